@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/base/file.h"
+
+#include "core/base/text.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace ql {
+
+namespace {
+
+class Descriptor {
+public:
+    explicit Descriptor(int value) : m_value(value) {}
+    ~Descriptor()
+    {
+        if (m_value >= 0)
+            ::close(m_value);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int get() const { return m_value; }
+
+private:
+    int m_value;
+};
+
+std::string kindOf(mode_t mode)
+{
+    if (S_ISDIR(mode))
+        return "a directory";
+    if (S_ISFIFO(mode))
+        return "a pipe";
+    if (S_ISSOCK(mode))
+        return "a socket";
+    return "a device";
+}
+
+void syncFolder(const std::filesystem::path& folder)
+{
+    const Descriptor descriptor(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (descriptor.get() >= 0)
+        ::fsync(descriptor.get());
+}
+
+} // namespace
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path)
+{
+    // O_NONBLOCK: opening a FIFO without a writer must not hang.
+    const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (descriptor.get() < 0)
+        return systemError("cannot open", path.string(), errno);
+    struct stat status {};
+    if (::fstat(descriptor.get(), &status) != 0)
+        return systemError("cannot read its status", path.string(), errno);
+    if (!S_ISREG(status.st_mode))
+        return badInput("is " + kindOf(status.st_mode) + ", not a regular file", path.string());
+
+    std::shared_ptr<MappedFile> file(new MappedFile);
+    file->m_path = path;
+    file->m_size = status.st_size;
+    if (status.st_size > 0) {
+        void* data =
+            ::mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
+        if (data == MAP_FAILED)
+            return systemError("cannot map", path.string(), errno);
+        file->m_data = static_cast<const std::byte*>(data);
+    }
+    return std::shared_ptr<const MappedFile>(std::move(file));
+}
+
+MappedFile::~MappedFile()
+{
+    if (m_data)
+        ::munmap(const_cast<std::byte*>(m_data), static_cast<std::size_t>(m_size));
+}
+
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path)
+{
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error))
+        return ioError("is a directory; give a file name", path.string());
+    AtomicFile file;
+    file.m_path = path;
+    std::string name = (path.parent_path() / ("." + path.filename().string() + ".XXXXXX")).string();
+    file.m_descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+    if (file.m_descriptor < 0)
+        return systemError("cannot create a file beside it", path.string(), errno);
+    file.m_temporary = name;
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    ::fchmod(file.m_descriptor, 0666 & ~mask);
+    return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : m_path(std::move(other.m_path)),
+      m_temporary(std::exchange(other.m_temporary, {})),
+      m_descriptor(std::exchange(other.m_descriptor, -1)),
+      m_size(other.m_size),
+      m_buffer(std::move(other.m_buffer))
+{}
+
+AtomicFile::~AtomicFile()
+{
+    if (m_descriptor >= 0)
+        ::close(m_descriptor);
+    if (!m_temporary.empty())
+        ::unlink(m_temporary.c_str());
+}
+
+namespace {
+Result<void> writeAll(int descriptor, const char* data, std::size_t size, const std::filesystem::path& path)
+{
+    while (size > 0) {
+        const ssize_t written = ::write(descriptor, data, std::min<std::size_t>(size, std::size_t{1} << 30U));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return systemError("cannot write", path.string(), errno);
+        data += written;
+        size -= static_cast<std::size_t>(written);
+    }
+    return {};
+}
+constexpr std::size_t kBufferBytes = std::size_t{1} << 16U;
+} // namespace
+
+Result<void> AtomicFile::flush()
+{
+    QL_CHECK(writeAll(m_descriptor, m_buffer.data(), m_buffer.size(), m_path));
+    m_buffer.clear();
+    return {};
+}
+
+Result<void> AtomicFile::write(std::span<const std::byte> bytes)
+{
+    m_size += static_cast<std::int64_t>(bytes.size());
+    if (m_buffer.size() + bytes.size() > kBufferBytes)
+        QL_CHECK(flush());
+    const char* data = reinterpret_cast<const char*>(bytes.data());
+    if (bytes.size() > kBufferBytes)
+        return writeAll(m_descriptor, data, bytes.size(), m_path);
+    m_buffer.append(data, bytes.size());
+    return {};
+}
+
+Result<void> AtomicFile::writeZeros(std::int64_t n)
+{
+    static constexpr std::array<std::byte, 4096> kZeros{};
+    while (n > 0) {
+        const auto part = std::min<std::int64_t>(n, std::ssize(kZeros));
+        QL_CHECK(write(std::span(kZeros).first(static_cast<std::size_t>(part))));
+        n -= part;
+    }
+    return {};
+}
+
+Result<void> AtomicFile::commit()
+{
+    QL_CHECK(flush());
+    if (::fsync(m_descriptor) != 0)
+        return systemError("cannot write", m_path.string(), errno);
+    ::close(std::exchange(m_descriptor, -1));
+    if (::rename(m_temporary.c_str(), m_path.c_str()) != 0)
+        return systemError("cannot replace", m_path.string(), errno);
+    m_temporary.clear();
+    syncFolder(m_path.parent_path());
+    return {};
+}
+
+Result<std::string> readTextFile(const std::filesystem::path& path, std::int64_t limitBytes)
+{
+    QL_TRY(file, MappedFile::open(path));
+    if (file->sizeBytes() > limitBytes)
+        return badInput("has " + formatBytes(file->sizeBytes()) + "; at most " + formatBytes(limitBytes) +
+                            " make sense here",
+                        path.string());
+    const auto bytes = file->bytes();
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+Result<std::filesystem::path> pathInside(const std::filesystem::path& folder, std::string_view relative)
+{
+    const std::filesystem::path path(relative);
+    const bool climbs = std::any_of(path.begin(), path.end(), [](const auto& part) { return part == ".."; });
+    if (relative.empty() || path.is_absolute() || climbs || relative.find('\0') != std::string_view::npos)
+        return badInput("names the file '" + printable(relative) + "', which is not inside the checkpoint's folder",
+                        folder.string());
+    return folder / path;
+}
+
+} // namespace ql

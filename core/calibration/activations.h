@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Captured activations: a .npz or HDF5 file with an entry per layer (the layer's name), holding X[tokens, in] or
+// XᵀX[in, in]. A square entry is taken as XᵀX if it is symmetric, otherwise as X. Names that no layer has, and wrong
+// widths, are errors that name the entry and the mend.
+#pragma once
+
+#include "core/base/result.h"
+#include "core/model/model.h"
+
+#include <optional>
+
+namespace ql {
+
+/// What is known of the inputs of one layer. All vectors have length in.
+struct ActivationStatistics {
+    std::int64_t in = 0;
+    std::int64_t tokens = 0;                    // 0 where only XᵀX was given
+    std::vector<double> gram;                   // XᵀX [in, in], row-major, symmetric
+    std::vector<double> channelMin, channelMax; // per input channel, from X; empty where only XᵀX was given
+    std::vector<double> channelRms;             // √(diag(XᵀX)/tokens), tokens = 1 if unknown
+    std::vector<std::int64_t>
+        histogram; // counts of X over [histogramMin, histogramMax], equal bins; empty where only XᵀX was given
+    double histogramMin = 0, histogramMax = 0;
+};
+
+/// Opened activations; entries are read and reduced when asked for, one at a time. Thread-safe.
+class Activations {
+public:
+    virtual ~Activations() = default;
+    virtual const std::filesystem::path& path() const = 0;
+    /// Layers (indices into model.layers) that have an entry.
+    virtual std::span<const std::int64_t> layers() const = 0;
+    virtual const std::string& fingerprint() const = 0;
+    /// Statistics of a layer, or null if the file has none for it. Cached.
+    virtual Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
+                                                                           const JobContext& context) const = 0;
+};
+
+Result<std::shared_ptr<const Activations>> openActivations(const std::filesystem::path& path, const Model& model,
+                                                           const JobContext& context);
+
+} // namespace ql

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A checkpoint: an opened file or folder with an ordered list of tensors and metadata. Opening reads headers only;
+// tensors are mapped, or decoded when asked for. Readers trust nothing: shapes, offsets and counts are checked before
+// use, and what lies outside the checkpoint's folder is refused. Thread-safe after opening (const).
+#pragma once
+
+#include "core/base/result.h"
+#include "core/jobs/job_context.h"
+#include "core/tensor/tensor_view.h"
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ql {
+
+struct TensorInfo {
+    std::string name; // the checkpoint's own, unique
+    Dtype dtype = Dtype::f32;
+    Shape shape;                // NumPy order
+    std::int64_t sizeBytes = 0; // as stored (before decompression)
+    std::string file;           // which file of a folder holds it, relative; empty for a single file
+    std::int64_t numel() const { return ql::numel(shape); }
+};
+
+class Checkpoint {
+public:
+    virtual ~Checkpoint() = default;
+
+    /// The reader that opened it: "safetensors", "huggingface", "gguf", "numpy", "hdf5", "onnx".
+    const std::string& reader() const { return m_reader; }
+    const std::filesystem::path& path() const { return m_path; }
+    std::span<const TensorInfo> tensors() const { return m_tensors; }
+    /// Index of the tensor of that name, or -1.
+    std::int64_t indexOf(std::string_view name) const;
+    /// Key and value as text, in file order (GGUF keys, safetensors __metadata__, ONNX producer, …); long arrays are
+    /// abridged.
+    std::span<const std::pair<std::string, std::string>> metadata() const { return m_metadata; }
+    /// Text of config.json beside the weights, or an equivalent; empty if there is none.
+    const std::string& configJson() const { return m_configJson; }
+    std::span<const Warning> warnings() const { return m_warnings; }
+    /// Sum of sizeBytes.
+    std::int64_t sizeBytes() const;
+    /// Names the content: hash over file sizes, headers and samples of the data. Two equal files have equal
+    /// fingerprints.
+    const std::string& fingerprint() const { return m_fingerprint; }
+
+    /// The tensor's elements, contiguous, row-major, native byte order: a view of the mapping where the file allows it.
+    virtual Result<TensorData> load(std::int64_t tensor, const JobContext& context) const = 0;
+
+protected:
+    std::string m_reader;
+    std::filesystem::path m_path;
+    std::vector<TensorInfo> m_tensors;
+    std::vector<std::pair<std::string, std::string>> m_metadata;
+    std::string m_configJson;
+    std::vector<Warning> m_warnings;
+    std::string m_fingerprint;
+};
+
+} // namespace ql

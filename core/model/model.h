@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The computation a checkpoint belongs to, as far as names and config.json tell: layers with role, block and uses. One
+// line in architectures.def and one file add a naming convention.
+#pragma once
+
+#include "core/checkpoint/checkpoint.h"
+
+#include <map>
+
+namespace ql {
+
+/// What kind of operator a tensor belongs to; operators.def lists them with title and whether their weights are
+/// quantized. linear W[out,in]; embedding W[vocab,dim]; convolution W[out,in/groups,k…]; norm, bias, other are never
+/// quantized.
+enum class Operator {
+#define OPERATOR(id, title, quantizable) id,
+#include "core/model/operators.def"
+#undef OPERATOR
+};
+struct OperatorInfo {
+    std::string_view id;
+    std::string_view title;
+    bool quantizable;
+};
+const OperatorInfo& info(Operator op);
+std::span<const OperatorInfo> allOperators();
+
+/// The unit one quantizes, or (for norms, biases, tables) a tensor shown beside them.
+struct Layer {
+    std::string name;         // the tensor's name in the checkpoint
+    std::int64_t tensor = -1; // index into checkpoint.tensors()
+    Operator op = Operator::other;
+    std::string role; // "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "embedding",
+                      // "output", …; the field's words, equal across architectures
+    std::int64_t block = -1; // -1: outside the blocks
+    Shape shape;
+    Dtype dtype = Dtype::f32;
+    std::vector<std::string> aliases; // other names or uses of the same bytes (tied output head)
+
+    /// Whether a plan gives it a candidate: op quantizable, at least two dimensions, decodable dtype, not empty.
+    bool quantizable = false;
+    std::int64_t numel() const { return ql::numel(shape); }
+};
+
+struct Architecture {
+    std::string_view id; // "llama"
+    std::string_view title;
+    std::string_view source;
+    /// Whether the convention fits, judged by config.json / GGUF keys and tensor names.
+    bool (*fits)(const Checkpoint& checkpoint);
+    /// Fills op, role, block of a layer from its name.
+    void (*describe)(const Checkpoint& checkpoint, Layer& layer);
+};
+std::span<const Architecture* const> allArchitectures();
+
+/// An opened model. Immutable and shared.
+struct Model {
+    std::shared_ptr<const Checkpoint> checkpoint;
+    const Architecture* architecture = nullptr;
+    std::vector<Layer>
+        layers; // in the checkpoint's order, every tensor once (a shared weight is one layer with aliases)
+    std::int64_t blockCount = 0;
+    bool tiedEmbedding = false; // config.json or GGUF without an output tensor: the head uses the embedding
+
+    /// Index of the layer of that name or alias, -1 if none.
+    std::int64_t indexOf(std::string_view name) const;
+    /// Indices of layers whose name matches the glob; an error if none does.
+    Result<std::vector<std::int64_t>> match(std::string_view glob) const;
+    std::vector<std::int64_t> quantizableLayers() const;
+    /// One integer or number of config.json (or the GGUF key of the same meaning), e.g. "num_attention_heads".
+    std::optional<double> configNumber(std::string_view key) const;
+    Result<TensorData> loadWeights(std::int64_t layer, const JobContext& context) const;
+};
+
+Result<std::shared_ptr<const Model>> openModel(const std::filesystem::path& path, const JobContext& context);
+Result<std::shared_ptr<const Model>> makeModel(std::shared_ptr<const Checkpoint> checkpoint);
+
+} // namespace ql

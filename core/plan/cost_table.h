@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Items × candidates → loss, as measured by one metric of one variant. The only thing that passes between measuring and
+// deciding.
+#pragma once
+
+#include "core/plan/target.h"
+
+namespace ql {
+
+enum class Evidence { unmeasured, dataFree, measured };
+
+struct Cost {
+    double loss = 0;              // in the metric's unit; NaN if unmeasured or refused
+    std::int64_t payloadBits = 0; // summed over the item's layers
+    Evidence evidence = Evidence::unmeasured;
+    bool allowed = true; // false where the target or the quantizer refuses
+};
+
+/// What the solver decides: one layer, or layers tied together.
+struct Item {
+    std::vector<std::int64_t> layers; // indices into model.layers
+    std::string name;                 // of the first layer, or "q_proj+k_proj+v_proj 3"
+};
+
+struct CostTable {
+    std::string metric; // id
+    std::string unit;
+    std::vector<Item> items;
+    std::vector<Candidate> candidates; // columns; each item may refuse some
+    std::vector<Cost> costs;           // [items × candidates]
+
+    Cost& at(std::size_t item, std::size_t candidate) { return costs[item * candidates.size() + candidate]; }
+    const Cost& at(std::size_t item, std::size_t candidate) const
+    {
+        return costs[item * candidates.size() + candidate];
+    }
+};
+
+/// Items of the quantizable layers under a target's ties (none if target is null).
+std::vector<Item> makeItems(const Model& model, const TargetProfile* target);
+
+/// Additive loss model: Σ over items of the loss at the plan's candidate. NaN if the plan uses an unmeasured entry.
+double predictLoss(const CostTable& table, const Plan& plan);
+
+} // namespace ql

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A target profile: what a runtime takes. Limits candidates, ties layers and counts the bytes of the files the target's
+// writer would write, exactly. The writers and verifiers are in core/export.
+#pragma once
+
+#include "core/plan/plan.h"
+
+namespace ql {
+
+/// Layers that must get the same scheme, e.g. q, k and v fused by a runtime; indices into model.layers.
+struct Tie {
+    std::vector<std::int64_t> layers;
+    std::string reason;
+};
+
+struct TargetProfile {
+    std::string_view id; // "compressed-tensors", "gguf", "hdf5"
+    std::string_view title;
+    std::string_view loadedBy; // "transformers, vLLM"
+    std::string_view source;   // specification
+
+    /// Whether models of this kind can be exported at all (reader, architecture); the error says what would do.
+    Result<void> (*acceptsModel)(const Model& model);
+    /// Whether the layer can hold the candidate; the error names layer, reason and mend.
+    Result<void> (*accepts)(const Model& model, const Layer& layer, const Candidate& candidate);
+    /// Fills what the text left open (an omitted s= becomes the target's), so that it is printed and counted.
+    Candidate (*complete)(const Model& model, const Layer& layer, const Candidate& candidate);
+    /// Candidates worth offering for a layer, complete, best quality last.
+    std::vector<Candidate> (*menu)(const Model& model, const Layer& layer);
+    std::vector<Tie> (*ties)(const Model& model);
+    /// The dtype in which the runtime restores the layer; verify compares in it.
+    Dtype (*restoreDtype)(const Model& model, const Layer& layer);
+    /// Exact bytes of all files the writer would write for the plan.
+    Result<std::int64_t> (*fileBytes)(const Model& model, const Plan& plan);
+};
+
+/// Completes every candidate and checks the model, every layer and every tie; the error names the first layer refused.
+Result<Plan> admit(const TargetProfile& target, const Model& model, const Plan& plan);
+
+} // namespace ql

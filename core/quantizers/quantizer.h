@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A quantizer chooses scales and codes for a scheme. Text: id[:option][:key=value]…, e.g. rtn, rtn:ct, rtn:ggml, mse,
+// mse:steps=80. Scales are rounded to their coding before codes are chosen. Equal bits for any thread count and CPU
+// (rtn, mse). One line in quantizers.def and one file add a quantizer.
+#pragma once
+
+#include "core/base/result.h"
+#include "core/formats/quantized_tensor.h"
+
+#include <map>
+
+namespace ql {
+
+struct QuantizerSpec {
+    std::string id = "rtn";
+    std::string option;                        // bare word: "ct", "ocp", "round", "ggml"; empty for the default rule
+    std::map<std::string, std::string> values; // key=value
+    friend bool operator==(const QuantizerSpec&, const QuantizerSpec&) = default;
+};
+Result<QuantizerSpec> parseQuantizerSpec(std::string_view text);
+std::string printQuantizerSpec(const QuantizerSpec& spec);
+
+/// What a quantizer may look at. hessian: H = XᵀX of the layer's input, [cols, cols] row-major, or null.
+struct QuantizeTask {
+    TensorView weights; // any decodable dtype
+    Scheme scheme;
+    QuantizerSpec spec;
+    const double* hessian = nullptr;
+};
+
+struct Quantizer {
+    std::string_view id;
+    std::string_view title;
+    std::string_view formula;              // what it minimises or computes, one line
+    std::string_view source;               // paper, section
+    std::vector<std::string> (*options)(); // the bare words it takes, first the default ""
+    bool needsHessian = false;
+    /// Whether it can fill the scheme; an error of kind usage says why not.
+    Result<void> (*accepts)(const Scheme& scheme, const QuantizerSpec& spec);
+    Result<QuantizedTensor> (*quantize)(const QuantizeTask& task, const JobContext& context);
+};
+
+std::span<const Quantizer* const> allQuantizers();
+Result<const Quantizer*> findQuantizer(std::string_view id);
+
+/// Finds the quantizer, asks accepts and quantizes. NaN weights give the code of 0 and infinities saturate; W of zero
+/// size gives an empty tensor. Casts ignore the quantizer. Not for keep.
+Result<QuantizedTensor> quantize(const QuantizeTask& task, const JobContext& context);
+
+} // namespace ql

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A self-contained HTML report of a study: charts as SVG, heat maps as PNG, tables, the plan and the verification.
+#pragma once
+
+#include "core/analysis/error_curves.h"
+#include "core/analysis/histogram.h"
+#include "core/analysis/outliers.h"
+#include "core/analysis/statistics.h"
+#include "core/export/export.h"
+#include "core/plan/cost_table.h"
+
+namespace ql {
+
+struct ReportLayer {
+    std::int64_t layer = 0;
+    TensorStatistics statistics;
+    double outlierShare = 0;
+    ErrorStats error; // of the plan's candidate; count 0 for keep
+};
+struct ReportInput {
+    const Model& model;
+    const Plan& plan;
+    const CostTable* table = nullptr;
+    std::vector<ReportLayer> layers;
+    /// Pictures are drawn for these layers (the most fragile, usually).
+    std::vector<std::int64_t> pictured;
+    const Activations* activations = nullptr;
+    std::int64_t fileBytes = 0;
+    std::int64_t uniformBits = 0; // the uniform plan it is compared with, 0 if none
+    double uniformLoss = 0;
+    std::vector<WrittenFile> files;
+    const VerifyReport* verification = nullptr;
+    std::string title;
+};
+/// Writes folder/report.html (self-contained) and returns its path.
+Result<std::filesystem::path> writeReport(const ReportInput& input, const std::filesystem::path& folder,
+                                          const JobContext& context);
+
+} // namespace ql

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A sensitivity metric measures what a candidate does to a layer. One line in metrics.def and one file add a metric.
+#pragma once
+
+#include "core/calibration/activations.h"
+#include "core/jobs/result_sink.h"
+#include "core/plan/cost_table.h"
+
+#include <functional>
+
+namespace ql {
+
+struct MetricInput {
+    const Model& model;
+    std::int64_t layer;
+    const TensorView& weights;
+    const QuantizedTensor& quantized;
+    const ErrorStats& error;                 // already measured
+    const ActivationStatistics* activations; // null if none
+};
+
+struct Metric {
+    std::string_view id;      // "weight_error", "output_error"
+    std::string_view title;   // "Squared weight error (not KLD)"
+    std::string_view unit;    // "weight²"
+    std::string_view formula; // "Σ (w − ŵ)²"
+    std::string_view source;
+    bool needsActivations;
+    Result<double> (*measure)(const MetricInput& input, const JobContext& context);
+};
+
+std::span<const Metric* const> allMetrics();
+Result<const Metric*> findMetric(std::string_view id);
+
+/// One measured cell, delivered as it is ready.
+struct Measurement {
+    std::int64_t layer = 0;
+    std::size_t candidate = 0;
+    ErrorStats error;
+    std::vector<double> losses; // one per requested metric; NaN where activations lack
+    bool allowed = true;
+};
+
+struct MeasureRequest {
+    std::vector<std::int64_t> layers;
+    std::vector<Candidate> candidates;
+    std::vector<const Metric*> metrics;
+    const TargetProfile* target = nullptr; // completes and refuses candidates
+    const Activations* activations = nullptr;
+    ResultSink* sink = nullptr; // finished cells are found there and kept there, if given
+};
+
+/// Measures layers × candidates, one pass over each layer's weights; calls deliver from worker threads, one call at a
+/// time, per finished cell.
+Result<void> measure(const Model& model, const MeasureRequest& request,
+                     const std::function<void(const Measurement&)>& deliver, const JobContext& context);
+
+/// Assembles measurements into a table of items; an item's loss is the sum over its layers.
+CostTable makeCostTable(const Model& model, const MeasureRequest& request, std::size_t metric,
+                        const std::vector<Measurement>& cells);
+
+} // namespace ql

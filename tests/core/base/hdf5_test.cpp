@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/base/hdf5.h"
+
+#include <sys/stat.h>
+
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+using namespace ql;
+
+class Hdf5Test : public QObject {
+    Q_OBJECT
+    QTemporaryDir m_folder;
+    std::filesystem::path file(const char* name) const { return m_folder.path().toStdString() + "/" + name; }
+
+private Q_SLOTS:
+    void attributesComeBack()
+    {
+        const auto path = file("attributes.h5");
+        const std::string longText(200'000, 'x');
+        {
+            auto h5 = hdf5::createFile(path);
+            QVERIFY(h5);
+            QVERIFY(hdf5::writeAttribute(h5->get(), "text", "héllo"));
+            QVERIFY(hdf5::writeAttribute(h5->get(), "text", "again"));
+            QVERIFY(hdf5::writeAttribute(h5->get(), "empty", ""));
+            QVERIFY(hdf5::writeAttribute(h5->get(), "long", longText));
+            QVERIFY(hdf5::writeAttribute(h5->get(), "int", std::int64_t{-7}));
+            QVERIFY(hdf5::writeAttribute(h5->get(), "double", 0.1));
+            QVERIFY(hdf5::closeFile(std::move(*h5)));
+        }
+        auto h5 = hdf5::openFile(path);
+        QVERIFY(h5);
+        QCOMPARE(*hdf5::readStringAttribute(h5->get(), "text"), std::string("again"));
+        QCOMPARE(*hdf5::readStringAttribute(h5->get(), "empty"), std::string());
+        QCOMPARE(*hdf5::readStringAttribute(h5->get(), "long"), longText);
+        QCOMPARE(*hdf5::readIntAttribute(h5->get(), "int"), -7);
+        QCOMPARE(*hdf5::readDoubleAttribute(h5->get(), "double"), 0.1);
+        QVERIFY(hdf5::hasAttribute(h5->get(), "int"));
+        QVERIFY(!hdf5::hasAttribute(h5->get(), "none"));
+        QVERIFY(!hdf5::readStringAttribute(h5->get(), "int"));
+        QVERIFY(!hdf5::readIntAttribute(h5->get(), "text"));
+        QVERIFY(!hdf5::readStringAttribute(h5->get(), "long", 1000));
+    }
+    void datasetsComeBack()
+    {
+        const auto path = file("datasets.h5");
+        std::vector<float> values(7 * 5);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            values[i] = static_cast<float>(i) / 3;
+        const std::vector<std::uint16_t> small{0x3f80, 0xc000, 0x0001};
+        const std::vector<std::int8_t> flags{1, 0, 1};
+        {
+            auto h5 = hdf5::createFile(path);
+            QVERIFY(h5);
+            auto dataset = hdf5::createDataset(h5->get(), "a/b/plain", hdf5::Element::f32, {7, 5});
+            QVERIFY(dataset);
+            QVERIFY(hdf5::writeRows(dataset->get(), hdf5::Element::f32, 0, 3, values.data()));
+            QVERIFY(hdf5::writeRows(dataset->get(), hdf5::Element::f32, 3, 4, values.data() + 15));
+            QVERIFY(hdf5::writeDataset(h5->get(), "a/packed", hdf5::Element::f32, {7, 5}, values.data(),
+                                       {.chunk = {2, 5}, .deflate = 6}));
+            QVERIFY(hdf5::writeDataset(h5->get(), "half", hdf5::Element::f16, {3}, small.data()));
+            QVERIFY(hdf5::writeDataset(h5->get(), "brain", hdf5::Element::bf16, {3}, small.data()));
+            QVERIFY(hdf5::writeDataset(h5->get(), "flags", hdf5::Element::boolean, {3}, flags.data()));
+            QVERIFY(hdf5::writeDataset(h5->get(), "scalar", hdf5::Element::f32, {}, values.data() + 1));
+            QVERIFY(hdf5::writeDataset(h5->get(), "none", hdf5::Element::f32, {0, 4}, nullptr));
+            QVERIFY(hdf5::closeFile(std::move(*h5)));
+        }
+        auto h5 = hdf5::openFile(path);
+        QVERIFY(h5);
+        QCOMPARE(*hdf5::linkNames(h5->get()),
+                 (std::vector<std::string>{"a", "brain", "flags", "half", "none", "scalar"}));
+        hdf5::Extent shape;
+        for (const char* name : {"a/b/plain", "a/packed"}) {
+            const auto read = hdf5::readDataset(h5->get(), name, hdf5::Element::f32, &shape, 1000);
+            QVERIFY(read);
+            QCOMPARE(shape, (hdf5::Extent{7, 5}));
+            QVERIFY(std::memcmp(read->data(), values.data(), read->size()) == 0);
+        }
+        const auto brain = hdf5::readDataset(h5->get(), "brain", hdf5::Element::f32, &shape, 1000);
+        QVERIFY(brain);
+        const std::array<float, 3> expected{1.0F, -2.0F, 0x1p-133F};
+        QVERIFY(std::memcmp(brain->data(), expected.data(), sizeof(expected)) == 0);
+        const auto describe = [&](const char* name) {
+            auto dataset = hdf5::openDataset(h5->get(), name);
+            return *hdf5::describeDataset(dataset->get());
+        };
+        QCOMPARE(describe("half").element, hdf5::Element::f16);
+        QCOMPARE(describe("brain").element, hdf5::Element::bf16);
+        QCOMPARE(describe("flags").element, hdf5::Element::boolean);
+        QCOMPARE(describe("scalar").shape, hdf5::Extent{});
+        QCOMPARE(describe("none").sizeBytes, 0);
+        QCOMPARE(describe("a/packed").chunk, (hdf5::Extent{2, 5}));
+        QVERIFY(describe("a/b/plain").offset.has_value());
+        QVERIFY(!hdf5::readDataset(h5->get(), "a/b/plain", hdf5::Element::f32, nullptr, 139));
+        QVERIFY(!hdf5::readDataset(h5->get(), "nowhere", hdf5::Element::f32, nullptr, 139));
+    }
+    void errorsAreTextAndSilent()
+    {
+        const auto path = file("broken.h5");
+        std::ofstream(path) << "no hdf5 at all";
+        std::thread([&] {
+            const auto h5 = hdf5::openFile(path);
+            QVERIFY(!h5);
+            QVERIFY(h5.error().what.find("HDF5: ") != std::string::npos);
+        }).join();
+        QVERIFY(!hdf5::openFile(file("absent.h5")));
+        QVERIFY(!hdf5::openFile(m_folder.path().toStdString()));
+        QCOMPARE(::mkfifo(file("fifo").c_str(), 0600), 0);
+        QVERIFY(!hdf5::openFile(file("fifo")));
+        QVERIFY(!hdf5::createFile(file("absent/x.h5")));
+    }
+};
+
+QTEST_APPLESS_MAIN(Hdf5Test)
+#include "hdf5_test.moc"

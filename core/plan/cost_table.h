@@ -28,18 +28,28 @@ struct CostTable {
     std::vector<Item> items;
     std::vector<Candidate> candidates; // columns; each item may refuse some
     std::vector<Cost> costs;           // [items × candidates]
+    /// What the target made of a column for an item (an omitted s= filled in), [items × candidates]; empty: the columns
+    /// as they are.
+    std::vector<Candidate> completed;
 
     Cost& at(std::size_t item, std::size_t candidate) { return costs[item * candidates.size() + candidate]; }
     const Cost& at(std::size_t item, std::size_t candidate) const
     {
         return costs[item * candidates.size() + candidate];
     }
+    const Candidate& candidateOf(std::size_t item, std::size_t candidate) const
+    {
+        return completed.empty() ? candidates[candidate] : completed[item * candidates.size() + candidate];
+    }
+    /// The column by which the item becomes this candidate, completed or as given; nothing if there is none.
+    std::optional<std::size_t> columnOf(std::size_t item, const Candidate& candidate) const;
 };
 
-/// Items of the quantizable layers under a target's ties (none if target is null).
+/// Items of the quantizable layers under a target's ties (none if target is null), in the order of their first layers.
 std::vector<Item> makeItems(const Model& model, const TargetProfile* target);
 
-/// Additive loss model: Σ over items of the loss at the plan's candidate. NaN if the plan uses an unmeasured entry.
+/// Additive loss model: Σ over items of the loss at the plan's candidate (0 for keep), summed as PlanTotals does. NaN
+/// if the plan uses an unmeasured or refused entry, or changes a layer the table does not have.
 double predictLoss(const CostTable& table, const Plan& plan);
 
 } // namespace ql

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/plan/plan.h"
+
+#include "core/formats/quantized_tensor.h"
+
+#include <cassert>
+
+namespace ql {
+
+namespace {
+Candidate keepCandidate()
+{
+    auto scheme = parseScheme("keep");
+    assert(scheme);
+    return {.weights = std::move(scheme).value(), .activations = {}, .quantizer = {}};
+}
+} // namespace
+
+Plan keepPlan(const Model& model)
+{
+    Plan plan;
+    if (model.checkpoint) {
+        plan.fingerprint = model.checkpoint->fingerprint();
+        plan.checkpointName = model.checkpoint->path().filename().string();
+        if (plan.checkpointName.empty()) // "folder/"
+            plan.checkpointName = model.checkpoint->path().parent_path().filename().string();
+    }
+    plan.candidates.assign(model.layers.size(), keepCandidate());
+    plan.locked.assign(model.layers.size(), false);
+    return plan;
+}
+
+Plan uniformPlan(const Model& model, const Candidate& candidate)
+{
+    Plan plan = keepPlan(model);
+    for (std::size_t i = 0; i < model.layers.size(); ++i)
+        if (model.layers[i].quantizable)
+            plan.candidates[i] = candidate;
+    return plan;
+}
+
+std::int64_t layerPayloadBits(const Layer& layer, const Candidate& candidate)
+{
+    const MatrixShape shape = matrixShape(layer.shape);
+    return payloadBits(candidate.weights, shape.rows, shape.cols, info(layer.dtype).bitsPerElement());
+}
+
+double bitsPerWeight(const Model& model, const Plan& plan)
+{
+    std::int64_t bits = 0;
+    std::int64_t weights = 0;
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+        if (!model.layers[i].quantizable)
+            continue;
+        bits += layerPayloadBits(model.layers[i], plan.candidates[i]);
+        weights += model.layers[i].numel();
+    }
+    return weights > 0 ? static_cast<double>(bits) / static_cast<double>(weights) : 0;
+}
+
+} // namespace ql

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/plan/target.h"
+
+#include <cassert>
+
+namespace ql {
+
+namespace {
+Result<void> checkTie(const Model& model, const Plan& plan, const Tie& tie)
+{
+    std::int64_t first = -1;
+    for (const std::int64_t index : tie.layers) {
+        const auto i = static_cast<std::size_t>(index);
+        if (!model.layers[i].quantizable)
+            continue;
+        if (first < 0) {
+            first = index;
+            continue;
+        }
+        const Candidate& a = plan.candidates[static_cast<std::size_t>(first)];
+        const Candidate& b = plan.candidates[i];
+        if (!(a.weights == b.weights) || a.activations != b.activations)
+            return refused("is " + printCandidate(b) + " but " + model.layers[static_cast<std::size_t>(first)].name +
+                               " is " + printCandidate(a) + "; both must have the same scheme: " + tie.reason,
+                           model.layers[i].name);
+    }
+    return {};
+}
+} // namespace
+
+Result<Plan> admit(const TargetProfile& target, const Model& model, const Plan& plan)
+{
+    assert(plan.candidates.size() == model.layers.size());
+    QL_CHECK(target.acceptsModel(model));
+    Plan admitted = plan;
+    admitted.target = target.id;
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+        if (!model.layers[i].quantizable)
+            continue;
+        admitted.candidates[i] = target.complete(model, model.layers[i], plan.candidates[i]);
+        QL_CHECK(target.accepts(model, model.layers[i], admitted.candidates[i]));
+    }
+    for (const Tie& tie : target.ties(model))
+        QL_CHECK(checkTie(model, admitted, tie));
+    return admitted;
+}
+
+} // namespace ql

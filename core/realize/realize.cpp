@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/realize/realize.h"
+
+namespace ql {
+
+namespace {
+Error inLayer(Error error, const Layer& layer)
+{
+    if (error.where.empty())
+        error.where = layer.name;
+    return error;
+}
+} // namespace
+
+Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Candidate& candidate,
+                                const Activations* activations, const JobContext& context)
+{
+    const Layer& described = model.layers[static_cast<std::size_t>(layer)];
+    std::shared_ptr<const ActivationStatistics> statistics;
+    if (activations && !candidate.weights.isCast() && !candidate.weights.isKeep()) {
+        QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
+        if (quantizer->needsHessian) {
+            QL_TRY(found, activations->statistics(layer, context));
+            statistics = std::move(found);
+        }
+    }
+    QL_TRY(weights, model.loadWeights(layer, context));
+    auto quantized = realize(weights.view, candidate, statistics.get(), context);
+    if (!quantized)
+        return inLayer(quantized.error(), described);
+    return quantized;
+}
+
+Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& candidate,
+                                const ActivationStatistics* activations, const JobContext& context)
+{
+    if (candidate.weights.isKeep())
+        return usageError("keep leaves the stored form as it is and has no codes; choose a scheme, e.g. int8:channel");
+    QuantizeTask task{.weights = weights, .scheme = candidate.weights, .spec = candidate.quantizer, .hessian = nullptr};
+    if (!candidate.weights.isCast()) {
+        QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
+        const std::int64_t cols = matrixShape(weights.shape).cols;
+        if (activations && activations->in == cols && !activations->gram.empty())
+            task.hessian = activations->gram.data();
+        if (quantizer->needsHessian && !task.hessian)
+            return refused("the quantizer " + std::string(quantizer->id) +
+                           " needs captured activations of this layer; give them, or choose another, e.g. @mse");
+    }
+    return quantize(task, context);
+}
+
+} // namespace ql

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Files that come with the program, found relative to the running executable so that a build tree, an installation and
+// a copied prefix all work.
+#pragma once
+
+#include "core/base/result.h"
+
+#include <filesystem>
+
+namespace ql {
+
+/// The sample's folder: <bin>/../../../resources/sample in a build tree, <bin>/../share/quantloupe/sample when
+/// installed. An error names both places.
+Result<std::filesystem::path> findSample();
+
+} // namespace ql

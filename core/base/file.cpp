@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -161,6 +162,20 @@ Result<void> AtomicFile::writeZeros(std::int64_t n)
         const auto part = std::min<std::int64_t>(n, std::ssize(kZeros));
         QL_CHECK(write(std::span(kZeros).first(static_cast<std::size_t>(part))));
         n -= part;
+    }
+    return {};
+}
+
+Result<void> AtomicFile::overwrite(std::int64_t offset, std::span<const std::byte> bytes)
+{
+    assert(offset >= 0 && offset + std::ssize(bytes) <= m_size);
+    QL_CHECK(flush());
+    for (std::size_t done = 0; done < bytes.size();) {
+        const ssize_t written = ::pwrite(m_descriptor, bytes.data() + done, bytes.size() - done,
+                                         static_cast<off_t>(offset) + static_cast<off_t>(done));
+        if (written < 0 && errno != EINTR)
+            return systemError("cannot write", m_path.string(), errno);
+        done += static_cast<std::size_t>(std::max<ssize_t>(written, 0));
     }
     return {};
 }

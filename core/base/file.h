@@ -48,6 +48,8 @@ public:
     Result<void> write(std::string_view text) { return write(std::as_bytes(std::span(text.data(), text.size()))); }
     /// Appends n zero bytes.
     Result<void> writeZeros(std::int64_t n);
+    /// Replaces bytes already written, for a checksum known only at the end.
+    Result<void> overwrite(std::int64_t offset, std::span<const std::byte> bytes);
     std::int64_t sizeBytes() const { return m_size; }
     /// The temporary name, for libraries that want a path (HDF5). They must have closed it before commit.
     const std::filesystem::path& temporaryPath() const { return m_temporary; }

@@ -124,9 +124,7 @@ Result<void> closeFile(Handle file)
     Error failure;
     if (!flushed)
         failure = stackError("cannot be written; is the disk full?", name);
-    if (H5Idec_ref(file.get()) >= 0)
-        file = Handle(); // the swap leaves nothing to release twice
-    else if (flushed)
+    if (H5Idec_ref(file.release()) < 0 && flushed)
         failure = stackError("cannot be closed; is the disk full?", name);
     failure.code = Errc::io;
     return failure.what.empty() ? Result<void>() : Result<void>(std::move(failure));

@@ -52,6 +52,8 @@ public:
     Id get() const { return m_id; }
     explicit operator bool() const { return m_id >= 0; }
     void reset();
+    /// Gives up ownership.
+    Id release() { return std::exchange(m_id, -1); }
 
 private:
     Id m_id = -1;

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/base/hash.h"
+#include "core/jobs/parallel.h"
+#include "core/realize/realize.h"
+#include "core/sensitivity/metric.h"
+
+#include <cstring>
+#include <limits>
+#include <mutex>
+
+namespace ql {
+
+namespace {
+
+/// Layers up to this size are measured side by side, each on one thread, so that many small ones keep all cores busy;
+/// larger ones follow one by one with all threads inside.
+constexpr std::int64_t kSmallLayer = std::int64_t{1} << 22;
+
+/// A cell that remains to be measured.
+struct Cell {
+    std::size_t column = 0;
+    Candidate candidate; // completed by the target
+    std::string key;     // in the sink
+};
+struct LayerWork {
+    std::int64_t layer = 0;
+    std::vector<Cell> cells;
+};
+
+std::string keyOf(const Model& model, const Layer& layer, const Candidate& candidate, const MeasureRequest& request)
+{
+    Hasher hasher;
+    const auto add = [&](std::string_view text) {
+        hasher.add(std::to_string(text.size()) + ":");
+        hasher.add(text);
+    };
+    add("measurement 1");
+    add(model.checkpoint->fingerprint());
+    add(layer.name);
+    add(printCandidate(candidate));
+    for (const Metric* metric : request.metrics)
+        add(metric->id);
+    add(request.activations ? request.activations->fingerprint() : "");
+    return "measurement/" + hasher.hex();
+}
+
+/// A finished cell in the sink: doubles in the machine's byte order.
+std::vector<std::byte> pack(const Measurement& cell)
+{
+    std::vector<double> values{cell.error.sumSquaredError, cell.error.sumSquares, cell.error.maxAbsError,
+                               static_cast<double>(cell.error.count)};
+    values.insert(values.end(), cell.losses.begin(), cell.losses.end());
+    const auto bytes = std::as_bytes(std::span(values));
+    return {bytes.begin(), bytes.end()};
+}
+
+bool unpack(std::span<const std::byte> bytes, std::size_t metrics, Measurement& cell)
+{
+    std::vector<double> values(4 + metrics);
+    if (bytes.size() != values.size() * sizeof(double))
+        return false;
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    cell.error = {.sumSquaredError = values[0],
+                  .sumSquares = values[1],
+                  .maxAbsError = values[2],
+                  .count = static_cast<std::int64_t>(values[3])};
+    cell.losses.assign(values.begin() + 4, values.end());
+    return true;
+}
+
+class Measuring {
+public:
+    Measuring(const Model& model, const MeasureRequest& request, const std::function<void(const Measurement&)>& deliver,
+              const JobContext& context)
+        : m_model(model), m_request(request), m_deliver(deliver), m_context(context)
+    {
+        for (const Metric* metric : request.metrics)
+            m_needsActivations |= metric->needsActivations;
+    }
+
+    Result<void> run()
+    {
+        for (const std::int64_t layer : m_request.layers)
+            m_context.progress().addTotal(cellUnits(layer) * std::ssize(m_request.candidates));
+        std::vector<LayerWork> small;
+        std::vector<LayerWork> large;
+        for (const std::int64_t layer : m_request.layers) {
+            QL_CHECK(m_context.checkStop());
+            LayerWork work = prepare(layer);
+            if (!work.cells.empty())
+                (layerAt(layer).numel() <= kSmallLayer ? small : large).push_back(std::move(work));
+        }
+        Executor inlined(1, Executor::Backend::threads); // runs everything on the calling thread
+        QL_CHECK(parallelFor(m_context, std::ssize(small), 1, [&](std::int64_t begin, std::int64_t) {
+            return measureLayer(small[static_cast<std::size_t>(begin)], JobContext(inlined, m_context.stopToken()));
+        }));
+        for (const LayerWork& work : large)
+            QL_CHECK(measureLayer(work, JobContext(m_context.executor(), m_context.stopToken())));
+        return m_context.checkStop();
+    }
+
+private:
+    const Layer& layerAt(std::int64_t layer) const { return m_model.layers[static_cast<std::size_t>(layer)]; }
+    std::int64_t cellUnits(std::int64_t layer) const { return std::max<std::int64_t>(1, layerAt(layer).numel()); }
+
+    /// Delivers what needs no work and returns the rest.
+    LayerWork prepare(std::int64_t layer)
+    {
+        LayerWork work{.layer = layer, .cells = {}};
+        for (std::size_t column = 0; column < m_request.candidates.size(); ++column) {
+            Measurement cell{.layer = layer, .candidate = column, .error = {}, .losses = {}, .allowed = true};
+            cell.losses.assign(m_request.metrics.size(), std::numeric_limits<double>::quiet_NaN());
+            const auto candidate = admitted(layer, m_request.candidates[column]);
+            if (!candidate) {
+                cell.allowed = false;
+            } else if (candidate->weights.isKeep()) {
+                cell.error.count = layerAt(layer).numel();
+                for (std::size_t m = 0; m < cell.losses.size(); ++m)
+                    if (!m_request.metrics[m]->needsActivations || hasActivations(layer))
+                        cell.losses[m] = 0;
+            } else {
+                Cell left{.column = column, .candidate = *candidate, .key = {}};
+                if (m_request.sink)
+                    left.key = keyOf(m_model, layerAt(layer), *candidate, m_request);
+                const auto kept = m_request.sink ? m_request.sink->find(left.key) : std::nullopt;
+                if (!kept || !unpack(*kept, m_request.metrics.size(), cell)) {
+                    work.cells.push_back(std::move(left));
+                    continue;
+                }
+            }
+            finish(cell);
+        }
+        return work;
+    }
+
+    /// The candidate as the target completes it; an error if target or quantizer refuse it for the layer.
+    Result<Candidate> admitted(std::int64_t layer, const Candidate& candidate) const
+    {
+        const TargetProfile* target = m_request.target;
+        Candidate completed = target ? target->complete(m_model, layerAt(layer), candidate) : candidate;
+        if (target)
+            QL_CHECK(target->accepts(m_model, layerAt(layer), completed));
+        if (!completed.weights.isKeep() && !completed.weights.isCast()) {
+            QL_TRY(quantizer, findQuantizer(completed.quantizer.id));
+            QL_CHECK(quantizer->accepts(completed.weights, completed.quantizer));
+            if (quantizer->needsHessian && !hasActivations(layer))
+                return refused("needs activations");
+        }
+        return completed;
+    }
+
+    bool hasActivations(std::int64_t layer) const
+    {
+        if (!m_request.activations)
+            return false;
+        const auto layers = m_request.activations->layers();
+        return std::find(layers.begin(), layers.end(), layer) != layers.end();
+    }
+
+    Result<void> measureLayer(const LayerWork& work, const JobContext& context)
+    {
+        QL_CHECK(context.checkStop());
+        std::shared_ptr<const ActivationStatistics> statistics;
+        const bool quantizerNeeds = std::any_of(work.cells.begin(), work.cells.end(), [](const Cell& cell) {
+            const auto quantizer = findQuantizer(cell.candidate.quantizer.id);
+            return quantizer && (*quantizer)->needsHessian;
+        });
+        if ((m_needsActivations || quantizerNeeds) && hasActivations(work.layer)) {
+            QL_TRY(found, m_request.activations->statistics(work.layer, context));
+            statistics = std::move(found);
+        }
+        QL_TRY(weights, m_model.loadWeights(work.layer, context));
+        for (const Cell& cell : work.cells) {
+            if (auto done = measureCell(work.layer, cell, weights.view, statistics.get(), context); !done)
+                return done.error().where.empty()
+                           ? Error{done.error().code, done.error().what, layerAt(work.layer).name}
+                           : done.error();
+        }
+        return {};
+    }
+
+    Result<void> measureCell(std::int64_t layer, const Cell& cell, const TensorView& weights,
+                             const ActivationStatistics* statistics, const JobContext& context)
+    {
+        QL_TRY(quantized, realize(weights, cell.candidate, statistics, context));
+        QL_TRY(error, measureError(weights, quantized, context));
+        Measurement measurement{
+            .layer = layer, .candidate = cell.column, .error = error, .losses = {}, .allowed = true};
+        const MetricInput input{.model = m_model,
+                                .layer = layer,
+                                .weights = weights,
+                                .quantized = quantized,
+                                .error = error,
+                                .activations = statistics};
+        for (const Metric* metric : m_request.metrics) {
+            double loss = std::numeric_limits<double>::quiet_NaN();
+            if (!metric->needsActivations || statistics) {
+                QL_TRY(measured, metric->measure(input, context));
+                loss = measured;
+            }
+            measurement.losses.push_back(loss);
+        }
+        if (m_request.sink)
+            QL_CHECK(m_request.sink->keep(cell.key, pack(measurement)));
+        finish(measurement);
+        return {};
+    }
+
+    void finish(const Measurement& cell)
+    {
+        m_context.progress().addDone(cellUnits(cell.layer));
+        const std::lock_guard lock(m_delivering);
+        m_deliver(cell);
+    }
+
+    const Model& m_model;
+    const MeasureRequest& m_request;
+    const std::function<void(const Measurement&)>& m_deliver;
+    const JobContext& m_context;
+    bool m_needsActivations = false;
+    std::mutex m_delivering;
+};
+
+} // namespace
+
+Result<void> measure(const Model& model, const MeasureRequest& request,
+                     const std::function<void(const Measurement&)>& deliver, const JobContext& context)
+{
+    if (request.target)
+        QL_CHECK(request.target->acceptsModel(model));
+    return Measuring(model, request, deliver, context).run();
+}
+
+} // namespace ql

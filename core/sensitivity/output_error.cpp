@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tr(ΔW·H·ΔWᵀ) = ‖X·ΔWᵀ‖², by blocks of rows: at most 64 MiB of differences at a time.
+#include "core/base/linear_algebra.h"
+#include "core/base/sum.h"
+#include "core/jobs/parallel.h"
+#include "core/sensitivity/metric.h"
+
+#include <limits>
+
+namespace ql::metrics {
+
+namespace {
+
+constexpr std::int64_t kBlockElements = std::int64_t{1} << 23;
+constexpr std::int64_t kGrainElements = std::int64_t{1} << 16;
+
+/// W − Ŵ of rows [first, last), exact but for one rounding to double.
+Result<void> differences(const MetricInput& input, std::int64_t first, std::int64_t last, double* out,
+                         const JobContext& context)
+{
+    const std::int64_t cols = input.quantized.matrix().cols;
+    const std::int64_t grain = std::max<std::int64_t>(1, kGrainElements / cols);
+    return parallelFor(context, last - first, grain, [&](std::int64_t begin, std::int64_t end) {
+        const std::int64_t count = (end - begin) * cols;
+        std::vector<float> restored(static_cast<std::size_t>(count));
+        input.quantized.restoreRows(first + begin, first + end, restored.data());
+        double* weights = out + begin * cols;
+        decode(input.weights.dtype, input.weights.data, (first + begin) * cols, count, weights);
+        for (std::int64_t i = 0; i < count; ++i)
+            weights[i] -= static_cast<double>(restored[static_cast<std::size_t>(i)]);
+    });
+}
+
+Result<double> measureOutputError(const MetricInput& input, const JobContext& context)
+{
+    const auto [rows, cols] = input.quantized.matrix();
+    const ActivationStatistics* statistics = input.activations;
+    if (!statistics || statistics->in != cols || std::ssize(statistics->gram) != cols * cols)
+        return std::numeric_limits<double>::quiet_NaN();
+    if (rows == 0 || cols == 0)
+        return 0.0;
+
+    const TileRunner run = [&](std::int64_t n, const std::function<void(std::int64_t)>& task) {
+        return parallelFor(context, n, 1, [&](std::int64_t begin, std::int64_t) { task(begin); });
+    };
+    const std::int64_t blockRows = std::min(rows, std::max<std::int64_t>(1, kBlockElements / cols));
+    QL_CHECK(context.checkMemory(blockRows * cols * static_cast<std::int64_t>(sizeof(double)), "the output error"));
+    Buffer block(blockRows * cols * static_cast<std::int64_t>(sizeof(double)));
+    CompensatedSum sum;
+    for (std::int64_t first = 0; first < rows; first += blockRows) {
+        const std::int64_t last = std::min(rows, first + blockRows);
+        QL_CHECK(differences(input, first, last, block.as<double>(), context));
+        QL_TRY(part, quadraticTrace(block.as<double>(), last - first, cols, statistics->gram.data(), run));
+        sum.add(part);
+    }
+    return std::max(0.0, sum.value()); // H is positive semidefinite only up to rounding
+}
+
+} // namespace
+
+extern const Metric output_error;
+const Metric output_error{
+    .id = "output_error",
+    .title = "Squared output error",
+    .unit = "output²",
+    .formula = "tr(ΔW·H·ΔWᵀ), H = XᵀX",
+    .source = "Frantar et al., GPTQ, ICLR 2023, eq. 1",
+    .needsActivations = true,
+    .measure = measureOutputError,
+};
+
+} // namespace ql::metrics

@@ -9,6 +9,7 @@
 #include "core/tensor/tensor_view.h"
 
 #include <filesystem>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,6 +23,7 @@ struct TensorInfo {
     Shape shape;                // NumPy order
     std::int64_t sizeBytes = 0; // as stored (before decompression)
     std::string file;           // which file of a folder holds it, relative; empty for a single file
+    std::int64_t offset = -1;   // of its bytes in that file; -1 if they are not there as they are (compressed, decoded)
     std::int64_t numel() const { return ql::numel(shape); }
 };
 
@@ -58,6 +60,10 @@ protected:
     std::string m_configJson;
     std::vector<Warning> m_warnings;
     std::string m_fingerprint;
+
+private:
+    mutable std::once_flag m_sortOnce; // indexOf sorts at its first call
+    mutable std::vector<std::int64_t> m_byName;
 };
 
 } // namespace ql

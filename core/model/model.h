@@ -6,6 +6,7 @@
 #include "core/checkpoint/checkpoint.h"
 
 #include <map>
+#include <optional>
 
 namespace ql {
 
@@ -36,8 +37,11 @@ struct Layer {
     Shape shape;
     Dtype dtype = Dtype::f32;
     std::vector<std::string> aliases; // other names or uses of the same bytes (tied output head)
+    bool transposed = false; // stored as [in, out] (GPT-2's Conv1D, Keras kernels): rows, and so channels and groups of
+                             // a scheme, are those of the stored array
 
-    /// Whether a plan gives it a candidate: op quantizable, at least two dimensions, decodable dtype, not empty.
+    /// Whether a plan gives it a candidate: op quantizable, at least two dimensions, decodable dtype, not empty, and no
+    /// router of experts (tiny, and kept in full precision by every runtime).
     bool quantizable = false;
     std::int64_t numel() const { return ql::numel(shape); }
 };
@@ -57,17 +61,23 @@ std::span<const Architecture* const> allArchitectures();
 struct Model {
     std::shared_ptr<const Checkpoint> checkpoint;
     const Architecture* architecture = nullptr;
-    std::vector<Layer>
-        layers; // in the checkpoint's order, every tensor once (a shared weight is one layer with aliases)
+    /// Every tensor once (a shared weight is one layer with aliases), in the order of execution: embeddings, blocks
+    /// (attention before MLP), the rest; what names do not order stays as in the checkpoint.
+    std::vector<Layer> layers;
     std::int64_t blockCount = 0;
-    bool tiedEmbedding = false; // config.json or GGUF without an output tensor: the head uses the embedding
+    bool tiedEmbedding = false;    // config.json or GGUF without an output tensor: the head uses the embedding
+    std::vector<Warning> warnings; // the checkpoint's, and what is odd about the model
+    /// Layer of each name and alias.
+    std::map<std::string, std::int64_t, std::less<>> layerOfName;
 
     /// Index of the layer of that name or alias, -1 if none.
     std::int64_t indexOf(std::string_view name) const;
     /// Indices of layers whose name matches the glob; an error if none does.
     Result<std::vector<std::int64_t>> match(std::string_view glob) const;
     std::vector<std::int64_t> quantizableLayers() const;
-    /// One integer or number of config.json (or the GGUF key of the same meaning), e.g. "num_attention_heads".
+    /// One number of config.json, e.g. "num_attention_heads": at the top, in its text_config, under the name another
+    /// family uses ("n_head"), or the GGUF key of the same meaning. What config.json may omit follows from the rest:
+    /// "num_key_value_heads" is num_attention_heads, "head_dim" is hidden_size / num_attention_heads.
     std::optional<double> configNumber(std::string_view key) const;
     Result<TensorData> loadWeights(std::int64_t layer, const JobContext& context) const;
 };

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The inner loops of quantizing and restoring: runs of elements that share one scale. Vectorised with run-time
+// dispatch; division, multiplication, addition and rounding only, each rounded once, so the bits are equal on any CPU
+// and equal to those of nearestCode().
+//
+//   code  = nearest level of w/scale            symmetric; ties to the even code
+//         = clamp(rint(w/scale) + zero)          integer zero point
+//         = clamp(rint((w − minimum)/scale))     minimum: codes 0…2^b−1
+//   value = level·scale, (code − zero)·scale or code·scale + minimum
+// NaN counts as 0, infinities saturate. Minifloats code what rounds to zero as +0. Thread-safe: const data only.
+#pragma once
+
+#include "core/formats/scheme.h"
+
+#include <array>
+
+namespace ql {
+
+/// What elements of one run share.
+struct Affine {
+    float scale = 1; // the factor of the level: the stored scale, times the tensor's
+    int zero = 0;
+    float minimum = 0;
+};
+
+/// A scheme's element, ready for loops.
+struct ElementCoder {
+    explicit ElementCoder(const Scheme& scheme);
+
+    FormatKind kind;
+    int low = 0, high = 0;                                      // integers: range of codes
+    float step = 1;                                             // integers: level of code 1
+    bool unsignedCodes = false;                                 // minimum
+    int exponentBits = 0, mantissaBits = 0, bias = 0, bits = 0; // minifloats
+    float maxLevel = 0;
+    int levelCount = 0; // codebooks: thresholds[i] is the least float that is coded above code i
+    std::array<float, 16> thresholds{};
+    std::array<float, 256> levels{}; // by the byte of a code
+};
+
+/// How a quotient w/scale is rounded before the code is chosen: as a library that computes in that type does.
+enum class QuotientType { f32, bf16, f16 };
+
+/// Codes of n elements, one byte each.
+void encodeRun(const ElementCoder& coder, const Affine& affine, const float* weights, std::int64_t n,
+               std::uint8_t* codes);
+/// The same as compressed-tensors does it, integers only: clamp(rint(T(T(w/scale) + zero))) with T the type the library
+/// computes in.
+void encodeRunRounded(const ElementCoder& coder, const Affine& affine, QuotientType type, const float* weights,
+                      std::int64_t n, std::uint8_t* codes);
+/// What n codes restore to.
+void decodeRun(const ElementCoder& coder, const Affine& affine, const std::uint8_t* codes, std::int64_t n, float* out);
+/// Σ (w − ŵ)² over n elements if they were coded so, in double, in a fixed tree of 16 partial sums. Weights are finite.
+double squaredErrorOfRun(const ElementCoder& coder, const Affine& affine, const float* weights, std::int64_t n);
+
+/// Largest magnitude, minimum and maximum of the finite elements; 0 if there are none.
+struct RunRange {
+    float absMax = 0;
+    float min = 0;
+    float max = 0;
+    bool any = false;
+    void merge(const RunRange& other);
+};
+RunRange rangeOfRun(const float* weights, std::int64_t n);
+
+/// Partial sums of an error: Σ (w − ŵ)², Σ w², max |w − ŵ| over elements with finite w, in a fixed tree of 16 partial
+/// sums.
+struct RunError {
+    double squaredError = 0;
+    double squares = 0;
+    double maxAbsError = 0;
+    std::int64_t count = 0;
+};
+RunError errorOfRun(const float* weights, const float* restored, std::int64_t n);
+
+} // namespace ql

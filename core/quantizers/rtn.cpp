@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Round to nearest: one scale from the range, codes nearest.
+#include "core/base/text.h"
+#include "core/quantizers/ggml_rule.h"
+#include "core/quantizers/unit_quantizer.h"
+
+namespace ql {
+
+namespace {
+
+std::vector<std::string> rtnOptions()
+{
+    return {"", "ct", "ocp", "round", "ggml"};
+}
+
+Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
+{
+    const std::string where = "rtn:" + spec.option + " on " + printScheme(scheme);
+    if (!spec.values.empty())
+        return usageError("rtn takes no " + printable(spec.values.begin()->first) +
+                          "=; its options are ct, ocp, round, ggml");
+    if (spec.option.empty())
+        return {};
+    if (spec.option == "ct") {
+        const bool floatScale = scheme.scale != ScaleCoding::e8m0 && scheme.scale != ScaleCoding::ue4m3;
+        if (scheme.element->kind == FormatKind::integer && floatScale && !scheme.restricted &&
+            scheme.zeroPoint != ZeroPoint::minimum)
+            return {};
+        return usageError(where + ": ct is the rule of compressed-tensors for integers of full range with f32, f16 or "
+                                  "bf16 scales; use rtn");
+    }
+    if (spec.option == "ocp" || spec.option == "round") {
+        if (scheme.scale == ScaleCoding::e8m0 && scheme.zeroPoint == ZeroPoint::none)
+            return {};
+        return usageError(where + ": " + spec.option + " rounds power-of-two scales (s=e8m0, the mx formats); use rtn");
+    }
+    if (spec.option == "ggml") {
+        if (isGgufScheme(scheme))
+            return {};
+        return usageError(where + ": ggml is the rule of the gguf: schemes; use rtn");
+    }
+    return usageError("rtn has no option \"" + printable(spec.option) + "\"; there are ct, ocp, round, ggml");
+}
+
+Result<QuantizedTensor> quantizeRtn(const QuantizeTask& task, const JobContext& context)
+{
+    const std::string& option = task.spec.option;
+    if (option == "ggml")
+        return quantizeLikeGgml(task, context);
+    const RangeRule rule = option == "ct"      ? RangeRule::ct
+                           : option == "ocp"   ? RangeRule::ocp
+                           : option == "round" ? RangeRule::round
+                                               : RangeRule::standard;
+    return quantizeUnits(
+        task, rule,
+        [](const RunRange& range, const ScaleRule& scaleRule, std::vector<RunParameters>& out) {
+            out.push_back(scaleRule.choose(range));
+        },
+        context);
+}
+
+} // namespace
+
+namespace quantizers {
+extern const Quantizer rtn;
+const Quantizer rtn{.id = "rtn",
+                    .title = "Round to nearest",
+                    .formula = "scale = max|w|/Q, code = nearest(w/scale)",
+                    .source = "Krishnamoorthi 2018, section 2; OCP MX v1.0, section 6.3; ggml-quants.c",
+                    .options = rtnOptions,
+                    .needsHessian = false,
+                    .accepts = rtnAccepts,
+                    .quantize = quantizeRtn};
+} // namespace quantizers
+
+} // namespace ql

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Scales from ranges. For a run of weights with largest magnitude a, minimum and maximum over its finite values, and an
+// element with largest level Q (restricted or not, 2^(b−1)−1 for integers):
+//   default  symmetric a/Q; asymmetric (max(max,0) − min(min,0))/(2^b−1), zero = clamp(rint(−2^(b−1) − min/scale));
+//            minimum (max − min)/(2^b−1); e8m0 2^⌈log2(a/Q)⌉, nothing saturates
+//   ct       as compressed-tensors: a·2/(2^b−1), all steps rounded to the weights' type where the scale has that type
+//   ocp      e8m0: 2^(⌊log2 a⌋ − ⌊log2 Q⌋) (OCP MX v1.0 section 6.3)
+//   round    e8m0: the power of two nearest to a/Q in ratio
+// then rounded to the coding. A scale that would round to 0 is stored as the smallest positive value, one that would
+// overflow as the largest. A run without a non-zero finite weight gets scale 1 (ct: the coding's epsilon, as that
+// library does) and codes that restore to exactly 0.
+// ue4m3: one float factor for the tensor, t = a_tensor/(448·Q); the run's scale is a/Q/t.
+#pragma once
+
+#include "core/formats/element_coder.h"
+#include "core/formats/quantized_tensor.h"
+
+#include <optional>
+
+namespace ql {
+
+enum class RangeRule { standard, ct, ocp, round };
+
+/// What is stored for one run.
+struct RunParameters {
+    float scale = 1;
+    int zero = 0;
+    float minimum = 0;
+    friend bool operator==(const RunParameters&, const RunParameters&) = default;
+};
+
+class ScaleRule {
+public:
+    /// weights: their dtype, which ct computes in. tensorScale: of ue4m3, else 1.
+    ScaleRule(const Scheme& scheme, RangeRule rule, Dtype weights, float tensorScale);
+
+    RunParameters choose(const RunRange& range) const;
+    /// The same for a range shrunk by a factor in (0, 1]: about 0, or for minima about its middle.
+    RunParameters chooseShrunk(const RunRange& range, float factor) const;
+    /// The parameters with another stored scale; the zero point follows.
+    RunParameters withScale(const RunRange& range, float scale) const;
+
+    Affine affine(const RunParameters& parameters) const;
+    QuotientType quotient() const { return m_quotient; }
+    RangeRule rule() const { return m_rule; }
+    const Scheme& scheme() const { return m_scheme; }
+
+private:
+    int zeroFor(float low, float scale) const;
+    float symmetricScale(float absMax) const;
+
+    Scheme m_scheme;
+    RangeRule m_rule;
+    QuotientType m_quotient = QuotientType::f32;
+    float m_tensorScale;
+};
+
+/// The factor of a tensor with that largest magnitude; 1 unless scales are ue4m3.
+float tensorScaleFor(const Scheme& scheme, float absMax);
+
+} // namespace ql

@@ -18,6 +18,8 @@ struct BalanceRequest {
 
 struct BalanceResult {
     Plan plan;
+    /// choice: the column of each of the table's items (the number of columns where it has none). Losses include those
+    /// of locked items where known. Sizes, and the shadow price, are per payload bit, or per byte with a file budget.
     Allocation allocation;
     double predictedLoss = 0;
     double bitsPerWeight = 0;
@@ -25,8 +27,10 @@ struct BalanceResult {
     double milliseconds = 0;    // of the solver alone
 };
 
-/// Solves. With a file budget the non-payload bytes of the target are counted exactly: the result's files never exceed
-/// it.
+/// Solves. Locked layers keep their candidate (and give it to layers tied to them), as do items of which no candidate
+/// was measured. With a file budget the bytes each choice adds are counted by the target itself, once per kind of
+/// layer, and the result's files, counted anew, never exceed the budget. Errors: usage (no budget, or two; a file
+/// budget without target), refused (what cannot fit: the error says how much would do; what the target refuses).
 Result<BalanceResult> balance(const Model& model, const BalanceRequest& request, const JobContext& context);
 
 } // namespace ql

@@ -24,7 +24,7 @@ constexpr std::array kRules{
     NameRule{"wpe", "position_embedding", Operator::embedding},
     NameRule{"lm_head", "output", kLinear},
     NameRule{"ln_1", "input_norm", kNorm},
-    NameRule{"ln_2", "post_attention_norm", kNorm},
+    NameRule{"ln_2", "pre_mlp_norm", kNorm},
     NameRule{"ln_f", "final_norm", kNorm},
 };
 

@@ -75,6 +75,14 @@ void describe(const Checkpoint& checkpoint, Layer& layer)
 {
     describeGenerically(checkpoint, layer);
     applyRules(kRules, layer);
+    // Llama's post_attention_layernorm is the norm before the MLP; where another has that place (Gemma 2), it follows
+    // the attention as its name says.
+    if (layer.role == "post_attention_norm") {
+        std::string other(splitName(layer.name).stem);
+        other.resize(other.size() - std::string_view("post_attention_layernorm").size());
+        if (checkpoint.indexOf(other + "pre_feedforward_layernorm.weight") < 0)
+            layer.role = "pre_mlp_norm";
+    }
     if (layer.name == "norm.weight")
         layer.role = "final_norm";
     if (layer.name == "output.weight" && layer.op == kLinear) // Meta's name of the head

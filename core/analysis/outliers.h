@@ -19,8 +19,7 @@ struct PyramidLevel {
 };
 
 /// Level 0 is the tensor itself (signed, decoded to float32) when it fits; the rest halve rows and cols, rounding up,
-/// down to ≤ 64 cells a side. firstStored is 0, or higher for tensors of more than 2^28 elements, whose level 0 is not
-/// kept.
+/// down to ≤ 64 cells a side. Level 0 of tensors of more than 2^28 elements is not kept.
 struct OutlierPyramid {
     std::int64_t rows = 0, cols = 0;   // of the matrix
     std::vector<float> values;         // [rows, cols], empty if not kept
@@ -35,10 +34,10 @@ struct Outlier {
     double value = 0;
 };
 struct OutlierSummary {
-    double threshold = 0; // |x| > threshold counts; 6·std of the finite values by default
+    double threshold = 0; // |x| > threshold counts, and NaN; sigmas·std of the finite values
     std::int64_t count = 0;
     double share = 0;             // of all elements, 0…1
-    std::vector<Outlier> largest; // by |x|, at most `limit`, ties by position
+    std::vector<Outlier> largest; // of all elements, by |x| with NaN as +inf, at most `limit`, ties by position
 };
 Result<OutlierSummary> findOutliers(const TensorView& tensor, const JobContext& context, double sigmas = 6,
                                     std::size_t limit = 100);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Histogram with equal bins over [min, max]. The lower edge of bin k is min + k·width with width = (max − min)/bins, in
 // double arithmetic, every operation rounded; a value x with min ≤ x ≤ max belongs to the last bin whose lower edge is
-// ≤ x, so max itself to the last bin. Values outside and non-finite ones are counted apart. Equal bits for any thread
-// count and CPU.
+// ≤ x, so max itself to the last bin. (Where max − min overflows, the same with halves of all.) Values outside and
+// non-finite ones are counted apart. Equal bits for any thread count and CPU.
 #pragma once
 
 #include "core/base/result.h"

@@ -100,11 +100,19 @@ namespace ql {
 HWY_EXPORT(countBinsOfFloats);
 HWY_EXPORT(countBinsOfDoubles);
 
-BinRule::BinRule(double minimum, double maximum, std::int32_t count) : min(minimum), max(maximum), bins(count)
+BinRule::BinRule(double minimum, double maximum, std::int32_t count)
+    : min(minimum),
+      max(maximum),
+      width((max - min) / static_cast<double>(count)),
+      perWidth(static_cast<double>(count) / (max - min)),
+      bins(count)
+{}
+
+double BinRule::edge(std::int32_t bin) const
 {
-    const double n = static_cast<double>(bins);
-    width = std::isfinite(max - min) ? (max - min) / n : max / n - min / n;
-    perWidth = n / (max - min);
+    if (std::isfinite(max - min))
+        return min + static_cast<double>(bin) * width;
+    return 2 * (min / 2 + static_cast<double>(bin) * ((max / 2 - min / 2) / static_cast<double>(bins)));
 }
 
 bool BinRule::guessable() const

@@ -15,7 +15,7 @@ struct BinRule {
 
     BinRule(double minimum, double maximum, std::int32_t count);
     std::int32_t slots() const { return bins + 3; }
-    double edge(std::int32_t bin) const { return bin == bins ? max : min + static_cast<double>(bin) * width; }
+    double edge(std::int32_t bin) const;
     /// Whether neighbouring edges are so far apart that the first guess is wrong by at most one bin.
     bool guessable() const;
     /// The slot by binary search over the edges: right for any range.

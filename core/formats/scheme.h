@@ -2,7 +2,7 @@
 // A scheme: what is stored for a layer's weights. Text, in one place:
 //   element[:granularity][:asym][:restricted][:s=coding]        int4:g128  int4:g128:asym:s=f16  fp8_e4m3:channel
 //   e2m1:g32:s=e8m0
-// or a named scheme (named_schemes.def): mxint8 mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint6 mxint4 nvfp4
+// or a named scheme: mxint8 mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint6 mxint4 nvfp4
 // nvint4
 //   gguf:q4_0 gguf:q4_1 gguf:q5_0 gguf:q5_1 gguf:q8_0, or a cast f32 f16 bf16, or keep.
 // Defaults: granularity channel, symmetric, full code range, s=f32. Printing omits defaults and parses back to the same
@@ -37,7 +37,7 @@ struct Scheme {
     bool isKeep() const { return element->kind == FormatKind::keep; }
     /// Groups per row of cols elements (1 for tensor and channel).
     std::int64_t groupsPerRow(std::int64_t cols) const;
-    /// Number of scales for W[rows, cols]: 1, rows or rows·groupsPerRow; 0 for casts and keep.
+    /// Number of scales for W[rows, cols]: 1, rows or rows·groupsPerRow; 0 for casts, keep and W without elements.
     std::int64_t scaleCount(std::int64_t rows, std::int64_t cols) const;
     friend bool operator==(const Scheme& a, const Scheme& b);
 };

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace ql {
 
@@ -56,8 +57,21 @@ float stepOf(float a, float b, int steps)
 ScaleRule::ScaleRule(const Scheme& scheme, RangeRule rule, Dtype weights, float tensorScale)
     : m_scheme(scheme), m_rule(rule), m_tensorScale(tensorScale)
 {
+    const NumberFormat& format = *scheme.element;
+    m_largestFactor = scheme.zeroPoint == ZeroPoint::none
+                          ? std::max(format.maxLevel, std::fabs(format.grid.levels.front()))
+                          : static_cast<float>(1 << format.bits);
     if (rule == RangeRule::ct)
         m_quotient = commonType(weights, scheme.scale);
+}
+
+float ScaleRule::storable(float scale) const
+{
+    const float limit = std::numeric_limits<float>::max() / m_largestFactor / m_tensorScale;
+    float stored = storableScale(m_scheme.scale, std::min(scale, limit));
+    while (!std::isfinite(stored * m_tensorScale * m_largestFactor))
+        stored = neighbourScale(m_scheme.scale, stored, -1);
+    return stored;
 }
 
 float ScaleRule::symmetricScale(float absMax) const
@@ -66,18 +80,18 @@ float ScaleRule::symmetricScale(float absMax) const
     if (m_scheme.scale == ScaleCoding::e8m0) {
         switch (m_rule) {
         case RangeRule::ocp:
-            return powerOfTwo(std::ilogb(absMax) - std::ilogb(q));
+            return storable(powerOfTwo(std::ilogb(absMax) - std::ilogb(q)));
         case RangeRule::round:
-            return roundScale(ScaleCoding::e8m0, absMax / q);
+            return storable(absMax / q);
         default:
-            return powerOfTwo(ceilLog2Ratio(absMax, q));
+            return storable(powerOfTwo(ceilLog2Ratio(absMax, q)));
         }
     }
     if (m_rule == RangeRule::ct) {
         const int codes = 1 << m_scheme.element->bits;
-        return storableScale(m_scheme.scale, roundTo(m_quotient, absMax / (static_cast<float>(codes - 1) / 2)));
+        return storable(roundTo(m_quotient, absMax / (static_cast<float>(codes - 1) / 2)));
     }
-    return storableScale(m_scheme.scale, absMax / q / m_tensorScale);
+    return storable(absMax / q / m_tensorScale);
 }
 
 int ScaleRule::zeroFor(float low, float scale) const
@@ -115,7 +129,7 @@ RunParameters ScaleRule::chooseShrunk(const RunRange& range, float factor) const
         parameters.minimum = sign * roundScale(m_scheme.scale, std::min(std::fabs(low), largest));
         // The scale reaches the top from the minimum as stored; a constant run needs none.
         const float step = std::max(stepOf(low, high, steps), 0.0F);
-        parameters.scale = step > 0 ? storableScale(m_scheme.scale, step) : 1;
+        parameters.scale = step > 0 ? storable(step) : 1;
         return parameters;
     }
     if (range.absMax == 0) {
@@ -135,7 +149,7 @@ RunParameters ScaleRule::chooseShrunk(const RunRange& range, float factor) const
     if (m_scheme.scale == ScaleCoding::e8m0)
         scale = m_rule == RangeRule::round ? roundScale(ScaleCoding::e8m0, scale)
                                            : powerOfTwo(scale > 0 ? ceilLog2Ratio(scale, 1) : -127);
-    return withScale(shrunk, storableScale(m_scheme.scale, scale));
+    return withScale(shrunk, storable(scale));
 }
 
 Affine ScaleRule::affine(const RunParameters& parameters) const

@@ -7,9 +7,9 @@
 //   ocp      e8m0: 2^(⌊log2 a⌋ − ⌊log2 Q⌋) (OCP MX v1.0 section 6.3)
 //   round    e8m0: the power of two nearest to a/Q in ratio
 // then rounded to the coding. A scale that would round to 0 is stored as the smallest positive value, one that would
-// overflow as the largest. A run without a non-zero finite weight gets scale 1 (ct: the coding's epsilon, as that
-// library does) and codes that restore to exactly 0.
-// ue4m3: one float factor for the tensor, t = a_tensor/(448·Q); the run's scale is a/Q/t.
+// overflow as the largest; scales never make a restored value infinite. A run without a non-zero finite weight gets
+// scale 1 (ct: the coding's epsilon, as that library does) and codes that restore to exactly 0. ue4m3: one float factor
+// for the tensor, t = a_tensor/(448·Q); the run's scale is a/Q/t.
 #pragma once
 
 #include "core/formats/element_coder.h"
@@ -48,11 +48,13 @@ public:
 private:
     int zeroFor(float low, float scale) const;
     float symmetricScale(float absMax) const;
+    float storable(float scale) const;
 
     Scheme m_scheme;
     RangeRule m_rule;
     QuotientType m_quotient = QuotientType::f32;
     float m_tensorScale;
+    float m_largestFactor; // of a scale in a restored value
 };
 
 /// The factor of a tensor with that largest magnitude; 1 unless scales are ue4m3.

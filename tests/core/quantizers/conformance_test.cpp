@@ -1,47 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Published numbers: golden blocks, conformance vectors, reference QSNR tables, storage costs.
-#include "core/base/rng.h"
-#include "core/formats/quantized_tensor.h"
-#include "core/quantizers/quantizer.h"
 #include "core/tensor/half.h"
-
-#include <QTest>
+#include "tests/support/quantize_support.h"
 
 #include <cmath>
-#include <cstring>
-#include <functional>
+#include <map>
 
 using namespace ql;
+using namespace ql::tests;
 
 namespace {
-
-Executor& executor()
-{
-    static Executor pool(2);
-    return pool;
-}
-
-TensorView viewOf(const std::vector<float>& values, Shape shape)
-{
-    return {Dtype::f32, std::move(shape), reinterpret_cast<const std::byte*>(values.data())};
-}
-
-QuantizedTensor quantized(const TensorView& view, const char* scheme, const char* spec = "rtn")
-{
-    QuantizeTask task{view, parseScheme(scheme).value(), parseQuantizerSpec(spec).value(), nullptr};
-    auto result = quantize(task, JobContext(executor()));
-    if (!result)
-        qFatal("%s@%s: %s", scheme, spec, describe(result.error()).c_str());
-    return std::move(result).value();
-}
-
-std::vector<float> restored(const QuantizedTensor& tensor)
-{
-    const MatrixShape m = tensor.matrix();
-    std::vector<float> out(static_cast<std::size_t>(m.rows * m.cols));
-    tensor.restoreRows(0, m.rows, out.data());
-    return out;
-}
 
 std::vector<float> samples(const std::string& law, std::int64_t n, std::uint64_t seed = 7)
 {
@@ -68,7 +36,7 @@ std::vector<float> samples(const std::string& law, std::int64_t n, std::uint64_t
 double qsnr(const std::vector<float>& values, std::int64_t cols, const char* scheme, const char* spec = "rtn")
 {
     const TensorView view = viewOf(values, {static_cast<std::int64_t>(values.size()) / cols, cols});
-    return measureError(view, quantized(view, scheme, spec), JobContext(executor())).value().sqnrDb();
+    return measureError(view, quantized(view, scheme, spec), JobContext(sharedExecutor())).value().sqnrDb();
 }
 
 std::string hex(const std::vector<std::uint8_t>& bytes)

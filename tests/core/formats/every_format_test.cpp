@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Walks every number format over all its codes, and compares the loops of ElementCoder with the obvious search.
+#include "core/base/rng.h"
+#include "core/formats/element_coder.h"
+
+#include <QTest>
+
+#include <cmath>
+#include <limits>
+
+using namespace ql;
+
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+bool hasLevels(const NumberFormat& format)
+{
+    return format.kind != FormatKind::cast && format.kind != FormatKind::keep;
+}
+
+/// The obvious search, in double: least distance, then the even code, then +0.
+std::uint8_t bruteNearest(const NumberFormat& format, float x)
+{
+    const double value =
+        std::isnan(x) ? 0.0 : static_cast<double>(std::clamp(x, -2 * format.maxLevel, 2 * format.maxLevel));
+    std::size_t best = 0;
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < format.grid.levels.size(); ++i) {
+        const double distance = std::fabs(static_cast<double>(format.grid.levels[i]) - value);
+        if (distance < least || (distance == least && format.grid.codes[i] % 2 == 0)) {
+            least = distance;
+            best = i;
+        }
+    }
+    return format.grid.codes[best];
+}
+
+/// Levels, middles of neighbours, the floats beside both, random values over the range and beyond.
+std::vector<float> probes(const NumberFormat& format)
+{
+    std::vector<float> values{0.0F, -0.0F, kInf, -kInf, kNan, 0x1p-149F, -0x1p-149F, 3e38F, -3e38F};
+    const auto around = [&](float x) {
+        values.insert(values.end(), {x, std::nextafter(x, -kInf), std::nextafter(x, kInf)});
+    };
+    const auto& levels = format.grid.levels;
+    for (std::size_t i = 0; i < levels.size(); ++i) {
+        around(levels[i]);
+        if (i > 0)
+            around(static_cast<float>((static_cast<double>(levels[i - 1]) + static_cast<double>(levels[i])) / 2));
+    }
+    const CounterRng rng(static_cast<std::uint64_t>(format.bits));
+    for (std::uint64_t i = 0; i < 20'000; ++i)
+        values.push_back(static_cast<float>((2 * rng.uniform(i) - 1) * static_cast<double>(format.maxLevel) * 1.2));
+    for (std::uint64_t i = 0; i < 5'000; ++i) // all magnitudes
+        values.push_back(static_cast<float>((i % 2 ? 1 : -1) * static_cast<double>(format.maxLevel) *
+                                            std::exp2(-40 * rng.uniform(i + 100'000))));
+    return values;
+}
+
+} // namespace
+
+class EveryFormatTest : public QObject {
+    Q_OBJECT
+private:
+    static void eachFormat()
+    {
+        QTest::addColumn<QByteArray>("id");
+        for (const FormatFamily* family : allFormatFamilies())
+            for (const std::string& id : family->instances())
+                QTest::newRow(id.c_str()) << QByteArray::fromStdString(id);
+    }
+
+private Q_SLOTS:
+    void isWhatItSays_data() { eachFormat(); }
+    void isWhatItSays()
+    {
+        QFETCH(QByteArray, id);
+        const NumberFormatPtr format = findNumberFormat(id.toStdString()).value();
+        QCOMPARE(format->id, id.toStdString());
+        QVERIFY(!format->title.empty() && !format->source.empty());
+        if (!hasLevels(*format)) {
+            QVERIFY(format->levels.empty());
+            return;
+        }
+        QCOMPARE(format->levels.size(), std::size_t{1} << format->bits);
+        QCOMPARE(format->grid.levels.size(), format->grid.codes.size());
+        for (std::size_t i = 1; i < format->grid.levels.size(); ++i)
+            QVERIFY(format->grid.levels[i - 1] < format->grid.levels[i]);
+        float largest = -kInf;
+        for (const float level : format->levels)
+            if (std::isfinite(level))
+                largest = std::max(largest, level);
+        QCOMPARE(format->maxLevel, largest);
+        QCOMPARE(format->hasNegativeExtreme, format->grid.levels.front() < -format->maxLevel);
+    }
+
+    void everyCodeRoundTrips_data() { eachFormat(); }
+    void everyCodeRoundTrips()
+    {
+        QFETCH(QByteArray, id);
+        const NumberFormatPtr format = findNumberFormat(id.toStdString()).value();
+        if (!hasLevels(*format))
+            QSKIP("no levels");
+        for (std::size_t code = 0; code < format->levels.size(); ++code) {
+            const float level = format->levels[code];
+            const std::uint8_t back = nearestCode(*format, level);
+            if (std::isfinite(level)) {
+                QCOMPARE(format->levels[back], level);
+                if (level != 0)
+                    QCOMPARE(std::size_t{back}, code);
+                else
+                    QVERIFY(!std::signbit(format->levels[back]));
+            }
+        }
+        QCOMPARE(format->levels[nearestCode(*format, kNan)], 0.0F);
+        QCOMPARE(format->levels[nearestCode(*format, kInf)], format->maxLevel);
+        QCOMPARE(format->levels[nearestCode(*format, -kInf)], format->grid.levels.front());
+    }
+
+    void nearestIsNearest_data() { eachFormat(); }
+    void nearestIsNearest()
+    {
+        QFETCH(QByteArray, id);
+        const NumberFormatPtr format = findNumberFormat(id.toStdString()).value();
+        if (!hasLevels(*format))
+            QSKIP("no levels");
+        std::vector<float> values = probes(*format);
+        for (const float x : values)
+            if (nearestCode(*format, x) != bruteNearest(*format, x))
+                QFAIL(qPrintable(QStringLiteral("%1").arg(static_cast<double>(x), 0, 'g', 9)));
+        std::erase_if(values, [](float x) { return std::isnan(x); });
+        std::sort(values.begin(), values.end());
+        float last = -kInf;
+        for (const float x : values) {
+            const float level = format->levels[nearestCode(*format, x)];
+            QVERIFY(level >= last);
+            last = level;
+        }
+    }
+
+    void loopsEqualTheSearch_data() { eachFormat(); }
+    void loopsEqualTheSearch()
+    {
+        QFETCH(QByteArray, id);
+        const NumberFormatPtr format = findNumberFormat(id.toStdString()).value();
+        if (!hasLevels(*format))
+            QSKIP("no levels");
+        const Scheme scheme = parseScheme(id.toStdString() + ":tensor").value();
+        const ElementCoder coder(scheme);
+        const std::vector<float> values = probes(*format);
+        const auto n = static_cast<std::int64_t>(values.size());
+        for (const float scale : {1.0F, 0.37F, -3.0F, 0x1p-20F}) {
+            if (scale < 0 && format->kind != FormatKind::integer)
+                continue;
+            std::vector<float> scaled(values);
+            for (float& w : scaled)
+                w *= scale;
+            std::vector<std::uint8_t> codes(values.size());
+            encodeRun(coder, {scale, 0, 0}, scaled.data(), n, codes.data());
+            std::vector<float> restored(values.size());
+            decodeRun(coder, {scale, 0, 0}, codes.data(), n, restored.data());
+            double expectedError = 0;
+            std::vector<float> finite;
+            const auto mask = static_cast<std::uint8_t>((1U << static_cast<unsigned>(format->bits)) - 1);
+            for (std::size_t i = 0; i < values.size(); ++i) {
+                const std::uint8_t expected = nearestCode(*format, scaled[i] / scale);
+                if ((codes[i] & mask) != expected)
+                    QFAIL(qPrintable(QStringLiteral("%1 / %2")
+                                         .arg(static_cast<double>(scaled[i]), 0, 'g', 9)
+                                         .arg(static_cast<double>(scale))));
+                QCOMPARE(restored[i], format->levels[expected] * scale);
+                if (std::isfinite(scaled[i]) && std::fabs(scaled[i]) < 1e18F) {
+                    finite.push_back(scaled[i]); // beyond, one element would drown the others
+                    expectedError += std::pow(static_cast<double>(scaled[i]) - static_cast<double>(restored[i]), 2);
+                }
+            }
+            const double error =
+                squaredErrorOfRun(coder, {scale, 0, 0}, finite.data(), static_cast<std::int64_t>(finite.size()));
+            QVERIFY(std::fabs(error - expectedError) <= 1e-12 * expectedError);
+            // Any length and start: the vector loops' tails.
+            for (std::int64_t length = 0; length < 40; ++length) {
+                std::vector<std::uint8_t> part(static_cast<std::size_t>(length) + 1, 0xa5);
+                encodeRun(coder, {scale, 0, 0}, scaled.data() + 11, length, part.data());
+                QVERIFY(std::equal(part.begin(), part.end() - 1, codes.begin() + 11));
+                QCOMPARE(part.back(), std::uint8_t{0xa5});
+                std::vector<float> partRestored(static_cast<std::size_t>(length) + 1, 77.0F);
+                decodeRun(coder, {scale, 0, 0}, part.data(), length, partRestored.data());
+                QVERIFY(std::equal(partRestored.begin(), partRestored.end() - 1, restored.begin() + 11));
+                QCOMPARE(partRestored.back(), 77.0F);
+            }
+        }
+    }
+
+    void codesDecodeToLevels_data() { eachFormat(); }
+    void codesDecodeToLevels()
+    {
+        QFETCH(QByteArray, id);
+        const NumberFormatPtr format = findNumberFormat(id.toStdString()).value();
+        if (!hasLevels(*format))
+            QSKIP("no levels");
+        const ElementCoder coder(parseScheme(id.toStdString() + ":tensor").value());
+        std::vector<std::uint8_t> codes(format->levels.size());
+        const bool isInteger = format->kind == FormatKind::integer;
+        for (std::size_t i = 0; i < codes.size(); ++i) // integers are stored sign-extended
+            codes[i] = static_cast<std::uint8_t>(isInteger && i >= codes.size() / 2 ? i - codes.size() : i);
+        std::vector<float> out(codes.size());
+        decodeRun(coder, {1, 0, 0}, codes.data(), static_cast<std::int64_t>(codes.size()), out.data());
+        for (std::size_t i = 0; i < codes.size(); ++i) {
+            if (std::isnan(format->levels[i]))
+                QVERIFY(std::isnan(out[i]));
+            else
+                QCOMPARE(out[i], format->levels[i]);
+        }
+    }
+
+    void publishedLevels()
+    {
+        const auto positives = [](const char* id) {
+            std::vector<float> levels;
+            for (const float level : findNumberFormat(id).value()->grid.levels)
+                if (level > 0)
+                    levels.push_back(level);
+            return levels;
+        };
+        QCOMPARE(positives("e2m0"), (std::vector<float>{1, 2, 4}));
+        QCOMPARE(positives("e1m1"), (std::vector<float>{1, 2, 3}));
+        QCOMPARE(positives("e2m1"), (std::vector<float>{.5F, 1, 1.5F, 2, 3, 4, 6}));
+        QCOMPARE(positives("e1m2"), (std::vector<float>{.5F, 1, 1.5F, 2, 2.5F, 3, 3.5F}));
+        QCOMPARE(positives("e3m0"), (std::vector<float>{.25F, .5F, 1, 2, 4, 8, 16}));
+        QCOMPARE(positives("e2m2"),
+                 (std::vector<float>{.25F, .5F, .75F, 1, 1.25F, 1.5F, 1.75F, 2, 2.5F, 3, 3.5F, 4, 5, 6, 7}));
+        QCOMPARE(positives("e3m1"),
+                 (std::vector<float>{.125F, .25F, .375F, .5F, .75F, 1, 1.5F, 2, 3, 4, 6, 8, 12, 16, 24}));
+        std::vector<float> e3m2{1 / 16.0F, 1 / 8.0F, 3 / 16.0F};
+        for (int p = -2; p <= 4; ++p)
+            for (const float m : {1.0F, 1.25F, 1.5F, 1.75F})
+                e3m2.push_back(std::ldexp(m, p));
+        QCOMPARE(positives("e3m2"), e3m2);
+        std::vector<float> e2m3;
+        for (int m = 1; m < 8; ++m)
+            e2m3.push_back(static_cast<float>(m) / 8);
+        for (int p = 0; p <= 2; ++p)
+            for (int m = 0; m < 8; ++m)
+                e2m3.push_back(std::ldexp(1 + static_cast<float>(m) / 8, p));
+        QCOMPARE(positives("e2m3"), e2m3);
+        const auto distinct = [](const char* id) { return findNumberFormat(id).value()->grid.levels.size(); };
+        QCOMPARE(distinct("fp8_e4m3"), std::size_t{253});
+        QCOMPARE(distinct("fp8_e5m2"), std::size_t{247});
+        QCOMPARE(distinct("e3m2"), std::size_t{63});
+        QCOMPARE(distinct("e2m3"), std::size_t{63});
+        QCOMPARE(distinct("e2m1"), std::size_t{15});
+        const auto largest = [](const char* id) { return findNumberFormat(id).value()->maxLevel; };
+        QCOMPARE(largest("fp8_e4m3"), 448.0F);
+        QCOMPARE(largest("fp8_e5m2"), 57344.0F);
+        QCOMPARE(largest("e4m3"), 480.0F);
+        QCOMPARE(largest("e5m2"), 114688.0F);
+        QCOMPARE(largest("mxint8"), 1.984375F);
+        QCOMPARE(distinct("nf4"), std::size_t{16});
+    }
+
+    void unknownFormatsSayWhatThereIs_data()
+    {
+        QTest::addColumn<QByteArray>("id");
+        QTest::addColumn<QByteArray>("hint");
+        QTest::newRow("int9") << QByteArray("int9") << QByteArray("2…8 bits");
+        QTest::newRow("int1") << QByteArray("int1") << QByteArray("2…8 bits");
+        QTest::newRow("e9m9") << QByteArray("e9m9") << QByteArray("3…8 bits");
+        QTest::newRow("e0m3") << QByteArray("e0m3") << QByteArray("x ≥ 1");
+        QTest::newRow("fp8_e4m3fn") << QByteArray("fp8_e4m3fn") << QByteArray("fp8_e4m3,");
+        QTest::newRow("empty") << QByteArray("") << QByteArray("nf4");
+        QTest::newRow("INT4") << QByteArray("INT4") << QByteArray("int2…int8");
+    }
+    void unknownFormatsSayWhatThereIs()
+    {
+        QFETCH(QByteArray, id);
+        QFETCH(QByteArray, hint);
+        const auto result = findNumberFormat(id.toStdString());
+        QVERIFY(!result);
+        QCOMPARE(result.error().code, Errc::usage);
+        QVERIFY2(QByteArray::fromStdString(result.error().what).contains(hint), result.error().what.c_str());
+    }
+};
+
+QTEST_APPLESS_MAIN(EveryFormatTest)
+#include "every_format_test.moc"

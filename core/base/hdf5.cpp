@@ -83,6 +83,16 @@ Error stackError(const std::string& doing, const std::string& where)
     return {disk ? Errc::io : Errc::badInput, what, where};
 }
 
+namespace {
+/// The stack is read first: asking for a name clears it.
+Error failureIn(Id object, const std::string& doing)
+{
+    Error error = stackError(doing, {});
+    error.where = nameOf(object);
+    return error;
+}
+} // namespace
+
 Result<Handle> openFile(const std::filesystem::path& path)
 {
     std::error_code error;
@@ -137,26 +147,56 @@ Result<Handle> createGroup(Id parent, const std::string& path)
     H5Pset_create_intermediate_group(create.get(), 1);
     Handle group(H5Gcreate2(parent, path.c_str(), create.get(), H5P_DEFAULT, H5P_DEFAULT));
     if (!group)
-        return stackError("cannot create the group '" + printable(path) + "'", nameOf(parent));
+        return failureIn(parent, "cannot create the group '" + printable(path) + "'");
     return group;
+}
+
+namespace {
+
+/// Property list of a lookup that never leaves the file.
+Handle insideOnly()
+{
+    Handle access(H5Pcreate(H5P_LINK_ACCESS));
+    H5Pset_elink_cb(
+        access.get(),
+        [](const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) -> herr_t { return -1; },
+        nullptr);
+    return access;
+}
+
+} // namespace
+
+Result<Object> openObject(Id parent, const std::string& path)
+{
+    const Lock lock;
+    const Handle inside = insideOnly();
+    Object object;
+    object.handle = Handle(H5Oopen(parent, path.c_str(), inside.get()));
+    H5O_info_t info{};
+    if (!object.handle || H5Oget_info2(object.handle.get(), &info, H5O_INFO_BASIC) < 0)
+        return failureIn(parent, "cannot open '" + printable(path) +
+                                     "': damaged, or written by a newer HDF5 than " H5_VERS_INFO);
+    object.kind = info.type == H5O_TYPE_GROUP     ? ObjectKind::group
+                  : info.type == H5O_TYPE_DATASET ? ObjectKind::dataset
+                                                  : ObjectKind::other;
+    object.address = info.addr;
+    return object;
 }
 
 Result<Handle> openGroup(Id parent, const std::string& path)
 {
-    const Lock lock;
-    Handle group(H5Gopen2(parent, path.c_str(), H5P_DEFAULT));
-    if (!group)
-        return stackError("cannot open the group '" + printable(path) + "'", nameOf(parent));
-    return group;
+    QL_TRY(object, openObject(parent, path));
+    if (object.kind != ObjectKind::group)
+        return badInput("'" + printable(path) + "' is no group", nameOf(parent));
+    return std::move(object.handle);
 }
 
 Result<Handle> openDataset(Id parent, const std::string& path)
 {
-    const Lock lock;
-    Handle dataset(H5Dopen2(parent, path.c_str(), H5P_DEFAULT));
-    if (!dataset)
-        return stackError("cannot open the dataset '" + printable(path) + "'", nameOf(parent));
-    return dataset;
+    QL_TRY(object, openObject(parent, path));
+    if (object.kind != ObjectKind::dataset)
+        return badInput("'" + printable(path) + "' is no dataset", nameOf(parent));
+    return std::move(object.handle);
 }
 
 bool exists(Id group, const std::string& name)
@@ -167,21 +207,61 @@ bool exists(Id group, const std::string& name)
     return found;
 }
 
-Result<std::vector<std::string>> linkNames(Id group)
+Result<std::vector<Link>> links(Id group, std::int64_t limit)
 {
     const Lock lock;
-    std::vector<std::string> names;
+    struct Found {
+        std::vector<Link> links;
+        std::size_t limit;
+    } found{{}, static_cast<std::size_t>(limit)};
     hsize_t index = 0;
     const herr_t status = H5Literate(
         group, H5_INDEX_NAME, H5_ITER_INC, &index,
-        [](hid_t, const char* name, const H5L_info_t*, void* data) -> herr_t {
-            static_cast<std::vector<std::string>*>(data)->emplace_back(name);
+        [](hid_t, const char* name, const H5L_info_t* info, void* data) -> herr_t {
+            auto* into = static_cast<Found*>(data);
+            if (into->links.size() >= into->limit)
+                return 1;
+            into->links.push_back({name, info->type == H5L_TYPE_HARD       ? LinkKind::hard
+                                         : info->type == H5L_TYPE_SOFT     ? LinkKind::soft
+                                         : info->type == H5L_TYPE_EXTERNAL ? LinkKind::external
+                                                                           : LinkKind::other});
             return 0;
         },
-        &names);
+        &found);
     if (status < 0)
-        return stackError("cannot list a group; the file may be damaged", nameOf(group));
+        return failureIn(group, "cannot list a group; the file may be damaged");
+    if (status > 0)
+        return badInput("has a group with more than " + std::to_string(limit) + " entries", nameOf(group));
+    return std::move(found.links);
+}
+
+Result<std::vector<std::string>> linkNames(Id group)
+{
+    QL_TRY(found, links(group));
+    std::vector<std::string> names;
+    for (Link& link : found)
+        names.push_back(std::move(link.name));
     return names;
+}
+
+std::vector<std::string> attributeNames(Id object, std::size_t limit)
+{
+    const Lock lock;
+    struct Found {
+        std::vector<std::string> names;
+        std::size_t limit;
+    } found{{}, limit};
+    hsize_t index = 0;
+    H5Aiterate2(
+        object, H5_INDEX_NAME, H5_ITER_INC, &index,
+        [](hid_t, const char* name, const H5A_info_t*, void* data) -> herr_t {
+            auto* into = static_cast<Found*>(data);
+            into->names.emplace_back(name);
+            return into->names.size() >= into->limit ? 1 : 0;
+        },
+        &found);
+    H5Eclear2(H5E_DEFAULT);
+    return std::move(found.names);
 }
 
 namespace {
@@ -193,7 +273,7 @@ Result<void> writeScalarAttribute(Id object, const std::string& name, Id type, c
         H5Adelete(object, name.c_str());
     const Handle attribute(H5Acreate2(object, name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT));
     if (!attribute || H5Awrite(attribute.get(), type, value) < 0)
-        return stackError("cannot write the attribute '" + printable(name) + "'", nameOf(object));
+        return failureIn(object, "cannot write the attribute '" + printable(name) + "'");
     return {};
 }
 
@@ -201,7 +281,7 @@ Result<Handle> openScalarAttribute(Id object, const std::string& name)
 {
     Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT));
     if (!attribute)
-        return stackError("has no attribute '" + printable(name) + "'", nameOf(object));
+        return failureIn(object, "has no attribute '" + printable(name) + "'");
     const Handle space(H5Aget_space(attribute.get()));
     if (!space || H5Sget_simple_extent_npoints(space.get()) != 1)
         return badInput("the attribute '" + printable(name) + "' is not a single value", nameOf(object));
@@ -216,7 +296,7 @@ Result<T> readNumber(Id object, const std::string& name, Id memoryType)
     const H5T_class_t kind = H5Tget_class(type.get());
     T value{};
     if ((kind != H5T_INTEGER && kind != H5T_FLOAT) || H5Aread(attribute.get(), memoryType, &value) < 0)
-        return stackError("the attribute '" + printable(name) + "' is no number", nameOf(object));
+        return failureIn(object, "the attribute '" + printable(name) + "' is no number");
     return value;
 }
 
@@ -274,7 +354,7 @@ Result<std::string> readStringAttribute(Id object, const std::string& name, std:
     if (H5Tis_variable_str(type.get()) > 0) {
         char* text = nullptr;
         if (H5Aread(attribute.get(), type.get(), static_cast<void*>(&text)) < 0)
-            return stackError("cannot read the attribute '" + printable(name) + "'", nameOf(object));
+            return failureIn(object, "cannot read the attribute '" + printable(name) + "'");
         const std::string value = text ? text : "";
         H5free_memory(text);
         if (static_cast<std::int64_t>(value.size()) > limitBytes)
@@ -286,7 +366,7 @@ Result<std::string> readStringAttribute(Id object, const std::string& name, std:
         return failure("is too long");
     std::string value(size, '\0');
     if (H5Aread(attribute.get(), type.get(), value.data()) < 0)
-        return stackError("cannot read the attribute '" + printable(name) + "'", nameOf(object));
+        return failureIn(object, "cannot read the attribute '" + printable(name) + "'");
     if (H5Tget_strpad(type.get()) != H5T_STR_NULLPAD)
         value.resize(std::min(value.find('\0'), value.size()));
     return value;

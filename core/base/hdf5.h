@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -72,16 +73,34 @@ Result<void> closeFile(Handle file);
 
 /// Creates the group and missing groups above it.
 Result<Handle> createGroup(Id parent, const std::string& path);
+/// Paths that lead through an external link are refused: no other file is ever opened.
 Result<Handle> openGroup(Id parent, const std::string& path);
 Result<Handle> openDataset(Id parent, const std::string& path);
+
+enum class ObjectKind { group, dataset, other };
+struct Object {
+    Handle handle;
+    ObjectKind kind = ObjectKind::other;
+    std::uint64_t address = 0; // equal for two links to one object of a file
+};
+Result<Object> openObject(Id parent, const std::string& path);
+
+enum class LinkKind { hard, soft, external, other };
+struct Link {
+    std::string name;
+    LinkKind kind = LinkKind::hard;
+};
 /// Whether a link of that name is directly in the group.
 bool exists(Id group, const std::string& name);
-/// Names of the links directly in the group, in order of name.
+/// The links directly in the group, in order of name; an error if there are more than `limit`.
+Result<std::vector<Link>> links(Id group, std::int64_t limit = 1'000'000);
 Result<std::vector<std::string>> linkNames(Id group);
 
 Result<void> writeAttribute(Id object, const std::string& name, std::string_view text);
 Result<void> writeAttribute(Id object, const std::string& name, std::int64_t value);
 Result<void> writeAttribute(Id object, const std::string& name, double value);
+/// Names of the attributes in order of name, at most `limit` of them.
+std::vector<std::string> attributeNames(Id object, std::size_t limit = 1000);
 bool hasAttribute(Id object, const std::string& name);
 /// Scalar strings of fixed or variable length, up to limitBytes.
 Result<std::string> readStringAttribute(Id object, const std::string& name, std::int64_t limitBytes = 1 << 26);
@@ -120,6 +139,10 @@ struct DatasetInfo {
 Result<DatasetInfo> describeDataset(Id dataset);
 /// Reads a block to native elements at the same place of `whole`, an array of the dataset's full shape.
 Result<void> readBlock(Id dataset, Element element, const Extent& start, const Extent& count, void* whole);
+/// Calls visit(start, count) for blocks that cover the shape: whole chunks if it has them, else contiguous slabs, of at
+/// most limitBytes where a chunk is not larger. Stops at the first error.
+Result<void> forEachBlock(const DatasetInfo& info, std::int64_t limitBytes,
+                          const std::function<Result<void>(const Extent& start, const Extent& count)>& visit);
 /// Reads all of a dataset whose elements convert to `element`; an error if it has more than limitBytes.
 Result<std::vector<std::byte>> readDataset(Id parent, const std::string& path, Element element, Extent* shape,
                                            std::int64_t limitBytes);

@@ -106,6 +106,14 @@ std::string objectName(Id object)
     return printable(name);
 }
 
+/// The stack is read first: asking for a name clears it.
+Error failureIn(Id object, const std::string& doing)
+{
+    Error error = stackError(doing, {});
+    error.where = objectName(object);
+    return error;
+}
+
 Extent shapeOf(Id space)
 {
     std::array<hsize_t, H5S_MAX_RANK> sizes{};
@@ -266,7 +274,7 @@ Result<void> writeRows(Id dataset, Element element, std::int64_t firstRow, std::
         H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr);
     }
     if (H5Dwrite(dataset, type.get(), memory.get(), space.get(), H5P_DEFAULT, data) < 0) {
-        Error error = stackError("cannot write; is the disk full?", objectName(dataset));
+        Error error = failureIn(dataset, "cannot write; is the disk full?");
         error.code = Errc::io;
         return error;
     }
@@ -287,7 +295,7 @@ Result<DatasetInfo> describeDataset(Id dataset)
     const Handle space(H5Dget_space(dataset));
     const Handle type(H5Dget_type(dataset));
     if (!space || !type)
-        return stackError("has a damaged header", objectName(dataset));
+        return failureIn(dataset, "has a damaged header");
     const H5S_class_t spaceClass = H5Sget_simple_extent_type(space.get());
     if (spaceClass == H5S_NULL)
         info.refusal = "has no elements (a null dataspace)";
@@ -315,12 +323,47 @@ Result<void> readBlock(Id dataset, Element element, const Extent& start, const E
         const std::vector<hsize_t> from = dims(start);
         const std::vector<hsize_t> size = dims(extent);
         if (H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, from.data(), nullptr, size.data(), nullptr) < 0)
-            return stackError("cannot select a part", objectName(dataset));
+            return failureIn(dataset, "cannot select a part");
     }
     // The same selection of an array of the same shape is its place in memory.
     if (H5Dread(dataset, type.get(), space.get(), space.get(), H5P_DEFAULT, whole) < 0)
-        return stackError("cannot be read; the file may be truncated or damaged", objectName(dataset));
+        return failureIn(dataset, "cannot be read; the file may be truncated or damaged");
     return {};
+}
+
+Result<void> forEachBlock(const DatasetInfo& info, std::int64_t limitBytes,
+                          const std::function<Result<void>(const Extent& start, const Extent& count)>& visit)
+{
+    const std::size_t rank = info.shape.size();
+    if (std::find(info.shape.begin(), info.shape.end(), 0) != info.shape.end())
+        return {};
+    // Grown from one chunk (or one element), last dimension first, as long as it stays small.
+    Extent block = info.chunk.empty() ? Extent(rank, 1) : info.chunk;
+    std::int64_t bytes = info.element ? elementBytes(*info.element) : 1;
+    for (std::size_t d = 0; d < rank; ++d) {
+        block[d] = std::clamp<std::int64_t>(block[d], 1, info.shape[d]);
+        bytes *= block[d];
+    }
+    for (std::size_t d = rank; d-- > 0;) {
+        const std::int64_t room = std::max<std::int64_t>(1, limitBytes / std::max<std::int64_t>(1, bytes));
+        const std::int64_t times = std::min(room, ceilDiv(info.shape[d], block[d]));
+        bytes *= times;
+        block[d] = std::min(block[d] * times, info.shape[d]);
+        if (block[d] < info.shape[d])
+            break;
+    }
+    Extent start(rank, 0);
+    while (true) {
+        Extent size(rank);
+        for (std::size_t d = 0; d < rank; ++d)
+            size[d] = std::min(block[d], info.shape[d] - start[d]);
+        QL_CHECK(visit(start, size));
+        std::size_t d = rank;
+        while (d > 0 && (start[d - 1] += block[d - 1]) >= info.shape[d - 1])
+            start[--d] = 0;
+        if (d == 0)
+            return {};
+    }
 }
 
 Result<std::vector<std::byte>> readDataset(Id parent, const std::string& path, Element element, Extent* shape,

@@ -38,6 +38,13 @@ int nesting(std::string_view text)
 
 } // namespace
 
+bool isHarmlessObject(std::string_view text)
+{
+    const auto first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+    return first != std::string_view::npos && text[first] == '{' && nesting(text) <= kMaxLevels &&
+           nlohmann::json::accept(text);
+}
+
 std::string readConfigJson(const std::filesystem::path& folder, std::vector<Warning>& warnings)
 {
     const std::filesystem::path path = folder / "config.json";
@@ -49,10 +56,7 @@ std::string readConfigJson(const std::filesystem::path& folder, std::vector<Warn
         warnings.push_back({path.string(), text.error().what + "; roles are read from names alone"});
         return {};
     }
-    const bool harmless = nesting(*text) <= kMaxLevels && nlohmann::json::accept(*text) &&
-                          text->find_first_not_of(" \t\r\n\xef\xbb\xbf") != std::string::npos &&
-                          (*text)[text->find_first_not_of(" \t\r\n\xef\xbb\xbf")] == '{';
-    if (!harmless) {
+    if (!isHarmlessObject(*text)) {
         warnings.push_back({path.string(), "is not a JSON object, so it is ignored; roles are read from names alone"});
         return {};
     }

@@ -22,7 +22,7 @@ public:
     }
     void merge(std::size_t a, std::size_t b)
     {
-        const auto [first, second] = std::minmax(find(a), find(b));
+        const auto [first, second] = std::minmax({find(a), find(b)});
         m_parent[second] = first;
     }
 

@@ -114,7 +114,7 @@ private Q_SLOTS:
     {
         const CounterRng rng(4);
         for (const DtypeInfo& row : allDtypes()) {
-            if (!isDecodable(row.dtype) || row.isGgml)
+            if (!isDecodable(row.dtype))
                 continue;
             constexpr std::int64_t kCount = 3 * 4096 + 512;
             std::vector<std::byte> bytes(static_cast<std::size_t>(*storedBytes(row.dtype, kCount)));

@@ -65,7 +65,7 @@ private Q_SLOTS:
     {
         const CounterRng rng(11);
         for (const DtypeInfo& row : allDtypes()) {
-            if (!isDecodable(row.dtype) || row.isGgml)
+            if (!isDecodable(row.dtype))
                 continue;
             for (const std::int64_t length : {0,
                                               1,
@@ -207,7 +207,7 @@ private Q_SLOTS:
         const CounterRng rng(9);
         constexpr std::int64_t kCount = 40 * 16384 + 77;
         std::vector<std::byte> bytes(kCount * 8);
-        for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::i8, Dtype::i64}) {
+        for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::i8, Dtype::i64, Dtype::q8_0}) {
             for (const double mean : {0.0, 3000.0}) {
                 for (std::size_t i = 0; i < static_cast<std::size_t>(kCount); ++i) {
                     const double x = mean + rng.normal(i);

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/analysis/error_curves.h"
+#include "core/base/rng.h"
+#include "core/quantizers/quantizer.h"
+
+#include <QTest>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+using namespace ql;
+
+namespace {
+
+TensorView viewOf(const std::vector<float>& values, Shape shape)
+{
+    return {Dtype::f32, std::move(shape), reinterpret_cast<const std::byte*>(values.data())};
+}
+
+std::vector<float> normals(std::size_t n, std::uint64_t seed)
+{
+    const CounterRng rng(seed);
+    std::vector<float> values(n);
+    for (std::size_t i = 0; i < n; ++i)
+        values[i] = static_cast<float>(rng.normal(i));
+    return values;
+}
+
+const CurvePoint& pointOf(const ErrorCurves& curves, const std::string& family, int bits)
+{
+    for (const ErrorCurve& curve : curves.curves)
+        for (const CurvePoint& point : curve.points)
+            if (curve.family == family && point.elementBits == bits)
+                return point;
+    qFatal("no %d-bit point in %s", bits, family.c_str());
+}
+
+} // namespace
+
+class ErrorCurvesTest : public QObject {
+    Q_OBJECT
+
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+
+    ErrorStats measured(const TensorView& view, const std::string& scheme)
+    {
+        const auto quantized = quantize({view, parseScheme(scheme).value(), {}, nullptr}, m_context);
+        return measureError(view, quantized.value(), m_context).value();
+    }
+    void verify(const TensorView& view, std::int64_t groupSize)
+    {
+        const auto curves = computeErrorCurves(view, groupSize, m_context);
+        QVERIFY(curves);
+        std::set<std::string> schemes;
+        for (const ErrorCurve& curve : curves->curves) {
+            int last = 0;
+            for (const CurvePoint& point : curve.points) {
+                QVERIFY(point.elementBits > last);
+                last = point.elementBits;
+                schemes.insert(point.scheme);
+                const ErrorStats stats = measured(view, point.scheme);
+                const char* name = point.scheme.c_str();
+                QVERIFY2(std::fabs(point.mse - stats.mse()) <= 1e-12 * stats.mse(), name);
+                QVERIFY2(std::fabs(point.sqnrDb - stats.sqnrDb()) <= 1e-9 || point.sqnrDb == stats.sqnrDb(), name);
+                const MatrixShape m = matrixShape(view.shape);
+                QCOMPARE(point.bitsPerWeight,
+                         static_cast<double>(payloadBits(parseScheme(point.scheme).value(), m.rows, m.cols)) /
+                             static_cast<double>(m.rows * m.cols));
+            }
+        }
+        QCOMPARE(schemes.size(), 7U + 6U + 3U + 3U + 1U + 1U);
+        // The best split is the best of all splits.
+        const std::string granularity = groupSize > 0 ? ":g" + std::to_string(groupSize) : "";
+        for (int bits = 3; bits <= 8; ++bits)
+            for (int x = 1; x < bits; ++x) {
+                const std::string scheme = "e" + std::to_string(x) + "m" + std::to_string(bits - 1 - x) + granularity;
+                QVERIFY2(pointOf(*curves, "ExMy", bits).mse <= measured(view, scheme).mse() * (1 + 1e-12),
+                         scheme.c_str());
+            }
+    }
+
+private Q_SLOTS:
+    void equalsQuantizeAndMeasure()
+    {
+        std::vector<float> values = normals(45 * 333, 31);
+        verify(viewOf(values, {45, 333}), 0);
+        verify(viewOf(values, {45, 333}), 64);
+        verify(viewOf(values, {45 * 333}), 128);
+        for (std::size_t i = 0; i < values.size(); i += 1000)
+            values[i] *= 30;
+        for (std::size_t i = 40; i < 120; ++i)
+            values[i] = 0;
+        verify(viewOf(values, {45, 9, 37}), 32);
+        values[7] = std::numeric_limits<float>::quiet_NaN();
+        values[3000] = -std::numeric_limits<float>::infinity();
+        verify(viewOf(values, {45, 333}), 100);
+    }
+
+    /// N(0,1), 2^21 samples: the published table, ±0.15 dB, and mean crest factors.
+    void gaussianTable()
+    {
+        const std::vector<float> values = normals(std::size_t{1} << 21U, 32);
+        const auto curves = computeErrorCurves(viewOf(values, {1 << 14, 128}), 32, m_context);
+        QVERIFY(curves);
+        QVERIFY(std::fabs(curves->crestFactor16 - 2.110) < 0.003);
+        QVERIFY(std::fabs(curves->crestFactor32 - 2.366) < 0.003);
+        QVERIFY(std::fabs(curves->crestFactorChannel - 2.834) < 0.005);
+        const auto near = [&](const char* family, int bits, const char* scheme, double db) {
+            const CurvePoint& point = pointOf(*curves, family, bits);
+            QCOMPARE(point.scheme, std::string(scheme));
+            QVERIFY2(std::fabs(point.sqnrDb - db) < 0.15, scheme);
+        };
+        near("MX INT", 8, "mxint8", 41.61);
+        near("MX INT", 6, "mxint6", 29.42);
+        near("MX INT", 4, "mxint4", 16.84);
+        near("MX FP", 8, "mxfp8_e4m3", 31.52);
+        near("MX FP", 6, "mxfp6_e2m3", 30.96);
+        near("MX FP", 4, "mxfp4", 18.76);
+        near("NV INT", 4, "nvint4", 21.28);
+        near("NV FP", 4, "nvfp4", 20.44);
+        QCOMPARE(pointOf(*curves, "MX INT", 8).bitsPerWeight, 8.25);
+        QCOMPARE(pointOf(*curves, "MX FP", 6).bitsPerWeight, 6.25);
+        QVERIFY(std::fabs(pointOf(*curves, "NV FP", 4).bitsPerWeight - 4.5) < 1e-4);
+        QCOMPARE(pointOf(*curves, "INT", 4).bitsPerWeight, 5.0);
+        // 6 dB a bit, and every crest factor within its bounds.
+        for (int bits = 4; bits <= 8; ++bits) {
+            const double step = pointOf(*curves, "INT", bits).sqnrDb - pointOf(*curves, "INT", bits - 1).sqnrDb;
+            QVERIFY(step > 5.9 && step < 8.5);
+        }
+    }
+
+    void crossovers()
+    {
+        const auto found = crestFactorCrossovers();
+        const std::map<std::string_view, double> want = {
+            {"mxint8", 7.55}, {"mxint6", 1.96}, {"mxint4", 2.04}, {"nvint4", 2.39}};
+        QCOMPARE(found.size(), want.size());
+        for (const Crossover& crossover : found)
+            QVERIFY2(std::fabs(crossover.crestFactor - want.at(crossover.integer)) < 0.01, crossover.integer.data());
+        // Levels at the crossings, and the limit of wide ranges, E4M3: 13.80 + 6.02·3 dB.
+        QVERIFY(std::fabs(theoreticalIntQsnrDb(8, 7.5459, 1.5, 0) - 31.86) < 0.01);
+        QVERIFY(std::fabs(theoreticalFpQsnrDb(4, 3, 448, 7.5459, 1.5, 0) - 31.86) < 0.01);
+        QVERIFY(std::fabs(theoreticalFpQsnrDb(2, 3, 7.5, 1.9592, 1.5, 0) - 31.54) < 0.01);
+        QVERIFY(std::fabs(theoreticalFpQsnrDb(2, 1, 6, 2.0415, 1.5, 0) - 19.14) < 0.01);
+        QVERIFY(std::fabs(theoreticalIntQsnrDb(4, 2.3899, 1.05, 16) - 21.14) < 0.01);
+        QVERIFY(std::fabs(theoreticalFpQsnrDb(2, 1, 6, 2.3899, 1.05, 16) - 21.14) < 0.01);
+        QVERIFY(std::fabs(theoreticalFpQsnrDb(4, 3, 448, 3, 1, 0) - 31.86) < 0.02);
+    }
+
+    void edgesAndErrors()
+    {
+        const std::vector<float> zeros(64, 0.0F);
+        const auto flat = computeErrorCurves(viewOf(zeros, {2, 32}), 0, m_context);
+        QVERIFY(flat);
+        QCOMPARE(flat->crestFactor32, 0.0);
+        for (const ErrorCurve& curve : flat->curves)
+            for (const CurvePoint& point : curve.points)
+                QVERIFY(point.mse == 0 && point.sqnrDb == std::numeric_limits<double>::infinity());
+        std::vector<float> peak(64, 0.0F);
+        peak[5] = 3;
+        const auto spiky = computeErrorCurves(viewOf(peak, {2, 32}), 0, m_context);
+        QVERIFY(std::fabs(spiky->crestFactor32 - std::sqrt(32.0)) < 1e-12); // the largest there is
+        QVERIFY(std::fabs(spiky->crestFactor16 - 4) < 1e-12);
+        QVERIFY(!computeErrorCurves(viewOf(zeros, {0, 32}), 0, m_context));
+        QVERIFY(!computeErrorCurves(viewOf(zeros, {2, 32}), -1, m_context));
+        QVERIFY(!computeErrorCurves({Dtype::c64, {2}, nullptr}, 0, m_context));
+        std::stop_source source;
+        source.request_stop();
+        const auto cancelled =
+            computeErrorCurves(viewOf(zeros, {2, 32}), 0, JobContext(m_executor, source.get_token()));
+        QVERIFY(!cancelled);
+        QCOMPARE(cancelled.error().code, Errc::cancelled);
+    }
+};
+
+QTEST_APPLESS_MAIN(ErrorCurvesTest)
+#include "error_curves_test.moc"

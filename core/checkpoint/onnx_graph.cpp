@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/checkpoint/onnx_graph.h"
+
+#include "core/base/text.h"
+#include "core/checkpoint/tensor_names.h"
+
+#include <algorithm>
+#include <bit>
+#include <set>
+
+namespace ql {
+
+namespace {
+
+using wire::Bytes;
+using wire::Field;
+using wire::Type;
+
+constexpr int kMaxDepth = 64; // of graphs inside graphs
+constexpr std::size_t kMaxRank = 64;
+
+// Field numbers of onnx.proto3.
+namespace model {
+constexpr std::uint32_t irVersion = 1, producerName = 2, producerVersion = 3, domain = 4, version = 5, doc = 6,
+                        graph = 7, opset = 8, properties = 14, training = 20, functions = 25, configuration = 26;
+}
+namespace graph {
+constexpr std::uint32_t node = 1, name = 2, initializer = 5, sparseInitializer = 15;
+}
+namespace node {
+constexpr std::uint32_t output = 2, name = 3, op = 4, attribute = 5;
+}
+namespace function {
+constexpr std::uint32_t name = 1, node = 7;
+}
+namespace attribute {
+constexpr std::uint32_t name = 1, oneFloat = 2, oneInt = 3, oneString = 4, tensor = 5, graph = 6, floats = 7, ints = 8,
+                        strings = 9, graphs = 11, sparse = 22;
+}
+namespace tensor {
+constexpr std::uint32_t dims = 1, type = 2, name = 8, raw = 9, external = 13, location = 14;
+}
+
+std::string_view textOf(const Field& field)
+{
+    return field.type == Type::bytes ? field.text() : std::string_view();
+}
+
+class Parser {
+public:
+    Parser(OnnxModel& model, std::string where) : m_model(model), m_where(std::move(where)) {}
+
+    Result<void> graphMessage(Bytes bytes, const std::string& scope, int depth)
+    {
+        if (depth > kMaxDepth)
+            return badInput("has graphs nested more than " + std::to_string(kMaxDepth) + " deep", m_where);
+        std::set<std::string, std::less<>> ownNames;
+        wire::Reader reader(bytes);
+        while (const auto field = reader.next()) {
+            if (field->type != Type::bytes)
+                continue;
+            if (field->number == graph::node) {
+                QL_CHECK(nodeMessage(field->bytes, scope, depth, ownNames));
+            } else if (field->number == graph::initializer) {
+                QL_TRY(found, tensorMessage(field->bytes));
+                QL_CHECK(keep(std::move(found), scope, ownNames));
+            } else if (field->number == graph::sparseInitializer) {
+                m_model.warnings.push_back(
+                    {m_where, "holds a sparse initializer, which is left out; write it as a dense one"});
+            }
+        }
+        return reader.failed() ? Result<void>(damaged()) : Result<void>();
+    }
+
+    Result<void> functionMessage(Bytes bytes)
+    {
+        std::string name;
+        std::vector<Bytes> nodes;
+        wire::Reader reader(bytes);
+        while (const auto field = reader.next()) {
+            if (field->number == function::name)
+                name = textOf(*field);
+            else if (field->number == function::node && field->type == Type::bytes)
+                nodes.push_back(field->bytes);
+        }
+        if (reader.failed())
+            return damaged();
+        std::set<std::string, std::less<>> ownNames;
+        for (const Bytes part : nodes)
+            QL_CHECK(nodeMessage(part, name, 1, ownNames));
+        return {};
+    }
+
+    Error damaged() const
+    {
+        return badInput("is truncated or damaged: its contents end too early. Get the file again", m_where);
+    }
+
+private:
+    Result<void> nodeMessage(Bytes bytes, const std::string& scope, int depth,
+                             std::set<std::string, std::less<>>& ownNames)
+    {
+        std::string name;
+        std::string output;
+        std::string op;
+        std::vector<Bytes> attributes;
+        wire::Reader reader(bytes);
+        while (const auto field = reader.next()) {
+            if (field->type != Type::bytes)
+                continue;
+            if (field->number == node::output && output.empty())
+                output = field->text();
+            else if (field->number == node::name)
+                name = field->text();
+            else if (field->number == node::op)
+                op = field->text();
+            else if (field->number == node::attribute)
+                attributes.push_back(field->bytes);
+        }
+        if (reader.failed())
+            return damaged();
+        for (const Bytes part : attributes)
+            QL_CHECK(attributeMessage(part, name.empty() ? (output.empty() ? op : output) : name,
+                                      op == "Constant" ? output : std::string(), scope, depth, ownNames));
+        return {};
+    }
+
+    /// constantName: the output of a Constant node; empty for other nodes.
+    Result<void> attributeMessage(Bytes bytes, const std::string& nodeName, const std::string& constantName,
+                                  const std::string& scope, int depth, std::set<std::string, std::less<>>& ownNames)
+    {
+        std::string name;
+        std::vector<Bytes> graphs;
+        std::optional<Bytes> value;
+        wire::Reader reader(bytes);
+        while (const auto field = reader.next()) {
+            if (field->number == attribute::name)
+                name = textOf(*field);
+            else if ((field->number == attribute::graph || field->number == attribute::graphs) &&
+                     field->type == Type::bytes)
+                graphs.push_back(field->bytes);
+            else if (field->number == attribute::tensor && field->type == Type::bytes)
+                value = field->bytes;
+        }
+        if (reader.failed())
+            return damaged();
+        for (const Bytes part : graphs)
+            QL_CHECK(graphMessage(
+                part, (scope.empty() ? "" : scope + "/") + nodeName.substr(0, 200) + "." + name.substr(0, 100),
+                depth + 1));
+        if (constantName.empty())
+            return {};
+        if (name == "value" && value) {
+            QL_TRY(found, tensorMessage(*value));
+            found.name = constantName;
+            return keep(std::move(found), scope, ownNames);
+        }
+        if (name == "sparse_value" || name == "value_string" || name == "value_strings") {
+            m_model.warnings.push_back(
+                {m_where + ": " + printable(constantName),
+                 name == "sparse_value" ? "is a sparse constant; left out" : "is a text constant; left out"});
+            return {};
+        }
+        return plainConstant(bytes, name, constantName, scope, ownNames);
+    }
+
+    /// value_float, value_floats, value_int, value_ints.
+    Result<void> plainConstant(Bytes bytes, const std::string& name, const std::string& constantName,
+                               const std::string& scope, std::set<std::string, std::less<>>& ownNames)
+    {
+        const bool isFloat = name == "value_float" || name == "value_floats";
+        const bool isList = name == "value_floats" || name == "value_ints";
+        if (!isFloat && name != "value_int" && name != "value_ints")
+            return {};
+        const std::uint32_t wanted = name == "value_float"    ? attribute::oneFloat
+                                     : name == "value_int"    ? attribute::oneInt
+                                     : name == "value_floats" ? attribute::floats
+                                                              : attribute::ints;
+        std::int64_t count = 0;
+        wire::Reader reader(bytes);
+        while (const auto field = reader.next()) {
+            if (field->number != wanted)
+                continue;
+            if (field->type != Type::bytes)
+                ++count;
+            else if (isFloat)
+                count += std::ssize(field->bytes) / 4;
+            else
+                count += std::ranges::count_if(field->bytes, [](std::byte b) { return b < std::byte{0x80}; });
+        }
+        OnnxTensor found;
+        found.name = constantName;
+        found.type = isFloat ? 1 : 7;
+        if (isList)
+            found.shape = {count};
+        found.message = bytes;
+        found.isAttribute = true;
+        return keep(std::move(found), scope, ownNames);
+    }
+
+    Result<OnnxTensor> tensorMessage(Bytes bytes)
+    {
+        OnnxTensor found;
+        found.message = bytes;
+        wire::Reader reader(bytes);
+        const auto addDimension = [&](std::uint64_t value) { found.shape.push_back(static_cast<std::int64_t>(value)); };
+        while (const auto field = reader.next()) {
+            if (found.shape.size() > kMaxRank)
+                return badInput("has a tensor of more than " + std::to_string(kMaxRank) + " dimensions", m_where);
+            if (field->number == tensor::dims && field->type == Type::varint) {
+                addDimension(field->value);
+            } else if (field->number == tensor::dims && field->type == Type::bytes) {
+                wire::Reader packed(field->bytes);
+                while (!packed.atEnd() && found.shape.size() <= kMaxRank) {
+                    const auto value = packed.varint();
+                    if (!value)
+                        return damaged();
+                    addDimension(*value);
+                }
+            } else if (field->number == tensor::type && field->type == Type::varint) {
+                found.type = static_cast<int>(std::min<std::uint64_t>(field->value, 1000));
+            } else if (field->number == tensor::name) {
+                found.name = textOf(*field);
+            } else if (field->number == tensor::raw && field->type == Type::bytes) {
+                found.raw = field->bytes;
+                found.hasRaw = true;
+            } else if (field->number == tensor::location && field->type == Type::varint) {
+                found.isExternal = field->value == 1;
+            } else if (field->number == tensor::external && field->type == Type::bytes) {
+                QL_CHECK(externalEntry(field->bytes, found));
+            }
+        }
+        if (reader.failed())
+            return damaged();
+        return found;
+    }
+
+    Result<void> externalEntry(Bytes bytes, OnnxTensor& found)
+    {
+        std::string key;
+        std::string value;
+        wire::Reader reader(bytes);
+        while (const auto field = reader.next())
+            (field->number == 1 ? key : value) = textOf(*field);
+        if (reader.failed())
+            return damaged();
+        if (key == "location") {
+            found.location = value;
+        } else if (key == "offset" || key == "length") {
+            const auto number = parseInt(value);
+            if (!number || *number < 0)
+                return badInput("the " + key + " of its external data is '" + printable(value.substr(0, 40)) +
+                                    "', which is no position in a file",
+                                m_where + ": " + printable(found.name));
+            if (key == "offset")
+                found.offset = *number;
+            else
+                found.length = *number;
+        }
+        return {};
+    }
+
+    /// Names must be unique in their own graph; across graphs a scope is added.
+    Result<void> keep(OnnxTensor found, const std::string& scope, std::set<std::string, std::less<>>& ownNames)
+    {
+        if (std::ssize(m_model.tensors) >= kMaxTensors)
+            return badInput("holds more than " + std::to_string(kMaxTensors) + " tensors", m_where);
+        QL_CHECK(checkTensorName(found.name, m_where));
+        if (!ownNames.insert(found.name).second)
+            return badInput(
+                "the tensor '" + printable(found.name) +
+                    "' is listed twice in one graph, so it is unclear which one is meant; write the file anew",
+                m_where);
+        if (m_names.contains(found.name)) {
+            const std::string base = found.name + "@" + printable(scope);
+            found.name = base;
+            for (int i = 2; m_names.contains(found.name); ++i)
+                found.name = base + "#" + std::to_string(i);
+            QL_CHECK(checkTensorName(found.name, m_where));
+        }
+        m_names.insert(found.name);
+        m_model.tensors.push_back(std::move(found));
+        return {};
+    }
+
+    OnnxModel& m_model;
+    std::string m_where;
+    std::set<std::string, std::less<>> m_names;
+};
+
+} // namespace
+
+bool looksLikeOnnx(wire::Bytes file)
+{
+    // Known fields with the right types only, a small version number, and a graph whose first field is a graph's.
+    wire::Reader reader(file);
+    bool hasVersion = false;
+    bool hasGraph = false;
+    for (int i = 0; i < 1000; ++i) {
+        const auto field = reader.next();
+        if (!field)
+            break;
+        const bool isNumber = field->number == model::irVersion || field->number == model::version;
+        const bool known = (field->number >= model::irVersion && field->number <= model::opset) ||
+                           field->number == model::properties || field->number == model::training ||
+                           field->number == model::functions || field->number == model::configuration;
+        if (!known || field->type != (isNumber ? Type::varint : Type::bytes))
+            return false;
+        if (field->number == model::irVersion) {
+            if (field->value == 0 || field->value > 1000)
+                return false;
+            hasVersion = true;
+        }
+        hasGraph |= field->number == model::graph;
+    }
+    if (hasVersion && hasGraph)
+        return true;
+    // Cut off inside the graph: a version, texts, then the tag of a graph whose length passes the end.
+    return hasVersion && reader.failed() &&
+           std::ranges::find(file.first(std::min<std::size_t>(file.size(), 4096)),
+                             std::byte{model::graph << 3U | 2U}) != file.end();
+}
+
+Result<OnnxModel> parseOnnx(wire::Bytes file, const std::string& where)
+{
+    OnnxModel found;
+    Parser parser(found, where);
+    std::vector<Bytes> functions;
+    wire::Reader reader(file);
+    const auto note = [&](const char* key, std::string_view value) {
+        found.metadata.emplace_back(key, printable(value.substr(0, 1000)));
+    };
+    while (const auto field = reader.next()) {
+        switch (field->number) {
+        case model::irVersion:
+            note("ir_version", std::to_string(field->value));
+            break;
+        case model::producerName:
+            note("producer_name", textOf(*field));
+            break;
+        case model::producerVersion:
+            note("producer_version", textOf(*field));
+            break;
+        case model::domain:
+            note("domain", textOf(*field));
+            break;
+        case model::properties: {
+            std::string key;
+            std::string value;
+            wire::Reader entry(field->bytes);
+            while (const auto part = entry.next())
+                (part->number == 1 ? key : value) = textOf(*part);
+            note(printable(key.substr(0, 200)).c_str(), value);
+            break;
+        }
+        case model::graph:
+            if (field->type == Type::bytes)
+                QL_CHECK(parser.graphMessage(field->bytes, {}, 0));
+            break;
+        case model::functions:
+            if (field->type == Type::bytes)
+                functions.push_back(field->bytes);
+            break;
+        default:
+            break;
+        }
+    }
+    if (reader.failed())
+        return parser.damaged();
+    for (const Bytes part : functions)
+        QL_CHECK(parser.functionMessage(part));
+    return found;
+}
+
+} // namespace ql

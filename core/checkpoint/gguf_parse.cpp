@@ -268,6 +268,8 @@ private:
                                                     " tensor(s) do not start at a multiple of the alignment; llama.cpp "
                                                     "refuses such a file"});
         warnUndecodable(infos, m_where, m_gguf.warnings);
+        if (infos.empty())
+            m_gguf.warnings.push_back({m_where, "holds no tensors"});
         return {};
     }
 

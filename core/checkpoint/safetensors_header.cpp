@@ -276,6 +276,8 @@ Result<SafetensorsHeader> parseSafetensorsHeader(const MappedFile& file)
                                               unknown.first + ") and are shown as raw bytes (u8)"});
     QL_CHECK(checkByteRanges(header.tensors, header.dataStart, file.sizeBytes(), 1, where, header.warnings));
     warnUndecodable(header.tensors, where, header.warnings);
+    if (header.tensors.empty())
+        header.warnings.push_back({where, "holds no tensors"});
     return header;
 }
 

@@ -94,7 +94,7 @@ void warnUndecodable(std::span<const TensorInfo> tensors, const std::string& whe
         warnings.push_back(
             {where, std::to_string(found.first) + (found.first == 1 ? " tensor is " : " tensors are ") +
                         std::string(info(dtype).word) + " (first: " + found.second->name +
-                        "), which is listed with its size but cannot be decoded; for values, open the model in "
+                        "), which can be listed and sized but not decoded yet; for values, open the model in "
                         "another type"});
 }
 

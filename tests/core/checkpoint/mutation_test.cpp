@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Random damage to small good files of every reader: whatever comes, opening and loading end in a value or an error,
+// and what is listed is consistent. The seed is fixed, so a failure repeats. Seeds: the files and folders of
+// tests/data/checkpoints; a reader without one fails the test.
+#include "core/base/file.h"
+#include "core/checkpoint/reader.h"
+#include "tests/support/temporary_folder.h"
+
+#include <QTest>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+
+using namespace ql;
+
+namespace {
+
+constexpr int kMutantsOfAReader = 1500;
+constexpr std::int64_t kMaxSeedBytes = 64'000;
+
+std::string contentOf(const std::filesystem::path& path)
+{
+    const auto file = MappedFile::open(path);
+    if (!file)
+        return {};
+    return {reinterpret_cast<const char*>((*file)->bytes().data()), (*file)->bytes().size()};
+}
+
+/// A stream of random numbers for one mutant.
+class Random {
+public:
+    explicit Random(std::uint64_t seed) : m_state(seed) {}
+    std::uint64_t next()
+    {
+        m_state += 0x9e3779b97f4a7c15U; // splitmix64
+        std::uint64_t z = m_state;
+        z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+        z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+        return z ^ (z >> 31U);
+    }
+    std::size_t below(std::size_t n) { return n == 0 ? 0 : static_cast<std::size_t>(next() % n); }
+
+private:
+    std::uint64_t m_state;
+};
+
+/// One to four changes, most of them near the start, where headers are.
+void mutate(std::string& bytes, Random& random)
+{
+    const std::size_t changes = 1 + random.below(4);
+    for (std::size_t change = 0; change < changes && !bytes.empty(); ++change) {
+        const std::size_t span = random.below(3) == 0 ? bytes.size() : std::min<std::size_t>(bytes.size(), 1024);
+        const std::size_t at = random.below(span);
+        switch (random.below(8)) {
+        case 0: // one bit
+            bytes[at] = static_cast<char>(static_cast<unsigned char>(bytes[at]) ^ (1U << random.below(8)));
+            break;
+        case 1: // one byte
+            bytes[at] = static_cast<char>(random.next());
+            break;
+        case 2: // cut off
+            bytes.resize(at);
+            break;
+        case 3: { // a large or small integer
+            static constexpr std::uint64_t kValues[] = {0,          1,     0xff,        0xffff,     0x7fffffff,
+                                                        0xffffffff, ~0ULL, 1ULL << 62U, 1ULL << 40U};
+            const std::uint64_t value = kValues[random.below(std::size(kValues))];
+            for (std::size_t i = 0; i < 8 && at + i < bytes.size(); ++i)
+                bytes[at + i] = static_cast<char>(value >> (8 * i));
+            break;
+        }
+        case 4: // a piece away
+            bytes.erase(at, 1 + random.below(32));
+            break;
+        case 5: // a piece twice
+            bytes.insert(at, bytes.substr(random.below(bytes.size()), 1 + random.below(32)));
+            break;
+        case 6: // zeros
+            std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), std::min<std::size_t>(bytes.size() - at, 16),
+                        '\0');
+            break;
+        default: { // a digit
+            const auto digit = bytes.find_first_of("0123456789", at);
+            if (digit != std::string::npos)
+                bytes[digit] = static_cast<char>('0' + random.below(10));
+            break;
+        }
+        }
+    }
+}
+
+/// A seed file, or the file of a folder that is to be damaged.
+struct Seed {
+    std::filesystem::path root; // what is opened
+    std::filesystem::path file; // what is damaged
+};
+
+} // namespace
+
+class MutationTest : public QObject {
+    Q_OBJECT
+    Executor m_executor{1};
+    JobContext m_context{m_executor};
+    std::map<std::string, std::vector<Seed>> m_seeds;
+
+    /// Loads all and checks what every reader promises; the text says what is broken.
+    std::string broken(const Checkpoint& checkpoint)
+    {
+        std::set<std::string_view> names;
+        std::int64_t total = 0;
+        for (std::int64_t i = 0; i < std::ssize(checkpoint.tensors()); ++i) {
+            const TensorInfo& tensor = checkpoint.tensors()[static_cast<std::size_t>(i)];
+            if (!names.insert(tensor.name).second || checkpoint.indexOf(tensor.name) != i)
+                return "name '" + tensor.name + "'";
+            if (!checkedNumel(tensor.shape) || tensor.sizeBytes < 0)
+                return "shape of " + tensor.name;
+            const auto data = checkpoint.load(i, m_context);
+            if (!data)
+                continue;
+            if (data->view.shape != tensor.shape || data->view.dtype != tensor.dtype)
+                return "view of " + tensor.name;
+            const auto bytes = storedBytes(tensor.dtype, tensor.numel());
+            if (!bytes)
+                return "size of " + tensor.name;
+            unsigned sum = 0; // touches every byte
+            for (std::int64_t k = 0; k < *bytes; ++k)
+                sum += static_cast<unsigned>(data->view.data[k]);
+            total += sum;
+            if (isDecodable(tensor.dtype) && *bytes > 0) {
+                const int block = info(tensor.dtype).blockElements;
+                std::vector<double> values(static_cast<std::size_t>(block));
+                decode(tensor.dtype, data->view.data, tensor.numel() - block, block, values.data());
+            }
+        }
+        return total < 0 ? "unreachable" : "";
+    }
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        for (const auto& entry : std::filesystem::directory_iterator(QL_TEST_DATA "/checkpoints")) {
+            const auto opened = openCheckpoint(entry.path(), m_context);
+            if (!opened)
+                continue;
+            // Readers share classes ("numpy"), so seeds belong to whoever recognises them.
+            const std::string content = entry.is_directory() ? std::string() : contentOf(entry.path());
+            const auto head = std::as_bytes(std::span(content.data(), std::min<std::size_t>(content.size(), 4096)));
+            const auto reader =
+                std::ranges::find_if(allReaders(), [&](const Reader* r) { return r->sniff(entry.path(), head); });
+            std::vector<Seed>& seeds = m_seeds[std::string((*reader)->id)];
+            if (!entry.is_directory()) {
+                if (std::ssize(content) <= kMaxSeedBytes)
+                    seeds.push_back({entry.path(), entry.path()});
+                continue;
+            }
+            for (const auto& part : std::filesystem::directory_iterator(entry.path()))
+                seeds.push_back({entry.path(), part.path()});
+        }
+        for (auto& [reader, seeds] : m_seeds)
+            std::ranges::sort(seeds, {}, &Seed::file);
+    }
+
+    void readers_data()
+    {
+        QTest::addColumn<QByteArray>("reader");
+        for (const Reader* reader : allReaders())
+            QTest::newRow(std::string(reader->id).c_str()) << QByteArray(reader->id.data());
+    }
+    void readers()
+    {
+        QFETCH(QByteArray, reader);
+        const std::vector<Seed>& seeds = m_seeds[reader.toStdString()];
+        QVERIFY2(!seeds.empty(), "add a small good file to tests/data/checkpoints");
+        const test::TemporaryFolder folder;
+        int opened = 0;
+        for (int i = 0; i < kMutantsOfAReader; ++i) {
+            const Seed& seed = seeds[static_cast<std::size_t>(i) % seeds.size()];
+            Random random(static_cast<std::uint64_t>(i));
+            std::string content = contentOf(seed.file);
+            if (i >= std::ssize(seeds)) // the first round is undamaged
+                mutate(content, random);
+            const std::string name = seed.root.filename().string();
+            std::filesystem::path path;
+            if (seed.root == seed.file) {
+                path = folder.write(name, content);
+            } else {
+                path = folder.path() / name;
+                std::filesystem::copy(seed.root, path, std::filesystem::copy_options::overwrite_existing);
+                folder.write(name + "/" + seed.file.filename().string(), content);
+            }
+            const auto start = std::chrono::steady_clock::now();
+            const auto checkpoint = openCheckpoint(path, m_context);
+            const std::string problem = checkpoint ? broken(**checkpoint) : "";
+            const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            const QByteArray which = "mutant " + QByteArray::number(i) + " of " + seed.file.c_str();
+            QVERIFY2(problem.empty(), (which + ": " + problem.c_str()).constData());
+            QVERIFY2(seconds < 2, which.constData());
+            if (!checkpoint)
+                QVERIFY2(!checkpoint.error().what.empty() && !checkpoint.error().where.empty(), which.constData());
+            QVERIFY2(i >= std::ssize(seeds) || checkpoint, which.constData());
+            opened += checkpoint ? 1 : 0;
+        }
+        // Damage must reach both ends: some files still open, some are refused.
+        QVERIFY(opened > 10 && opened < kMutantsOfAReader - 10);
+    }
+};
+
+QTEST_APPLESS_MAIN(MutationTest)
+#include "mutation_test.moc"

@@ -2,6 +2,8 @@
 // A folder of its own for a test's files, gone with the object.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,11 +14,17 @@ namespace ql::test {
 
 class TemporaryFolder {
 public:
-    TemporaryFolder()
+    TemporaryFolder() : TemporaryFolder(std::filesystem::temp_directory_path()) {}
+    explicit TemporaryFolder(const std::filesystem::path& parent)
     {
-        std::string name = (std::filesystem::temp_directory_path() / "quantloupe-test-XXXXXX").string();
+        std::string name = (parent / "quantloupe-test-XXXXXX").string();
         if (::mkdtemp(name.data()))
             m_path = name;
+    }
+    /// Where thousands of small files cost no disk access, if the system has such a place.
+    static std::filesystem::path inMemory()
+    {
+        return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
     }
     ~TemporaryFolder()
     {

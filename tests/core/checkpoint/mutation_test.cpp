@@ -173,7 +173,7 @@ private Q_SLOTS:
         QFETCH(QByteArray, reader);
         const std::vector<Seed>& seeds = m_seeds[reader.toStdString()];
         QVERIFY2(!seeds.empty(), "add a small good file to tests/data/checkpoints");
-        const test::TemporaryFolder folder;
+        const test::TemporaryFolder folder(test::TemporaryFolder::inMemory());
         int opened = 0;
         for (int i = 0; i < kMutantsOfAReader; ++i) {
             const Seed& seed = seeds[static_cast<std::size_t>(i) % seeds.size()];
@@ -187,12 +187,15 @@ private Q_SLOTS:
                 path = folder.write(name, content);
             } else {
                 path = folder.path() / name;
-                std::filesystem::copy(seed.root, path, std::filesystem::copy_options::overwrite_existing);
+                if (!std::filesystem::exists(path))
+                    std::filesystem::copy(seed.root, path, std::filesystem::copy_options::recursive);
                 folder.write(name + "/" + seed.file.filename().string(), content);
             }
             const auto start = std::chrono::steady_clock::now();
             const auto checkpoint = openCheckpoint(path, m_context);
             const std::string problem = checkpoint ? broken(**checkpoint) : "";
+            if (seed.root != seed.file) // the next mutant damages another file
+                folder.write(name + "/" + seed.file.filename().string(), contentOf(seed.file));
             const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
             const QByteArray which = "mutant " + QByteArray::number(i) + " of " + seed.file.c_str();
             QVERIFY2(problem.empty(), (which + ": " + problem.c_str()).constData());

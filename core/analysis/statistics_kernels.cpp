@@ -12,8 +12,11 @@
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/analysis/statistics_kernels.cpp"
+// clang-format off: in this order
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "core/tensor/minifloat-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace ql {
@@ -26,7 +29,7 @@ constexpr std::int64_t kSample = 512;            // elements the shift is taken 
 using DoubleTag = hn::CappedTag<double, kWidth>; // 8, 4, 2 or 1 lanes
 using FloatTag = hn::Rebind<float, DoubleTag>;   // as many
 using WordTag = hn::Rebind<std::uint32_t, DoubleTag>;
-using HalfTag = hn::Rebind<hwy::float16_t, DoubleTag>;
+using HalfTag = hn::Rebind<std::uint16_t, DoubleTag>;
 constexpr std::size_t kParts = kWidth / hn::MaxLanes(DoubleTag());
 
 /// Eight lanes: one vector, or a tree of pairs of them. Members are named so that they stay in registers.
@@ -195,7 +198,7 @@ struct F16 {
     template<typename V>
     static HWY_INLINE void load(const std::byte* from, Leaf<V>& out)
     {
-        out.v = hn::PromoteTo(FloatTag(), hn::LoadU(HalfTag(), reinterpret_cast<const hwy::float16_t*>(from)));
+        out.v = floatFromF16Codes(FloatTag(), hn::LoadU(HalfTag(), reinterpret_cast<const std::uint16_t*>(from)));
     }
     template<typename H>
     static HWY_INLINE void load(const std::byte* from, Pair<H>& out)

@@ -2,6 +2,7 @@
 #include "core/tensor/dtype.h"
 
 #include "core/base/checked.h"
+#include "core/tensor/decode_kernels.h"
 #include "core/tensor/ggml_blocks.h"
 #include "core/tensor/half.h"
 
@@ -80,79 +81,71 @@ void decodePlain(const std::byte* data, std::int64_t first, std::int64_t count, 
         out[i] = static_cast<Out>(convert(load<Stored>(data, first + i)));
 }
 
-/// Value of an all-finite sub-byte float code; bit (bits-1) is the sign.
-float subByteFloat(unsigned code, int exponentBits, int mantissaBits)
+/// Values of all-finite codes of 4 or 6 bits; the highest bit is the sign.
+template<int exponentBits, int mantissaBits>
+constexpr auto subByteTable()
 {
-    const unsigned sign = code >> static_cast<unsigned>(exponentBits + mantissaBits);
-    const unsigned exponent =
-        (code >> static_cast<unsigned>(mantissaBits)) & ((1U << static_cast<unsigned>(exponentBits)) - 1U);
-    const unsigned mantissa = code & ((1U << static_cast<unsigned>(mantissaBits)) - 1U);
-    const int bias = (1 << (exponentBits - 1)) - 1;
-    const float fraction = static_cast<float>(mantissa) / static_cast<float>(1U << static_cast<unsigned>(mantissaBits));
-    const int power = exponent == 0 ? 1 - bias : static_cast<int>(exponent) - bias;
-    const float scale = power >= 0 ? static_cast<float>(1 << power) : 1.0F / static_cast<float>(1 << -power);
-    const float value = scale * (exponent == 0 ? fraction : 1.0F + fraction);
-    return sign != 0 ? -value : value;
+    std::array<float, std::size_t{1} << (1 + exponentBits + mantissaBits)> table{};
+    for (std::size_t code = 0; code < table.size(); ++code) {
+        const auto magnitude = code % (table.size() / 2);
+        const auto exponent = magnitude >> mantissaBits;
+        const auto mantissa = magnitude % (std::size_t{1} << mantissaBits);
+        // In steps of the least subnormal.
+        const auto steps = exponent == 0 ? mantissa : (mantissa + (std::size_t{1} << mantissaBits)) << (exponent - 1);
+        constexpr int kBias = (1 << (exponentBits - 1)) - 1;
+        const float value = static_cast<float>(steps) / static_cast<float>(1 << (kBias - 1 + mantissaBits));
+        table[code] = code == magnitude ? value : -value;
+    }
+    return table;
 }
 
-/// Codes of `bits` bits as one little-endian bit stream.
-template<typename Out>
-void decodeSubByte(const std::byte* data, std::int64_t first, std::int64_t count, Out* out, int exponentBits,
-                   int mantissaBits)
+/// Whole units of `elements` codes in `bytes` bytes, one little-endian bit stream.
+template<std::size_t elements, std::size_t bytes, typename Out, std::size_t codes>
+void decodeSubByte(const std::byte* data, std::int64_t first, std::int64_t count, Out* out,
+                   const std::array<float, codes>& table)
 {
-    const int bits = 1 + exponentBits + mantissaBits;
-    for (std::int64_t i = 0; i < count; ++i) {
-        unsigned code = 0;
-        for (int bit = 0; bit < bits; ++bit) {
-            const std::int64_t at = (first + i) * bits + bit;
-            code |= ((static_cast<unsigned>(data[at / 8]) >> static_cast<unsigned>(at % 8)) & 1U)
-                    << static_cast<unsigned>(bit);
-        }
-        out[i] = static_cast<Out>(subByteFloat(code, exponentBits, mantissaBits));
+    constexpr std::size_t kBits = bytes * 8 / elements;
+    static_assert(codes == std::size_t{1} << kBits);
+    assert(first % static_cast<std::int64_t>(elements) == 0 && count % static_cast<std::int64_t>(elements) == 0);
+    const std::byte* at = data + static_cast<std::size_t>(first) / elements * bytes;
+    for (const Out* const end = out + count; out != end; out += elements, at += bytes) {
+        std::uint32_t stream = 0;
+        for (std::size_t i = 0; i < bytes; ++i)
+            stream |= std::to_integer<std::uint32_t>(at[i]) << (8 * i);
+        for (std::size_t i = 0; i < elements; ++i)
+            out[i] = static_cast<Out>(table[stream >> (kBits * i) & (codes - 1)]);
     }
 }
+
+constexpr auto kE2m3 = subByteTable<2, 3>();
+constexpr auto kE3m2 = subByteTable<3, 2>();
+constexpr auto kE2m1 = subByteTable<2, 1>();
 
 template<typename Out>
 void decodeTo(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t count, Out* out)
 {
+    if (hasVectorDecode(dtype))
+        return decodeVector(dtype, data + first * info(dtype).blockBytes, count, out);
     const auto same = [](auto value) { return value; };
     switch (dtype) {
     case Dtype::f64:
         return decodePlain<double>(data, first, count, out, same);
-    case Dtype::f32:
-        return decodePlain<float>(data, first, count, out, same);
-    case Dtype::f16:
-        return decodePlain<std::uint16_t>(data, first, count, out, floatFromF16);
-    case Dtype::bf16:
-        return decodePlain<std::uint16_t>(data, first, count, out, floatFromBf16);
-    case Dtype::f8_e4m3:
-        return decodePlain<std::uint8_t>(data, first, count, out, floatFromE4m3);
-    case Dtype::f8_e5m2:
-        return decodePlain<std::uint8_t>(data, first, count, out, floatFromE5m2);
     case Dtype::f8_e8m0:
         return decodePlain<std::uint8_t>(data, first, count, out, floatFromE8m0);
     case Dtype::f6_e2m3:
-        return decodeSubByte(data, first, count, out, 2, 3);
+        return decodeSubByte<4, 3>(data, first, count, out, kE2m3);
     case Dtype::f6_e3m2:
-        return decodeSubByte(data, first, count, out, 3, 2);
+        return decodeSubByte<4, 3>(data, first, count, out, kE3m2);
     case Dtype::f4_e2m1:
-        return decodeSubByte(data, first, count, out, 2, 1);
+        return decodeSubByte<2, 1>(data, first, count, out, kE2m1);
     case Dtype::i64:
         return decodePlain<std::int64_t>(data, first, count, out, same);
     case Dtype::i32:
         return decodePlain<std::int32_t>(data, first, count, out, same);
-    case Dtype::i16:
-        return decodePlain<std::int16_t>(data, first, count, out, same);
-    case Dtype::i8:
-        return decodePlain<std::int8_t>(data, first, count, out, same);
     case Dtype::u64:
         return decodePlain<std::uint64_t>(data, first, count, out, same);
     case Dtype::u32:
         return decodePlain<std::uint32_t>(data, first, count, out, same);
-    case Dtype::u16:
-        return decodePlain<std::uint16_t>(data, first, count, out, same);
-    case Dtype::u8:
-        return decodePlain<std::uint8_t>(data, first, count, out, same);
     case Dtype::boolean:
         return decodePlain<std::uint8_t>(data, first, count, out,
                                          [](std::uint8_t value) { return value != 0 ? 1 : 0; });

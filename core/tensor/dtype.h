@@ -86,7 +86,7 @@ std::optional<std::int64_t> storedBytes(Dtype dtype, std::int64_t n);
 
 /// Decodes elements [first, first + count) of an array that starts at data, to float (rounded once from the exact
 /// value) or to double (exact, except 64-bit integers). first and count are multiples of blockElements. data need not
-/// be aligned. Equal bits on any CPU. Asserts isDecodable.
+/// be aligned. Equal bits on any CPU; which bits of NaN survive says decode_kernels.h. Asserts isDecodable.
 void decode(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t count, float* out);
 void decode(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t count, double* out);
 

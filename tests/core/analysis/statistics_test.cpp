@@ -245,6 +245,24 @@ private Q_SLOTS:
         }
     }
 
+    /// NaN and infinities are found by every target's conversion of small floats.
+    void nonFiniteOnAnyTarget()
+    {
+        for (const Dtype dtype : {Dtype::f16, Dtype::bf16, Dtype::f8_e5m2, Dtype::f8_e4m3}) {
+            std::vector<std::byte> bytes(65536 * 2);
+            for (std::size_t i = 0; i < 65536; ++i) {
+                const auto code = static_cast<std::uint16_t>(i);
+                std::memcpy(bytes.data() + 2 * i, &code, 2);
+            }
+            const TensorView view{dtype, {65536}, bytes.data()};
+            std::vector<double> values(65536);
+            decode(dtype, bytes.data(), 0, 65536, values.data());
+            const TensorStatistics want = test::referenceStatistics(values);
+            QVERIFY(want.nan > 0);
+            test::forEachVectorTarget([&](const std::string& target) { compare(compute(view), want, target); });
+        }
+    }
+
     void refusesAndCancels()
     {
         const std::vector<double> values(10, 1.0);

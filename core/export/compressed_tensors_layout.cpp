@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/export/compressed_tensors_layout.h"
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "core/export/model_cache.h"
+#include "core/export/text_sink.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+namespace ql::ct {
+
+namespace {
+
+constexpr std::int64_t kLargestCopy = 100'000'000;
+constexpr std::int64_t kLargestConfig = std::int64_t{64} << 20;
+
+struct Word {
+    Dtype dtype;
+    std::string_view word;
+};
+constexpr Word kWords[] = {
+    {Dtype::f64, "F64"},         {Dtype::f32, "F32"},         {Dtype::f16, "F16"},         {Dtype::bf16, "BF16"},
+    {Dtype::f8_e4m3, "F8_E4M3"}, {Dtype::f8_e5m2, "F8_E5M2"}, {Dtype::f8_e8m0, "F8_E8M0"}, {Dtype::i64, "I64"},
+    {Dtype::i32, "I32"},         {Dtype::i16, "I16"},         {Dtype::i8, "I8"},           {Dtype::u64, "U64"},
+    {Dtype::u32, "U32"},         {Dtype::u16, "U16"},         {Dtype::u8, "U8"},           {Dtype::boolean, "BOOL"},
+    {Dtype::c64, "C64"},
+};
+
+Result<std::string_view> safetensorsWord(const TensorInfo& tensor)
+{
+    for (const Word& entry : kWords)
+        if (entry.dtype == tensor.dtype)
+            return entry.word;
+    return refused("is stored as " + std::string(info(tensor.dtype).word) + ", which this target cannot keep",
+                   tensor.name);
+}
+
+bool isWeights(const std::filesystem::path& file)
+{
+    static constexpr std::string_view kEndings[] = {
+        ".safetensors", ".bin", ".pt",  ".pth", ".ckpt", ".h5",  ".msgpack", ".gguf", ".ggml",     ".onnx",
+        ".ot",          ".npz", ".npy", ".tar", ".gz",   ".zip", ".part",    ".lock", ".onnx_data"};
+    const std::string name = toLower(file.filename().string());
+    return std::any_of(std::begin(kEndings), std::end(kEndings), [&](auto ending) { return name.ends_with(ending); }) ||
+           name.ends_with(".index.json");
+}
+
+Result<std::vector<Parts::Copy>> smallFiles(const std::filesystem::path& folder)
+{
+    std::vector<Parts::Copy> copies;
+    std::error_code error;
+    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+        const std::string name = it->path().filename().string();
+        std::error_code gone;
+        if (name.starts_with('.') || name == kConfigFile || name == kPlanFile || isWeights(name) ||
+            !it->is_regular_file(gone))
+            continue;
+        const auto size = static_cast<std::int64_t>(it->file_size(gone));
+        if (!gone && size <= kLargestCopy)
+            copies.push_back({name, size});
+    }
+    if (error)
+        return ioError("cannot list the model's folder: " + error.message(), folder.string());
+    std::sort(copies.begin(), copies.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    return copies;
+}
+
+/// The model's config.json up to its last brace.
+Result<std::string> readConfigHead(const std::filesystem::path& file, nlohmann::json& config)
+{
+    QL_TRY(text, readTextFile(file, kLargestConfig));
+    config = nlohmann::json::parse(text, nullptr, false);
+    if (!config.is_object())
+        return badInput("is not a JSON object", file.string());
+    if (config.contains("quantization_config") || config.contains("compression_config"))
+        return refused("says that the model is quantized already; open the unquantized one", file.string());
+    text.erase(text.rfind('}'));
+    while (!text.empty() && std::string_view(" \t\r\n").find(text.back()) != std::string_view::npos)
+        text.pop_back();
+    return text;
+}
+
+bool isCausal(const nlohmann::json& config)
+{
+    const auto list = config.find("architectures");
+    return list != config.end() && list->is_array() && !list->empty() && list->front().is_string() &&
+           list->front().get<std::string>().ends_with("ForCausalLM");
+}
+
+Result<Parts> makeParts(const Model& model)
+{
+    const Checkpoint& checkpoint = *model.checkpoint;
+    Parts made;
+    std::error_code error;
+    made.folder =
+        std::filesystem::is_directory(checkpoint.path(), error) ? checkpoint.path() : checkpoint.path().parent_path();
+    nlohmann::json config;
+    QL_TRY(head, readConfigHead(made.folder / kConfigFile, config));
+    made.configHead = std::move(head);
+    QL_TRY(copies, smallFiles(made.folder));
+    made.copies = std::move(copies);
+
+    for (const TensorInfo& tensor : checkpoint.tensors()) {
+        QL_TRY(word, safetensorsWord(tensor));
+        Parts::Tensor part;
+        part.jsonName = jsonString(tensor.name);
+        part.jsonModule = part.jsonName;
+        part.dtype = word;
+        part.elementBytes = info(tensor.dtype).blockBytes;
+        part.sizeBytes = storedBytes(tensor.dtype, tensor.numel()).value();
+        part.shape = tensor.shape;
+        made.tensors.push_back(std::move(part));
+    }
+    bool headTensor = false;
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+        const Layer& layer = model.layers[i];
+        Parts::Tensor& tensor = made.tensors[static_cast<std::size_t>(layer.tensor)];
+        tensor.layer = static_cast<std::int64_t>(i);
+        headTensor = headTensor || layer.name == "lm_head.weight";
+        constexpr std::string_view kEnding = ".weight";
+        if (layer.op != Operator::linear || layer.shape.size() != 2 || !layer.name.ends_with(kEnding))
+            continue;
+        tensor.linear = true;
+        tensor.jsonModule = jsonString(std::string_view(layer.name).substr(0, layer.name.size() - kEnding.size()));
+    }
+    made.untiedHead = !headTensor && isCausal(config);
+    return made;
+}
+
+struct Choice {
+    std::int64_t codeWords = 0; // per row
+    std::int64_t groups = 0;    // per row
+};
+Choice choiceOf(const Parts::Tensor& tensor, Coding coding)
+{
+    const std::int64_t cols = tensor.shape[1];
+    return {ceilDiv(cols * coding.bits, 32), coding.groupSize > 0 ? ceilDiv(cols, coding.groupSize) : 1};
+}
+
+int elementBytesOf(const Parts::Tensor& tensor, Part part)
+{
+    switch (part) {
+    case Part::packed:
+        return 4;
+    case Part::shape:
+        return 8;
+    default:
+        return tensor.elementBytes;
+    }
+}
+
+std::int64_t sizeOf(const Parts::Tensor& tensor, Coding coding, Part part)
+{
+    const Choice choice = part == Part::kept ? Choice{} : choiceOf(tensor, coding);
+    switch (part) {
+    case Part::packed:
+        return tensor.shape[0] * choice.codeWords * 4;
+    case Part::scale:
+        return tensor.shape[0] * choice.groups * tensor.elementBytes;
+    case Part::shape:
+        return 16;
+    default:
+        return tensor.sizeBytes;
+    }
+}
+
+template<typename Out>
+void putShape(Out& out, std::span<const std::int64_t> shape)
+{
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+        if (i > 0)
+            out.text(",");
+        out.number(shape[i]);
+    }
+}
+
+template<typename Out>
+void putEntry(Out& out, const Layout& layout, const Entry& entry)
+{
+    const auto index = static_cast<std::size_t>(entry.tensor);
+    const Parts::Tensor& tensor = layout.parts->tensors[index];
+    std::string_view dtype = tensor.dtype;
+    if (entry.part == Part::kept) {
+        out.text(tensor.jsonName);
+    } else {
+        std::string_view module = tensor.jsonModule;
+        module.remove_suffix(1);
+        out.text(module);
+    }
+    const Choice choice = entry.part == Part::kept ? Choice{} : choiceOf(tensor, layout.codings[index]);
+    std::array<std::int64_t, 2> two{};
+    std::span<const std::int64_t> shape = tensor.shape;
+    switch (entry.part) {
+    case Part::kept:
+        break;
+    case Part::packed:
+        out.text(".weight_packed\"");
+        dtype = "I32";
+        two = {tensor.shape[0], choice.codeWords};
+        shape = two;
+        break;
+    case Part::scale:
+        out.text(".weight_scale\"");
+        two = {tensor.shape[0], choice.groups};
+        shape = two;
+        break;
+    case Part::shape:
+        out.text(".weight_shape\"");
+        dtype = "I64";
+        two = {2, 0};
+        shape = std::span(two).first(1);
+        break;
+    }
+    out.text(":{\"dtype\":\"");
+    out.text(dtype);
+    out.text("\",\"shape\":[");
+    putShape(out, shape);
+    out.text("],\"data_offsets\":[");
+    out.number(entry.begin);
+    out.text(",");
+    out.number(entry.begin + entry.sizeBytes);
+    out.text("]}");
+}
+
+template<typename Out>
+void putHeader(Out& out, const Layout& layout)
+{
+    out.text("{\"__metadata__\":{\"format\":\"pt\"}");
+    for (const Entry& entry : layout.entries) {
+        out.text(",");
+        putEntry(out, layout, entry);
+    }
+    out.text("}");
+    for (; out.size() % 8 != 0;)
+        out.text(" ");
+}
+
+template<typename Out>
+void putList(Out& out, std::string_view indent, std::span<const std::string_view> items)
+{
+    out.text("[");
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        out.text(i > 0 ? ",\n" : "\n");
+        out.text(indent);
+        out.text("  ");
+        out.text(items[i]);
+    }
+    if (!items.empty()) {
+        out.text("\n");
+        out.text(indent);
+    }
+    out.text("]");
+}
+
+template<typename Out>
+void putGroup(Out& out, std::int64_t number, Coding coding, std::span<const std::string_view> targets)
+{
+    out.text(number > 0 ? ",\n      \"group_" : "\n      \"group_");
+    out.number(number);
+    out.text("\": {\n        \"targets\": ");
+    putList(out, "        ", targets);
+    out.text(",\n        \"weights\": {\"num_bits\": ");
+    out.number(coding.bits);
+    out.text(", \"type\": \"int\", \"symmetric\": true, \"strategy\": ");
+    if (coding.groupSize > 0) {
+        out.text("\"group\", \"group_size\": ");
+        out.number(coding.groupSize);
+    } else {
+        out.text("\"channel\"");
+    }
+    out.text("},\n        \"input_activations\": null,\n        \"output_activations\": null,\n"
+             "        \"format\": \"pack-quantized\"\n      }");
+}
+
+template<typename Out>
+void putConfig(Out& out, const Layout& layout)
+{
+    const Parts& model = *layout.parts;
+    std::map<Coding, std::vector<std::string_view>> groups;
+    std::vector<std::string_view> ignored;
+    for (std::size_t i = 0; i < model.tensors.size(); ++i) {
+        const Parts::Tensor& tensor = model.tensors[i];
+        if (layout.codings[i].bits > 0)
+            groups[layout.codings[i]].push_back(tensor.jsonModule);
+        else if (tensor.linear)
+            ignored.push_back(tensor.jsonModule);
+    }
+    if (model.untiedHead)
+        ignored.push_back("\"lm_head\"");
+    out.text(model.configHead);
+    if (groups.empty()) {
+        out.text("\n}\n");
+        return;
+    }
+    // the group with the most modules takes the class name and comes last; the first of equals, for a stable order
+    auto major = groups.begin();
+    for (auto it = groups.begin(); it != groups.end(); ++it)
+        if (it->second.size() > major->second.size())
+            major = it;
+    if (!model.configHead.ends_with('{'))
+        out.text(",");
+    out.text("\n  \"quantization_config\": {\n    \"quant_method\": \"compressed-tensors\",\n"
+             "    \"version\": \"0.14.0\",\n    \"format\": \"pack-quantized\",\n"
+             "    \"quantization_status\": \"compressed\",\n    \"global_compression_ratio\": null,\n"
+             "    \"kv_cache_scheme\": null,\n    \"ignore\": ");
+    putList(out, "    ", ignored);
+    out.text(",\n    \"config_groups\": {");
+    std::int64_t number = 0;
+    for (auto it = groups.begin(); it != groups.end(); ++it)
+        if (it != major)
+            putGroup(out, number++, it->first, it->second);
+    static constexpr std::string_view kClass[] = {"\"Linear\""};
+    putGroup(out, number, major->first, kClass);
+    out.text("\n    }\n  }\n}\n");
+}
+
+} // namespace
+
+Result<std::shared_ptr<const Parts>> parts(const Model& model)
+{
+    static ModelCache<Parts> cache;
+    return cache.get(model, makeParts);
+}
+
+Coding codingOf(const Candidate& candidate)
+{
+    const Scheme& scheme = candidate.weights;
+    if (scheme.isKeep() || scheme.isCast())
+        return {};
+    return {scheme.element->bits, scheme.granularity == Granularity::group ? scheme.groupSize : 0};
+}
+
+Result<Layout> layOut(const Model& model, const Plan& plan)
+{
+    QL_TRY(modelParts, parts(model));
+    Layout layout;
+    layout.parts = modelParts;
+    const auto& tensors = modelParts->tensors;
+    layout.codings.resize(tensors.size());
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+        if (tensors[i].layer >= 0)
+            layout.codings[i] = codingOf(plan.candidates[static_cast<std::size_t>(tensors[i].layer)]);
+
+    layout.entries.reserve(3 * tensors.size());
+    for (const int elementBytes : {16, 8, 4, 2, 1})
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            const bool coded = layout.codings[i].bits > 0;
+            for (const Part part : {Part::kept, Part::packed, Part::scale, Part::shape}) {
+                if ((part != Part::kept) != coded || elementBytesOf(tensors[i], part) != elementBytes)
+                    continue;
+                const std::int64_t size = sizeOf(tensors[i], layout.codings[i], part);
+                layout.entries.push_back({static_cast<std::int64_t>(i), part, layout.dataBytes, size});
+                layout.dataBytes += size;
+            }
+        }
+
+    TextMeter header;
+    putHeader(header, layout);
+    layout.headerBytes = 8 + header.size();
+    TextMeter config;
+    putConfig(config, layout);
+    layout.configBytes = config.size();
+    layout.planBytes = std::ssize(planText(model, plan));
+    for (const Parts::Copy& copy : modelParts->copies)
+        layout.copiedBytes += copy.sizeBytes;
+    return layout;
+}
+
+std::string headerText(const Layout& layout)
+{
+    TextBuilder header;
+    putHeader(header, layout);
+    std::string text;
+    for (int byte = 0; byte < 8; ++byte)
+        text += static_cast<char>((static_cast<std::uint64_t>(header.size()) >> (8 * byte)) & 0xffU);
+    return text + header.str();
+}
+
+std::string configText(const Layout& layout)
+{
+    TextBuilder config;
+    putConfig(config, layout);
+    return std::move(config.str());
+}
+
+std::string planText(const Model& model, const Plan& plan)
+{
+    return printPlan(plan, model);
+}
+
+} // namespace ql::ct

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/export/export.h"
+#include "core/export/gguf_files.h"
+#include "core/export/gguf_layout.h"
+
+#include <algorithm>
+
+namespace ql {
+
+namespace {
+
+Result<void> acceptsModel(const Model& model)
+{
+    const std::string& reader = model.checkpoint->reader();
+    if (reader != "gguf" && reader != "huggingface")
+        return refused("gguf is written from a GGUF file or a Llama-family Hugging Face folder; this was read by '" +
+                           reader + "': use the target hdf5",
+                       model.checkpoint->path().string());
+    QL_TRY(made, ggufout::parts(model));
+    return {};
+}
+
+Result<void> accepts(const Model&, const Layer& layer, const Candidate& candidate)
+{
+    const Scheme& scheme = candidate.weights;
+    if (candidate.activations)
+        return refused("GGUF holds weights only; leave +a: out", layer.name);
+    if (scheme.isKeep())
+        return {};
+    const auto type = ggufout::blockTypeOf(scheme);
+    if (!type)
+        return refused("GGUF here holds gguf:q4_0, q4_1, q5_0, q5_1, q8_0, f16, bf16, f32 and keep; " +
+                           printScheme(scheme) + " is none of them",
+                       layer.name);
+    if (layer.shape.size() < 2)
+        return refused("has one dimension and stays float32 in GGUF files; use keep", layer.name);
+    const std::int64_t cols = layer.shape.back();
+    if (info(*type).isGgml && cols % info(*type).blockElements != 0)
+        return refused("rows of " + std::to_string(cols) + " do not divide by the block of " +
+                           std::to_string(info(*type).blockElements) + "; use f16, bf16 or keep",
+                       layer.name);
+    return {};
+}
+
+Candidate complete(const Model&, const Layer&, const Candidate& candidate)
+{
+    return candidate; // the names fix every part
+}
+
+std::vector<Candidate> menu(const Model& model, const Layer& layer)
+{
+    std::vector<Candidate> list;
+    const QuantizerSpec ggml{.id = "rtn", .option = "ggml", .values = {}};
+    for (const char* text : {"gguf:q4_0", "gguf:q4_1", "gguf:q5_0", "gguf:q5_1", "gguf:q8_0", "keep"}) {
+        auto scheme = parseScheme(text);
+        if (!scheme)
+            continue;
+        const bool blocks = !scheme->isKeep();
+        const Candidate candidate{std::move(scheme).value(), {}, blocks ? ggml : QuantizerSpec{}};
+        if (accepts(model, layer, candidate))
+            list.push_back(candidate);
+    }
+    return list;
+}
+
+std::vector<Tie> ties(const Model&)
+{
+    return {};
+}
+
+Dtype restoreDtype(const Model&, const Layer&)
+{
+    return Dtype::f32;
+}
+
+Result<std::int64_t> fileBytes(const Model& model, const Plan& plan)
+{
+    Plan completed = plan;
+    completed.target = "gguf";
+    for (std::size_t i = 0; i < model.layers.size(); ++i)
+        if (model.layers[i].quantizable)
+            QL_CHECK(accepts(model, model.layers[i], completed.candidates[i]));
+    QL_TRY(layout, ggufout::layOut(model, completed));
+    return layout.totalBytes();
+}
+
+} // namespace
+
+namespace targets {
+extern const Target gguf;
+const Target gguf{
+    .profile{.id = "gguf",
+             .title = "GGUF",
+             .loadedBy = "llama.cpp, Ollama, LM Studio",
+             .source = "ggml-org/ggml, docs/gguf.md",
+             .acceptsModel = acceptsModel,
+             .accepts = accepts,
+             .complete = complete,
+             .menu = menu,
+             .ties = ties,
+             .restoreDtype = restoreDtype,
+             .fileBytes = fileBytes},
+    .extension = ".gguf",
+    .write = ggufout::writeFile,
+    .embeddedPlan = ggufout::readPlan,
+    .verify = ggufout::verifyFile,
+};
+} // namespace targets
+
+} // namespace ql

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Reads the HDF5 file back through the library, as any other program would, and restores the weights from codes,
+// levels, scales, zero points and minima by the formulas of its README; compares them and the weights stored beside
+// them with what the plan restores to.
+#include "core/base/hdf5.h"
+#include "core/base/text.h"
+#include "core/export/hdf5_files.h"
+#include "core/export/hdf5_layout.h"
+#include "core/export/tensor_compare.h"
+#include "core/jobs/parallel.h"
+#include "core/realize/realize.h"
+
+#include <hdf5.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+namespace ql::h5out {
+
+namespace {
+
+using hdf5::Element;
+
+std::optional<Element> elementOf(Dtype dtype)
+{
+    static constexpr std::pair<Dtype, Element> kPairs[] = {
+        {Dtype::f64, Element::f64},   {Dtype::f32, Element::f32}, {Dtype::f16, Element::f16},
+        {Dtype::bf16, Element::bf16}, {Dtype::i64, Element::i64}, {Dtype::i32, Element::i32},
+        {Dtype::i16, Element::i16},   {Dtype::i8, Element::i8},   {Dtype::u64, Element::u64},
+        {Dtype::u32, Element::u32},   {Dtype::u16, Element::u16}, {Dtype::u8, Element::u8}};
+    for (const auto& [from, to] : kPairs)
+        if (from == dtype)
+            return to;
+    return std::nullopt;
+}
+
+struct Data {
+    std::vector<std::byte> bytes;
+    Shape shape;
+    template<typename T>
+    T at(std::int64_t index) const
+    {
+        T value{};
+        std::memcpy(&value, bytes.data() + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+        return value;
+    }
+};
+
+class Group {
+public:
+    Group(hdf5::Id tensors, std::string link, VerifiedTensor& result)
+        : m_tensors(tensors), m_link(std::move(link)), m_result(result)
+    {
+        if (!hdf5::exists(m_tensors, m_link)) {
+            m_result.problem = "is missing";
+            return;
+        }
+        auto group = hdf5::openGroup(m_tensors, m_link);
+        auto names = group ? hdf5::linkNames(group->get()) : Result<std::vector<std::string>>(group.error());
+        if (!names)
+            m_result.problem = describe(names.error());
+        else
+            m_left.insert(names->begin(), names->end());
+        if (group)
+            m_group = std::move(group).value();
+    }
+
+    bool ok() const { return m_result.problem.empty(); }
+    bool has(const std::string& name) const { return m_left.contains(name); }
+
+    void checkText(const char* attribute, std::string_view wanted)
+    {
+        if (!ok())
+            return;
+        const auto text = hdf5::readStringAttribute(m_group.get(), attribute);
+        if (!text || *text != wanted)
+            m_result.problem = "has the attribute " + std::string(attribute) + " '" +
+                               (text ? printable(*text) : std::string()) + "', not '" + std::string(wanted) + "'";
+    }
+
+    /// The dataset, whose type and shape must be these; empty with the problem set otherwise.
+    Data read(const std::string& name, Element element, const Shape& shape)
+    {
+        Data data;
+        if (!ok())
+            return data;
+        m_left.erase(name);
+        const auto dataset = hdf5::openDataset(m_group.get(), name);
+        const auto described =
+            dataset ? hdf5::describeDataset(dataset->get()) : Result<hdf5::DatasetInfo>(dataset.error());
+        if (!described) {
+            m_result.problem = "has no " + name;
+            return data;
+        }
+        if (described->element != element || described->shape != shape) {
+            m_result.problem = name + " is " + described->type + " " + formatShape(described->shape) + ", not " +
+                               formatShape(shape) + " of the expected type";
+            return data;
+        }
+        auto bytes = hdf5::readDataset(m_group.get(), name, element, &data.shape, described->sizeBytes);
+        if (!bytes) {
+            m_result.problem = describe(bytes.error());
+            return data;
+        }
+        data.bytes = std::move(bytes).value();
+        return data;
+    }
+
+    void checkNothingLeft()
+    {
+        if (ok() && !m_left.empty())
+            m_result.problem = "has an unexpected dataset " + printable(*m_left.begin());
+    }
+
+private:
+    hdf5::Id m_tensors;
+    std::string m_link;
+    VerifiedTensor& m_result;
+    hdf5::Handle m_group;
+    std::set<std::string> m_left;
+};
+
+/// What the file says of one quantized tensor.
+struct Stored {
+    bool unsignedCodes = false;
+    Data codes, levels, scales, zeroPoints, minima, tensorScale;
+    std::int64_t cols = 0;
+    std::int64_t perScale = 0; // columns
+    std::int64_t groups = 1;
+    bool wholeTensor = false;
+
+    float value(std::int64_t index) const
+    {
+        const std::int64_t row = index / cols;
+        const std::int64_t unit = wholeTensor ? 0 : row * groups + (index - row * cols) / perScale;
+        const auto pattern = codes.at<std::uint8_t>(index);
+        float level = unsignedCodes ? static_cast<float>(pattern) : static_cast<float>(codes.at<std::int8_t>(index));
+        if (!levels.bytes.empty())
+            level = levels.at<float>(pattern & (static_cast<std::int64_t>(levels.bytes.size() / 4) - 1));
+        float scale = scales.at<float>(unit);
+        if (!tensorScale.bytes.empty())
+            scale *= tensorScale.at<float>(0);
+        if (!zeroPoints.bytes.empty())
+            return (level - static_cast<float>(zeroPoints.at<std::int16_t>(unit))) * scale;
+        const float product = level * scale;
+        return minima.bytes.empty() ? product : product + minima.at<float>(unit);
+    }
+};
+
+class Reading {
+public:
+    Reading(const ExportRequest& request, hdf5::Id tensors, const JobContext& context)
+        : m_request(request), m_tensors(tensors), m_context(context)
+    {}
+
+    Result<VerifiedTensor> kept(std::int64_t index) const
+    {
+        const TensorInfo& tensor = m_request.model.checkpoint->tensors()[static_cast<std::size_t>(index)];
+        VerifiedTensor result{.name = tensor.name, .candidate = "keep", .elements = tensor.numel(), .problem = {}};
+        Group group = open(tensor, "keep", result);
+        const auto element = tensor.dtype == Dtype::boolean ? Element::u8 : elementOf(tensor.dtype);
+        const Shape flat{storedBytes(tensor.dtype, tensor.numel()).value()};
+        const Data data =
+            element ? group.read("values", *element, tensor.shape) : group.read("bytes", Element::u8, flat);
+        group.checkNothingLeft();
+        if (!result.problem.empty())
+            return result;
+        QL_TRY(expected, m_request.model.checkpoint->load(index, m_context));
+        QL_CHECK(compareStored(expected.view, {tensor.dtype, tensor.shape, data.bytes.data()}, result, m_context));
+        return result;
+    }
+
+    Result<VerifiedTensor> quantized(std::int64_t index, std::int64_t layer, const Candidate& candidate) const
+    {
+        const TensorInfo& tensor = m_request.model.checkpoint->tensors()[static_cast<std::size_t>(index)];
+        VerifiedTensor result{
+            .name = tensor.name, .candidate = printCandidate(candidate), .elements = tensor.numel(), .problem = {}};
+        Group group = open(tensor, result.candidate, result);
+        const Data weights = group.read("weights", Element::f32, tensor.shape);
+        Data restored;
+        QL_CHECK(restoreStored(group, candidate.weights, tensor.shape, result, restored));
+        group.checkNothingLeft();
+        if (!result.problem.empty())
+            return result;
+        QL_TRY(realized, realize(m_request.model, layer, candidate, m_request.activations, m_context));
+        QL_TRY(expected, restoreAs(realized, Dtype::f32, m_context));
+        compareFloats(Dtype::f32, expected.data(), restored.bytes.data(), tensor.numel(), result);
+        if (result.differing == 0) {
+            compareFloats(Dtype::f32, expected.data(), weights.bytes.data(), tensor.numel(), result);
+            if (result.differing > 0)
+                result.problem = "the stored weights are not what codes and scales restore to";
+        }
+        m_context.progress().addDone(std::ssize(weights.bytes));
+        return result;
+    }
+
+private:
+    Group open(const TensorInfo& tensor, std::string_view candidate, VerifiedTensor& result) const
+    {
+        Group group(m_tensors, linkName(tensor.name), result);
+        group.checkText("name", tensor.name);
+        group.checkText("dtype", info(tensor.dtype).word);
+        group.checkText("candidate", candidate);
+        return group;
+    }
+
+    static Data readCast(Group& group, const Scheme& scheme, const Shape& shape)
+    {
+        const bool wide = scheme.element->id == "f32";
+        const Data codes = group.read("codes", wide ? Element::u32 : Element::u16, shape);
+        Data restored;
+        if (!group.ok())
+            return restored;
+        const std::int64_t count = numel(shape);
+        restored.bytes.resize(static_cast<std::size_t>(4 * count));
+        decode(*dtypeFromWord(scheme.element->id), codes.bytes.data(), 0, count,
+               reinterpret_cast<float*>(restored.bytes.data()));
+        return restored;
+    }
+
+    Result<void> restoreStored(Group& group, const Scheme& scheme, const Shape& shape, VerifiedTensor& result,
+                               Data& restored) const
+    {
+        if (scheme.isCast()) {
+            restored = readCast(group, scheme, shape);
+            return {};
+        }
+        const MatrixShape matrix = matrixShape(shape);
+        Stored stored;
+        stored.cols = matrix.cols;
+        stored.wholeTensor = scheme.granularity == Granularity::tensor;
+        stored.perScale = scheme.granularity == Granularity::group ? scheme.groupSize : matrix.cols;
+        stored.groups =
+            scheme.granularity == Granularity::group ? (matrix.cols + scheme.groupSize - 1) / scheme.groupSize : 1;
+        Shape units{matrix.rows, stored.groups};
+        if (scheme.granularity != Granularity::group)
+            units = {stored.wholeTensor ? 1 : matrix.rows};
+        const bool levels = group.has("levels");
+        stored.unsignedCodes = levels || scheme.zeroPoint == ZeroPoint::minimum;
+        stored.codes = group.read("codes", stored.unsignedCodes ? Element::u8 : Element::i8, shape);
+        stored.scales = group.read("scales", Element::f32, units);
+        if (levels)
+            stored.levels = group.read("levels", Element::f32, {std::int64_t{1} << scheme.element->bits});
+        if (scheme.zeroPoint == ZeroPoint::integer)
+            stored.zeroPoints = group.read("zero_points", Element::i16, units);
+        if (scheme.zeroPoint == ZeroPoint::minimum)
+            stored.minima = group.read("minima", Element::f32, units);
+        if (scheme.scale == ScaleCoding::ue4m3)
+            stored.tensorScale = group.read("tensor_scale", Element::f32, {1});
+        if (!result.problem.empty())
+            return {};
+        restored.bytes.resize(static_cast<std::size_t>(4 * numel(shape)));
+        auto* out = reinterpret_cast<float*>(restored.bytes.data());
+        return parallelFor(m_context, numel(shape), std::int64_t{1} << 18, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t i = begin; i < end; ++i)
+                out[i] = stored.value(i);
+        });
+    }
+
+    const ExportRequest& m_request;
+    hdf5::Id m_tensors;
+    const JobContext& m_context;
+};
+
+Result<hdf5::Handle> openExport(const std::filesystem::path& path)
+{
+    QL_TRY(file, hdf5::openFile(path));
+    const auto format = hdf5::readStringAttribute(file.get(), "format");
+    if (!format || *format != kFormat)
+        return badInput("is an HDF5 file, but no export of this program", path.string());
+    return Result<hdf5::Handle>(std::move(file));
+}
+
+void addExtra(const Model& model, const std::vector<std::string>& links, VerifyReport& report)
+{
+    std::set<std::string> wanted;
+    for (const TensorInfo& tensor : model.checkpoint->tensors())
+        wanted.insert(linkName(tensor.name));
+    for (const std::string& link : links)
+        if (!wanted.contains(link))
+            report.problems.push_back("the file has a tensor " + printable(link) + " that the model does not give");
+}
+
+} // namespace
+
+Result<std::string> readPlan(const std::filesystem::path& path)
+{
+    constexpr std::size_t kLongest = std::size_t{256} << 20U;
+    QL_TRY(file, openExport(path));
+    QL_TRY(dataset, hdf5::openDataset(file.get(), "plan"));
+    const hdf5::Lock lock;
+    const hdf5::Handle type(H5Dget_type(dataset.get()));
+    const std::size_t size = H5Tget_size(type.get());
+    if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 || size > kLongest ||
+        H5Dget_storage_size(dataset.get()) != size)
+        return badInput("the dataset 'plan' is no text", path.string());
+    std::string text(size, '\0');
+    if (H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()) < 0)
+        return hdf5::stackError("cannot read the plan", path.string());
+    return text;
+}
+
+Result<VerifyReport> verifyFile(const ExportRequest& request, const std::filesystem::path& path,
+                                const JobContext& context)
+{
+    const Model& model = request.model;
+    QL_TRY(file, openExport(path));
+    QL_TRY(tensors, hdf5::openGroup(file.get(), "tensors"));
+    QL_TRY(links, hdf5::linkNames(tensors.get()));
+    VerifyReport report;
+    addExtra(model, links, report);
+    QL_TRY(plan, readPlan(path));
+    if (plan != printPlan(request.plan, model))
+        report.problems.push_back("the plan in the file is not the plan it is verified against");
+
+    const auto candidates = candidatesByTensor(model, request.plan);
+    std::vector<std::int64_t> layerOf(candidates.size(), -1);
+    for (std::size_t i = 0; i < model.layers.size(); ++i)
+        layerOf[static_cast<std::size_t>(model.layers[i].tensor)] = static_cast<std::int64_t>(i);
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        const TensorInfo& tensor = model.checkpoint->tensors()[i];
+        context.progress().addTotal(candidates[i] ? 4 * tensor.numel() : tensor.sizeBytes);
+    }
+    const Reading reading(request, tensors.get(), context);
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        QL_CHECK(context.checkStop());
+        const auto index = static_cast<std::int64_t>(i);
+        QL_TRY(verified, candidates[i] ? reading.quantized(index, layerOf[i], *candidates[i]) : reading.kept(index));
+        report.tensors.push_back(std::move(verified));
+    }
+    return report;
+}
+
+} // namespace ql::h5out

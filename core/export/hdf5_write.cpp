@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// HDF5 makes the structure, with room for all data; the data is then written to its places without the library, whose
+// lock is so held for milliseconds only and which never meets a full disk in the middle of a tensor.
+#include "core/base/file.h"
+#include "core/export/hdf5_files.h"
+#include "core/export/hdf5_layout.h"
+#include "core/export/output_file.h"
+#include "core/realize/realize.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace ql::h5out {
+
+namespace {
+
+template<typename T>
+std::span<const std::byte> bytesOf(const std::vector<T>& values)
+{
+    return std::as_bytes(std::span(values));
+}
+
+class Writer {
+public:
+    Writer(const ExportRequest& request, const OutputFile& file, const JobContext& context)
+        : m_request(request), m_file(file), m_context(context)
+    {}
+
+    Result<void> kept(std::int64_t tensor, const Placed& placed) const
+    {
+        QL_TRY(data, m_request.model.checkpoint->load(tensor, m_context));
+        return put(placed, {data.view.data, static_cast<std::size_t>(placed.item.sizeBytes())});
+    }
+
+    Result<void> quantized(std::int64_t layer, const Candidate& candidate, std::span<const Placed> places) const
+    {
+        QL_TRY(tensor, realize(m_request.model, layer, candidate, m_request.activations, m_context));
+        for (const Placed& placed : places)
+            QL_CHECK(part(placed, tensor));
+        return {};
+    }
+
+private:
+    Result<void> part(const Placed& placed, const QuantizedTensor& tensor) const
+    {
+        const std::string_view name = placed.item.name;
+        if (name == "codes")
+            return put(placed, {tensor.codes.data(), static_cast<std::size_t>(tensor.codes.sizeBytes())});
+        if (name == "levels")
+            return put(placed, bytesOf(tensor.scheme.element->levels));
+        if (name == "scales")
+            return put(placed, bytesOf(tensor.scales));
+        if (name == "zero_points")
+            return put(placed, bytesOf(tensor.zeroPoints));
+        if (name == "minima")
+            return put(placed, bytesOf(tensor.minima));
+        if (name == "tensor_scale")
+            return put(placed, std::as_bytes(std::span(&tensor.tensorScale, 1)));
+        return weights(placed, tensor);
+    }
+
+    Result<void> put(const Placed& placed, std::span<const std::byte> bytes) const
+    {
+        if (std::ssize(bytes) != placed.item.sizeBytes())
+            return badInput("has " + std::to_string(bytes.size()) + " bytes of " + placed.item.name + " instead of " +
+                            std::to_string(placed.item.sizeBytes()));
+        return m_file.writeAt(placed.offset, bytes, m_context);
+    }
+
+    /// Restored in pieces of rows of about 4 MiB.
+    Result<void> weights(const Placed& placed, const QuantizedTensor& tensor) const
+    {
+        const MatrixShape matrix = tensor.matrix();
+        const std::int64_t rowBytes = 4 * matrix.cols;
+        const std::int64_t step =
+            std::max<std::int64_t>(1, (std::int64_t{1} << 22) / std::max<std::int64_t>(1, rowBytes));
+        Buffer rows(std::min(step, matrix.rows) * rowBytes);
+        for (std::int64_t row = 0; row < matrix.rows; row += step) {
+            const std::int64_t last = std::min(matrix.rows, row + step);
+            tensor.restoreRows(row, last, rows.as<float>());
+            QL_CHECK(m_file.writeAt(placed.offset + row * rowBytes,
+                                    {rows.data(), static_cast<std::size_t>((last - row) * rowBytes)}, m_context));
+        }
+        return {};
+    }
+
+    const ExportRequest& m_request;
+    const OutputFile& m_file;
+    const JobContext& m_context;
+};
+
+} // namespace
+
+Result<std::vector<WrittenFile>> writeFile(const ExportRequest& request, const std::filesystem::path& path,
+                                           const JobContext& context)
+{
+    const Model& model = request.model;
+    const std::string plan = printPlan(request.plan, model);
+    QL_TRY(target, AtomicFile::create(path));
+    QL_TRY(structure, createStructure(target.temporaryPath(), model, request.plan, std::ssize(plan)));
+    QL_TRY(file, OutputFile::openForUpdate(target.temporaryPath()));
+    file.showAs(path);
+    QL_CHECK(file.writeAt(structure.planOffset, std::as_bytes(std::span(plan.data(), plan.size()))));
+
+    for (const auto& places : structure.tensors)
+        for (const Placed& placed : places)
+            context.progress().addTotal(placed.item.sizeBytes());
+    std::vector<std::int64_t> layerOf(structure.tensors.size(), -1);
+    for (std::size_t i = 0; i < model.layers.size(); ++i)
+        layerOf[static_cast<std::size_t>(model.layers[i].tensor)] = static_cast<std::int64_t>(i);
+    const Writer writer(request, file, context);
+    const auto candidates = candidatesByTensor(model, request.plan);
+    for (std::size_t i = 0; i < structure.tensors.size(); ++i) {
+        QL_CHECK(context.checkStop());
+        QL_CHECK(candidates[i] ? writer.quantized(layerOf[i], *candidates[i], structure.tensors[i])
+                               : writer.kept(static_cast<std::int64_t>(i), structure.tensors[i].front()));
+    }
+    QL_CHECK(context.checkStop());
+    QL_CHECK(file.finish());
+    QL_CHECK(target.commit());
+    std::error_code error;
+    const auto size = std::filesystem::file_size(path, error);
+    return std::vector<WrittenFile>{{"", error ? 0 : static_cast<std::int64_t>(size)}};
+}
+
+} // namespace ql::h5out

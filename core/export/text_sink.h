@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Text that is either built or only measured by the same code, so that a size promised is the size written.
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ql {
+
+class TextBuilder {
+public:
+    void text(std::string_view part) { m_text += part; }
+    void number(std::int64_t value)
+    {
+        char digits[24];
+        const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+        m_text.append(digits, end);
+    }
+    std::int64_t size() const { return static_cast<std::int64_t>(m_text.size()); }
+    std::string& str() { return m_text; }
+
+private:
+    std::string m_text;
+};
+
+class TextMeter {
+public:
+    void text(std::string_view part) { m_size += static_cast<std::int64_t>(part.size()); }
+    void number(std::int64_t value)
+    {
+        for (m_size += value < 0 ? 2 : 1; value <= -10 || value >= 10; value /= 10)
+            ++m_size;
+    }
+    std::int64_t size() const { return m_size; }
+
+private:
+    std::int64_t m_size = 0;
+};
+
+/// The text as a JSON string with its quotes. Valid UTF-8 is left as it is.
+std::string jsonString(std::string_view text);
+
+} // namespace ql

@@ -11,7 +11,8 @@ namespace ql {
 
 namespace {
 
-/// Makes one layer of tensors that share file, offset, size, dtype and shape; the first name stays, others are aliases.
+/// Makes one layer of tensors that share file, offset, size, dtype and shape; the embedding's name stays, or else the
+/// first, and others are aliases.
 void joinSharedRanges(Model& model)
 {
     const auto tensors = model.checkpoint->tensors();
@@ -25,9 +26,13 @@ void joinSharedRanges(Model& model)
                 {tensor.file, tensor.offset, tensor.sizeBytes, tensor.dtype, tensor.shape}, joined.size());
             if (!isNew) {
                 Layer& kept = joined[first->second];
-                kept.aliases.push_back(layer.name);
+                if (layer.op == Operator::embedding && kept.op != Operator::embedding) {
+                    layer.aliases = std::move(kept.aliases);
+                    std::swap(kept, layer);
+                }
                 if (kept.op == Operator::embedding && layer.role == "output")
                     model.tiedEmbedding = true;
+                kept.aliases.push_back(std::move(layer.name));
                 continue;
             }
         }

@@ -28,12 +28,17 @@ struct ElementCoder {
     explicit ElementCoder(const Scheme& scheme);
 
     FormatKind kind;
-    int low = 0, high = 0;                                      // integers: range of codes
-    float step = 1;                                             // integers: level of code 1
-    bool unsignedCodes = false;                                 // minimum
-    int exponentBits = 0, mantissaBits = 0, bias = 0, bits = 0; // minifloats
+    int bits = 0;
+    // Integers: range of codes, level of code 1, and whether codes are 0…2^b−1 (minimum).
+    int low = 0, high = 0;
+    float step = 1;
+    bool unsignedCodes = false;
+    // Minifloats: magnitudes above lastFinite are NaN, except `infinite`, if there is one.
+    int mantissaBits = 0, bias = 0;
     float maxLevel = 0;
-    int levelCount = 0; // codebooks: thresholds[i] is the least float that is coded above code i
+    int lastFinite = 0, infinite = -1;
+    // Codebooks of at most 16 levels: thresholds[i] is the least float that is coded above code i.
+    int levelCount = 0;
     std::array<float, 16> thresholds{};
     std::array<float, 256> levels{}; // by the byte of a code
 };

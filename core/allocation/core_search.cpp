@@ -12,7 +12,10 @@ namespace {
 
 constexpr std::size_t kFirstLimit = std::size_t{1} << 11;
 constexpr std::size_t kLastLimit = std::size_t{1} << 20;
-constexpr std::size_t kMostNodes = std::size_t{1} << 24;
+// A round also ends after this many nodes, and visits of states, for each state its lists may hold: a wide gap lets in
+// thousands of deviations that the first pair makes superfluous.
+constexpr std::size_t kNodesPerState = 16;
+constexpr std::size_t kVisitsPerState = 128;
 constexpr std::uint32_t kRoot = std::numeric_limits<std::uint32_t>::max();
 
 struct Deviation {
@@ -139,7 +142,8 @@ public:
         for (; m_dealt < m_items.size(); ++m_dealt) {
             QL_CHECK(context.checkStop());
             std::vector<State>& list = m_lists[0].size() <= m_lists[1].size() ? m_lists[0] : m_lists[1];
-            if (list.size() >= m_limit || m_nodes.size() >= kMostNodes)
+            if (list.size() >= m_limit || m_nodes.size() >= kNodesPerState * m_limit ||
+                m_visits >= kVisitsPerState * m_limit)
                 break;
             extend(list, m_items[m_dealt]);
         }
@@ -192,6 +196,7 @@ private:
     void extend(std::vector<State>& list, const CoreItem& item)
     {
         m_before = list;
+        m_visits += (list.size() + m_before.size()) * (item.end - item.begin);
         for (std::size_t d = item.begin; d < item.end; ++d) {
             const Deviation& deviation = m_deviations[d];
             m_merged.clear();
@@ -229,6 +234,7 @@ private:
     std::vector<Deviation> m_deviations;
     std::vector<CoreItem> m_items;
     std::size_t m_dealt = 0;
+    std::size_t m_visits = 0;
     std::vector<State> m_lists[2];
     std::vector<Node> m_nodes;
     std::vector<State> m_before, m_merged;

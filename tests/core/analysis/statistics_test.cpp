@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/analysis/histogram.h"
 #include "core/analysis/statistics.h"
 #include "core/base/rng.h"
 #include "tests/support/reference_statistics.h"
 #include "tests/support/vector_targets.h"
 
+#include <nlohmann/json.hpp>
+
 #include <QTest>
 
 #include <cstring>
+#include <fstream>
 
 using namespace ql;
 
@@ -156,6 +160,58 @@ private Q_SLOTS:
         }
     }
 
+    /// Exact rational statistics and NumPy histograms, written by tests/data/statistics/make_statistics.py.
+    void golden()
+    {
+        std::ifstream file(QL_TEST_DATA "/statistics/statistics.json");
+        const auto json = nlohmann::json::parse(file, nullptr, false);
+        QVERIFY(json.is_object());
+        const auto uniform = [](std::uint64_t k) {
+            std::uint64_t z = k * 0x9e3779b97f4a7c15U + 0x9e3779b97f4a7c15U;
+            z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+            z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+            return static_cast<double>((z ^ (z >> 31U)) >> 11U) * 0x1p-53;
+        };
+        int cases = 0;
+        for (const auto& want : json["cases"]) {
+            ++cases;
+            const Dtype dtype = *dtypeFromWord(want["dtype"].get<std::string>());
+            const auto n = json["count"].get<std::size_t>();
+            std::vector<std::byte> bytes(n * 8);
+            for (std::size_t i = 0; i < n; ++i) {
+                const double x = want["mean_parameter"].get<double>() +
+                                 want["std_parameter"].get<double>() *
+                                     (uniform(3 * i) + uniform(3 * i + 1) + uniform(3 * i + 2) - 1.5);
+                const auto f = static_cast<float>(x);
+                const auto half = static_cast<_Float16>(x);
+                if (dtype == Dtype::f64)
+                    std::memcpy(bytes.data() + 8 * i, &x, 8);
+                else if (dtype == Dtype::f32)
+                    std::memcpy(bytes.data() + 4 * i, &f, 4);
+                else
+                    std::memcpy(bytes.data() + 2 * i, &half, 2);
+            }
+            const TensorView view{dtype, {static_cast<std::int64_t>(n)}, bytes.data()};
+            const TensorStatistics got = compute(view);
+            const std::string name = want["name"].get<std::string>();
+            const auto near = [&](double value, const char* key, double tolerance) {
+                QVERIFY2(close(value, want[key].get<double>(), tolerance), (name + ": " + key).c_str());
+            };
+            near(got.min, "min", 0);
+            near(got.max, "max", 0);
+            near(got.absmax, "absmax", 0);
+            near(got.mean, "mean", 1e-13);
+            near(got.std, "std", 1e-11);
+            near(got.l2, "l2", 1e-14);
+            near(got.kurtosis, "kurtosis", 1e-9);
+            const auto counts = want["histogram"].get<std::vector<std::int64_t>>();
+            const auto histogram = computeHistogram(view, m_context, counts.size());
+            QVERIFY(histogram);
+            QVERIFY2(histogram->counts == counts, name.c_str());
+        }
+        QCOMPARE(cases, 9);
+    }
+
     /// Chunks so different that no single shift or scale fits them all.
     void unequalParts()
     {
@@ -207,7 +263,8 @@ private Q_SLOTS:
         const CounterRng rng(9);
         constexpr std::int64_t kCount = 40 * 16384 + 77;
         std::vector<std::byte> bytes(kCount * 8);
-        for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::i8, Dtype::i64, Dtype::q8_0}) {
+        for (const Dtype dtype :
+             {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::i8, Dtype::i64, Dtype::q8_0}) {
             for (const double mean : {0.0, 3000.0}) {
                 for (std::size_t i = 0; i < static_cast<std::size_t>(kCount); ++i) {
                     const double x = mean + rng.normal(i);

@@ -104,6 +104,7 @@ class MutationTest : public QObject {
     Executor m_executor{1};
     JobContext m_context{m_executor};
     std::map<std::string, std::vector<Seed>> m_seeds;
+    std::vector<std::filesystem::path> m_companions; // folders that seeds refer to (external data)
 
     /// Loads all and checks what every reader promises; the text says what is broken.
     std::string broken(const Checkpoint& checkpoint)
@@ -142,8 +143,11 @@ private Q_SLOTS:
     {
         for (const auto& entry : std::filesystem::directory_iterator(QL_TEST_DATA "/checkpoints")) {
             const auto opened = openCheckpoint(entry.path(), m_context);
-            if (!opened)
+            if (!opened) {
+                if (entry.is_directory())
+                    m_companions.push_back(entry.path());
                 continue;
+            }
             // Readers share classes ("numpy"), so seeds belong to whoever recognises them.
             const std::string content = entry.is_directory() ? std::string() : contentOf(entry.path());
             const auto head = std::as_bytes(std::span(content.data(), std::min<std::size_t>(content.size(), 4096)));
@@ -174,6 +178,9 @@ private Q_SLOTS:
         const std::vector<Seed>& seeds = m_seeds[reader.toStdString()];
         QVERIFY2(!seeds.empty(), "add a small good file to tests/data/checkpoints");
         const test::TemporaryFolder folder(test::TemporaryFolder::inMemory());
+        for (const auto& companion : m_companions)
+            std::filesystem::copy(companion, folder.path() / companion.filename(),
+                                  std::filesystem::copy_options::recursive);
         int opened = 0;
         for (int i = 0; i < kMutantsOfAReader; ++i) {
             const Seed& seed = seeds[static_cast<std::size_t>(i) % seeds.size()];

@@ -3,8 +3,12 @@
 
 #include "core/base/text.h"
 
+#include <fcntl.h>
 #include <hdf5.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <system_error>
 
@@ -32,10 +36,28 @@ std::string nameOf(Id object)
     return name;
 }
 
+/// After a failed write the library keeps the file open for ever, and with it the blocks of a full disk. So what it
+/// still wants to write goes to memory, and the file can be closed.
+void giveUp(Id file)
+{
+    const Handle access(H5Fget_access_plist(file));
+    void* pointer = nullptr;
+    if (H5Pget_driver(access.get()) != H5FD_SEC2 || H5Fget_vfd_handle(file, H5P_DEFAULT, &pointer) < 0 || !pointer)
+        return;
+    const int memory = ::memfd_create("given up", MFD_CLOEXEC);
+    if (memory < 0)
+        return;
+    ::dup3(memory, *static_cast<const int*>(pointer), O_CLOEXEC);
+    ::close(memory);
+}
+
 } // namespace
 
 Lock::Lock() : m_lock(libraryMutex())
 {
+    // A damaged file can leave the library with objects it cannot free, about which it would complain at exit.
+    static const int noClosingAtExit = H5dont_atexit();
+    static_cast<void>(noClosingAtExit);
     // The stack and its printing are per thread. Only the outermost lock touches it: H5Eget_auto2 clears the stack.
     if (lockDepth++ == 0) {
         H5Eget_auto2(H5E_DEFAULT, &m_print, &m_printData);
@@ -54,7 +76,10 @@ void Handle::reset()
     if (m_id < 0)
         return;
     const Lock lock;
-    H5Idec_ref(std::exchange(m_id, -1));
+    const Id id = std::exchange(m_id, -1);
+    if (H5Iget_type(id) == H5I_FILE && H5Fflush(id, H5F_SCOPE_GLOBAL) < 0)
+        giveUp(id);
+    H5Idec_ref(id);
 }
 
 Error stackError(const std::string& doing, const std::string& where)
@@ -126,18 +151,47 @@ Result<Handle> createFile(const std::filesystem::path& path)
     return file;
 }
 
+Result<Handle> createImage()
+{
+    constexpr std::size_t kGrowth = std::size_t{1} << 20U;
+    const Lock lock;
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS));
+    H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG);
+    H5Pset_fapl_core(access.get(), kGrowth, false);
+    Handle file(H5Fcreate("image", H5F_ACC_TRUNC, H5P_DEFAULT, access.get()));
+    if (!file)
+        return stackError("cannot be made in memory", {});
+    return file;
+}
+
+Result<std::vector<std::byte>> finishImage(Handle file)
+{
+    const Lock lock;
+    if (H5Fflush(file.get(), H5F_SCOPE_GLOBAL) < 0)
+        return stackError("cannot be made in memory", {});
+    const ssize_t size = H5Fget_file_image(file.get(), nullptr, 0);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    if (size <= 0 || H5Fget_file_image(file.get(), bytes.data(), bytes.size()) != size)
+        return stackError("cannot be made in memory", {});
+    return bytes;
+}
+
 Result<void> closeFile(Handle file)
 {
     const Lock lock;
     const std::string name = nameOf(file.get());
-    const bool flushed = H5Fflush(file.get(), H5F_SCOPE_GLOBAL) >= 0;
     Error failure;
-    if (!flushed)
-        failure = stackError("cannot be written; is the disk full?", name);
-    if (H5Idec_ref(file.release()) < 0 && flushed)
+    if (H5Fflush(file.get(), H5F_SCOPE_GLOBAL) < 0) {
+        failure = stackError("cannot be written; is the disk full?", name); // the handle gives up below
+    } else if (const Id id = file.release(); H5Idec_ref(id) < 0) {
         failure = stackError("cannot be closed; is the disk full?", name);
+        giveUp(id);
+        H5Idec_ref(id);
+    }
+    if (failure.what.empty())
+        return {};
     failure.code = Errc::io;
-    return failure.what.empty() ? Result<void>() : Result<void>(std::move(failure));
+    return failure;
 }
 
 Result<Handle> createGroup(Id parent, const std::string& path)

@@ -68,6 +68,10 @@ Result<Handle> openFile(const std::filesystem::path& path);
 /// Creates or truncates. Write to a temporary name, closeFile, then rename (AtomicFile): an HDF5 file that a crash
 /// interrupts is damaged.
 Result<Handle> createFile(const std::filesystem::path& path);
+/// A file in memory; its bytes, to be written by AtomicFile, come from finishImage. So a full disk never meets the
+/// library, which can fail badly there.
+Result<Handle> createImage();
+Result<std::vector<std::byte>> finishImage(Handle file);
 /// Writes what is buffered and closes the file with all that is open in it. A full disk shows here at the latest.
 Result<void> closeFile(Handle file);
 

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/hdf5.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <array>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <thread>
@@ -98,6 +103,34 @@ private Q_SLOTS:
         QVERIFY(describe("a/b/plain").offset.has_value());
         QVERIFY(!hdf5::readDataset(h5->get(), "a/b/plain", hdf5::Element::f32, nullptr, 139));
         QVERIFY(!hdf5::readDataset(h5->get(), "nowhere", hdf5::Element::f32, nullptr, 139));
+    }
+    void fullDiskIsAnError()
+    {
+        const auto openFiles = [] {
+            return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                                 std::filesystem::directory_iterator());
+        };
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::signal(SIGXFSZ, SIG_IGN);
+            const rlimit limit{100'000, 100'000};
+            ::setrlimit(RLIMIT_FSIZE, &limit);
+            const auto before = openFiles();
+            for (const bool useClose : {true, false}) {
+                auto h5 = hdf5::createFile(file("full.h5"));
+                const std::vector<float> values(1 << 20);
+                const auto written = hdf5::writeDataset(h5->get(), "a", hdf5::Element::f32, {1 << 20}, values.data());
+                if (written || written.error().code != Errc::io)
+                    ::_exit(1);
+                if (useClose && hdf5::closeFile(std::move(*h5)))
+                    ::_exit(2);
+            }
+            ::_exit(openFiles() == before ? 0 : 3); // or the blocks of the removed file would stay taken
+        }
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        QVERIFY(WIFEXITED(status));
+        QCOMPARE(WEXITSTATUS(status), 0);
     }
     void errorsAreTextAndSilent()
     {

@@ -6,6 +6,7 @@
 #include "core/base/result.h"
 #include "core/formats/quantized_tensor.h"
 #include "core/jobs/job_context.h"
+#include "core/tensor/float_array.h"
 #include "core/tensor/tensor_view.h"
 
 namespace ql {
@@ -14,7 +15,7 @@ namespace ql {
 /// +inf.
 struct PyramidLevel {
     std::int64_t rows = 0, cols = 0;
-    std::vector<float> maxAbs;
+    FloatArray maxAbs;
     float at(std::int64_t row, std::int64_t col) const { return maxAbs[static_cast<std::size_t>(row * cols + col)]; }
 };
 
@@ -22,7 +23,7 @@ struct PyramidLevel {
 /// down to ≤ 64 cells a side. Level 0 of tensors of more than 2^28 elements is not kept.
 struct OutlierPyramid {
     std::int64_t rows = 0, cols = 0;   // of the matrix
-    std::vector<float> values;         // [rows, cols], empty if not kept
+    FloatArray values;                 // [rows, cols], empty if not kept
     std::vector<PyramidLevel> levels;  // levels[k] covers 2^(k+1) × 2^(k+1) cells
     std::vector<float> rowMax, colMax; // max |x|
     float absmax = 0;

@@ -1,12 +1,40 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/tensor/tensor_view.h"
 
+#include "core/tensor/float_array.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
 #include <new>
 
 namespace ql {
 
 namespace {
-constexpr std::align_val_t kAlignment{64};
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+
+} // namespace
+
+void* allocateLarge(std::size_t bytes)
+{
+    const bool huge = bytes >= 4 * kHugePage;
+    const std::size_t alignment = huge ? kHugePage : kAlignment;
+    if (bytes > SIZE_MAX - alignment)
+        throw std::bad_alloc();
+    const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    void* const memory = std::aligned_alloc(alignment, rounded > 0 ? rounded : alignment);
+    if (memory == nullptr)
+        throw std::bad_alloc();
+    if (huge)
+        ::madvise(memory, rounded, MADV_HUGEPAGE); // only a wish
+    return memory;
+}
+
+void freeLarge(void* memory)
+{
+    std::free(memory);
 }
 
 std::string formatShape(const Shape& shape)
@@ -18,13 +46,12 @@ std::string formatShape(const Shape& shape)
 }
 
 Buffer::Buffer(std::int64_t sizeBytes)
-    : m_data(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(sizeBytes), kAlignment))),
-      m_size(sizeBytes)
+    : m_data(static_cast<std::byte*>(allocateLarge(static_cast<std::size_t>(sizeBytes)))), m_size(sizeBytes)
 {}
 
 void Buffer::Free::operator()(std::byte* p) const
 {
-    ::operator delete(p, kAlignment);
+    freeLarge(p);
 }
 
 } // namespace ql

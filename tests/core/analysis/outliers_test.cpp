@@ -47,7 +47,7 @@ void verify(const OutlierPyramid& p, const std::vector<float>& values, std::int6
         QCOMPARE(level.rows, levelRows);
         QCOMPARE(level.cols, levelCols);
         const std::int64_t span = std::int64_t{1} << k;
-        std::vector<float> want(level.maxAbs.size());
+        FloatArray want(level.maxAbs.size(), 0.0F);
         for (std::int64_t r = 0; r < rows; ++r)
             for (std::int64_t c = 0; c < cols; ++c) {
                 float& cell = want[static_cast<std::size_t>(r / span * levelCols + c / span)];

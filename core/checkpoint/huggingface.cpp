@@ -63,7 +63,7 @@ public:
                 return fail("'weight_map' appears twice");
         } else if (m_inMap) {
             if (std::ssize(weightMap) == kMaxTensors)
-                return fail("more than a million tensors are listed");
+                return fail("more than 500000 tensors are listed");
             weightMap.emplace_back(std::move(name), std::string());
         }
         return true;
@@ -138,7 +138,7 @@ struct Folder {
             parts.fileOfTensor.push_back(static_cast<std::int32_t>(parts.files.size()));
         }
         if (std::ssize(parts.tensors) > kMaxTensors)
-            return badInput("has more than a million tensors", path.string());
+            return badInput("has more than 500000 tensors", path.string());
         if (unlisted > 0)
             parts.warnings.push_back({inside.string(), std::to_string(unlisted) +
                                                            " tensor(s) are not in the index and are left out (first: " +

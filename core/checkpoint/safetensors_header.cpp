@@ -106,7 +106,7 @@ public:
                 return fail("the key '" + printable(value) + "' appears twice");
             if (value != "__metadata__") {
                 if (std::ssize(entries) == kMaxTensors)
-                    return fail("more than a million tensors are listed");
+                    return fail("more than 500000 tensors are listed");
                 entries.emplace_back().name = value;
             }
             m_key = std::move(value);

@@ -7,7 +7,7 @@
 namespace ql {
 
 /// More tensors than any real model has; bounds what a header can make a reader allocate.
-inline constexpr std::int64_t kMaxTensors = 1'000'000;
+inline constexpr std::int64_t kMaxTensors = 500'000;
 
 /// Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool isUtf8(std::string_view text);

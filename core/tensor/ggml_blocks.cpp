@@ -342,7 +342,7 @@ void decodeGgmlBlocks(Dtype dtype, const std::byte* blocks, std::int64_t nBlocks
     case Dtype::q2_0:
         return decodeAll<q2_0, 18, 64>(blocks, nBlocks, out);
     default:
-        assert(!"a decodable GGUF block type");
+        assert(false && "a decodable GGUF block type");
     }
 }
 

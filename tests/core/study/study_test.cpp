@@ -408,16 +408,20 @@ private Q_SLOTS:
         }
         using std::filesystem::perms;
         const auto folder = m_path.parent_path();
-        std::filesystem::permissions(folder,
-                                     perms::owner_read | perms::owner_exec | perms::others_read | perms::others_exec);
+        std::filesystem::permissions(folder, perms::owner_read | perms::owner_exec | perms::group_read |
+                                                 perms::group_exec | perms::others_read | perms::others_exec);
         const pid_t child = ::fork();
         if (child == 0) {
             if (::geteuid() == 0 && ::setuid(65534) != 0) // root may write everywhere
                 ::_exit(1);
             std::vector<Warning> warnings;
             const auto study = openStudy(m_path, warnings);
-            if (!study || (*study)->document().planJson != document(1).planJson)
+            if (!study) {
+                qWarning("%s", describe(study.error()).c_str());
                 ::_exit(2);
+            }
+            if ((*study)->document().planJson != document(1).planJson)
+                ::_exit(4);
             const auto saved = (*study)->save(document(2));
             ::_exit(!saved && saved.error().code == Errc::io ? 0 : 3);
         }

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The open work: model, plan, measurements, undo. Views read it and ask it to change; it tells them what changed. GUI
+// thread only; everything that takes time runs as a job, and cells measured in the background arrive in batches.
+//
+// Editing: beginEdit(), previewEdit() as often as the pointer moves, then commitEdit() — one undo step with the old and
+// new candidates of all layers it touched — or cancelEdit(). Layers tied by the target or by locks follow or stay.
+#pragma once
+
+#include "core/calibration/activations.h"
+#include "core/export/export.h"
+#include "core/plan/plan_totals.h"
+#include "core/sensitivity/metric.h"
+#include "views/document/layer_facts.h"
+#include "views/document/selection_model.h"
+
+#include <QTimer>
+#include <QUndoStack>
+
+#include <memory>
+#include <optional>
+#include <set>
+
+namespace ql {
+class Study;
+}
+
+namespace ql::views {
+
+class JobRunner;
+class MemorySink;
+struct OpenedWork;
+
+/// A layer and a column of the cost table.
+struct LayerColumn {
+    std::int64_t layer = 0;
+    std::size_t column = 0;
+};
+
+struct Budget {
+    std::optional<std::int64_t> fileBytes;
+    std::optional<double> bitsPerWeight;
+    friend bool operator==(const Budget&, const Budget&) = default;
+};
+/// "90 MB", "1.5 GiB", "5.0", "4.25 bpw"; nothing if it is neither.
+std::optional<Budget> parseBudget(const QString& text);
+QString printBudget(const Budget& budget);
+
+/// What the summary shows of the plan.
+struct Totals {
+    std::int64_t payloadBits = 0;
+    double bitsPerWeight = 0;
+    double loss = 0; // NaN while something is not measured
+    std::int64_t unmeasured = 0;
+    std::optional<std::int64_t> fileBytes; // exact, of the target's files
+    QString refusal;                       // why the target takes the plan not
+};
+
+/// One layer's part of an undo step.
+struct PlanChange {
+    std::int64_t layer = 0;
+    Candidate before, after;
+    bool lockedBefore = false, lockedAfter = false;
+};
+
+class Document : public QObject {
+    Q_OBJECT
+public:
+    explicit Document(JobRunner& jobs, QObject* parent = nullptr);
+    ~Document() override;
+
+    // What is open.
+    bool isOpen() const { return m_model != nullptr; }
+    const std::shared_ptr<const Model>& model() const { return m_model; }
+    const std::shared_ptr<const Activations>& activations() const { return m_activations; }
+    const Layer& layer(std::int64_t index) const { return m_model->layers[static_cast<std::size_t>(index)]; }
+    /// Layers a plan gives candidates, in the model's order.
+    const std::vector<std::int64_t>& planLayers() const { return m_planLayers; }
+    SelectionModel& selection() { return m_selection; }
+    QUndoStack& undoStack() { return m_undo; }
+    const QUndoStack& undoStack() const { return m_undo; }
+    QString title() const;
+    QString studyPath() const { return m_studyPath; }
+    QString checkpointPath() const;
+    QString activationsPath() const;
+    bool isModified() const;
+    const std::map<std::string, std::string>& viewState() const { return m_viewState; }
+    void setViewState(const std::string& key, const std::string& value);
+
+    // The plan.
+    const Plan& plan() const { return m_plan; }
+    const Candidate& candidate(std::int64_t layer) const { return m_plan.candidates[static_cast<std::size_t>(layer)]; }
+    bool isLocked(std::int64_t layer) const { return m_plan.locked[static_cast<std::size_t>(layer)]; }
+    double layerBits(std::int64_t layer) const; // per weight, of the plan's candidate
+    std::int64_t layerBytes(std::int64_t layer) const;
+    const Totals& totals() const { return m_totals; }
+
+    // What may be chosen, and what it costs.
+    const CostTable& table() const { return *m_table; }
+    std::shared_ptr<const CostTable> tableSnapshot() const { return std::make_shared<CostTable>(*m_table); }
+    std::optional<std::size_t> itemOf(std::int64_t layer) const;
+    /// Columns the layer may take, by rising bits.
+    const std::vector<std::size_t>& ladder(std::int64_t layer) const;
+    std::optional<std::size_t> columnOf(std::int64_t layer) const;
+    QString columnText(std::size_t column) const { return m_columnTexts[column]; }
+    double columnBits(std::size_t column) const { return m_columnBits[column]; }
+    /// The layer's measurement for a column, null while there is none.
+    const Measurement* cell(std::int64_t layer, std::size_t column) const;
+    /// Of the plan's candidate; keep has an exact one without error.
+    std::optional<Measurement> plannedCell(std::int64_t layer) const;
+    /// The metric's loss in a measurement.
+    double lossOf(const Measurement& cell) const;
+    const LayerFacts& facts(std::int64_t layer) const { return m_facts[static_cast<std::size_t>(layer)]; }
+    const Target* target() const { return m_target; }
+    const Metric* metric() const;
+    /// Metrics that can be measured with what is loaded.
+    std::vector<const Metric*> usableMetrics() const;
+    const Budget& budget() const { return m_budget; }
+    /// Whether cells are still being measured.
+    bool isMeasuring() const { return m_measuring; }
+
+    // Editing.
+    void beginEdit();
+    void previewEdit(std::span<const LayerColumn> changes);
+    void commitEdit(const QString& text, bool mergeable = false);
+    void cancelEdit();
+    /// begin, preview and commit.
+    void assign(std::span<const LayerColumn> changes, const QString& text);
+    void setLocked(std::span<const std::int64_t> layers, bool locked);
+    void adoptPlan(const Plan& plan, const QString& text);
+    void setTarget(const Target* target); // undoable: candidates become the nearest the target takes
+    void setMetric(const Metric* metric);
+    void setBudget(const Budget& budget);
+    /// Offers these instead of the target's own menu; empty: the menu.
+    Result<void> setCandidates(const QString& text);
+    const std::vector<Candidate>& ownCandidates() const { return m_ownCandidates; }
+
+    // Files, by jobs; opened() or openFailed() follows.
+    void open(const QString& path);
+    void openActivations(const QString& path);
+    void save(const QString& path);
+    void close();
+
+    // For undo commands.
+    void applyChanges(std::span<const PlanChange> changes, bool forward);
+    void applyTarget(const Target* target, const Plan& plan);
+
+Q_SIGNALS:
+    void opening(const QString& path);
+    void opened();
+    void openFailed(const QString& path, const QString& reason);
+    void modelChanged();  // another model, or none
+    void tableChanged();  // other columns, items or target
+    void planChanged(const std::vector<std::int64_t>& layers);
+    void factsChanged(const std::vector<std::int64_t>& layers); // statistics or measurements arrived
+    void measured(); // every cell of the table is there, or was given up
+    void totalsChanged();
+    void settingsChanged(); // metric or budget
+    void activationsChanged();
+    void titleChanged();
+    void saved(const QString& path);
+
+private:
+    friend struct OpenedWork;
+    struct Mailbox;
+
+    void take(OpenedWork work);
+    void buildTable();
+    std::vector<Candidate> menuOf(const Target* target) const;
+    Plan planFor(const Target* target) const;
+    void startStatistics();
+    void startMeasuring();
+    void drainMailbox();
+    void addCell(const Measurement& cell);
+    void resetTotals();
+    void refreshTotals();
+    void refreshFileBytes();
+    void setCandidateOf(std::int64_t layer, const Candidate& candidate);
+
+    JobRunner& m_jobs;
+    SelectionModel m_selection;
+    QUndoStack m_undo;
+
+    std::shared_ptr<const Model> m_model;
+    std::shared_ptr<const Activations> m_activations;
+    std::shared_ptr<Study> m_study;
+    std::shared_ptr<MemorySink> m_sink;
+    QString m_studyPath;
+    std::map<std::string, std::string> m_viewState;
+    std::vector<std::int64_t> m_planLayers;
+    Plan m_plan;
+    const Target* m_target = nullptr;
+    std::size_t m_metric = 0; // in allMetrics()
+    Budget m_budget;
+    std::vector<Candidate> m_ownCandidates;
+    bool m_settingsModified = false;
+
+    std::unique_ptr<CostTable> m_table;
+    std::unique_ptr<PlanTotals> m_planTotals;
+    std::vector<QString> m_columnTexts;
+    std::vector<double> m_columnBits;
+    std::vector<std::vector<std::size_t>> m_ladders; // by item
+    std::vector<std::optional<Measurement>> m_cells; // [layers × columns]
+    std::vector<LayerFacts> m_facts;
+    Totals m_totals;
+
+    bool m_measuring = false;
+    bool m_editing = false;
+    std::vector<PlanChange> m_edit;       // layers the edit touched, first state as before
+    std::vector<std::int32_t> m_editAt;   // by layer: index in m_edit, −1: untouched
+
+    std::shared_ptr<Mailbox> m_factsMailbox, m_cellsMailbox;
+    QTimer m_drain;
+    QTimer m_bytesTimer;
+};
+
+} // namespace ql::views

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Opening, saving and closing.
+#include "core/base/text.h"
+#include "core/study/study.h"
+#include "views/document/document.h"
+#include "views/document/memory_sink.h"
+#include "views/document/measure_mailbox.h"
+#include "views/jobs/job_runner.h"
+#include "views/text/format.h"
+
+#include <QFileInfo>
+
+#include <algorithm>
+
+namespace ql::views {
+
+namespace {
+
+const Target* targetOf(const Model& model, std::string_view id)
+{
+    for (const Target* target : allTargets()) {
+        if (target->profile.id == id)
+            return target;
+    }
+    for (const Target* target : allTargets()) {
+        if (target->profile.acceptsModel(model))
+            return target;
+    }
+    return nullptr;
+}
+
+std::string setting(const StudyDocument& document, const std::string& key)
+{
+    const auto found = document.settings.find(key);
+    return found == document.settings.end() ? std::string() : found->second;
+}
+
+} // namespace
+
+/// All that one opening brings; made by a job.
+struct OpenedWork {
+    std::shared_ptr<const Model> model;
+    std::shared_ptr<const Activations> activations;
+    std::shared_ptr<Study> study;
+    StudyDocument document;
+    std::optional<Plan> plan;
+    std::vector<Warning> warnings;
+};
+
+namespace {
+
+Result<OpenedWork> openWork(const std::filesystem::path& path, const JobContext& context)
+{
+    OpenedWork work;
+    std::filesystem::path checkpoint = path;
+    if (path.extension() == ".qloupe") {
+        std::error_code error;
+        if (!std::filesystem::exists(path, error)) // openStudy() would create it
+            return ioError("no such study", path.string());
+        QL_TRY(study, openStudy(path, work.warnings));
+        work.study = study;
+        work.document = study->document();
+        checkpoint = work.document.checkpoint;
+        if (checkpoint.is_relative())
+            checkpoint = path.parent_path() / checkpoint;
+    }
+    QL_TRY(model, openModel(checkpoint, context));
+    work.model = std::move(model);
+    const auto notes = work.model->checkpoint->warnings();
+    work.warnings.insert(work.warnings.end(), notes.begin(), notes.end());
+    if (!work.study)
+        return work;
+    if (!work.document.activations.empty()) {
+        std::filesystem::path file = work.document.activations;
+        if (file.is_relative())
+            file = path.parent_path() / file;
+        auto activations = openActivations(file, *work.model, context);
+        if (activations)
+            work.activations = std::move(*activations);
+        else // the study is still useful without them
+            work.warnings.push_back({activations.error().where, activations.error().what});
+    }
+    if (!work.document.planJson.empty()) {
+        QL_TRY(plan, parsePlan(work.document.planJson, *work.model));
+        work.plan = std::move(plan);
+    }
+    return work;
+}
+
+} // namespace
+
+void Document::open(const QString& path)
+{
+    Q_EMIT opening(path);
+    m_jobs.start(
+        {.title = tr("Opening %1").arg(QFileInfo(path).fileName()), .channel = QStringLiteral("open"), .quiet = true},
+        this, [file = toPath(path)](const JobContext& context) { return openWork(file, context); },
+        [this, path](Result<OpenedWork> work) {
+            if (work)
+                take(std::move(*work));
+            else if (work.error().code != Errc::cancelled)
+                Q_EMIT openFailed(path, errorText(work.error()));
+            else
+                Q_EMIT openFailed(path, {});
+        });
+}
+
+void Document::take(OpenedWork work)
+{
+    m_jobs.cancelChannel(QStringLiteral("statistics"));
+    m_jobs.cancelChannel(QStringLiteral("measure"));
+    m_factsMailbox.reset();
+    m_cellsMailbox.reset();
+    m_measuring = false;
+    m_editing = false;
+    m_selection.clear();
+    m_undo.clear();
+    m_model = std::move(work.model);
+    m_activations = std::move(work.activations);
+    m_study = std::move(work.study);
+    m_sink = std::make_shared<MemorySink>();
+    m_studyPath = m_study ? pathText(m_study->path()) : QString();
+    m_viewState = work.document.viewState;
+    m_planLayers = m_model->quantizableLayers();
+    m_plan = work.plan ? *work.plan : keepPlan(*m_model);
+    m_plan.fingerprint = m_model->checkpoint->fingerprint();
+    m_plan.checkpointName = m_model->checkpoint->path().filename().string();
+    m_target = targetOf(*m_model, m_plan.target);
+    m_plan.target = m_target ? std::string(m_target->profile.id) : std::string();
+    m_ownCandidates.clear();
+    if (auto own = parseCandidates(setting(work.document, "candidates")); own)
+        m_ownCandidates = std::move(*own);
+    m_metric = 0;
+    const auto metrics = allMetrics();
+    for (std::size_t i = 0; i < metrics.size(); ++i) {
+        if (metrics[i]->id == setting(work.document, "metric") && (m_activations || !metrics[i]->needsActivations))
+            m_metric = i;
+    }
+    m_budget = {.fileBytes = std::nullopt, .bitsPerWeight = 5.0};
+    if (const auto budget = parseBudget(toQString(setting(work.document, "budget"))); budget)
+        m_budget = *budget;
+    m_settingsModified = false;
+    buildTable();
+    m_facts.assign(m_model->layers.size(), {});
+    Q_EMIT modelChanged();
+    Q_EMIT tableChanged();
+    Q_EMIT planChanged(m_planLayers);
+    Q_EMIT activationsChanged();
+    Q_EMIT settingsChanged();
+    refreshTotals();
+    Q_EMIT titleChanged();
+    for (const Warning& warning : work.warnings)
+        m_jobs.report(tr("Warning"), {Errc::badInput, warning.what, warning.where});
+    startStatistics();
+    if (!m_planLayers.empty()) {
+        m_selection.setCurrent(m_planLayers.front());
+        m_selection.setSelected({m_planLayers.front()});
+    }
+    Q_EMIT opened();
+}
+
+void Document::openActivations(const QString& path)
+{
+    if (!m_model)
+        return;
+    m_jobs.start(
+        {.title = tr("Opening activations"), .channel = QStringLiteral("activations")}, this,
+        [file = toPath(path), model = m_model](const JobContext& context) {
+            return ql::openActivations(file, *model, context);
+        },
+        [this, model = m_model](Result<std::shared_ptr<const Activations>> activations) {
+            if (!activations || model != m_model)
+                return;
+            m_activations = std::move(*activations);
+            m_settingsModified = true;
+            buildTable(); // losses of the second metric have to be measured
+            Q_EMIT tableChanged();
+            Q_EMIT activationsChanged();
+            Q_EMIT settingsChanged();
+            Q_EMIT titleChanged();
+            refreshTotals();
+            startMeasuring();
+        });
+}
+
+void Document::save(const QString& path)
+{
+    if (!m_model)
+        return;
+    StudyDocument document;
+    document.checkpoint = m_model->checkpoint->path();
+    document.fingerprint = m_model->checkpoint->fingerprint();
+    if (m_activations)
+        document.activations = m_activations->path();
+    document.planJson = printPlan(m_plan, *m_model);
+    document.viewState = m_viewState;
+    document.settings["target"] = m_plan.target;
+    document.settings["metric"] = std::string(metric()->id);
+    document.settings["budget"] = printBudget(m_budget).toStdString();
+    std::vector<std::string> own;
+    for (const Candidate& candidate : m_ownCandidates)
+        own.push_back(printCandidate(candidate));
+    document.settings["candidates"] = join(own, ",");
+
+    const bool sameStudy = m_study && path == m_studyPath;
+    const int undoIndex = m_undo.index();
+    m_jobs.start(
+        {.title = tr("Saving %1").arg(QFileInfo(path).fileName()), .channel = QStringLiteral("save")}, this,
+        [file = toPath(path), study = sameStudy ? m_study : nullptr, sink = m_sink,
+         document](const JobContext&) -> Result<std::shared_ptr<Study>> {
+            std::shared_ptr<Study> into = study;
+            if (!into) {
+                QL_TRY(created, createStudy(file));
+                into = std::move(created);
+            }
+            QL_CHECK(sink->copyTo(*into));
+            QL_CHECK(into->save(document));
+            return into;
+        },
+        [this, path, undoIndex, model = m_model](Result<std::shared_ptr<Study>> study) {
+            if (!study || model != m_model)
+                return;
+            m_study = std::move(*study);
+            m_studyPath = path;
+            m_settingsModified = false;
+            if (m_undo.index() == undoIndex) // else there was an edit meanwhile
+                m_undo.setClean();
+            Q_EMIT titleChanged();
+            Q_EMIT saved(path);
+        });
+}
+
+void Document::close()
+{
+    for (const char* channel : {"open", "statistics", "measure", "activations"})
+        m_jobs.cancelChannel(QString::fromLatin1(channel));
+    m_factsMailbox.reset();
+    m_cellsMailbox.reset();
+    m_measuring = false;
+    m_editing = false;
+    m_selection.clear();
+    m_undo.clear();
+    m_drain.stop();
+    m_model.reset();
+    m_activations.reset();
+    m_study.reset();
+    m_sink = std::make_shared<MemorySink>();
+    m_studyPath.clear();
+    m_viewState.clear();
+    m_planLayers.clear();
+    m_facts.clear();
+    m_plan = {};
+    m_target = nullptr;
+    m_budget = {};
+    m_ownCandidates.clear();
+    m_settingsModified = false;
+    buildTable();
+    Q_EMIT modelChanged();
+    Q_EMIT tableChanged();
+    Q_EMIT planChanged({});
+    Q_EMIT activationsChanged();
+    Q_EMIT settingsChanged();
+    refreshTotals();
+    Q_EMIT titleChanged();
+}
+
+} // namespace ql::views

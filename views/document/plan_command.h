@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Undo steps of the document: a set of layers with old and new candidates and locks, and a change of target.
+#pragma once
+
+#include "views/document/document.h"
+
+#include <QUndoCommand>
+
+namespace ql::views {
+
+/// The changes are already in force when it is pushed. Mergeable steps of the same layers join, so that holding a key is
+/// one step.
+class PlanCommand : public QUndoCommand {
+public:
+    PlanCommand(Document& document, std::vector<PlanChange> changes, const QString& text, bool mergeable);
+    void undo() override;
+    void redo() override;
+    int id() const override { return m_mergeable ? 1 : -1; }
+    bool mergeWith(const QUndoCommand* next) override;
+
+private:
+    Document& m_document;
+    std::vector<PlanChange> m_changes;
+    bool m_mergeable;
+    bool m_inForce = true;
+};
+
+class TargetCommand : public QUndoCommand {
+public:
+    TargetCommand(Document& document, const Target* before, const Plan& planBefore, const Target* after,
+                  const Plan& planAfter, const QString& text);
+    void undo() override;
+    void redo() override;
+
+private:
+    Document& m_document;
+    const Target* m_before;
+    const Target* m_after;
+    Plan m_planBefore, m_planAfter;
+};
+
+} // namespace ql::views

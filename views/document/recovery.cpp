@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/document/recovery.h"
+
+#include "views/text/format.h"
+
+#include <QCoreApplication>
+#include <QDateTime>
+#include <QDir>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QLocale>
+#include <QSaveFile>
+#include <QStandardPaths>
+
+#include <cerrno>
+#include <csignal>
+
+namespace ql::views {
+
+namespace {
+
+bool isRunning(qint64 process)
+{
+    return ::kill(static_cast<pid_t>(process), 0) == 0 || errno == EPERM;
+}
+
+} // namespace
+
+Recovery::Recovery(Document& document, int intervalMs, QObject* parent) : QObject(parent), m_document(document)
+{
+    m_timer.setSingleShot(true);
+    m_timer.setInterval(intervalMs);
+    connect(&m_timer, &QTimer::timeout, this, &Recovery::write);
+    connect(&document, &Document::planChanged, this, &Recovery::documentChanged);
+    connect(&document, &Document::settingsChanged, this, &Recovery::documentChanged);
+    connect(&document, &Document::saved, this, &Recovery::discard);
+    connect(&document, &Document::modelChanged, this, &Recovery::discard);
+}
+
+Recovery::~Recovery()
+{
+    discard();
+}
+
+QString Recovery::folder()
+{
+    return QStandardPaths::writableLocation(QStandardPaths::AppDataLocation) + QStringLiteral("/recovery");
+}
+
+QString Recovery::file() const
+{
+    return folder() + QStringLiteral("/%1.json").arg(QCoreApplication::applicationPid());
+}
+
+void Recovery::documentChanged()
+{
+    if (!m_timer.isActive())
+        m_timer.start();
+}
+
+void Recovery::write()
+{
+    if (!m_document.isModified())
+        return;
+    QJsonObject object;
+    object[QStringLiteral("checkpoint")] = m_document.checkpointPath();
+    object[QStringLiteral("study")] = m_document.studyPath();
+    object[QStringLiteral("time")] = QDateTime::currentDateTime().toString(Qt::ISODate);
+    object[QStringLiteral("plan")] = toQString(printPlan(m_document.plan(), *m_document.model()));
+    QDir().mkpath(folder());
+    QSaveFile out(file());
+    if (out.open(QIODevice::WriteOnly)) {
+        out.write(QJsonDocument(object).toJson());
+        out.commit();
+    }
+}
+
+void Recovery::discard()
+{
+    m_timer.stop();
+    QFile::remove(file());
+}
+
+std::vector<RecoveredWork> Recovery::leftBehind()
+{
+    std::vector<RecoveredWork> found;
+    const QDir dir(folder());
+    for (const QString& name : dir.entryList({QStringLiteral("*.json")}, QDir::Files, QDir::Time)) {
+        bool isNumber = false;
+        const qint64 process = name.chopped(5).toLongLong(&isNumber);
+        if (!isNumber || process == QCoreApplication::applicationPid() || isRunning(process))
+            continue;
+        QFile in(dir.filePath(name));
+        if (!in.open(QIODevice::ReadOnly) || in.size() > 64 * 1024 * 1024)
+            continue;
+        const QJsonObject object = QJsonDocument::fromJson(in.readAll()).object();
+        RecoveredWork work;
+        work.file = dir.filePath(name);
+        work.checkpoint = object[QStringLiteral("checkpoint")].toString();
+        work.study = object[QStringLiteral("study")].toString();
+        work.planJson = object[QStringLiteral("plan")].toString().toStdString();
+        const auto time = QDateTime::fromString(object[QStringLiteral("time")].toString(), Qt::ISODate);
+        work.time = QLocale().toString(time, QLocale::ShortFormat);
+        if (!work.checkpoint.isEmpty() && !work.planJson.empty())
+            found.push_back(work);
+    }
+    return found;
+}
+
+void Recovery::remove(const RecoveredWork& work)
+{
+    QFile::remove(work.file);
+}
+
+} // namespace ql::views

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Autosave: a minute after a change the plan and settings are written to a small file of this process in the data
+// folder; it goes when the work is saved, closed or the program ends well. What a process that is gone left behind is
+// offered at the next start.
+#pragma once
+
+#include "views/document/document.h"
+
+namespace ql::views {
+
+/// Work that an earlier run did not save.
+struct RecoveredWork {
+    QString file; // of the recovery
+    QString checkpoint, study;
+    QString time;
+    std::string planJson;
+    QString target;
+};
+
+class Recovery : public QObject {
+    Q_OBJECT
+public:
+    /// intervalMs: from a change to the writing.
+    explicit Recovery(Document& document, int intervalMs = 60'000, QObject* parent = nullptr);
+    ~Recovery() override;
+
+    /// Writes now if there is something unsaved.
+    void write();
+    /// Removes this process's file.
+    void discard();
+    static QString folder();
+    /// Files of processes that no longer run.
+    static std::vector<RecoveredWork> leftBehind();
+    static void remove(const RecoveredWork& work);
+
+private:
+    void documentChanged();
+    QString file() const;
+
+    Document& m_document;
+    QTimer m_timer;
+};
+
+} // namespace ql::views

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What our charts have in common: a view without frame whose colours follow the palette, text for when there is nothing
+// to show, and no animation. Series are replaced whole (appending points one by one is quadratic), never more than a few
+// thousand points.
+#pragma once
+
+#include <QChart>
+#include <QChartView>
+
+class QAbstractAxis;
+
+namespace ql::views {
+
+class ChartView : public QChartView {
+    Q_OBJECT
+public:
+    explicit ChartView(QWidget* parent = nullptr);
+
+    /// Replaces the chart by a themed, empty one and returns it.
+    QChart* newChart();
+    /// Colours axes, titles and legend by the palette; call after axes and series are there.
+    void applyTheme();
+    /// Shown in the middle while it is not empty.
+    void setMessage(const QString& text);
+    QSize sizeHint() const override { return {420, 260}; }
+    QSize minimumSizeHint() const override { return {120, 80}; }
+
+Q_SIGNALS:
+    /// The pointer is at these values of the first axes; inside is false when it left the plot.
+    void hovered(const QPointF& value, const QPoint& globalPoint, bool inside);
+    /// Light became dark or the other way; colours of series are to be set again.
+    void themeChanged();
+
+protected:
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+    void changeEvent(QEvent* event) override;
+    void drawForeground(QPainter* painter, const QRectF& rect) override;
+
+private:
+    QString m_message;
+};
+
+} // namespace ql::views

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What flows into the current layer: histogram of its inputs and the range of every input channel, from captured
+// activations. Without them the panel says how to load some.
+#include "core/calibration/activations.h"
+#include "views/charts/chart_view.h"
+#include "views/document/document.h"
+#include "views/jobs/job_runner.h"
+#include "views/panels/panel.h"
+#include "views/panels/view_menu.h"
+#include "views/text/format.h"
+#include "views/theme/theme.h"
+
+#include <QAreaSeries>
+#include <QFileDialog>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLegend>
+#include <QLineSeries>
+#include <QLogValueAxis>
+#include <QPushButton>
+#include <QVBoxLayout>
+#include <QValueAxis>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql::views {
+
+namespace {
+
+constexpr std::size_t kShownChannels = 512; // more are joined by their extremes
+constexpr double kLogFloor = 0.5;
+
+/// Extremes of neighbouring channels, so that a single wide channel stays visible.
+struct ChannelRange {
+    double first = 0, low = 0, high = 0;
+};
+std::vector<ChannelRange> ranges(const ActivationStatistics& s)
+{
+    const bool hasRange = !s.channelMin.empty();
+    const std::size_t n = hasRange ? s.channelMin.size() : s.channelRms.size();
+    const std::size_t step = std::max<std::size_t>(1, (n + kShownChannels - 1) / kShownChannels);
+    std::vector<ChannelRange> result;
+    for (std::size_t i = 0; i < n; i += step) {
+        ChannelRange range{static_cast<double>(i), INFINITY, -INFINITY};
+        for (std::size_t k = i; k < std::min(n, i + step); ++k) {
+            range.low = std::min(range.low, hasRange ? s.channelMin[k] : -s.channelRms[k]);
+            range.high = std::max(range.high, hasRange ? s.channelMax[k] : s.channelRms[k]);
+        }
+        result.push_back(range);
+    }
+    return result;
+}
+
+void attach(QChart& chart, QAbstractAxis* x, QAbstractAxis* y)
+{
+    chart.addAxis(x, Qt::AlignBottom);
+    chart.addAxis(y, Qt::AlignLeft);
+    for (QAbstractSeries* series : chart.series()) {
+        series->attachAxis(x);
+        series->attachAxis(y);
+    }
+}
+
+class ActivationsPanel : public LayerPanel {
+    Q_OBJECT
+public:
+    ActivationsPanel(const PanelContext& context, QWidget* parent)
+        : LayerPanel(context, parent),
+          m_note(new QLabel(this)),
+          m_load(new QPushButton(tr("&Load activations…"), this)),
+          m_histogram(new ChartView(this)),
+          m_channels(new ChartView(this))
+    {
+        auto* top = new QHBoxLayout;
+        top->setContentsMargins(8, 4, 8, 0);
+        top->addWidget(m_note, 1);
+        top->addWidget(m_load, 0, Qt::AlignTop);
+        auto* column = new QVBoxLayout(this);
+        column->setContentsMargins(0, 0, 0, 0);
+        column->addLayout(top);
+        column->addWidget(m_channels, 1);
+        column->addWidget(m_histogram, 1);
+        column->addStretch(0);
+        m_note->setWordWrap(true);
+        m_channels->setAccessibleName(tr("Range of each input channel"));
+        m_histogram->setAccessibleName(tr("Histogram of the inputs"));
+        connect(m_load, &QPushButton::clicked, this, &ActivationsPanel::load);
+        connect(m_channels, &ChartView::themeChanged, this, &ActivationsPanel::draw, Qt::QueuedConnection);
+        addViewMenu(m_channels, [this] { return table(); });
+        draw();
+    }
+
+protected:
+    void showLayer(std::int64_t layer) override
+    {
+        m_statistics.reset();
+        m_jobs.cancelChannel(QStringLiteral("activation statistics"));
+        m_state = State::absent;
+        const auto& activations = m_document.activations();
+        if (activations && layer >= 0) {
+            const auto layers = activations->layers();
+            if (std::find(layers.begin(), layers.end(), layer) != layers.end()) {
+                m_state = State::reading;
+                m_jobs.start(
+                    {.title = tr("Activation statistics"), .channel = QStringLiteral("activation statistics")}, this,
+                    [activations, layer](const JobContext& context) { return activations->statistics(layer, context); },
+                    [this](Result<std::shared_ptr<const ActivationStatistics>> statistics) {
+                        m_state = State::absent;
+                        if (statistics)
+                            m_statistics = std::move(*statistics);
+                        draw();
+                    });
+            }
+        }
+        draw();
+    }
+
+private:
+    enum class State { absent, reading };
+
+    void load()
+    {
+        const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(),
+                                                          tr("Activations (*.npz *.h5 *.hdf5);;All files (*)"));
+        if (!path.isEmpty())
+            m_document.openActivations(path);
+    }
+
+    void draw()
+    {
+        m_load->setVisible(m_document.isOpen() && !m_document.activations());
+        m_channels->setVisible(m_statistics != nullptr);
+        m_histogram->setVisible(m_statistics && !m_statistics->histogram.empty());
+        if (!m_document.isOpen()) {
+            m_note->setText(tr("Open a checkpoint first."));
+        } else if (!m_document.activations()) {
+            m_note->setText(
+                tr("No activations are loaded. A .npz or HDF5 file with an entry per layer — the layer's name, holding "
+                   "X[tokens, in] or XᵀX[in, in] — adds input ranges, histograms and the output error tr(ΔW·H·ΔWᵀ)."));
+        } else if (m_state == State::reading) {
+            m_note->setText(tr("Reading activations…"));
+        } else if (!m_statistics) {
+            m_note->setText(tr("%1 has no entry for this layer.").arg(m_document.activationsPath()));
+        } else {
+            m_note->setText(m_statistics->tokens > 0
+                                ? tr("%1 tokens, %2 input channels")
+                                      .arg(countText(m_statistics->tokens), countText(m_statistics->in))
+                                : tr("XᵀX of %1 input channels (token count unknown: RMS, not ranges)")
+                                      .arg(countText(m_statistics->in)));
+            drawChannels();
+            if (!m_statistics->histogram.empty())
+                drawHistogram();
+        }
+    }
+
+    void drawChannels()
+    {
+        QChart* chart = m_channels->newChart();
+        const Colors c = colors(palette());
+        const std::vector<ChannelRange> shown = ranges(*m_statistics);
+        if (shown.empty())
+            return;
+        QList<QPointF> highs;
+        QList<QPointF> lows;
+        double lowest = 0;
+        double highest = 0;
+        for (const ChannelRange& range : shown) {
+            highs << QPointF(range.first, range.high);
+            lows << QPointF(range.first, range.low);
+            lowest = std::min(lowest, range.low);
+            highest = std::max(highest, range.high);
+        }
+        auto* upper = new QLineSeries(chart);
+        auto* lower = new QLineSeries(chart);
+        upper->replace(highs);
+        lower->replace(lows);
+        upper->setPen(QPen(c.series[0], 1));
+        lower->setPen(QPen(c.series[1], 1));
+        upper->setName(m_statistics->channelMin.empty() ? tr("+RMS") : tr("max"));
+        lower->setName(m_statistics->channelMin.empty() ? tr("−RMS") : tr("min"));
+        chart->addSeries(upper);
+        chart->addSeries(lower);
+        auto* x = new QValueAxis(chart);
+        x->setRange(0, static_cast<double>(std::max<std::int64_t>(1, m_statistics->in - 1)));
+        x->setLabelFormat(QStringLiteral("%.0f"));
+        x->setTitleText(tr("input channel"));
+        auto* y = new QValueAxis(chart);
+        y->setRange(lowest, highest > lowest ? highest : lowest + 1);
+        y->setLabelFormat(QStringLiteral("%.3g"));
+        y->setTitleText(tr("activation"));
+        attach(*chart, x, y);
+        chart->legend()->setVisible(true);
+        chart->legend()->setAlignment(Qt::AlignTop);
+        m_channels->applyTheme();
+    }
+
+    void drawHistogram()
+    {
+        QChart* chart = m_histogram->newChart();
+        const Colors c = colors(palette());
+        const auto& counts = m_statistics->histogram;
+        const double width =
+            (m_statistics->histogramMax - m_statistics->histogramMin) / static_cast<double>(counts.size());
+        const std::size_t step = std::max<std::size_t>(1, counts.size() / 256);
+        QList<QPointF> points;
+        double most = 1;
+        for (std::size_t i = 0; i < counts.size(); i += step) {
+            std::int64_t sum = 0;
+            for (std::size_t k = i; k < std::min(counts.size(), i + step); ++k)
+                sum += counts[k];
+            const double y = std::max(kLogFloor, static_cast<double>(sum));
+            most = std::max(most, y);
+            points << QPointF(m_statistics->histogramMin + static_cast<double>(i) * width, y)
+                   << QPointF(m_statistics->histogramMin + static_cast<double>(i + step) * width, y);
+        }
+        auto* upper = new QLineSeries(chart);
+        auto* lower = new QLineSeries(chart);
+        upper->replace(points);
+        lower->replace(QList<QPointF>{{points.front().x(), kLogFloor}, {points.back().x(), kLogFloor}});
+        auto* area = new QAreaSeries(upper, lower);
+        QColor fill = c.series[0];
+        fill.setAlpha(120);
+        area->setBrush(fill);
+        area->setPen(QPen(c.series[0], 1));
+        chart->addSeries(area);
+        auto* x = new QValueAxis(chart);
+        x->setRange(points.front().x(), std::max(points.back().x(), points.front().x() + 1e-30));
+        x->setLabelFormat(QStringLiteral("%.3g"));
+        x->setTitleText(tr("activation"));
+        auto* y = new QLogValueAxis(chart);
+        y->setBase(10);
+        y->setRange(kLogFloor, std::pow(10, std::ceil(std::log10(most * 1.2))));
+        y->setLabelFormat(QStringLiteral("%.0g"));
+        y->setTitleText(tr("elements per bin"));
+        attach(*chart, x, y);
+        m_histogram->applyTheme();
+    }
+
+    ViewTable table() const
+    {
+        ViewTable table{{QStringLiteral("channel"), QStringLiteral("min"), QStringLiteral("max"), QStringLiteral("rms")},
+                        {}};
+        if (m_statistics) {
+            for (std::size_t i = 0; i < m_statistics->channelRms.size(); ++i) {
+                const bool hasRange = !m_statistics->channelMin.empty();
+                table.rows.push_back({QString::number(i), hasRange ? plainNumber(m_statistics->channelMin[i]) : QString(),
+                                      hasRange ? plainNumber(m_statistics->channelMax[i]) : QString(),
+                                      plainNumber(m_statistics->channelRms[i])});
+            }
+        }
+        return table;
+    }
+
+    QLabel* m_note;
+    QPushButton* m_load;
+    ChartView* m_histogram;
+    ChartView* m_channels;
+    std::shared_ptr<const ActivationStatistics> m_statistics;
+    State m_state = State::absent;
+};
+
+} // namespace
+
+namespace panels {
+extern const Panel activations;
+const Panel activations{"activations", QT_TRANSLATE_NOOP("Panel", "Activations"), PanelPlace::rightBottom,
+                        [](const PanelContext& context, QWidget* parent) -> QWidget* {
+                            return new ActivationsPanel(context, parent);
+                        }};
+} // namespace panels
+
+} // namespace ql::views
+
+#include "activations_panel.moc"

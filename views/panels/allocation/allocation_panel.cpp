@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Bits by hand and by solver: the bars, the summary above them and, while there is one, Balance's proposal beside them.
+#include "views/allocation/bit_bars.h"
+#include "views/document/document.h"
+#include "views/jobs/job_runner.h"
+#include "views/panels/allocation/balance_preview.h"
+#include "views/panels/allocation/summary_bar.h"
+#include "views/panels/panel.h"
+#include "views/panels/view_menu.h"
+#include "views/text/format.h"
+#include "views/theme/theme.h"
+
+#include <QAction>
+#include <QLabel>
+#include <QSplitter>
+#include <QVBoxLayout>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace ql::views {
+
+namespace {
+
+class AllocationPanel : public QWidget {
+    Q_OBJECT
+public:
+    AllocationPanel(const PanelContext& context, QWidget* parent)
+        : QWidget(parent),
+          m_document(context.document),
+          m_jobs(context.jobs),
+          m_summary(new SummaryBar(m_document, this)),
+          m_bars(new BitBars(this)),
+          m_preview(new BalancePreview(m_document, this)),
+          m_problem(new QLabel(this))
+    {
+        auto* column = new QVBoxLayout(this);
+        column->setContentsMargins(0, 0, 0, 0);
+        column->setSpacing(0);
+        column->addWidget(m_summary);
+        column->addWidget(m_problem);
+        auto* splitter = new QSplitter(Qt::Horizontal, this);
+        splitter->addWidget(m_bars);
+        splitter->addWidget(m_preview);
+        splitter->setStretchFactor(0, 3);
+        splitter->setStretchFactor(1, 1);
+        splitter->setChildrenCollapsible(false);
+        column->addWidget(splitter, 1);
+        m_preview->hide();
+        m_problem->hide();
+        m_problem->setWordWrap(true);
+        m_problem->setContentsMargins(8, 0, 8, 4);
+        m_bars->setObjectName(QStringLiteral("bitBars"));
+        m_bars->setToolTipSource([this](int bar) { return tip(bar); });
+        connectBars();
+        connectDocument();
+        rebuild();
+    }
+
+private:
+    void connectBars()
+    {
+        connect(m_bars, &BitBars::editStarted, &m_document, &Document::beginEdit);
+        connect(m_bars, &BitBars::levelsEdited, this, [this](const std::vector<BarEdit>& edits) {
+            std::vector<LayerColumn> changes;
+            for (const BarEdit& edit : edits)
+                changes.push_back({layerOf(edit.bar), static_cast<std::size_t>(edit.level)});
+            m_document.previewEdit(changes);
+            takeLevels(changes); // what was refused goes back
+        });
+        connect(m_bars, &BitBars::editCommitted, &m_document, &Document::commitEdit);
+        connect(m_bars, &BitBars::editCancelled, &m_document, &Document::cancelEdit);
+        connect(m_bars, &BitBars::lockToggled, this, [this](const std::vector<int>& bars, bool locked) {
+            std::vector<std::int64_t> layers;
+            for (const int bar : bars)
+                layers.push_back(layerOf(bar));
+            m_document.setLocked(layers, locked);
+        });
+        connect(m_bars, &BitBars::currentChanged, this,
+                [this](int bar) { m_document.selection().setCurrent(layerOf(bar), m_bars); });
+        connect(m_bars, &BitBars::selectionChanged, this, [this] {
+            std::vector<std::int64_t> layers;
+            for (const int bar : m_bars->selected())
+                layers.push_back(layerOf(bar));
+            m_document.selection().setSelected(std::move(layers), m_bars);
+        });
+        addViewMenu(m_bars, [this] { return table(); });
+        m_bars->setContextMenuPolicy(Qt::DefaultContextMenu); // the right button selects
+        auto* widths = new QAction(tr("Widths by number of weights"), m_bars);
+        widths->setCheckable(true);
+        widths->setShortcut(Qt::Key_W);
+        widths->setShortcutContext(Qt::WidgetShortcut);
+        connect(widths, &QAction::toggled, m_bars, &BitBars::setWidthsByShare);
+        m_bars->addAction(widths);
+        connect(m_summary, &SummaryBar::balanceRequested, this, &AllocationPanel::startBalance);
+        connect(m_preview, &BalancePreview::accepted, this, [this] {
+            if (m_proposal)
+                m_document.adoptPlan(m_proposal->plan, tr("Balance to %1").arg(printBudget(m_document.budget())));
+            dropProposal();
+        });
+        connect(m_preview, &BalancePreview::discarded, this, &AllocationPanel::dropProposal);
+        connect(m_preview, &BalancePreview::layerChosen, this,
+                [this](qint64 layer) { m_document.selection().setCurrent(layer, m_preview); });
+    }
+
+    void connectDocument()
+    {
+        connect(&m_document, &Document::tableChanged, this, &AllocationPanel::rebuild);
+        connect(&m_document, &Document::modelChanged, this, &AllocationPanel::rebuild);
+        connect(&m_document, &Document::planChanged, this, [this](const std::vector<std::int64_t>& layers) {
+            dropProposal();
+            for (const std::int64_t layer : layers)
+                takeLayer(layer);
+        });
+        connect(&m_document, &Document::factsChanged, this, [this] {
+            m_bars->setSensitivity(sensitivities());
+        });
+        connect(&m_document.selection(), &SelectionModel::currentChanged, this,
+                [this](qint64 layer, const QObject* origin) {
+                    if (origin != m_bars)
+                        m_bars->setCurrent(barOf(layer));
+                });
+        connect(&m_document.selection(), &SelectionModel::selectedChanged, this, [this](const QObject* origin) {
+            if (origin == m_bars)
+                return;
+            std::vector<int> bars;
+            for (const std::int64_t layer : m_document.selection().selected()) {
+                if (const int bar = barOf(layer); bar >= 0)
+                    bars.push_back(bar);
+            }
+            m_bars->setSelected(bars);
+        });
+    }
+
+    std::int64_t layerOf(int bar) const { return m_document.planLayers()[static_cast<std::size_t>(bar)]; }
+    int barOf(std::int64_t layer) const
+    {
+        const auto& layers = m_document.planLayers();
+        const auto found = std::lower_bound(layers.begin(), layers.end(), layer);
+        return found != layers.end() && *found == layer ? static_cast<int>(found - layers.begin()) : -1;
+    }
+
+    void takeLayer(std::int64_t layer)
+    {
+        const int bar = barOf(layer);
+        if (bar < 0 || static_cast<std::size_t>(bar) >= m_bars->bars().size())
+            return;
+        const auto column = m_document.columnOf(layer);
+        m_bars->setLevel(bar, column ? static_cast<int>(*column) : -1,
+                         column ? m_document.columnBits(*column) : m_document.layerBits(layer));
+        m_bars->setLocked(bar, m_document.isLocked(layer));
+    }
+
+    void takeLevels(const std::vector<LayerColumn>& changes)
+    {
+        for (const LayerColumn& change : changes)
+            takeLayer(change.layer);
+    }
+
+    void rebuild()
+    {
+        dropProposal();
+        std::vector<BarLevel> levels;
+        std::vector<Bar> bars;
+        if (m_document.isOpen()) {
+            for (std::size_t column = 0; column < m_document.table().candidates.size(); ++column)
+                levels.push_back({m_document.columnText(column), m_document.columnBits(column)});
+            const std::vector<double> sensitive = sensitivities();
+            for (const std::int64_t layer : m_document.planLayers()) {
+                const Layer& l = m_document.layer(layer);
+                Bar bar;
+                bar.name = toQString(l.name);
+                bar.block = l.block;
+                bar.share = static_cast<double>(l.numel());
+                for (const std::size_t column : m_document.ladder(layer))
+                    bar.ladder.push_back(static_cast<int>(column));
+                const auto column = m_document.columnOf(layer);
+                bar.level = column ? static_cast<int>(*column) : -1;
+                bar.bits = column ? m_document.columnBits(*column) : m_document.layerBits(layer);
+                bar.locked = m_document.isLocked(layer);
+                bar.sensitivity = sensitive[bars.size()];
+                bars.push_back(std::move(bar));
+            }
+            m_bars->setMessage(tr("This checkpoint has no layer that can be quantized."));
+        } else {
+            m_bars->setMessage(tr("Open a checkpoint to assign bits to its layers."));
+        }
+        m_bars->setBars(std::move(levels), std::move(bars));
+        m_bars->setCurrent(m_document.isOpen() ? barOf(m_document.selection().current()) : -1);
+    }
+
+    /// Loss per weight at about four bits, as 0…1 of the logarithmic range over the layers.
+    std::vector<double> sensitivities() const
+    {
+        std::vector<double> values;
+        double lowest = INFINITY;
+        double highest = -INFINITY;
+        for (const std::int64_t layer : m_document.planLayers()) {
+            double value = std::numeric_limits<double>::quiet_NaN();
+            double distance = INFINITY;
+            for (const std::size_t column : m_document.ladder(layer)) {
+                const Measurement* cell = m_document.cell(layer, column);
+                const double d = std::fabs(m_document.columnBits(column) - 4);
+                if (!cell || d >= distance)
+                    continue;
+                const double loss = m_document.lossOf(*cell) / static_cast<double>(m_document.layer(layer).numel());
+                if (loss > 0 && std::isfinite(loss)) {
+                    distance = d;
+                    value = std::log10(loss);
+                }
+            }
+            values.push_back(value);
+            if (!std::isnan(value)) {
+                lowest = std::min(lowest, value);
+                highest = std::max(highest, value);
+            }
+        }
+        for (double& value : values)
+            value = highest > lowest ? (value - lowest) / (highest - lowest) : std::isnan(value) ? value : 0.5;
+        return values;
+    }
+
+    QString tip(int bar) const
+    {
+        const std::int64_t layer = layerOf(bar);
+        const Layer& l = m_document.layer(layer);
+        QString text = tr("%1  %2\n%3: %4 bits per weight, %5")
+                           .arg(toQString(l.name), toQString(formatShape(l.shape)),
+                                toQString(printCandidate(m_document.candidate(layer))),
+                                fixedText(m_document.layerBits(layer), 3), bytesText(m_document.layerBytes(layer)));
+        if (const auto cell = m_document.plannedCell(layer)) {
+            const Metric* metric = m_document.metric();
+            text += tr("\nSQNR %1 dB, loss %2 %3")
+                        .arg(fixedText(cell->error.sqnrDb(), 1), numberText(m_document.lossOf(*cell)),
+                             metric ? toQString(metric->unit) : QString());
+        }
+        if (m_document.isLocked(layer))
+            text += tr("\nlocked");
+        const auto item = m_document.itemOf(layer);
+        if (item && m_document.table().items[*item].layers.size() > 1)
+            text += tr("\ntied by the target: %1").arg(toQString(m_document.table().items[*item].name));
+        return text;
+    }
+
+    void startBalance()
+    {
+        dropProposal();
+        if (!m_document.isOpen() || m_document.isMeasuring())
+            return;
+        m_problem->hide();
+        m_summary->setBusy(true);
+        const auto table = m_document.tableSnapshot();
+        const Budget budget = m_document.budget();
+        m_jobs.start(
+            {.title = tr("Balancing"), .channel = QStringLiteral("balance"), .quiet = true}, this,
+            [model = m_document.model(), table, plan = m_document.plan(), target = m_document.target(),
+             budget](const JobContext& context) {
+                BalanceRequest request;
+                request.table = table.get();
+                request.start = plan;
+                request.target = target ? &target->profile : nullptr;
+                request.fileBytes = budget.fileBytes;
+                request.bitsPerWeight = budget.bitsPerWeight;
+                return balance(*model, request, context);
+            },
+            [this](Result<BalanceResult> result) {
+                m_summary->setBusy(false);
+                if (result)
+                    propose(std::move(*result));
+                else if (result.error().code != Errc::cancelled)
+                    complain(errorText(result.error()));
+            });
+    }
+
+    void complain(const QString& text)
+    {
+        QPalette p = palette();
+        p.setColor(QPalette::WindowText, colors(p).bad);
+        m_problem->setPalette(p);
+        m_problem->setText(text);
+        m_problem->show();
+    }
+
+    void propose(BalanceResult result)
+    {
+        std::vector<int> levels;
+        for (const std::int64_t layer : m_document.planLayers()) {
+            const auto item = m_document.itemOf(layer);
+            const auto column =
+                item ? m_document.table().columnOf(*item, result.plan.candidates[static_cast<std::size_t>(layer)])
+                     : std::nullopt;
+            levels.push_back(column ? static_cast<int>(*column) : -1);
+        }
+        m_bars->setPreview(std::move(levels));
+        m_preview->showResult(result);
+        m_proposal = std::move(result);
+    }
+
+    void dropProposal()
+    {
+        m_problem->hide();
+        if (!m_proposal)
+            return;
+        m_proposal.reset();
+        m_bars->setPreview({});
+        m_preview->hide();
+    }
+
+    ViewTable table() const
+    {
+        ViewTable table{{QStringLiteral("layer"), QStringLiteral("candidate"), QStringLiteral("bits_per_weight"),
+                         QStringLiteral("locked")},
+                        {}};
+        for (const std::int64_t layer : m_document.planLayers())
+            table.rows.push_back({toQString(m_document.layer(layer).name),
+                                  toQString(printCandidate(m_document.candidate(layer))),
+                                  plainNumber(m_document.layerBits(layer)),
+                                  m_document.isLocked(layer) ? QStringLiteral("1") : QStringLiteral("0")});
+        return table;
+    }
+
+    Document& m_document;
+    JobRunner& m_jobs;
+    SummaryBar* m_summary;
+    BitBars* m_bars;
+    BalancePreview* m_preview;
+    QLabel* m_problem;
+    std::optional<BalanceResult> m_proposal;
+};
+
+} // namespace
+
+namespace panels {
+extern const Panel allocation;
+const Panel allocation{"allocation", QT_TRANSLATE_NOOP("Panel", "Bit allocation"), PanelPlace::bottom,
+                       [](const PanelContext& context, QWidget* parent) -> QWidget* {
+                           return new AllocationPanel(context, parent);
+                       }};
+} // namespace panels
+
+} // namespace ql::views
+
+#include "allocation_panel.moc"

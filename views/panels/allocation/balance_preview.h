@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What Balance proposes, before it is accepted: sizes and losses before and after, and every layer that would change.
+#pragma once
+
+#include "core/allocation/balance.h"
+
+#include <QWidget>
+
+class QLabel;
+class QPushButton;
+class QTableWidget;
+
+namespace ql::views {
+
+class Document;
+
+class BalancePreview : public QWidget {
+    Q_OBJECT
+public:
+    explicit BalancePreview(Document& document, QWidget* parent = nullptr);
+    void showResult(const BalanceResult& result);
+
+Q_SIGNALS:
+    void accepted();
+    void discarded();
+    void layerChosen(qint64 layer);
+
+private:
+    Document& m_document;
+    QLabel* m_text;
+    QTableWidget* m_changes;
+    QPushButton* m_accept;
+};
+
+} // namespace ql::views

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/panels/allocation/summary_bar.h"
+
+#include "views/document/document.h"
+#include "views/panels/allocation/budget_bar.h"
+#include "views/text/format.h"
+#include "views/theme/theme.h"
+
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSignalBlocker>
+#include <QStandardItemModel>
+
+#include <cmath>
+
+namespace ql::views {
+
+SummaryBar::SummaryBar(Document& document, QWidget* parent)
+    : QWidget(parent),
+      m_document(document),
+      m_target(new QComboBox(this)),
+      m_metric(new QComboBox(this)),
+      m_budget(new QLineEdit(this)),
+      m_balance(new QPushButton(tr("&Balance"), this)),
+      m_bar(new BudgetBar(this)),
+      m_size(new QLabel(this)),
+      m_loss(new QLabel(this))
+{
+    auto* row = new QHBoxLayout(this);
+    row->setContentsMargins(8, 4, 8, 4);
+    row->setSpacing(6);
+    const auto label = [this](const QString& text, QWidget* buddy) {
+        auto* made = new QLabel(text, this);
+        made->setBuddy(buddy);
+        return made;
+    };
+    row->addWidget(m_size);
+    row->addSpacing(10);
+    row->addWidget(m_loss);
+    row->addStretch(1);
+    row->addWidget(label(tr("&Target"), m_target));
+    row->addWidget(m_target);
+    row->addWidget(label(tr("&Loss"), m_metric));
+    row->addWidget(m_metric);
+    row->addWidget(label(tr("B&udget"), m_budget));
+    row->addWidget(m_budget);
+    row->addWidget(m_bar, 1);
+    row->addWidget(m_balance);
+    QFont bold = font();
+    bold.setBold(true);
+    m_size->setFont(bold);
+    m_target->setToolTip(tr("The runtime the plan is made for: it limits candidates, ties layers and counts the bytes"));
+    m_target->setAccessibleName(tr("Target"));
+    m_metric->setAccessibleName(tr("Predicted loss"));
+    m_metric->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+    m_budget->setMaximumWidth(fontMetrics().horizontalAdvance(QStringLiteral("000.000 MB")) + 24);
+    m_budget->setPlaceholderText(tr("90 MB or 5.0 bpw"));
+    m_budget->setAccessibleName(tr("Budget"));
+    m_budget->setToolTip(tr("What Balance may use: the target's files (90 MB, 1.2 GiB) or bits per weight (5.0 bpw)"));
+    m_balance->setToolTip(
+        tr("Finds the plan with the least predicted loss within the budget; locked layers stay. You see it first."));
+    m_bar->setMinimumWidth(150);
+    connect(m_balance, &QPushButton::clicked, this, [this] {
+        takeBudget();
+        Q_EMIT balanceRequested();
+    });
+    connect(m_budget, &QLineEdit::editingFinished, this, &SummaryBar::takeBudget);
+    connect(m_target, &QComboBox::activated, this, [this](int index) {
+        m_document.setTarget(allTargets()[static_cast<std::size_t>(index)]);
+        refreshChoices();
+    });
+    connect(m_metric, &QComboBox::activated, this, [this](int index) {
+        m_document.setMetric(allMetrics()[static_cast<std::size_t>(index)]);
+        refreshChoices();
+    });
+    connect(&document, &Document::tableChanged, this, &SummaryBar::refreshChoices);
+    connect(&document, &Document::settingsChanged, this, &SummaryBar::refreshChoices);
+    connect(&document, &Document::activationsChanged, this, &SummaryBar::refreshChoices);
+    connect(&document, &Document::totalsChanged, this, &SummaryBar::refreshTotals);
+    connect(&document, &Document::measured, this, &SummaryBar::refreshTotals);
+    refreshChoices();
+}
+
+void SummaryBar::setBusy(bool busy)
+{
+    m_busy = busy;
+    refreshTotals();
+}
+
+void SummaryBar::refreshChoices()
+{
+    const auto fill = [](QComboBox* combo, const QStringList& texts, const QStringList& refusals, int current) {
+        const QSignalBlocker quiet(combo);
+        combo->clear();
+        combo->addItems(texts);
+        auto* model = qobject_cast<QStandardItemModel*>(combo->model());
+        for (int i = 0; model && i < combo->count(); ++i) {
+            model->item(i)->setEnabled(refusals[i].isEmpty());
+            model->item(i)->setToolTip(refusals[i]);
+        }
+        combo->setCurrentIndex(current);
+    };
+    QStringList texts;
+    QStringList refusals;
+    int current = -1;
+    for (const Target* target : allTargets()) {
+        texts << toQString(target->profile.id);
+        const auto accepted = m_document.isOpen() ? target->profile.acceptsModel(*m_document.model()) : Result<void>();
+        refusals << (accepted ? QString() : errorText(accepted.error()));
+        if (target == m_document.target())
+            current = static_cast<int>(texts.size()) - 1;
+    }
+    fill(m_target, texts, refusals, current);
+    texts.clear();
+    refusals.clear();
+    current = -1;
+    for (const Metric* metric : allMetrics()) {
+        texts << toQString(metric->id).replace(QLatin1Char('_'), QLatin1Char(' '));
+        refusals << (metric->needsActivations && !m_document.activations() ? tr("Load activations to use it") : QString());
+        if (metric == m_document.metric())
+            current = static_cast<int>(texts.size()) - 1;
+    }
+    fill(m_metric, texts, refusals, current);
+    if (const Metric* metric = m_document.metric())
+        m_metric->setToolTip(toQString(metric->title) + QStringLiteral("\n") + toQString(metric->formula)
+                             + QStringLiteral(" / ") + toQString(metric->unit));
+    if (!m_budget->hasFocus() || !m_budget->isModified())
+        m_budget->setText(printBudget(m_document.budget()));
+    setEnabled(m_document.isOpen());
+    refreshTotals();
+}
+
+void SummaryBar::takeBudget()
+{
+    if (const auto budget = parseBudget(m_budget->text())) {
+        m_document.setBudget(*budget);
+        m_budget->setModified(false);
+        m_budget->setPalette(palette());
+    } else {
+        QPalette p = palette();
+        p.setColor(QPalette::Text, colors(p).bad);
+        m_budget->setPalette(p);
+    }
+}
+
+void SummaryBar::refreshTotals()
+{
+    if (!m_document.isOpen()) {
+        m_size->setText(tr("No plan"));
+        m_loss->clear();
+        m_bar->setState(0, 0, {});
+        m_balance->setEnabled(false);
+        return;
+    }
+    const Totals& totals = m_document.totals();
+    const QString bits = tr("%1 bits per weight").arg(fixedText(totals.bitsPerWeight, 3));
+    m_size->setText(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits);
+    m_size->setToolTip(totals.fileBytes
+                           ? tr("The target's files: %1 bytes exactly\nCodes, scales and padding of the plan's layers: %2 bits")
+                                 .arg(countText(*totals.fileBytes), countText(totals.payloadBits))
+                       : totals.refusal.isEmpty() ? QString()
+                                                  : totals.refusal);
+    const Metric* metric = m_document.metric();
+    const bool proxy = metric && !metric->needsActivations;
+    if (std::isnan(totals.loss))
+        m_loss->setText(m_document.isMeasuring() ? tr("predicted loss: measuring…")
+                                                 : tr("predicted loss: %1 layers not measured").arg(totals.unmeasured));
+    else
+        m_loss->setText(proxy ? tr("predicted loss %1  (squared weight error, not KLD)").arg(numberText(totals.loss, 4))
+                              : tr("predicted loss %1  (squared output error, not KLD)").arg(numberText(totals.loss, 4)));
+    if (metric)
+        m_loss->setToolTip(tr("%1 in %2, summed over the layers: %3")
+                               .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula)));
+
+    const Budget& budget = m_document.budget();
+    if (!totals.refusal.isEmpty()) {
+        m_bar->setState(0, 0, totals.refusal);
+        m_bar->setToolTip(totals.refusal);
+    } else if (budget.fileBytes && totals.fileBytes) {
+        const std::int64_t left = *budget.fileBytes - *totals.fileBytes;
+        m_bar->setState(static_cast<double>(*totals.fileBytes), static_cast<double>(*budget.fileBytes),
+                        left >= 0 ? tr("%1 under budget").arg(bytesText(left)) : tr("%1 over budget").arg(bytesText(-left)));
+        m_bar->setToolTip(tr("%1 of %2 bytes").arg(countText(*totals.fileBytes), countText(*budget.fileBytes)));
+    } else if (budget.bitsPerWeight) {
+        const double left = *budget.bitsPerWeight - totals.bitsPerWeight;
+        m_bar->setState(totals.bitsPerWeight, *budget.bitsPerWeight,
+                        left >= 0 ? tr("%1 bits under budget").arg(fixedText(left, 3))
+                                  : tr("%1 bits over budget").arg(fixedText(-left, 3)));
+        m_bar->setToolTip({});
+    } else {
+        m_bar->setState(0, 0, tr("no budget"));
+    }
+    m_balance->setEnabled(!m_busy && !m_document.isMeasuring() && !m_document.planLayers().empty());
+}
+
+} // namespace ql::views

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The window: wires document, panels, menus and settings together and knows nothing else.
+#pragma once
+
+#include "views/document/document.h"
+#include "views/document/recovery.h"
+#include "views/jobs/job_runner.h"
+#include "views/theme/theme.h"
+
+#include <QMainWindow>
+
+#include <functional>
+#include <vector>
+
+class QActionGroup;
+class QMenu;
+class QStackedWidget;
+
+namespace ql::views {
+
+class JobStatus;
+class WelcomePage;
+
+class MainWindow : public QMainWindow {
+    Q_OBJECT
+public:
+    explicit MainWindow(Executor& executor, QWidget* parent = nullptr);
+    ~MainWindow() override;
+
+    Document& document() { return m_document; }
+    JobRunner& jobs() { return m_jobs; }
+    /// Opens a checkpoint, folder or study, after asking about unsaved work.
+    void open(const QString& path);
+    void resetLayout();
+    void setTheme(ThemeChoice choice);
+
+protected:
+    void closeEvent(QCloseEvent* event) override;
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+
+private:
+    // main_window.cpp
+    void buildPanels();
+    void connectDocument();
+    void refreshTitle();
+    void restoreLayout();
+    /// Runs then once unsaved work is saved or given up; not at all if the user cancels.
+    void whenSaved(std::function<void()> then);
+    bool save();
+    bool saveAs();
+    void openSample();
+    void openFile();
+    void openFolder();
+    void recover(const RecoveredWork& work);
+    void exportPlan();
+    void loadPlan();
+    void savePlan();
+    void editCandidates();
+    void takeViewState();
+    void report(const QString& doing, const QString& problem);
+
+    // main_window_menus.cpp
+    void buildMenus();
+    void buildFileMenu();
+    void buildEditMenu();
+    void buildViewMenu();
+    void buildHelpMenu();
+    void fillRecentMenu();
+    QAction* add(QMenu* menu, const QString& text, const QKeySequence& key, std::function<void()> run);
+    void refreshActions();
+    void about();
+
+    JobRunner m_jobs;
+    Document m_document;
+    Recovery m_recovery;
+    QStackedWidget* m_stack;
+    WelcomePage* m_welcome;
+    JobStatus* m_status;
+    QMenu* m_recentMenu = nullptr;
+    std::vector<QAction*> m_needModel; // enabled while something is open
+    QActionGroup* m_themes = nullptr;
+    QByteArray m_defaultLayout;
+    std::function<void()> m_afterSave;
+    RecoveredWork m_recovering;
+    QString m_sampleActivations; // loaded once the sample is open
+};
+
+} // namespace ql::views

@@ -126,11 +126,10 @@ private:
     {
         std::int64_t weights = 0;
         std::int64_t bits = 0; // of what the solver does not decide
-        for (std::size_t i = 0; i < m_model.layers.size(); ++i) {
-            if (!m_model.layers[i].quantizable)
-                continue;
-            weights += m_model.layers[i].numel();
-            bits += layerPayloadBits(m_model.layers[i], m_plan.candidates[i]);
+        for (const std::int64_t layer : layersInPlan(m_model, m_request.target)) {
+            const auto index = static_cast<std::size_t>(layer);
+            weights += m_model.layers[index].numel();
+            bits += layerPayloadBits(m_model.layers[index], m_plan.candidates[index]);
         }
         for (const FreeItem& free : m_free)
             bits -= m_table.at(free.item, free.columns.front()).payloadBits;
@@ -229,7 +228,7 @@ private:
         }
         result.allocation.choice = std::move(columns);
         result.predictedLoss = predictLoss(m_table, result.plan);
-        result.bitsPerWeight = bitsPerWeight(m_model, result.plan);
+        result.bitsPerWeight = bitsPerWeight(m_model, result.plan, layersInPlan(m_model, m_request.target));
         return result;
     }
 

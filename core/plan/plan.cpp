@@ -47,13 +47,17 @@ std::int64_t layerPayloadBits(const Layer& layer, const Candidate& candidate)
 
 double bitsPerWeight(const Model& model, const Plan& plan)
 {
+    return bitsPerWeight(model, plan, model.quantizableLayers());
+}
+
+double bitsPerWeight(const Model& model, const Plan& plan, std::span<const std::int64_t> layers)
+{
     std::int64_t bits = 0;
     std::int64_t weights = 0;
-    for (std::size_t i = 0; i < model.layers.size(); ++i) {
-        if (!model.layers[i].quantizable)
-            continue;
-        bits += layerPayloadBits(model.layers[i], plan.candidates[i]);
-        weights += model.layers[i].numel();
+    for (const std::int64_t layer : layers) {
+        const auto index = static_cast<std::size_t>(layer);
+        bits += layerPayloadBits(model.layers[index], plan.candidates[index]);
+        weights += model.layers[index].numel();
     }
     return weights > 0 ? static_cast<double>(bits) / static_cast<double>(weights) : 0;
 }

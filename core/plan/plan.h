@@ -37,5 +37,7 @@ Result<void> writePlan(const Plan& plan, const Model& model, const std::filesyst
 std::int64_t layerPayloadBits(const Layer& layer, const Candidate& candidate);
 /// Payload bits of the quantizable layers ÷ their number of weights.
 double bitsPerWeight(const Model& model, const Plan& plan);
+/// The same of some layers: layersInPlan(model, target) for a plan made for a target.
+double bitsPerWeight(const Model& model, const Plan& plan, std::span<const std::int64_t> layers);
 
 } // namespace ql

@@ -6,26 +6,28 @@
 
 namespace ql {
 
-PlanTotals::PlanTotals(const Model& model, const CostTable& table, const Plan& plan)
+PlanTotals::PlanTotals(const Model& model, const CostTable& table, const Plan& plan, const TargetProfile* target)
     : m_table(table),
       m_itemOfLayer(model.layers.size(), -1),
       m_itemBits(table.items.size(), 0),
+      m_itemInPlan(table.items.size(), false),
       m_columns(table.items.size(), -1),
       m_measured(table.items.size(), true)
 {
     for (std::size_t i = 0; i < table.items.size(); ++i)
         for (const std::int64_t layer : table.items[i].layers)
             m_itemOfLayer[static_cast<std::size_t>(layer)] = static_cast<std::int64_t>(i);
-    for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
-        if (!model.layers[layer].quantizable)
-            continue;
+    for (const std::int64_t index : layersInPlan(model, target)) {
+        const auto layer = static_cast<std::size_t>(index);
         const std::int64_t bits = layerPayloadBits(model.layers[layer], plan.candidates[layer]);
         m_payloadBits += bits;
         m_weights += model.layers[layer].numel();
-        if (m_itemOfLayer[layer] >= 0)
+        if (m_itemOfLayer[layer] >= 0) {
             m_itemBits[static_cast<std::size_t>(m_itemOfLayer[layer])] += bits;
-        else if (!plan.candidates[layer].weights.isKeep())
+            m_itemInPlan[static_cast<std::size_t>(m_itemOfLayer[layer])] = true;
+        } else if (!plan.candidates[layer].weights.isKeep()) {
             ++m_unmeasured;
+        }
     }
     std::vector<double> losses(table.items.size());
     for (std::size_t i = 0; i < table.items.size(); ++i) {
@@ -57,8 +59,10 @@ void PlanTotals::set(std::int64_t layer, std::size_t candidate)
     if (!item)
         return;
     const Cost& cost = m_table.at(*item, candidate);
-    m_payloadBits += cost.payloadBits - m_itemBits[*item];
-    m_itemBits[*item] = cost.payloadBits;
+    if (m_itemInPlan[*item]) {
+        m_payloadBits += cost.payloadBits - m_itemBits[*item];
+        m_itemBits[*item] = cost.payloadBits;
+    }
     m_columns[*item] = static_cast<std::int64_t>(candidate);
     const bool measured = !std::isnan(cost.loss);
     m_unmeasured += (m_measured[*item] ? 1 : 0) - (measured ? 1 : 0);

@@ -12,7 +12,8 @@ namespace ql {
 class PlanTotals {
 public:
     /// Candidates of the plan that the table does not have count their bits, and have no loss (keep: 0).
-    PlanTotals(const Model& model, const CostTable& table, const Plan& plan);
+    /// With a target, bits are counted over layersInPlan.
+    PlanTotals(const Model& model, const CostTable& table, const Plan& plan, const TargetProfile* target = nullptr);
 
     /// Item of a layer; nothing for layers that the table does not have.
     std::optional<std::size_t> itemOf(std::int64_t layer) const;
@@ -35,7 +36,8 @@ public:
 private:
     const CostTable& m_table;
     std::vector<std::int64_t> m_itemOfLayer; // -1: none
-    std::vector<std::int64_t> m_itemBits;
+    std::vector<std::int64_t> m_itemBits;    // of its layers in the plan
+    std::vector<bool> m_itemInPlan;
     std::vector<std::int64_t> m_columns; // -1: none
     std::vector<bool> m_measured;
     SumTree m_losses; // 0 where unmeasured

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/plan/target.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace ql {
@@ -27,6 +28,19 @@ Result<void> checkTie(const Model& model, const Plan& plan, const Tie& tie)
     return {};
 }
 } // namespace
+
+std::vector<std::int64_t> layersInPlan(const Model& model, const TargetProfile* target)
+{
+    std::vector<std::int64_t> layers = model.quantizableLayers();
+    if (!target)
+        return layers;
+    std::erase_if(layers, [&](std::int64_t layer) {
+        const auto menu = target->menu(model, model.layers[static_cast<std::size_t>(layer)]);
+        return std::all_of(menu.begin(), menu.end(),
+                           [](const Candidate& candidate) { return candidate.weights.isKeep(); });
+    });
+    return layers;
+}
 
 Result<Plan> admit(const TargetProfile& target, const Model& model, const Plan& plan)
 {

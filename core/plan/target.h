@@ -34,6 +34,10 @@ struct TargetProfile {
     Result<std::int64_t> (*fileBytes)(const Model& model, const Plan& plan);
 };
 
+/// The layers a plan decides: quantizable and, with a target, offered more than keep. Where a runtime wants the
+/// embedding as it is stored, it is no part of the plan and of its bits per weight.
+std::vector<std::int64_t> layersInPlan(const Model& model, const TargetProfile* target);
+
 /// Completes every candidate and checks the model, every layer and every tie; the error names the first layer refused.
 Result<Plan> admit(const TargetProfile& target, const Model& model, const Plan& plan);
 

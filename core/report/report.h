@@ -21,16 +21,17 @@ struct ReportInput {
     const Model& model;
     const Plan& plan;
     const CostTable* table = nullptr;
-    std::vector<ReportLayer> layers;
+    std::vector<ReportLayer> layers = {};
     /// Pictures are drawn for these layers (the most fragile, usually).
-    std::vector<std::int64_t> pictured;
+    std::vector<std::int64_t> pictured = {};
     const Activations* activations = nullptr;
+    double bitsPerWeight = 0; // of the layers in the plan
     std::int64_t fileBytes = 0;
-    std::int64_t uniformBits = 0; // the uniform plan it is compared with, 0 if none
+    std::string uniformCandidate = {}; // the uniform plan it is compared with, empty if none
     double uniformLoss = 0;
-    std::vector<WrittenFile> files;
+    std::vector<WrittenFile> files = {};
     const VerifyReport* verification = nullptr;
-    std::string title;
+    std::string title = {};
 };
 /// Writes folder/report.html (self-contained) and returns its path.
 Result<std::filesystem::path> writeReport(const ReportInput& input, const std::filesystem::path& folder,

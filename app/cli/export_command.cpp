@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "app/cli/study_options.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ql::cli::commands {
+
+namespace {
+
+struct Options {
+    std::string file;
+    std::string plan;
+    std::string target;
+    std::string out;
+    ActivationsOption activations;
+};
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(read, readPlan(options.plan, *model));
+    QL_TRY(target, findTarget(options.target.empty() ? read.target : options.target));
+    QL_TRY(activations, options.activations.open(console, *model));
+    QL_TRY(plan, admit(target->profile, *model, read));
+    QL_TRY(predicted, target->profile.fileBytes(*model, plan));
+    console.status("writing " + options.out);
+    QL_TRY(files, exportPlan(*target, {*model, plan, activations.get()}, options.out, console.context()));
+    std::int64_t bytes = 0;
+    auto rows = nlohmann::ordered_json::array();
+    for (const WrittenFile& file : files) {
+        bytes += file.sizeBytes;
+        rows.push_back({{"file", file.name.empty() ? options.out : file.name}, {"bytes", file.sizeBytes}});
+    }
+    console.show({{"path", options.out},
+                  {"target", target->profile.id},
+                  {"bytes", bytes},
+                  {"predicted_bytes", predicted},
+                  {"files", std::move(rows)}});
+    return 0;
+}
+
+} // namespace
+
+extern const Command export_;
+const Command export_{
+    "export", "write the quantized model of a plan in a format that runtimes load", [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        app.add_option("--plan", options->plan, "plan (JSON), as written by solve")->required();
+        app.add_option("--target", options->target, "target (qloupe list targets); default: the plan's");
+        app.add_option("--out", options->out, "file or folder to write")->required();
+        options->activations.declare(app);
+        return [options](Console& console) { return run(console, *options); };
+    }};
+
+} // namespace ql::cli::commands

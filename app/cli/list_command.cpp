@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "core/allocation/solver.h"
+#include "core/analysis/analysis.h"
+#include "core/checkpoint/reader.h"
+#include "core/export/export.h"
+#include "core/formats/scheme.h"
+#include "core/quantizers/quantizer.h"
+#include "core/sensitivity/metric.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ql::cli::commands {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json formats()
+{
+    auto rows = Json::array();
+    for (const FormatFamily* family : allFormatFamilies()) {
+        for (const std::string& id : family->instances()) {
+            const NumberFormatPtr format = family->parse(id);
+            rows.push_back({{"id", id}, {"bits", format->bits}, {"title", format->title}, {"source", format->source}});
+        }
+    }
+    return rows;
+}
+
+Json schemes()
+{
+    auto rows = Json::array();
+    for (const NamedScheme& scheme : allNamedSchemes())
+        rows.push_back({{"id", scheme.name}, {"means", scheme.text}, {"title", scheme.title}});
+    return rows;
+}
+
+Json quantizers()
+{
+    auto rows = Json::array();
+    for (const Quantizer* quantizer : allQuantizers())
+        rows.push_back({{"id", quantizer->id},
+                        {"title", quantizer->title},
+                        {"formula", quantizer->formula},
+                        {"options", quantizer->options()},
+                        {"source", quantizer->source}});
+    return rows;
+}
+
+Json readers()
+{
+    auto rows = Json::array();
+    for (const Reader* reader : allReaders())
+        rows.push_back({{"id", reader->id}, {"title", reader->title}, {"extensions", reader->extensions}});
+    return rows;
+}
+
+Json targets()
+{
+    auto rows = Json::array();
+    for (const Target* target : allTargets())
+        rows.push_back({{"id", target->profile.id},
+                        {"title", target->profile.title},
+                        {"loaded by", target->profile.loadedBy},
+                        {"source", target->profile.source}});
+    return rows;
+}
+
+Json metrics()
+{
+    auto rows = Json::array();
+    for (const Metric* metric : allMetrics())
+        rows.push_back({{"id", metric->id},
+                        {"title", metric->title},
+                        {"unit", metric->unit},
+                        {"formula", metric->formula},
+                        {"needs activations", metric->needsActivations}});
+    return rows;
+}
+
+Json solvers()
+{
+    auto rows = Json::array();
+    for (const Solver* solver : allSolvers())
+        rows.push_back({{"id", solver->id}, {"title", solver->title}, {"source", solver->source}});
+    return rows;
+}
+
+Json operators()
+{
+    auto rows = Json::array();
+    for (const OperatorInfo& op : allOperators())
+        rows.push_back({{"id", op.id}, {"title", op.title}, {"quantizable", op.quantizable}});
+    return rows;
+}
+
+Json architectures()
+{
+    auto rows = Json::array();
+    for (const Architecture* architecture : allArchitectures())
+        rows.push_back({{"id", architecture->id}, {"title", architecture->title}, {"source", architecture->source}});
+    return rows;
+}
+
+Json analyses()
+{
+    auto rows = Json::array();
+    for (const Analysis* analysis : allAnalyses())
+        rows.push_back({{"id", analysis->id}, {"title", analysis->title}, {"description", analysis->description}});
+    return rows;
+}
+
+struct Kind {
+    const char* name;
+    Json (*rows)();
+};
+constexpr Kind kKinds[] = {{"formats", formats},  {"schemes", schemes},     {"quantizers", quantizers},
+                           {"readers", readers},  {"targets", targets},     {"metrics", metrics},
+                           {"solvers", solvers},  {"operators", operators}, {"architectures", architectures},
+                           {"analyses", analyses}};
+
+} // namespace
+
+extern const Command list_;
+const Command list_{"list",
+                    "what there is: formats, schemes, quantizers, readers, targets, metrics, solvers, operators, "
+                    "architectures, analyses",
+                    [](CLI::App& app) -> CommandRun {
+                        const auto kind = std::make_shared<std::string>();
+                        std::vector<std::string> names;
+                        for (const Kind& k : kKinds)
+                            names.emplace_back(k.name);
+                        app.add_option("KIND", *kind, "what to list")->required()->check(CLI::IsMember(names));
+                        return [kind](Console& console) -> Result<int> {
+                            for (const Kind& k : kKinds)
+                                if (*kind == k.name)
+                                    console.show({{k.name, k.rows()}});
+                            return 0;
+                        };
+                    }};
+
+} // namespace ql::cli::commands

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "app/cli/study_options.h"
+#include "core/base/npz.h"
+#include "core/base/text.h"
+#include "core/realize/realize.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ql::cli::commands {
+
+namespace {
+
+struct Options {
+    std::string file;
+    std::string scheme;
+    std::string layer = "*";
+    std::string npz;
+    ActivationsOption activations;
+};
+
+template<typename T>
+std::span<const std::byte> bytesOf(const std::vector<T>& values)
+{
+    return std::as_bytes(std::span(values));
+}
+
+/// Shape of scales and zero points: [1], [rows, 1] or [rows, groups]; a 4-D kernel's rows stay its first dimension.
+Shape scaleShape(const QuantizedTensor& quantized)
+{
+    const auto [rows, cols] = quantized.matrix();
+    if (quantized.scheme.granularity == Granularity::tensor)
+        return {1};
+    return {rows, quantized.scheme.groupsPerRow(cols)};
+}
+
+/// Codes in the logical shape, widened to 16 bits: two's complement for integers, the bit pattern otherwise.
+Result<void> addCodes(NpzWriter& npz, const std::string& name, const QuantizedTensor& quantized)
+{
+    const bool isInteger = quantized.scheme.element->kind == FormatKind::integer;
+    const std::int64_t n = numel(quantized.shape);
+    if (quantized.scheme.isCast()) {
+        const std::int64_t bytes = quantized.codes.sizeBytes();
+        return npz.add(name + ".codes", bytes == 4 * n ? "u4" : "u2", quantized.shape,
+                       {quantized.codes.data(), static_cast<std::size_t>(bytes)});
+    }
+    QL_CHECK(npz.begin(name + ".codes", isInteger ? "i2" : "u2", quantized.shape));
+    constexpr std::int64_t kPiece = std::int64_t{1} << 20;
+    std::vector<std::uint16_t> piece;
+    for (std::int64_t first = 0; first < n; first += kPiece) {
+        const std::int64_t last = std::min(n, first + kPiece);
+        piece.clear();
+        for (std::int64_t i = first; i < last; ++i) {
+            if (isInteger)
+                piece.push_back(static_cast<std::uint16_t>(quantized.codes.as<std::int8_t>()[i]));
+            else
+                piece.push_back(quantized.codes.as<std::uint8_t>()[i]);
+        }
+        QL_CHECK(npz.append(bytesOf(piece)));
+    }
+    return npz.finish();
+}
+
+Result<void> add(NpzWriter& npz, const std::string& name, const QuantizedTensor& quantized, const JobContext& context)
+{
+    QL_TRY(restored, restore(quantized, context));
+    QL_CHECK(npz.add(name, "f4", quantized.shape, {restored.data(), static_cast<std::size_t>(restored.sizeBytes())}));
+    QL_CHECK(addCodes(npz, name, quantized));
+    const Shape shape = scaleShape(quantized);
+    if (!quantized.scales.empty())
+        QL_CHECK(npz.add(name + ".scales", "f4", shape, bytesOf(quantized.scales)));
+    if (!quantized.zeroPoints.empty())
+        QL_CHECK(npz.add(name + ".zero_points", "i2", shape, bytesOf(quantized.zeroPoints)));
+    if (!quantized.minima.empty())
+        QL_CHECK(npz.add(name + ".minima", "f4", shape, bytesOf(quantized.minima)));
+    if (quantized.scheme.scale == ScaleCoding::ue4m3)
+        QL_CHECK(npz.add(name + ".tensor_scale", "f4", Shape{1}, std::as_bytes(std::span(&quantized.tensorScale, 1))));
+    return {};
+}
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(candidate, parseCandidate(options.scheme));
+    if (candidate.weights.isKeep())
+        return usageError("'keep' has no codes; give a scheme such as int4:g64");
+    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(activations, options.activations.open(console, *model));
+    QL_TRY(npz, NpzWriter::create(options.npz));
+    auto rows = nlohmann::ordered_json::array();
+    for (const std::int64_t layer : model->quantizableLayers()) {
+        const Layer& description = model->layers[static_cast<std::size_t>(layer)];
+        if (!globMatch(options.layer, description.name))
+            continue;
+        console.status("quantizing " + description.name);
+        QL_TRY(data, model->loadWeights(layer, console.context()));
+        QL_TRY(quantized, realize(*model, layer, candidate, activations.get(), console.context()));
+        QL_TRY(error, measureError(data.view, quantized, console.context()));
+        QL_CHECK(add(npz, description.name, quantized, console.context()));
+        rows.push_back({{"name", description.name},
+                        {"candidate", printCandidate(candidate)},
+                        {"payload_bits", quantized.payloadBits()},
+                        {"bits_per_weight",
+                         static_cast<double>(quantized.payloadBits()) / static_cast<double>(description.numel())},
+                        {"sqnr_db", numberOrNull(error.sqnrDb())},
+                        {"mse", error.mse()},
+                        {"max_abs_error", error.maxAbsError}});
+    }
+    if (rows.empty())
+        return usageError("no quantizable layer matches '" + options.layer + "'; qloupe info lists the names",
+                          options.file);
+    QL_CHECK(npz.commit());
+    console.show({{"path", options.npz}, {"layers", std::move(rows)}});
+    return 0;
+}
+
+} // namespace
+
+extern const Command quantize_;
+const Command quantize_{
+    "quantize", "quantize layers with one scheme and write codes, scales and restored weights as .npz",
+    [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        app.add_option("--scheme", options->scheme, "scheme[@quantizer], e.g. int4:g64, mxfp4, int4:g128:asym@mse")
+            ->required();
+        app.add_option("--layer", options->layer, "layer name or glob")->capture_default_str();
+        app.add_option("--npz", options->npz, "archive to write")->required();
+        options->activations.declare(app);
+        return [options](Console& console) { return run(console, *options); };
+    }};
+
+} // namespace ql::cli::commands

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "app/cli/study_options.h"
+#include "core/base/text.h"
+#include "core/realize/realize.h"
+#include "core/report/report.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace ql::cli::commands {
+
+namespace {
+
+struct Options {
+    std::string file;
+    std::string plan;
+    std::string target;
+    std::string out;
+    std::size_t pictures = 3;
+    ActivationsOption activations;
+    SolveOptions solve;
+};
+
+/// Statistics of the weights and the error of the plan's candidate, for every layer of the plan.
+Result<std::vector<ReportLayer>> analyse(Console& console, const Model& model, const Plan& plan,
+                                         const Activations* activations)
+{
+    std::vector<ReportLayer> layers;
+    console.status("analysing layers");
+    for (const std::int64_t layer : model.quantizableLayers()) {
+        const JobContext& context = console.context();
+        const Candidate& candidate = plan.candidates[static_cast<std::size_t>(layer)];
+        QL_TRY(data, model.loadWeights(layer, context));
+        ReportLayer entry{layer, {}, 0, {}};
+        QL_TRY(statistics, computeStatistics(data.view, context));
+        entry.statistics = statistics;
+        QL_TRY(outliers, findOutliers(data.view, context));
+        entry.outlierShare = outliers.share;
+        if (!candidate.weights.isKeep()) {
+            QL_TRY(quantized, realize(model, layer, candidate, activations, context));
+            QL_TRY(error, measureError(data.view, quantized, context));
+            entry.error = error;
+        }
+        layers.push_back(entry);
+    }
+    return layers;
+}
+
+/// The layers with the lowest SQNR.
+std::vector<std::int64_t> mostFragile(std::vector<ReportLayer> layers, std::size_t count)
+{
+    std::stable_sort(layers.begin(), layers.end(), [](const ReportLayer& a, const ReportLayer& b) {
+        const auto sqnr = [](const ReportLayer& layer) {
+            return layer.error.count > 0 ? layer.error.sqnrDb() : std::numeric_limits<double>::infinity();
+        };
+        return sqnr(a) < sqnr(b);
+    });
+    std::vector<std::int64_t> chosen;
+    for (std::size_t i = 0; i < std::min(count, layers.size()); ++i)
+        chosen.push_back(layers[i].layer);
+    return chosen;
+}
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(target, targetOrNull(options.target));
+    QL_TRY(activations, options.activations.open(console, *model));
+    std::optional<Solved> solved;
+    Plan plan = keepPlan(*model);
+    if (!options.plan.empty()) {
+        QL_TRY(read, readPlan(options.plan, *model));
+        plan = std::move(read);
+    } else if (options.solve.hasBudget()) {
+        QL_TRY(result, solvePlan(console, *model, options.solve, target, activations.get()));
+        plan = result.result.plan;
+        solved = std::move(result);
+    }
+    if (!target && !plan.target.empty()) {
+        QL_TRY(ofPlan, findTarget(plan.target));
+        target = ofPlan;
+    }
+    if (target) {
+        QL_TRY(admitted, admit(target->profile, *model, plan));
+        plan = std::move(admitted);
+    }
+
+    const std::filesystem::path folder = options.out;
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error)
+        return ioError("cannot create the folder: " + error.message(), options.out);
+    QL_CHECK(writePlan(plan, *model, folder / "plan.json"));
+    ReportInput input{.model = *model, .plan = plan};
+    input.title = "QuantLoupe report: " +
+                  std::filesystem::absolute(model->checkpoint->path()).lexically_normal().filename().string();
+    input.activations = activations.get();
+    input.bitsPerWeight = bitsPerWeight(*model, plan, layersInPlan(*model, target ? &target->profile : nullptr));
+    if (solved) {
+        input.table = &solved->table;
+        if (solved->uniform) {
+            input.uniformCandidate = printCandidate(*solved->uniform);
+            input.uniformLoss = solved->uniformLoss;
+        }
+    }
+    QL_TRY(layers, analyse(console, *model, plan, activations.get()));
+    input.pictured = mostFragile(layers, options.pictures);
+    input.layers = std::move(layers);
+
+    VerifyReport verification;
+    if (target) {
+        const std::filesystem::path path = folder / ("model" + std::string(target->extension));
+        console.status("exporting and verifying " + path.string());
+        const ExportRequest request{*model, plan, activations.get()};
+        QL_TRY(files, exportPlan(*target, request, path, console.context()));
+        for (const WrittenFile& file : files) {
+            input.files.push_back({file.name.empty() ? path.filename().string() : file.name, file.sizeBytes});
+            input.fileBytes += file.sizeBytes;
+        }
+        QL_TRY(verified, target->verify(request, path, console.context()));
+        verification = std::move(verified);
+        input.verification = &verification;
+    }
+    console.status("drawing");
+    QL_TRY(path, writeReport(input, folder, console.context()));
+    const bool ok = !input.verification || verification.ok();
+    console.show({{"report", path.string()},
+                  {"plan", (folder / "plan.json").string()},
+                  {"bits_per_weight", input.bitsPerWeight},
+                  {"predicted_loss", solved ? numberOrNull(solved->result.predictedLoss) : nlohmann::ordered_json()},
+                  {"file_bytes", input.fileBytes},
+                  {"verified", input.verification ? nlohmann::ordered_json(ok) : nlohmann::ordered_json()}});
+    return ok ? 0 : 1;
+}
+
+} // namespace
+
+extern const Command report_;
+const Command report_{
+    "report", "analyse, solve, export, verify and write it all as one HTML page", [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        app.add_option("--out", options->out, "folder for the report, the plan and the exported model")->required();
+        app.add_option("--plan", options->plan, "report this plan instead of solving one");
+        options->solve.declare(app);
+        options->activations.declare(app);
+        app.add_option("--target", options->target, "also export for this target and verify");
+        app.add_option("--pictures", options->pictures, "how many layers get pictures, the most fragile first")
+            ->capture_default_str();
+        return [options](Console& console) { return run(console, *options); };
+    }};
+
+} // namespace ql::cli::commands

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "app/cli/study_options.h"
+#include "core/base/text.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace ql::cli::commands {
+
+namespace {
+
+struct Options {
+    std::string file;
+    std::string layer = "*";
+    std::string target;
+    CandidatesOption candidates;
+    ActivationsOption activations;
+};
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(target, targetOrNull(options.target));
+    QL_TRY(activations, options.activations.open(console, *model));
+    MeasureRequest request;
+    QL_TRY(candidates, options.candidates.parse());
+    request.candidates = std::move(candidates);
+    request.target = target ? &target->profile : nullptr;
+    request.activations = activations.get();
+    for (const std::int64_t layer : model->quantizableLayers())
+        if (globMatch(options.layer, model->layers[static_cast<std::size_t>(layer)].name))
+            request.layers.push_back(layer);
+    if (request.layers.empty())
+        return usageError("no quantizable layer matches '" + options.layer + "'; qloupe info lists the names",
+                          options.file);
+    for (const Metric* metric : allMetrics())
+        if (!metric->needsActivations || activations)
+            request.metrics.push_back(metric);
+
+    console.status("measuring " + std::to_string(request.layers.size()) + " layers × " +
+                   std::to_string(request.candidates.size()) + " candidates");
+    std::vector<Measurement> cells;
+    QL_CHECK(measure(
+        *model, request, [&](const Measurement& cell) { cells.push_back(cell); }, console.context()));
+    std::sort(cells.begin(), cells.end(), [](const Measurement& a, const Measurement& b) {
+        return std::pair(a.layer, a.candidate) < std::pair(b.layer, b.candidate);
+    });
+
+    auto rows = nlohmann::ordered_json::array();
+    for (const Measurement& cell : cells) {
+        const Layer& layer = model->layers[static_cast<std::size_t>(cell.layer)];
+        Candidate candidate = request.candidates[cell.candidate];
+        if (request.target)
+            candidate = request.target->complete(*model, layer, candidate);
+        nlohmann::ordered_json row{
+            {"name", layer.name}, {"candidate", printCandidate(candidate)}, {"allowed", cell.allowed}};
+        if (cell.allowed) {
+            row["bits_per_weight"] =
+                static_cast<double>(layerPayloadBits(layer, candidate)) / static_cast<double>(layer.numel());
+            row["sqnr_db"] = numberOrNull(cell.error.sqnrDb());
+            row["max_abs_error"] = cell.error.maxAbsError;
+            for (std::size_t m = 0; m < request.metrics.size(); ++m)
+                row[std::string(request.metrics[m]->id)] = numberOrNull(cell.losses[m]);
+        }
+        rows.push_back(std::move(row));
+    }
+    auto metrics = nlohmann::ordered_json::array();
+    for (const Metric* metric : request.metrics)
+        metrics.push_back({{"id", metric->id}, {"unit", metric->unit}, {"formula", metric->formula}});
+    console.show({{"metrics", std::move(metrics)}, {"cells", std::move(rows)}});
+    return 0;
+}
+
+} // namespace
+
+extern const Command sensitivity_;
+const Command sensitivity_{
+    "sensitivity", "what each candidate does to each layer, by every metric that can be computed",
+    [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        app.add_option("--layer", options->layer, "layer name or glob");
+        options->candidates.declare(app, "int4:g64,int8:g64");
+        options->activations.declare(app);
+        app.add_option("--target", options->target, "target that completes and refuses candidates");
+        return [options](Console& console) { return run(console, *options); };
+    }};
+
+} // namespace ql::cli::commands

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "app/cli/study_options.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ql::cli::commands {
+
+namespace {
+
+struct Options {
+    std::string file;
+    std::string target;
+    std::string out;
+    ActivationsOption activations;
+    SolveOptions solve;
+};
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(target, targetOrNull(options.target));
+    QL_TRY(activations, options.activations.open(console, *model));
+    QL_TRY(solved, solvePlan(console, *model, options.solve, target, activations.get()));
+    QL_CHECK(writePlan(solved.result.plan, *model, options.out));
+
+    std::map<std::string, std::int64_t> layersPerCandidate;
+    for (const std::int64_t layer : model->quantizableLayers())
+        ++layersPerCandidate[printCandidate(solved.result.plan.candidates[static_cast<std::size_t>(layer)])];
+    nlohmann::ordered_json document{
+        {"plan", options.out},
+        {"bits_per_weight", solved.result.bitsPerWeight},
+        {"file_bytes", target ? nlohmann::ordered_json(solved.result.fileBytes) : nlohmann::ordered_json()},
+        {"metric", solved.table.metric},
+        {"unit", solved.table.unit},
+        {"predicted_loss", solved.result.predictedLoss},
+        {"optimal", solved.result.allocation.optimal},
+        {"lower_bound", solved.result.allocation.lowerBound},
+        {"solver_ms", solved.result.milliseconds}};
+    if (solved.uniform) {
+        document["best_uniform"] = printCandidate(*solved.uniform);
+        document["best_uniform_loss"] = solved.uniformLoss;
+    }
+    auto counts = nlohmann::ordered_json::array();
+    for (const auto& [candidate, layers] : layersPerCandidate)
+        counts.push_back({{"candidate", candidate}, {"layers", layers}});
+    document["candidates"] = std::move(counts);
+    console.show(document);
+    return 0;
+}
+
+} // namespace
+
+extern const Command solve_;
+const Command solve_{"solve", "find the plan with the least predicted loss within a budget",
+                     [](CLI::App& app) -> CommandRun {
+                         const auto options = std::make_shared<Options>();
+                         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+                         options->solve.declare(app);
+                         options->activations.declare(app);
+                         app.add_option("--target", options->target,
+                                        "target whose limits, ties and file bytes count (qloupe list targets)");
+                         app.add_option("--out", options->out, "where the plan goes (JSON)")->required();
+                         return [options](Console& console) { return run(console, *options); };
+                     }};
+
+} // namespace ql::cli::commands

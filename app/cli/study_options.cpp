@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/study_options.h"
+
+#include "core/base/text.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+#include <mutex>
+
+namespace ql::cli {
+
+void ActivationsOption::declare(CLI::App& app)
+{
+    app.add_option("--activations", path,
+                   "captured activations: .npz or HDF5, layer name -> X[tokens, in] or XᵀX[in, in]");
+}
+
+Result<std::shared_ptr<const Activations>> ActivationsOption::open(Console& console, const Model& model) const
+{
+    if (path.empty())
+        return std::shared_ptr<const Activations>();
+    return openActivations(path, model, console.context());
+}
+
+void CandidatesOption::declare(CLI::App& app, const std::string& defaults)
+{
+    text = defaults;
+    app.add_option("--candidates", text,
+                   "candidates, separated by commas: scheme[@quantizer], e.g. int4:g64,int8:g64@mse")
+        ->capture_default_str();
+}
+
+void SolveOptions::declare(CLI::App& app)
+{
+    candidates.declare(app, "int4:g64,int8:g64");
+    auto* bpw = app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")
+                    ->check(CLI::PositiveNumber);
+    app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB")->excludes(bpw);
+    app.add_option("--metric", metric, "what is minimised: weight_error, output_error (qloupe list metrics)");
+    app.add_option("--solver", solver, "solver (qloupe list solvers)")->capture_default_str();
+    app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
+}
+
+Result<const Target*> targetOrNull(const std::string& id)
+{
+    if (id.empty())
+        return static_cast<const Target*>(nullptr);
+    return findTarget(id);
+}
+
+namespace {
+
+/// Fixes the pinned layers of the plan.
+Result<void> applyPins(const Model& model, const std::vector<std::string>& pins, Plan& plan)
+{
+    for (const std::string& pin : pins) {
+        const auto equals = pin.rfind('=');
+        if (equals == std::string::npos)
+            return usageError("--pin takes NAME=CANDIDATE", pin);
+        QL_TRY(candidate, parseCandidate(std::string_view(pin).substr(equals + 1)));
+        QL_TRY(layers, model.match(std::string_view(pin).substr(0, equals)));
+        for (const std::int64_t layer : layers) {
+            const auto index = static_cast<std::size_t>(layer);
+            if (!model.layers[index].quantizable)
+                return usageError("is not quantized by any plan, so it cannot be pinned", model.layers[index].name);
+            plan.candidates[index] = candidate;
+            plan.locked[index] = true;
+        }
+    }
+    return {};
+}
+
+/// Whether any candidate is allowed: the target may want an item as it is stored.
+bool hasChoice(const CostTable& table, std::size_t item)
+{
+    for (std::size_t column = 0; column < table.candidates.size(); ++column)
+        if (table.at(item, column).allowed)
+            return true;
+    return false;
+}
+
+/// The uniform candidate with the least loss that fits the budget the solved plan had.
+void findUniform(const Model& model, const SolveOptions& options, const Target* target, Solved& solved)
+{
+    const auto inPlan = layersInPlan(model, target ? &target->profile : nullptr);
+    for (std::size_t column = 0; column < solved.table.candidates.size(); ++column) {
+        Plan plan = solved.result.plan;
+        bool fits = true;
+        for (std::size_t i = 0; i < solved.table.items.size() && fits; ++i) {
+            const Cost& cost = solved.table.at(i, column);
+            const bool locked = plan.locked[static_cast<std::size_t>(solved.table.items[i].layers.front())];
+            if (locked || !hasChoice(solved.table, i))
+                continue;
+            fits = cost.allowed && std::isfinite(cost.loss);
+            for (const std::int64_t layer : solved.table.items[i].layers)
+                plan.candidates[static_cast<std::size_t>(layer)] = solved.table.candidates[column];
+        }
+        if (!fits)
+            continue;
+        if (target) {
+            const auto admitted = admit(target->profile, model, plan);
+            if (!admitted)
+                continue;
+            plan = *admitted;
+        }
+        const double loss = predictLoss(solved.table, plan);
+        if (options.bitsPerWeight > 0)
+            fits = bitsPerWeight(model, plan, inPlan) <= options.bitsPerWeight;
+        else if (target) {
+            const auto bytes = target->profile.fileBytes(model, plan);
+            fits = bytes && *bytes <= parseBytes(options.size).value_or(0);
+        }
+        if (fits && std::isfinite(loss) && (!solved.uniform || loss < solved.uniformLoss)) {
+            solved.uniform = solved.table.candidates[column];
+            solved.uniformLoss = loss;
+        }
+    }
+}
+
+} // namespace
+
+Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
+                         const Activations* activations)
+{
+    if (!options.hasBudget())
+        return usageError("give a budget: --bpw X or --size 90MB");
+    if (!options.size.empty() && !target)
+        return usageError("--size counts the bytes of a target's files: add --target");
+    BalanceRequest request;
+    if (options.bitsPerWeight > 0)
+        request.bitsPerWeight = options.bitsPerWeight;
+    if (!options.size.empty()) {
+        request.fileBytes = parseBytes(options.size);
+        if (!request.fileBytes)
+            return usageError("'" + options.size + "' is not a size; try 90MB or 1.5GiB");
+    }
+    request.target = target ? &target->profile : nullptr;
+    request.solver = options.solver;
+    request.start = keepPlan(model);
+    if (target)
+        request.start.target = target->profile.id;
+    QL_CHECK(applyPins(model, options.pins, request.start));
+
+    MeasureRequest measureRequest;
+    QL_TRY(candidates, options.candidates.parse());
+    measureRequest.candidates = std::move(candidates);
+    measureRequest.layers = model.quantizableLayers();
+    measureRequest.target = request.target;
+    measureRequest.activations = activations;
+    QL_TRY(metric,
+           findMetric(options.metric.empty() ? (activations ? "output_error" : "weight_error") : options.metric));
+    if (metric->needsActivations && !activations)
+        return usageError(std::string(metric->id) + " needs --activations");
+    measureRequest.metrics = {metric};
+
+    Solved solved;
+    console.status("measuring " + std::to_string(measureRequest.layers.size()) + " layers × " +
+                   std::to_string(measureRequest.candidates.size()) + " candidates");
+    QL_CHECK(measure(
+        model, measureRequest, [&](const Measurement& cell) { solved.cells.push_back(cell); }, console.context()));
+    solved.table = makeCostTable(model, measureRequest, 0, solved.cells);
+    request.table = &solved.table;
+    QL_TRY(result, balance(model, request, console.context()));
+    solved.result = std::move(result);
+    findUniform(model, options, target, solved);
+    return solved;
+}
+
+} // namespace ql::cli

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Options shared by subcommands that measure, solve, export or report, and what they name.
+#pragma once
+
+#include "app/cli/console.h"
+#include "core/allocation/balance.h"
+#include "core/export/export.h"
+#include "core/sensitivity/metric.h"
+
+#include <CLI/App.hpp>
+
+namespace ql::cli {
+
+/// --activations A
+struct ActivationsOption {
+    std::string path;
+    void declare(CLI::App& app);
+    /// Null if the option was not given.
+    Result<std::shared_ptr<const Activations>> open(Console& console, const Model& model) const;
+};
+
+/// --candidates a,b,…
+struct CandidatesOption {
+    std::string text;
+    void declare(CLI::App& app, const std::string& defaults);
+    Result<std::vector<Candidate>> parse() const { return parseCandidates(text); }
+};
+
+/// --bpw X | --size 90MB, --metric M, --solver S, --pin NAME=CANDIDATE…: measures and solves.
+struct SolveOptions {
+    CandidatesOption candidates;
+    double bitsPerWeight = 0;
+    std::string size;
+    std::string metric;
+    std::string solver = "exact";
+    std::vector<std::string> pins;
+
+    void declare(CLI::App& app);
+    bool hasBudget() const { return bitsPerWeight > 0 || !size.empty(); }
+};
+
+struct Solved {
+    CostTable table;
+    std::vector<Measurement> cells;
+    BalanceResult result;
+    /// The best uniform plan within the same budget, if any candidate fits everywhere: what mixing is compared with.
+    std::optional<Candidate> uniform;
+    double uniformLoss = 0;
+};
+Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
+                         const Activations* activations);
+
+/// The target of that id; null if the text is empty.
+Result<const Target*> targetOrNull(const std::string& id);
+
+} // namespace ql::cli

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Runs the real qloupe on the sample study: every subcommand, its JSON and its exit code.
+#include <QDir>
+#include <QFile>
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QProcess>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <algorithm>
+#include <cmath>
+
+namespace {
+
+const QString kSample = QStringLiteral(QL_SOURCE_DIR "/resources/sample");
+const QString kLayer = QStringLiteral("model.layers.0.self_attn.q_proj.weight");
+
+struct Outcome {
+    int exitCode = -1;
+    QByteArray out, err;
+    QJsonObject json() const { return QJsonDocument::fromJson(out).object(); }
+};
+
+Outcome qloupe(const QStringList& arguments)
+{
+    QProcess process;
+    process.start(QStringLiteral(QL_BINARY_DIR "/bin/qloupe"), arguments);
+    if (!process.waitForFinished(120'000))
+        return {};
+    return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -2, process.readAllStandardOutput(),
+            process.readAllStandardError()};
+}
+
+QString text(const char* utf8)
+{
+    return QString::fromUtf8(utf8);
+}
+
+QJsonObject find(const QJsonArray& rows, const char* key, const QString& value)
+{
+    for (const auto& row : rows)
+        if (row.toObject().value(QLatin1String(key)).toString() == value)
+            return row.toObject();
+    return {};
+}
+
+} // namespace
+
+class CliTest : public QObject {
+    Q_OBJECT
+
+    QTemporaryDir m_folder;
+    QString path(const char* name) const { return m_folder.filePath(text(name)); }
+
+private Q_SLOTS:
+    void linksNoQt()
+    {
+        QProcess ldd;
+        ldd.start(QStringLiteral("ldd"), {QStringLiteral(QL_BINARY_DIR "/bin/qloupe")});
+        QVERIFY(ldd.waitForFinished());
+        const QByteArray libraries = ldd.readAllStandardOutput();
+        QVERIFY(libraries.contains("libtbb"));
+        QVERIFY(!libraries.contains("Qt"));
+    }
+    void helpAndUsage()
+    {
+        QCOMPARE(qloupe({text("--help")}).exitCode, 0);
+        QCOMPARE(qloupe({text("--version")}).exitCode, 0);
+        QCOMPARE(qloupe({}).exitCode, 2);
+        QCOMPARE(qloupe({text("fly")}).exitCode, 2);
+        QCOMPARE(qloupe({text("list"), text("dogs")}).exitCode, 2);
+        QCOMPARE(qloupe({text("stats"), kSample, text("--layer"), text("nothing.*")}).exitCode, 2);
+    }
+    void listsAreNeverEmpty()
+    {
+        for (const char* kind : {"formats", "schemes", "quantizers", "readers", "targets", "metrics", "solvers",
+                                 "operators", "architectures", "analyses"}) {
+            const Outcome outcome = qloupe({text("list"), text(kind), text("--json")});
+            QCOMPARE(outcome.exitCode, 0);
+            QVERIFY2(outcome.json().value(QLatin1String(kind)).toArray().size() >= 2, kind);
+            QVERIFY(qloupe({text("list"), text(kind)}).out.contains("title"));
+        }
+    }
+    void infoSaysWhatItIs()
+    {
+        const Outcome outcome = qloupe({text("info"), kSample, text("--json")});
+        QCOMPARE(outcome.exitCode, 0);
+        const QJsonObject json = outcome.json();
+        QCOMPARE(json.value(QLatin1String("architecture")).toString(), text("llama"));
+        QCOMPARE(json.value(QLatin1String("reader")).toString(), text("huggingface"));
+        const QJsonObject layer = find(json.value(QLatin1String("layers")).toArray(), "name", kLayer);
+        QCOMPARE(layer.value(QLatin1String("role")).toString(), text("q_proj"));
+        QCOMPARE(layer.value(QLatin1String("block")).toInt(-1), 0);
+        QCOMPARE(layer.value(QLatin1String("dtype")).toString(), text("bf16"));
+    }
+    void statsHaveTheirKeys()
+    {
+        const Outcome outcome = qloupe({text("stats"), kSample, text("--json"), text("--threads"), text("1")});
+        QCOMPARE(outcome.exitCode, 0);
+        const QJsonArray tensors = outcome.json().value(QLatin1String("tensors")).toArray();
+        const QJsonObject layer = find(tensors, "name", kLayer);
+        for (const char* key : {"name", "shape", "dtype", "numel", "nan", "inf", "zeros", "min", "max", "mean", "std",
+                                "absmax", "kurtosis", "l2"})
+            QVERIFY2(layer.contains(QLatin1String(key)), key);
+        const double n = layer.value(QLatin1String("numel")).toDouble();
+        const double mean = layer.value(QLatin1String("mean")).toDouble();
+        const double std = layer.value(QLatin1String("std")).toDouble();
+        const double l2 = layer.value(QLatin1String("l2")).toDouble();
+        QVERIFY(std::fabs(l2 * l2 - n * (std * std + mean * mean)) <= 1e-9 * l2 * l2);
+        QCOMPARE(qloupe({text("stats"), kSample, text("--json"), text("--threads"), text("2")}).out, outcome.out);
+    }
+    void analysesOfALayer()
+    {
+        for (const char* analysis : {"histogram", "outliers", "curves"}) {
+            const Outcome outcome = qloupe({text(analysis), kSample, text("--layer"), kLayer, text("--json")});
+            QCOMPARE(outcome.exitCode, 0);
+            QCOMPARE(outcome.json().value(QLatin1String("layers")).toArray().size(), 1);
+            const Outcome globbed =
+                qloupe({text(analysis), kSample, text("--layer"), text("*.q_proj.weight"), text("--json")});
+            QVERIFY(globbed.json().value(QLatin1String("layers")).toArray().size() >= 4);
+        }
+    }
+    void dumpIsReadBack()
+    {
+        QCOMPARE(qloupe({text("dump"), kSample, text("--npz"), path("dump.npz")}).exitCode, 0);
+        const auto stats = [](const QString& file) {
+            return find(qloupe({text("stats"), file, text("--json")}).json().value(QLatin1String("tensors")).toArray(),
+                        "name", kLayer);
+        };
+        QJsonObject original = stats(kSample);
+        QJsonObject dumped = stats(path("dump.npz"));
+        QCOMPARE(dumped.take(QLatin1String("dtype")).toString(), text("f32"));
+        QCOMPARE(original.take(QLatin1String("dtype")).toString(), text("bf16"));
+        QCOMPARE(dumped, original);
+    }
+    void quantizeWritesCodesAndScales()
+    {
+        const Outcome outcome = qloupe({text("quantize"), kSample, text("--scheme"), text("int4:g64:asym"),
+                                        text("--layer"), kLayer, text("--npz"), path("q.npz"), text("--json")});
+        QCOMPARE(outcome.exitCode, 0);
+        const QJsonArray tensors =
+            qloupe({text("info"), path("q.npz"), text("--json")}).json().value(QLatin1String("layers")).toArray();
+        for (const char* suffix : {"", ".codes", ".scales", ".zero_points"})
+            QVERIFY2(!find(tensors, "name", kLayer + text(suffix)).isEmpty(), suffix);
+        const double bits = outcome.json()
+                                .value(QLatin1String("layers"))
+                                .toArray()
+                                .first()
+                                .toObject()
+                                .value(QLatin1String("bits_per_weight"))
+                                .toDouble();
+        QCOMPARE(bits, 4 + (32.0 + 4) / 64);
+        QCOMPARE(
+            qloupe({text("quantize"), kSample, text("--scheme"), text("int9"), text("--npz"), path("q.npz")}).exitCode,
+            2);
+    }
+    void solveExportVerify_data()
+    {
+        QTest::addColumn<QString>("target");
+        QTest::addColumn<QString>("candidates");
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QString>("damaged");
+        QTest::newRow("compressed-tensors")
+            << text("compressed-tensors") << text("int4:g64,int8:g64") << text("ct") << text("ct/model.safetensors");
+        QTest::newRow("gguf") << text("gguf") << text("gguf:q4_0,gguf:q5_0,gguf:q8_0") << text("m.gguf")
+                              << text("m.gguf");
+        QTest::newRow("hdf5") << text("hdf5") << text("int3:g64,mxfp4,nvfp4,int8:channel:asym") << text("m.h5")
+                              << text("m.h5");
+    }
+    void solveExportVerify()
+    {
+        QFETCH(QString, target);
+        QFETCH(QString, candidates);
+        QFETCH(QString, file);
+        QFETCH(QString, damaged);
+        const QString plan = path("plan.json");
+        const Outcome solved = qloupe({text("solve"), kSample, text("--candidates"), candidates, text("--bpw"),
+                                       text("5.5"), text("--target"), target, text("--pin"),
+                                       text("*.layers.1.*down_proj*=") + candidates.section(QLatin1Char(','), -1),
+                                       text("--out"), plan, text("--json")});
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        QVERIFY(solved.json().value(QLatin1String("bits_per_weight")).toDouble() <= 5.0);
+        QVERIFY(solved.json().value(QLatin1String("optimal")).toBool());
+        QVERIFY(solved.json().value(QLatin1String("predicted_loss")).toDouble() <
+                solved.json().value(QLatin1String("best_uniform_loss")).toDouble());
+
+        const Outcome exported = qloupe(
+            {text("export"), kSample, text("--plan"), plan, text("--out"), m_folder.filePath(file), text("--json")});
+        QVERIFY2(exported.exitCode == 0, exported.err.constData());
+        QCOMPARE(exported.json().value(QLatin1String("bytes")).toDouble(),
+                 exported.json().value(QLatin1String("predicted_bytes")).toDouble());
+        QCOMPARE(solved.json().value(QLatin1String("file_bytes")).toDouble(),
+                 exported.json().value(QLatin1String("bytes")).toDouble());
+
+        const QStringList verify{text("verify"), m_folder.filePath(file), text("--against"), kSample, text("--json")};
+        const Outcome verified = qloupe(verify);
+        QVERIFY2(verified.exitCode == 0, verified.out.constData());
+        QVERIFY(verified.json().value(QLatin1String("tensors")).toArray().size() == 0 &&
+                verified.json().value(QLatin1String("tensors")).toInt() > 20);
+
+        QFile written(m_folder.filePath(damaged));
+        QVERIFY(written.open(QIODevice::ReadWrite));
+        QVERIFY(written.seek(written.size() / 2));
+        char byte = 0;
+        QVERIFY(written.getChar(&byte));
+        QVERIFY(written.seek(written.size() / 2));
+        written.putChar(static_cast<char>(byte ^ 0x55));
+        written.close();
+        QCOMPARE(qloupe(verify).exitCode, 1);
+    }
+    void sensitivityWithActivations()
+    {
+        const Outcome outcome = qloupe({text("sensitivity"), kSample, text("--layer"), text("*.layers.0.*"),
+                                        text("--candidates"), text("int3:channel,int8:channel"), text("--activations"),
+                                        kSample + text("/activations.npz"), text("--json")});
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        const QJsonArray cells = outcome.json().value(QLatin1String("cells")).toArray();
+        QVERIFY(cells.size() >= 14);
+        for (qsizetype i = 0; i + 1 < cells.size(); i += 2)
+            QVERIFY(cells[i].toObject().value(QLatin1String("output_error")).toDouble() >
+                    cells[i + 1].toObject().value(QLatin1String("output_error")).toDouble());
+    }
+    void reportIsSelfContained()
+    {
+        const Outcome outcome = qloupe({text("report"), kSample, text("--candidates"), text("int4:g64,int8:g64"),
+                                        text("--bpw"), text("5"), text("--target"), text("compressed-tensors"),
+                                        text("--out"), path("report"), text("--pictures"), text("1"), text("--json")});
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        QVERIFY(outcome.json().value(QLatin1String("verified")).toBool());
+        QFile html(path("report/report.html"));
+        QVERIFY(html.open(QIODevice::ReadOnly));
+        const QByteArray page = html.readAll();
+        QVERIFY(page.contains("<svg") && page.contains("data:image/png;base64,") && page.contains("not KLD"));
+        QVERIFY(!page.contains("http://") && !page.contains("https://") && !page.contains(" src='/"));
+    }
+    void wrongInputHasItsCode()
+    {
+        QCOMPARE(qloupe({text("info"), path("missing.gguf")}).exitCode, 5);
+        QFile junk(path("junk.bin"));
+        QVERIFY(junk.open(QIODevice::WriteOnly));
+        junk.write("this is no checkpoint");
+        junk.close();
+        QCOMPARE(qloupe({text("info"), junk.fileName()}).exitCode, 3);
+        QCOMPARE(qloupe({text("dump"), kSample, text("--npz"), path("no/such/folder.npz")}).exitCode, 5);
+        const Outcome refused = qloupe({text("solve"), kSample, text("--candidates"), text("int4:g64"), text("--bpw"),
+                                        text("1"), text("--out"), path("p.json")});
+        QCOMPARE(refused.exitCode, 3);
+        QVERIFY2(refused.err.contains("bits"), refused.err.constData());
+    }
+};
+
+QTEST_GUILESS_MAIN(CliTest)
+#include "cli_test.moc"

@@ -1,0 +1,15 @@
+# Installs into an empty prefix and runs what was installed: the sample must be found there, not in the source tree.
+# Run as: cmake -DBINARY_DIR=… -P install_test.cmake
+set(prefix ${BINARY_DIR}/install_test)
+file(REMOVE_RECURSE ${prefix})
+execute_process(COMMAND ${CMAKE_COMMAND} --install ${BINARY_DIR} --prefix ${prefix} OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${prefix}/bin/qloupe info ${prefix}/share/quantloupe/sample --json OUTPUT_VARIABLE info COMMAND_ERROR_IS_FATAL ANY)
+string(JSON architecture GET "${info}" architecture)
+if(NOT architecture STREQUAL "llama")
+  message(FATAL_ERROR "the installed sample is not read: ${architecture}")
+endif()
+execute_process(COMMAND ${prefix}/bin/quantloupe --version OUTPUT_VARIABLE version COMMAND_ERROR_IS_FATAL ANY)
+if(NOT version MATCHES "[0-9]+\\.[0-9]+")
+  message(FATAL_ERROR "no version: ${version}")
+endif()
+file(REMOVE_RECURSE ${prefix})

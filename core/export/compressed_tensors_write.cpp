@@ -130,6 +130,7 @@ Result<void> writeWeights(const ExportRequest& request, const Layout& layout, co
                           const JobContext& context)
 {
     QL_TRY(file, OutputFile::create(path));
+    QL_CHECK(file.reserve(layout.headerBytes + layout.dataBytes));
     const std::string header = headerText(layout);
     QL_CHECK(file.writeAt(0, std::as_bytes(std::span(header.data(), header.size()))));
     const WeightsWriter writer(request, layout, file, context);

@@ -77,14 +77,20 @@ Key textsKey(std::string name, const std::vector<std::string>& texts)
     return key;
 }
 
-/// llama.cpp's name of the pre-tokenizer, from the splitting rules in tokenizer.json.
-std::string preTokenizerName(const Json& preTokenizer)
+std::vector<Json> preTokenizerSteps(const Json& preTokenizer)
 {
     std::vector<Json> steps;
     if (text(preTokenizer, "type") == "Sequence" && member(preTokenizer, "pretokenizers").is_array())
         steps = member(preTokenizer, "pretokenizers").get<std::vector<Json>>();
     else if (preTokenizer.is_object())
         steps.push_back(preTokenizer);
+    return steps;
+}
+
+/// llama.cpp's name of the pre-tokenizer, from the splitting rules in tokenizer.json.
+std::string preTokenizerName(const Json& preTokenizer)
+{
+    const std::vector<Json> steps = preTokenizerSteps(preTokenizer);
     if (steps.empty() || text(steps.back(), "type") != "ByteLevel")
         return "default";
     const bool ownSplit = !member(steps.back(), "use_regex").is_boolean() || isTrue(steps.back(), "use_regex");
@@ -208,6 +214,17 @@ bool addsBos(const Json& tokenizerConfig, const Json& tokenizer)
     return false;
 }
 
+/// Whether a blank is put in front, if anything says so.
+std::optional<bool> addsSpace(const Json& tokenizerConfig, const Json& tokenizer)
+{
+    if (const Json& said = member(tokenizerConfig, "add_prefix_space"); said.is_boolean())
+        return said.get<bool>();
+    const auto steps = preTokenizerSteps(member(tokenizer, "pre_tokenizer"));
+    if (!steps.empty() && member(steps.back(), "add_prefix_space").is_boolean())
+        return isTrue(steps.back(), "add_prefix_space");
+    return std::nullopt;
+}
+
 std::optional<std::string> chatTemplate(const Json& tokenizerConfig, const std::filesystem::path& folder)
 {
     const Json& entry = member(tokenizerConfig, "chat_template");
@@ -250,8 +267,8 @@ Result<std::vector<Key>> tokenizerKeys(const std::filesystem::path& folder, cons
     const auto boolean = [](std::string name, bool value) {
         return numberKey(std::move(name), GgufType::boolean, value ? 1 : 0, 1);
     };
-    if (const Json& prefix = member(tokenizerConfig, "add_prefix_space"); prefix.is_boolean())
-        keys.push_back(boolean("tokenizer.ggml.add_space_prefix", prefix.get<bool>()));
+    if (const auto prefix = addsSpace(tokenizerConfig, tokenizer))
+        keys.push_back(boolean("tokenizer.ggml.add_space_prefix", *prefix));
     keys.push_back(boolean("tokenizer.ggml.add_bos_token", addsBos(tokenizerConfig, tokenizer)));
     keys.push_back(textKey("tokenizer.ggml.model", "gpt2"));
     keys.push_back(textKey("tokenizer.ggml.pre", preTokenizerName(member(tokenizer, "pre_tokenizer"))));

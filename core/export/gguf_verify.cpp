@@ -152,7 +152,7 @@ private:
     Result<void> compareRows(const TensorPart& part, const GgufTensor& tensor, const std::byte* expected,
                              VerifiedTensor& result) const
     {
-        const std::int64_t cols = part.dims[0];
+        const std::int64_t cols = part.dims.size() > 1 ? part.dims[0] : 1; // elements of a bias are rows
         const std::int64_t rows = cols == 0 ? 0 : part.numel / cols;
         const std::byte* data = m_file.data(tensor).data();
         const std::int64_t grain = std::max<std::int64_t>(1, (std::int64_t{1} << 19) / std::max<std::int64_t>(1, cols));

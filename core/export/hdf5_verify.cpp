@@ -137,7 +137,7 @@ struct Stored {
         const auto pattern = codes.at<std::uint8_t>(index);
         float level = unsignedCodes ? static_cast<float>(pattern) : static_cast<float>(codes.at<std::int8_t>(index));
         if (!levels.bytes.empty())
-            level = levels.at<float>(pattern & (static_cast<std::int64_t>(levels.bytes.size() / 4) - 1));
+            level = levels.at<float>(pattern);
         float scale = scales.at<float>(unit);
         if (!tensorScale.bytes.empty())
             scale *= tensorScale.at<float>(0);
@@ -250,6 +250,15 @@ private:
             stored.tensorScale = group.read("tensor_scale", Element::f32, {1});
         if (!result.problem.empty())
             return {};
+        const std::vector<float>& known = scheme.element->levels; // of codes that do not occur, too
+        if (levels && std::memcmp(known.data(), stored.levels.bytes.data(), stored.levels.bytes.size()) != 0)
+            result.problem = "has levels that are not those of " + scheme.element->id;
+        const auto lastCode = static_cast<std::byte>(std::max<std::size_t>(1, stored.levels.bytes.size() / 4) - 1);
+        if (levels && std::any_of(stored.codes.bytes.begin(), stored.codes.bytes.end(),
+                                  [&](std::byte code) { return code > lastCode; })) {
+            result.problem = "has a code beyond its levels";
+            return {};
+        }
         restored.bytes.resize(static_cast<std::size_t>(4 * numel(shape)));
         auto* out = reinterpret_cast<float*>(restored.bytes.data());
         return parallelFor(m_context, numel(shape), std::int64_t{1} << 18, [&](std::int64_t begin, std::int64_t end) {

@@ -20,6 +20,16 @@ std::span<const std::byte> bytesOf(const std::vector<T>& values)
     return std::as_bytes(std::span(values));
 }
 
+/// Asks for the whole room once: HDF5 must not meet a full disk, because a file it cannot close ends the process badly.
+Result<void> checkRoom(const std::filesystem::path& temporary, const std::filesystem::path& path,
+                       const ExportRequest& request)
+{
+    QL_TRY(bytes, sizeBytes(request.model, request.plan));
+    QL_TRY(file, OutputFile::openForUpdate(temporary));
+    file.showAs(path);
+    return file.reserve(bytes);
+}
+
 class Writer {
 public:
     Writer(const ExportRequest& request, const OutputFile& file, const JobContext& context)
@@ -97,6 +107,7 @@ Result<std::vector<WrittenFile>> writeFile(const ExportRequest& request, const s
     const Model& model = request.model;
     const std::string plan = printPlan(request.plan, model);
     QL_TRY(target, AtomicFile::create(path));
+    QL_CHECK(checkRoom(target.temporaryPath(), path, request));
     QL_TRY(structure, createStructure(target.temporaryPath(), model, request.plan, std::ssize(plan)));
     QL_TRY(file, OutputFile::openForUpdate(target.temporaryPath()));
     file.showAs(path);

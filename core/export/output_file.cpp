@@ -97,6 +97,15 @@ OutputFile::~OutputFile()
         ::close(m_descriptor);
 }
 
+Result<void> OutputFile::reserve(std::int64_t sizeBytes) const
+{
+    if (sizeBytes == 0 || ::fallocate(m_descriptor, 0, 0, sizeBytes) == 0)
+        return {};
+    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT || errno == EIO)
+        return systemError("cannot take " + formatBytes(sizeBytes) + " on the disk", m_shown.string(), errno);
+    return {}; // not every file system reserves
+}
+
 Result<void> OutputFile::writeAt(std::int64_t offset, std::span<const std::byte> bytes) const
 {
     while (!bytes.empty()) {

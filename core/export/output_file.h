@@ -25,8 +25,10 @@ public:
     OutputFile& operator=(OutputFile&&) = delete;
     ~OutputFile();
 
-    /// errors name the path that was given here instead of a temporary one.
+    /// Errors name the path that was given here instead of a temporary one.
     void showAs(std::filesystem::path path) { m_shown = std::move(path); }
+    /// Takes the room on the disk now, where the file system can: a full disk shows before work starts.
+    Result<void> reserve(std::int64_t sizeBytes) const;
     Result<void> writeAt(std::int64_t offset, std::span<const std::byte> bytes) const;
     /// Writes in pieces of 4 MiB with a stop test and progress after each.
     Result<void> writeAt(std::int64_t offset, std::span<const std::byte> bytes, const JobContext& context) const;

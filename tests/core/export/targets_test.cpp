@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What every target promises, over the registry: exact sizes, files that verify, refusals before work starts, and
+// nothing left behind when it does not work out.
+#include "core/checkpoint/reader.h"
+#include "core/export/export.h"
+#include "tests/support/export_support.h"
+#include "tests/support/tiny_llama.h"
+
+#include <sys/resource.h>
+
+#include <QTest>
+
+#include <csignal>
+#include <thread>
+
+using namespace ql;
+using namespace ql::test;
+
+namespace {
+
+struct Source {
+    std::shared_ptr<const Model> model;
+    std::unique_ptr<TemporaryFolder> folder;
+};
+
+/// kind: "folder" or "gguf", then words that change the model.
+Source openSource(const QByteArray& kind, const JobContext& context)
+{
+    TinyLlama tiny;
+    if (kind.contains("untied"))
+        tiny.tied = false;
+    if (kind.contains("bias"))
+        tiny.biases = true;
+    if (kind.contains("f16"))
+        tiny.dtype = "F16";
+    if (kind.contains("f32"))
+        tiny.dtype = "F32";
+    if (kind.contains("llama3"))
+        tiny.config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}};
+    if (kind.contains("large")) {
+        tiny.inner = 16384;
+        tiny.blocks = 4;
+    }
+    Source source{{}, std::make_unique<TemporaryFolder>()};
+    const bool gguf = kind.startsWith("gguf");
+    const auto path = *source.folder / (gguf ? "model.gguf" : "model");
+    gguf ? tiny.writeGguf(path) : tiny.writeFolder(path);
+    auto model = openModel(path, context);
+    if (!model)
+        throw std::runtime_error(describe(model.error()));
+    source.model = std::move(model).value();
+    return source;
+}
+
+std::vector<std::string> words(const QByteArray& text)
+{
+    std::vector<std::string> list;
+    for (const QByteArray& part : text.split(' '))
+        if (!part.isEmpty())
+            list.push_back(part.toStdString());
+    return list;
+}
+
+constexpr char kMixedCt[] =
+    "*self_attn*proj*=int8:g64@rtn:ct *o_proj*=keep *mlp*=int4:g32 *down_proj*=int4:channel@mse:steps=8";
+constexpr char kMixedFolder[] =
+    "*q_proj*=gguf:q4_0@rtn:ggml *k_proj*=gguf:q8_0 *v_proj*=gguf:q5_0 *o_proj*=gguf:q5_1@rtn:ggml "
+    "*up_proj*=gguf:q4_1 *gate_proj*=f16 *embed*=gguf:q8_0@rtn:ggml *1.mlp.down*=f32";
+constexpr char kMixedGguf[] = "*attn_q.*=gguf:q4_0@rtn:ggml *attn_k.*=gguf:q8_0 *attn_v.*=gguf:q5_0 *ffn_up*=gguf:q4_1 "
+                              "*ffn_gate*=gguf:q5_1@mse:steps=8 token_embd*=bf16 *ffn_down*=f16";
+constexpr char kMixedHdf5[] =
+    "*q_proj*=int4:g64 *k_proj*=int3:g50:asym *v_proj*=nvfp4 *o_proj*=mxfp4 *up_proj*=gguf:q4_1 "
+    "*0.mlp.gate*=nf4:g64 *1.mlp.gate*=mxint8 *0.mlp.down*=f16 *1.mlp.down*=int8:tensor";
+
+} // namespace
+
+class TargetsTest : public QObject {
+    Q_OBJECT
+
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+
+    const Target& target(const QByteArray& id) { return *findTarget(id.toStdString()).value(); }
+
+private Q_SLOTS:
+    void sizesAreExactAndFilesVerify_data()
+    {
+        QTest::addColumn<QByteArray>("source");
+        QTest::addColumn<QByteArray>("id");
+        QTest::addColumn<QByteArray>("plan");
+        const QByteArray ct = "compressed-tensors";
+        QTest::newRow("ct mixed") << QByteArray("folder") << ct << QByteArray(kMixedCt);
+        QTest::newRow("ct f16") << QByteArray("folder f16") << ct << QByteArray(kMixedCt);
+        QTest::newRow("ct f32") << QByteArray("folder f32") << ct << QByteArray(kMixedCt);
+        QTest::newRow("ct untied, bias") << QByteArray("folder untied bias") << ct << QByteArray(kMixedCt);
+        QTest::newRow("ct keep") << QByteArray("folder") << ct << QByteArray();
+        QTest::newRow("ct one layer") << QByteArray("folder") << ct << QByteArray("*1.mlp.down_proj*=int8:g128");
+        QTest::newRow("gguf from folder") << QByteArray("folder") << QByteArray("gguf") << QByteArray(kMixedFolder);
+        QTest::newRow("gguf from f16 folder, llama3 rope, bias")
+            << QByteArray("folder f16 untied bias llama3") << QByteArray("gguf") << QByteArray(kMixedFolder);
+        QTest::newRow("gguf from folder, keep") << QByteArray("folder f32") << QByteArray("gguf") << QByteArray();
+        QTest::newRow("gguf from gguf") << QByteArray("gguf f16") << QByteArray("gguf") << QByteArray(kMixedGguf);
+        QTest::newRow("gguf from gguf, keep") << QByteArray("gguf") << QByteArray("gguf") << QByteArray();
+        QTest::newRow("hdf5 mixed") << QByteArray("folder") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
+        QTest::newRow("hdf5 f32") << QByteArray("folder f32 untied") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
+        QTest::newRow("hdf5 keep") << QByteArray("gguf f16") << QByteArray("hdf5") << QByteArray();
+        QTest::newRow("hdf5 of gguf") << QByteArray("gguf") << QByteArray("hdf5") << QByteArray(kMixedGguf);
+    }
+    void sizesAreExactAndFilesVerify()
+    {
+        QFETCH(QByteArray, source);
+        QFETCH(QByteArray, id);
+        QFETCH(QByteArray, plan);
+        const Source opened = openSource(source, m_context);
+        const Model& model = *opened.model;
+        const TemporaryFolder out;
+        const Plan wanted = planOf(model, words(plan));
+        const auto promised = target(id).profile.fileBytes(model, wanted);
+        QVERIFY2(promised.has_value(), promised ? "" : describe(promised.error()).c_str());
+        const auto path = out / ("export" + std::string(target(id).extension));
+        const auto written = exportPlan(target(id), {model, wanted, nullptr}, path, m_context);
+        QVERIFY2(written.has_value(), written ? "" : describe(written.error()).c_str());
+        QCOMPARE(bytesOnDisk(path), *promised);
+        std::int64_t sum = 0;
+        for (const WrittenFile& file : *written) {
+            QCOMPARE(file.sizeBytes, bytesOnDisk(file.name.empty() ? path : path / file.name));
+            sum += file.sizeBytes;
+        }
+        QCOMPARE(sum, *promised);
+        QCOMPARE(out.entries(), std::size_t{1});
+        const auto report = verifyExport(model, path, nullptr, m_context);
+        QVERIFY2(report.has_value(), report ? "" : describe(report.error()).c_str());
+        QVERIFY2(report->ok(), problemsOf(*report).c_str());
+        QVERIFY(report->tensors.size() >= model.layers.size());
+    }
+
+    void everyTensorIsCompared_data()
+    {
+        QTest::addColumn<QByteArray>("source");
+        QTest::addColumn<QByteArray>("id");
+        QTest::addColumn<QByteArray>("plan");
+        QTest::newRow("ct") << QByteArray("folder bias") << QByteArray("compressed-tensors") << QByteArray(kMixedCt);
+        QTest::newRow("gguf") << QByteArray("gguf f16") << QByteArray("gguf") << QByteArray(kMixedGguf);
+        QTest::newRow("gguf of a folder") << QByteArray("folder") << QByteArray("gguf") << QByteArray(kMixedFolder);
+        QTest::newRow("hdf5") << QByteArray("folder") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
+    }
+    void everyTensorIsCompared()
+    {
+        QFETCH(QByteArray, source);
+        QFETCH(QByteArray, id);
+        QFETCH(QByteArray, plan);
+        const Source opened = openSource(source, m_context);
+        const Model& model = *opened.model;
+        const TemporaryFolder out;
+        const auto path = out / ("export" + std::string(target(id).extension));
+        QVERIFY(exportPlan(target(id), {model, planOf(model, words(plan)), nullptr}, path, m_context).has_value());
+        const auto file = std::filesystem::is_directory(path) ? path / "model.safetensors" : path;
+        const auto exported = openCheckpoint(file, m_context);
+        QVERIFY2(exported.has_value(), exported ? "" : describe(exported.error()).c_str());
+        std::size_t touched = 0;
+        for (const TensorInfo& tensor : (*exported)->tensors()) {
+            if (tensor.offset < 0 || tensor.sizeBytes == 0)
+                continue;
+            ++touched;
+            const std::int64_t offset = tensor.offset + tensor.sizeBytes / 2;
+            flipBit(file, offset);
+            const auto report = verifyExport(model, path, nullptr, m_context);
+            flipBit(file, offset);
+            QVERIFY2(report.has_value(), report ? "" : describe(report.error()).c_str());
+            QVERIFY2(!report->ok(), tensor.name.c_str());
+            std::vector<std::string> named;
+            for (const VerifiedTensor& verified : report->tensors)
+                if (!verified.ok())
+                    named.push_back(verified.name);
+            QVERIFY2(named.size() == 1, (tensor.name + ": " + problemsOf(*report)).c_str());
+            const std::string module = named[0].substr(0, named[0].rfind('.'));
+            const bool same = tensor.name.find(module) != std::string::npos || id == "gguf";
+            QVERIFY2(same, (tensor.name + " but " + named[0]).c_str());
+        }
+        QVERIFY(touched >= model.layers.size());
+        QVERIFY(verifyExport(model, path, nullptr, m_context).value().ok());
+    }
+
+    void refusalsNameLayerAndMend_data()
+    {
+        QTest::addColumn<QByteArray>("source");
+        QTest::addColumn<QByteArray>("id");
+        QTest::addColumn<QByteArray>("plan");
+        QTest::addColumn<QByteArray>("says"); // parts of the sentence, separated by |
+        const QByteArray ct = "compressed-tensors";
+        const QByteArray folder = "folder";
+        const auto row = [&](const char* name, const QByteArray& source, const QByteArray& id, const char* plan,
+                             const char* says) {
+            QTest::newRow(name) << source << id << QByteArray(plan) << QByteArray(says);
+        };
+        row("ct divides", folder, ct, "*q_proj*=int4:g128", "layers.0.self_attn.q_proj|192|128|int4:g64 does");
+        row("ct tie", folder, ct, "*q_proj*=int4:g64 *k_proj*=int4:g64", "v_proj|keep|fuses q, k and v");
+        row("ct tie gate", folder, ct, "*gate_proj*=int4:g64 *up_proj*=int8:g64",
+            "up_proj|gate_proj|fuses gate and up");
+        row("ct asym", folder, ct, "*down*=int4:g64:asym", "down_proj|:asym");
+        row("ct restricted", folder, ct, "*down*=int4:g64:restricted", "down_proj|:restricted");
+        row("ct scale", folder, ct, "*down*=int4:g64:s=f16", "down_proj|s=bf16");
+        row("ct group", folder, ct, "*down*=int4:g16", "down_proj|32, 64 or 128");
+        row("ct tensor", folder, ct, "*down*=int8:tensor", "down_proj|int8:channel");
+        row("ct format", folder, ct, "*down*=int3:g64", "down_proj|int4 and int8");
+        row("ct float", folder, ct, "*down*=mxfp4", "down_proj|int4 and int8");
+        row("ct embedding", folder, ct, "*embed*=int4:g64", "embed_tokens|keep");
+        row("ct cast", folder, ct, "*down*=f16", "down_proj|keep");
+        row("ct head", "folder untied", ct, "lm_head*=int8:g64", "lm_head|keep");
+        row("ct activations", folder, ct, "*down*=int8:channel+a:int8:tensor", "down_proj|+a:");
+        row("ct from gguf", "gguf", ct, "", "Hugging Face folder|gguf|hdf5");
+        row("gguf scheme", folder, "gguf", "*down*=int4:g32", "down_proj|gguf:q4_0");
+        row("gguf k", folder, "gguf", "*down*=int4:g64", "down_proj|none of them");
+    }
+    void refusalsNameLayerAndMend()
+    {
+        QFETCH(QByteArray, source);
+        QFETCH(QByteArray, id);
+        QFETCH(QByteArray, plan);
+        QFETCH(QByteArray, says);
+        const Source opened = openSource(source, m_context);
+        const TemporaryFolder out;
+        const auto written = exportPlan(target(id), {*opened.model, planOf(*opened.model, words(plan)), nullptr},
+                                        out / "export", m_context);
+        QVERIFY(!written);
+        QCOMPARE(static_cast<int>(written.error().code), static_cast<int>(Errc::refused));
+        const std::string text = describe(written.error());
+        for (const QByteArray& part : says.split('|'))
+            QVERIFY2(text.find(part.toStdString()) != std::string::npos, text.c_str());
+        QCOMPARE(out.entries(), std::size_t{0});
+    }
+
+    void menusAreAcceptedAndComplete_data() { allTargetsAsRows(); }
+    void menusAreAcceptedAndComplete()
+    {
+        QFETCH(QByteArray, id);
+        const TargetProfile& profile = target(id).profile;
+        for (const std::string_view text : {profile.id, profile.title, profile.loadedBy, profile.source})
+            QVERIFY(!text.empty());
+        const Source opened = openSource("folder", m_context);
+        const Model& model = *opened.model;
+        QVERIFY(profile.acceptsModel(model).has_value());
+        for (const Layer& layer : model.layers) {
+            if (!layer.quantizable)
+                continue;
+            const auto menu = profile.menu(model, layer);
+            QVERIFY(!menu.empty());
+            QVERIFY(menu.back().weights.isKeep());
+            for (const Candidate& candidate : menu) {
+                QVERIFY2(profile.accepts(model, layer, candidate).has_value(), printCandidate(candidate).c_str());
+                QVERIFY(profile.complete(model, layer, candidate) == candidate);
+                QVERIFY(parseCandidate(printCandidate(candidate)).value() == candidate);
+            }
+            QVERIFY(profile.restoreDtype(model, layer) == Dtype::f32 ||
+                    profile.restoreDtype(model, layer) == Dtype::bf16);
+        }
+        for (const Tie& tie : profile.ties(model)) {
+            QVERIFY(tie.layers.size() > 1);
+            QVERIFY(!tie.reason.empty());
+        }
+        QCOMPARE(profile.ties(model).size(), id == "compressed-tensors" ? std::size_t{4} : std::size_t{0});
+    }
+
+    void cancelLeavesNothing_data() { allTargetsAsRows(); }
+    void cancelLeavesNothing()
+    {
+        QFETCH(QByteArray, id);
+        const Source opened = openSource("folder large", m_context);
+        const Model& model = *opened.model;
+        const Plan plan = planOf(model, {id == "gguf" ? "*mlp*=gguf:q4_0" : "*mlp*=int4:g64"});
+        const TemporaryFolder out;
+        for (const double at : {0.0, 0.05, 0.3}) {
+            std::stop_source stop;
+            Progress progress;
+            const JobContext context(m_executor, stop.get_token(), &progress);
+            const std::jthread watcher([&](const std::stop_token& end) {
+                while (!end.stop_requested() && progress.fraction() < at)
+                    std::this_thread::yield();
+                stop.request_stop();
+            });
+            const auto written = exportPlan(target(id), {model, plan, nullptr}, out / "export", context);
+            QVERIFY(!written);
+            QCOMPARE(static_cast<int>(written.error().code), static_cast<int>(Errc::cancelled));
+            QCOMPARE(out.entries(), std::size_t{0});
+        }
+    }
+
+    void fullDiskKeepsTheOldFile_data() { allTargetsAsRows(); }
+    void fullDiskKeepsTheOldFile()
+    {
+        QFETCH(QByteArray, id);
+        const Source opened = openSource("folder", m_context);
+        const Model& model = *opened.model;
+        const Plan plan = planOf(model, {id == "gguf" ? "*mlp*=gguf:q4_0" : "*mlp*=int4:g64"});
+        const Plan admitted = admit(target(id).profile, model, plan).value();
+        const TemporaryFolder out;
+        const auto path = out / "export";
+        QVERIFY(exportPlan(target(id), {model, plan, nullptr}, path, m_context).has_value());
+        const std::int64_t before = bytesOnDisk(path);
+
+        struct rlimit old {};
+        ::getrlimit(RLIMIT_FSIZE, &old);
+        const auto oldHandler = std::signal(SIGXFSZ, SIG_IGN);
+        const std::int64_t bytes = target(id).profile.fileBytes(model, admitted).value();
+        const struct rlimit tight {
+            static_cast<rlim_t>(bytes * 3 / 5), old.rlim_max
+        };
+        ::setrlimit(RLIMIT_FSIZE, &tight);
+        const auto asked = exportPlan(target(id), {model, plan, nullptr}, path, m_context);
+        // without the question beforehand: the write itself fails in the middle
+        const auto forced = target(id).write({model, admitted, nullptr}, path, m_context);
+        ::setrlimit(RLIMIT_FSIZE, &old);
+        std::signal(SIGXFSZ, oldHandler);
+
+        for (const auto& failed : {asked, forced}) {
+            QVERIFY(!failed);
+            QCOMPARE(static_cast<int>(failed.error().code), static_cast<int>(Errc::io));
+        }
+        QVERIFY2(asked.error().what.find("ulimit") != std::string::npos, asked.error().what.c_str());
+        QCOMPARE(out.entries(), std::size_t{1});
+        QCOMPARE(bytesOnDisk(path), before);
+        QVERIFY(verifyExport(model, path, nullptr, m_context).value().ok());
+    }
+
+    void exportsReplaceOnlyExports()
+    {
+        const Source opened = openSource("folder", m_context);
+        const Model& model = *opened.model;
+        const TemporaryFolder out;
+        const Target& ct = target("compressed-tensors");
+        const auto write = [&](const Target& to, const char* plan, const std::filesystem::path& path) {
+            return exportPlan(to, {model, planOf(model, words(plan)), nullptr}, path, m_context);
+        };
+        QVERIFY(write(ct, "*mlp*=int4:g64", out / "a").has_value());
+        QVERIFY(write(ct, "*mlp*=int8:g64", out / "a/").has_value());
+        QVERIFY(verifyExport(model, out / "a", nullptr, m_context).value().ok());
+        QCOMPARE(out.entries(), std::size_t{1});
+
+        std::filesystem::create_directories(out / "mine");
+        QVERIFY(write(ct, "", out / "mine").has_value()); // empty: taken
+        std::filesystem::create_directories(out / "other");
+        std::ofstream(out / "other/letter.txt") << "dear";
+        const auto foreign = write(ct, "", out / "other");
+        QVERIFY(!foreign);
+        QCOMPARE(static_cast<int>(foreign.error().code), static_cast<int>(Errc::refused));
+        QCOMPARE(contentOf(out / "other/letter.txt"), std::string("dear"));
+        std::ofstream(out / "file") << "text";
+        QVERIFY(!write(ct, "", out / "file"));
+        QVERIFY(!write(ct, "", out / "missing/folder"));
+        QVERIFY(!write(ct, "", model.checkpoint->path()));
+        QVERIFY(!write(target("hdf5"), "", model.checkpoint->path() / "model.safetensors"));
+        QVERIFY(!write(target("gguf"), "", out / "other"));
+        QVERIFY(!write(target("gguf"), "", {}));
+    }
+
+    void verifyRefusesWhatIsNoExport()
+    {
+        const Source opened = openSource("folder", m_context);
+        const TemporaryFolder out;
+        std::ofstream(out / "noise") << "not a model";
+        for (const auto& path : {out / "noise", out / "missing", out.path(), opened.model->checkpoint->path()}) {
+            const auto report = verifyExport(*opened.model, path, nullptr, m_context);
+            QVERIFY(!report);
+            QVERIFY(!report.error().what.empty());
+        }
+    }
+
+    void truncatedFilesAreErrorsNotCrashes_data() { allTargetsAsRows(); }
+    void truncatedFilesAreErrorsNotCrashes()
+    {
+        QFETCH(QByteArray, id);
+        const Source opened = openSource("folder", m_context);
+        const Model& model = *opened.model;
+        const TemporaryFolder out;
+        const auto path = out / "export";
+        QVERIFY(exportPlan(target(id), {model, planOf(model, {}), nullptr}, path, m_context).has_value());
+        const auto file = std::filesystem::is_directory(path) ? path / "model.safetensors" : path;
+        const auto size = std::filesystem::file_size(file);
+        for (const double part : {0.97, 0.5, 0.1, 0.001, 0.0}) {
+            std::filesystem::resize_file(file, static_cast<std::uintmax_t>(static_cast<double>(size) * part));
+            const auto report = verifyExport(model, path, nullptr, m_context);
+            QVERIFY(!report || !report->ok());
+        }
+    }
+
+private:
+    void allTargetsAsRows()
+    {
+        QTest::addColumn<QByteArray>("id");
+        for (const Target* each : allTargets()) {
+            const QByteArray id(each->profile.id.data(), static_cast<qsizetype>(each->profile.id.size()));
+            QTest::newRow(id.constData()) << id;
+        }
+    }
+};
+
+QTEST_APPLESS_MAIN(TargetsTest)
+#include "targets_test.moc"

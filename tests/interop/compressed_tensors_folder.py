@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loads an exported folder with transformers + compressed-tensors and compares every weight bit for bit with the restored
+weights of an HDF5 export of the same plan, rounded to the dtype of the folder.
+
+    python compressed_tensors_folder.py FOLDER EXPORT.h5 MODEL
+
+FOLDER   written by the target compressed-tensors
+EXPORT   written by the target hdf5 from the same model and candidates
+MODEL    the unquantized folder, for the tensors that are kept
+"""
+import sys
+import time
+
+import h5py
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+
+def restored(group, dtype):
+    if "weights" not in group:
+        return None
+    return torch.from_numpy(group["weights"][()]).to(dtype)
+
+
+def main(folder, export, source):
+    started = time.time()
+    # not dequantize=True: transformers 5.23 then restores every layer by the first group of a mixed file
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+    model.hf_quantizer.compressor.decompress_model(model)
+    print(f"loaded in {time.time() - started:.1f} s, dtype {model.dtype}")
+    state = model.state_dict()
+    original = load_file(f"{source}/model.safetensors")
+    compared = quantized = differing = 0
+    with h5py.File(export, "r") as file:
+        for link, group in file["tensors"].items():
+            name = link.replace("%2F", "/").replace("%25", "%")
+            actual = state[name]
+            expected = restored(group, actual.dtype)
+            quantized += expected is not None
+            if expected is None:
+                expected = original[name]
+            bits = torch.int16 if actual.element_size() == 2 else torch.int32
+            wrong = int((expected.contiguous().view(bits) != actual.contiguous().view(bits)).sum())
+            compared += expected.numel()
+            differing += wrong
+            if wrong:
+                print(f"{name}: {wrong} of {expected.numel()} differ")
+    print(f"{quantized} quantized layers, {compared} weights compared, {differing} differ")
+    tokens = torch.arange(1, 33).reshape(1, -1)
+    with torch.no_grad():
+        logits = model(tokens).logits
+        for name, parameter in model.named_parameters():
+            if name in original:
+                parameter.data = original[name]
+        reference = model(tokens).logits
+    print(f"logits: largest change against the unquantized model {float((logits - reference).abs().max()):.3f}")
+    return 1 if differing or not torch.isfinite(logits).all() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:4]))

@@ -177,7 +177,7 @@ private Q_SLOTS:
         QFETCH(QString, damaged);
         const QString plan = path("plan.json");
         const Outcome solved = qloupe({text("solve"), kSample, text("--candidates"), candidates, text("--bpw"),
-                                       text("5.5"), text("--target"), target, text("--pin"),
+                                       text("5.0"), text("--target"), target, text("--pin"),
                                        text("*.layers.1.*down_proj*=") + candidates.section(QLatin1Char(','), -1),
                                        text("--out"), plan, text("--json")});
         QVERIFY2(solved.exitCode == 0, solved.err.constData());

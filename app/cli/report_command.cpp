@@ -97,7 +97,7 @@ Result<int> run(Console& console, const Options& options)
     input.title = "QuantLoupe report: " +
                   std::filesystem::absolute(model->checkpoint->path()).lexically_normal().filename().string();
     input.activations = activations.get();
-    input.bitsPerWeight = bitsPerWeight(*model, plan, layersInPlan(*model, target ? &target->profile : nullptr));
+    input.planLayers = layersInPlan(*model, target ? &target->profile : nullptr);
     if (solved) {
         input.table = &solved->table;
         if (solved->uniform) {
@@ -128,7 +128,7 @@ Result<int> run(Console& console, const Options& options)
     const bool ok = !input.verification || verification.ok();
     console.show({{"report", path.string()},
                   {"plan", (folder / "plan.json").string()},
-                  {"bits_per_weight", input.bitsPerWeight},
+                  {"bits_per_weight", bitsPerWeight(*model, plan, input.planLayers)},
                   {"predicted_loss", solved ? numberOrNull(solved->result.predictedLoss) : nlohmann::ordered_json()},
                   {"file_bytes", input.fileBytes},
                   {"verified", input.verification ? nlohmann::ordered_json(ok) : nlohmann::ordered_json()}});

@@ -25,7 +25,7 @@ h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.25rem; margin-t
 p.note { color: var(--soft); margin-top: .2rem }
 .facts { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 } .fact { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .6rem 1rem; min-width: 130px }
 .fact b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums } .fact span { color: var(--soft); font-size: .82rem }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1rem; align-items: start } figure { margin: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .6rem }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 1rem; align-items: start } figure { margin: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .6rem }
 figcaption { color: var(--soft); font-size: .82rem; padding-top: .3rem } img.heat { width: 100%; height: 240px; image-rendering: pixelated; border-radius: 4px } svg { width: 100%; height: auto; display: block }
 svg text { font: 11px system-ui, "DejaVu Sans", sans-serif; fill: var(--soft) } svg .title { font-size: 12.5px; fill: var(--ink); font-weight: 600 }
 svg .grid { stroke: var(--line) } svg .axis { stroke: var(--soft) } svg .mark { stroke: var(--soft); stroke-dasharray: 4 3 }
@@ -235,12 +235,13 @@ std::string verification(const ReportInput& input)
 std::string facts(const ReportInput& input)
 {
     std::int64_t weights = 0;
-    for (const std::int64_t layer : input.model.quantizableLayers())
+    for (const std::int64_t layer : input.planLayers)
         weights += input.model.layers[static_cast<std::size_t>(layer)].numel();
-    std::string html = "<div class='facts'>" +
-                       fact(formatSignificant(static_cast<double>(weights) / 1e6, 4) + " M", "weights in the plan") +
-                       fact(formatFixed(input.bitsPerWeight, 3), "bits per weight") +
-                       fact(formatBytes(input.model.checkpoint->sizeBytes()), "checkpoint");
+    std::string html =
+        "<div class='facts'>" +
+        fact(formatSignificant(static_cast<double>(weights) / 1e6, 4) + " M", "weights in the plan") +
+        fact(formatFixed(bitsPerWeight(input.model, input.plan, input.planLayers), 3), "bits per weight") +
+        fact(formatBytes(input.model.checkpoint->sizeBytes()), "checkpoint");
     if (input.fileBytes > 0)
         html += fact(formatBytes(input.fileBytes), "exported (" + input.plan.target + ")");
     if (input.table) {

@@ -25,7 +25,7 @@ struct ReportInput {
     /// Pictures are drawn for these layers (the most fragile, usually).
     std::vector<std::int64_t> pictured = {};
     const Activations* activations = nullptr;
-    double bitsPerWeight = 0; // of the layers in the plan
+    std::vector<std::int64_t> planLayers = {}; // layersInPlan of the target
     std::int64_t fileBytes = 0;
     std::string uniformCandidate = {}; // the uniform plan it is compared with, empty if none
     double uniformLoss = 0;

@@ -81,7 +81,7 @@ std::string path(const SvgSeries& series, const Axis& x, const Axis& y, std::siz
     const double floor = y.pixelLow;
     const std::string css = "class='s" + std::to_string(index % 8) + "'";
     if (series.kind == SvgSeries::Kind::bars) {
-        const double spread = series.x.size() > 1 ? std::fabs(x.map(series.x[1]) - x.map(series.x[0])) : 20;
+        const double spread = std::fabs(x.map(1) - x.map(0)); // bars stand at whole numbers
         std::string bars;
         for (std::size_t i = 0; i < series.x.size(); ++i) {
             const double top = y.map(series.y[i]);

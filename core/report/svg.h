@@ -12,7 +12,8 @@ struct SvgSeries {
     enum class Kind { line, steps, bars };
     std::string name;
     Kind kind = Kind::line;
-    std::vector<double> x, y; // steps: x are the n+1 edges of n values; points that are not finite are left out
+    std::vector<double> x,
+        y; // steps: x are the n+1 edges of n values; bars: x are whole numbers; points that are not finite are left out
 };
 
 struct SvgMark {

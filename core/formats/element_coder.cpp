@@ -38,6 +38,8 @@ ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), b
     case FormatKind::minifloat:
         mantissaBits = format.mantissaBits;
         bias = (1 << (format.exponentBits - 1)) - 1;
+        smallestNormal = std::ldexp(1.0F, 1 - bias);
+        magic = std::ldexp(1.0F, 24 - bias - mantissaBits);
         for (int code = 0; code < 1 << (bits - 1); ++code) {
             const float level = format.levels[static_cast<std::size_t>(code)];
             if (std::isfinite(level))
@@ -60,6 +62,7 @@ ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), b
 
 void RunRange::merge(const RunRange& other)
 {
+    allFinite = allFinite && other.allFinite;
     if (!other.any)
         return;
     min = any ? std::min(min, other.min) : other.min;

@@ -35,7 +35,8 @@ struct ElementCoder {
     bool unsignedCodes = false;
     // Minifloats: magnitudes above lastFinite are NaN, except `infinite`, if there is one.
     int mantissaBits = 0, bias = 0;
-    float maxLevel = 0;
+    float maxLevel = 0, smallestNormal = 0;
+    float magic = 0; // its last place is the smallest step
     int lastFinite = 0, infinite = -1;
     // Codebooks of at most 16 levels: thresholds[i] is the least float that is coded above code i.
     int levelCount = 0;
@@ -55,15 +56,19 @@ void encodeRunRounded(const ElementCoder& coder, const Affine& affine, QuotientT
                       std::int64_t n, std::uint8_t* codes);
 /// What n codes restore to.
 void decodeRun(const ElementCoder& coder, const Affine& affine, const std::uint8_t* codes, std::int64_t n, float* out);
-/// Σ (w − ŵ)² over n elements if they were coded so, in double, in a fixed tree of 16 partial sums. Weights are finite.
+/// f16FromFloat or bf16FromFloat of n values; dtype is f16 or bf16.
+void narrowRun(Dtype dtype, const float* values, std::int64_t n, std::uint16_t* bits);
+/// Σ (w − ŵ)² over n elements if they were coded so, in double, in a fixed tree of 16 partial sums. Weights are finite;
+/// infinite if the scale is 0.
 double squaredErrorOfRun(const ElementCoder& coder, const Affine& affine, const float* weights, std::int64_t n);
 
-/// Largest magnitude, minimum and maximum of the finite elements; 0 if there are none.
+/// Largest magnitude, minimum and maximum of the finite elements, 0 if there are none; whether all are finite.
 struct RunRange {
     float absMax = 0;
     float min = 0;
     float max = 0;
     bool any = false;
+    bool allFinite = true;
     void merge(const RunRange& other);
 };
 RunRange rangeOfRun(const float* weights, std::int64_t n);

@@ -2,6 +2,7 @@
 // The loops of element_coder.h for every vector target. Blocks of 16 elements whatever the vector's width, so that
 // partial sums are the same 16 everywhere; tails are padded with zeros.
 #include "core/formats/element_coder.h"
+#include "core/tensor/half.h"
 
 #include <algorithm>
 #include <cmath>
@@ -27,6 +28,7 @@ using I = hn::RebindToSigned<F>;
 using U = hn::RebindToUnsigned<F>;
 using S8 = hn::Rebind<std::int8_t, F>;
 using U8 = hn::Rebind<std::uint8_t, F>;
+using U16 = hn::Rebind<std::uint16_t, F>;
 #if HWY_TARGET == HWY_SCALAR
 using D = hn::Rebind<double, F>;
 #else
@@ -124,8 +126,8 @@ public:
     MinifloatRule(const ElementCoder& coder, const Affine& affine)
         : m_scale(hn::Set(F(), affine.scale)),
           m_maxLevel(hn::Set(F(), coder.maxLevel)),
-          m_smallestNormal(hn::Set(F(), std::ldexp(1.0F, 1 - coder.bias))),
-          m_magic(hn::Set(F(), std::ldexp(1.0F, 24 - coder.bias - coder.mantissaBits))),
+          m_smallestNormal(hn::Set(F(), coder.smallestNormal)),
+          m_magic(hn::Set(F(), coder.magic)),
           m_half(hn::Set(U(), (1U << (22 - coder.mantissaBits)) - 1U)),
           m_rebias(hn::Set(U(), static_cast<std::uint32_t>(127 - coder.bias) << coder.mantissaBits)),
           m_magnitude(hn::Set(U(), (1U << (coder.bits - 1)) - 1U)),
@@ -328,6 +330,50 @@ public:
     }
 };
 
+void narrowToBf16(const float* from, std::int64_t n, std::uint16_t* to)
+{
+    const auto take = [](const float* x, std::uint16_t* out) {
+        const VU bits = hn::BitCast(U(), hn::LoadU(F(), x));
+        const VU odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(U(), 1U));
+        const VU rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(U(), 0x7fffU)), odd));
+        const VU quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(U(), 0x40U));
+        const auto isNan = hn::RebindMask(U(), hn::IsNaN(hn::LoadU(F(), x)));
+        const VI code = hn::BitCast(I(), hn::IfThenElse(isNan, quiet, rounded));
+        hn::StoreU(hn::DemoteTo(U16(), code), U16(), out);
+    };
+    std::int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+        take(from + i, to + i);
+    for (; i < n; ++i)
+        to[i] = bf16FromFloat(from[i]);
+}
+
+void narrowToF16(const float* from, std::int64_t n, std::uint16_t* to)
+{
+    const auto take = [](const float* x, std::uint16_t* out) {
+        const VU bits = hn::BitCast(U(), hn::LoadU(F(), x));
+        const VU magnitude = hn::And(bits, hn::Set(U(), 0x7fffffffU));
+        const VI ordered = hn::BitCast(I(), magnitude);
+        const VU odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(U(), 1U));
+        const VU rounded = hn::Sub(hn::ShiftRight<13>(hn::Add(hn::Add(magnitude, hn::Set(U(), 0xfffU)), odd)),
+                                   hn::Set(U(), 112U << 10U));
+        const VU normal = hn::BitCast(U(), hn::Min(hn::BitCast(I(), rounded), hn::Set(I(), 0x7c00)));
+        const VF half = hn::Set(F(), 0.5F); // its last place is the smallest step of f16
+        const VU subnormal =
+            hn::Sub(hn::BitCast(U(), hn::Add(hn::BitCast(F(), magnitude), half)), hn::BitCast(U(), half));
+        const VU nan = hn::Or(hn::And(hn::ShiftRight<13>(magnitude), hn::Set(U(), 0x3ffU)), hn::Set(U(), 0x7e00U));
+        VU code = hn::IfThenElse(hn::RebindMask(U(), hn::Lt(ordered, hn::Set(I(), 0x38800000))), subnormal, normal);
+        code = hn::IfThenElse(hn::RebindMask(U(), hn::Gt(ordered, hn::Set(I(), 0x7f800000))), nan, code);
+        const VU sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(U(), 0x8000U));
+        hn::StoreU(hn::DemoteTo(U16(), hn::BitCast(I(), hn::Or(code, sign))), U16(), out);
+    };
+    std::int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+        take(from + i, to + i);
+    for (; i < n; ++i)
+        to[i] = f16FromFloat(from[i]);
+}
+
 double squaredError(const ElementCoder& coder, const Affine& affine, const float* weights, std::int64_t n)
 {
     double total = 0;
@@ -360,41 +406,51 @@ RunRange range(const float* weights, std::int64_t n)
     const VF largest = hn::Set(F(), std::numeric_limits<float>::max());
     const VF inf = hn::Set(F(), kInf);
     const VF minusInf = hn::Set(F(), -kInf);
-    VF low0 = inf;
-    VF low1 = inf;
-    VF high0 = minusInf;
-    VF high1 = minusInf;
-    const auto take = [&](VF x, VF& low, VF& high) {
+    struct Part {
+        VF low, high;
+        hn::Mask<F> odd;
+    };
+    Part part0{inf, minusInf, hn::Lt(inf, minusInf)};
+    Part part1 = part0;
+    const auto take = [&](const float* from, Part& part) {
+        const VF x = hn::LoadU(F(), from);
         const auto finite = hn::Le(hn::Abs(x), largest);
-        low = hn::Min(low, hn::IfThenElse(finite, x, inf));
-        high = hn::Max(high, hn::IfThenElse(finite, x, minusInf));
+        part.low = hn::Min(part.low, hn::IfThenElse(finite, x, inf));
+        part.high = hn::Max(part.high, hn::IfThenElse(finite, x, minusInf));
+        part.odd = hn::Or(part.odd, hn::Not(finite));
     };
     std::int64_t i = 0;
     for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-        take(hn::LoadU(F(), weights + i), low0, high0);
-        take(hn::LoadU(F(), weights + i + kLanes), low1, high1);
+        take(weights + i, part0);
+        take(weights + i + kLanes, part1);
     }
     for (; i + kLanes <= n; i += kLanes)
-        take(hn::LoadU(F(), weights + i), low0, high0);
+        take(weights + i, part0);
     RunRange range;
+    range.allFinite = hn::AllFalse(F(), hn::Or(part0.odd, part1.odd));
     float lows[kBlock];
     float highs[kBlock];
-    hn::StoreU(hn::Min(low0, low1), F(), lows);
-    hn::StoreU(hn::Max(high0, high1), F(), highs);
+    hn::StoreU(hn::Min(part0.low, part1.low), F(), lows);
+    hn::StoreU(hn::Max(part0.high, part1.high), F(), highs);
     float low = kInf;
     float high = -kInf;
     for (std::int64_t lane = 0; lane < kLanes; ++lane) {
         low = std::min(low, lows[lane]);
         high = std::max(high, highs[lane]);
     }
-    for (; i < n; ++i)
-        if (std::isfinite(weights[i])) {
-            low = std::min(low, weights[i]);
-            high = std::max(high, weights[i]);
-        }
+    for (; i < n; ++i) {
+        const bool finite = std::isfinite(weights[i]);
+        low = finite ? std::min(low, weights[i]) : low;
+        high = finite ? std::max(high, weights[i]) : high;
+        range.allFinite = range.allFinite && finite;
+    }
     if (low > high)
         return range;
-    return {.absMax = std::max(std::fabs(low), std::fabs(high)), .min = low, .max = high, .any = true};
+    range.absMax = std::max(std::fabs(low), std::fabs(high));
+    range.min = low;
+    range.max = high;
+    range.any = true;
+    return range;
 }
 
 RunError error(const float* weights, const float* restored, std::int64_t n)
@@ -445,6 +501,8 @@ namespace ql {
 HWY_EXPORT(encode);
 HWY_EXPORT(encodeShort);
 HWY_EXPORT(decode);
+HWY_EXPORT(narrowToBf16);
+HWY_EXPORT(narrowToF16);
 HWY_EXPORT(squaredError);
 HWY_EXPORT(range);
 HWY_EXPORT(error);
@@ -484,6 +542,14 @@ void encodeRunRounded(const ElementCoder& coder, const Affine& affine, QuotientT
 void decodeRun(const ElementCoder& coder, const Affine& affine, const std::uint8_t* codes, std::int64_t n, float* out)
 {
     HWY_DYNAMIC_DISPATCH(decode)(coder, withStep(coder, affine), codes, n, out);
+}
+
+void narrowRun(Dtype dtype, const float* values, std::int64_t n, std::uint16_t* bits)
+{
+    if (dtype == Dtype::f16)
+        HWY_DYNAMIC_DISPATCH(narrowToF16)(values, n, bits);
+    else
+        HWY_DYNAMIC_DISPATCH(narrowToBf16)(values, n, bits);
 }
 
 double squaredErrorOfRun(const ElementCoder& coder, const Affine& affine, const float* weights, std::int64_t n)

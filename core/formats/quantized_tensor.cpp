@@ -6,7 +6,6 @@
 #include "core/formats/element_coder.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
-#include "core/tensor/half.h"
 
 #include <algorithm>
 #include <cassert>
@@ -125,10 +124,7 @@ Result<Buffer> restoreAs(const QuantizedTensor& tensor, Dtype dtype, const JobCo
             for (std::int64_t at = 0; at < count; at += 4096) {
                 const std::int64_t n = std::min<std::int64_t>(4096, count - at);
                 restoreRange(begin + at, n, tile.data());
-                for (std::int64_t i = 0; i < n; ++i) {
-                    const float value = tile[static_cast<std::size_t>(i)];
-                    out[at + i] = dtype == Dtype::f16 ? f16FromFloat(value) : bf16FromFloat(value);
-                }
+                narrowRun(dtype, tile.data(), n, out + at);
             }
         }
         context.progress().addDone(count * (dtype == Dtype::f32 ? 4 : 2));

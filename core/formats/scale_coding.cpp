@@ -42,6 +42,20 @@ float nearestPowerOfTwo(double value)
     return std::ldexp(1.0F, std::clamp(rounded, -127, 127));
 }
 
+/// Nearest multiple of the last place of a mantissa of `mantissaBits` bits, coarser below the smallest normal; ties to
+/// even. For finite values ≥ 0.
+float roundMantissa(float value, int mantissaBits, float smallestNormal)
+{
+    const auto shift = static_cast<std::uint32_t>(23 - mantissaBits);
+    if (value < smallestNormal) {
+        const float magic = smallestNormal * static_cast<float>(1U << shift);
+        return (value + magic) - magic;
+    }
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t rounded = (bits + ((1U << (shift - 1)) - 1) + ((bits >> shift) & 1U)) >> shift << shift;
+    return std::bit_cast<float>(rounded);
+}
+
 } // namespace
 
 int scaleBits(ScaleCoding coding)
@@ -84,13 +98,13 @@ float roundScale(ScaleCoding coding, float scale)
     case ScaleCoding::f32:
         return finite;
     case ScaleCoding::f16:
-        return floatFromF16(f16FromFloat(finite));
+        return std::min(roundMantissa(finite, 10, 0x1p-14F), row(coding).largest);
     case ScaleCoding::bf16:
-        return floatFromBf16(bf16FromFloat(finite));
+        return std::min(roundMantissa(finite, 7, 0x1p-126F), row(coding).largest);
     case ScaleCoding::e8m0:
         return nearestPowerOfTwo(static_cast<double>(finite));
     case ScaleCoding::ue4m3:
-        return floatFromE4m3(e4m3FromFloat(finite));
+        return roundMantissa(finite, 3, 0x1p-6F);
     }
     return finite;
 }

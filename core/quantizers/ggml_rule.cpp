@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/quantizers/ggml_rule.h"
 
+#include "core/formats/element_coder.h"
 #include "core/formats/scale_coding.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
@@ -25,33 +26,15 @@ float toF16(float value)
     return std::copysign(roundScale(ScaleCoding::f16, std::fabs(value)), value);
 }
 
-int truncated(float value, int low, int high)
-{
-    if (std::isnan(value))
-        return 0;
-    return static_cast<int>(std::clamp(value, static_cast<float>(low), static_cast<float>(high)));
-}
-
 void quantizeBlock(const BlockRule& rule, const float* weights, std::int64_t n, float& scale, float* minimum,
                    std::int8_t* codes)
 {
-    float absMax = 0;
-    float extreme = 0; // with its sign
-    float low = 0;
-    float high = 0;
-    bool any = false;
-    for (std::int64_t i = 0; i < n; ++i) {
-        const float w = weights[i];
-        if (!std::isfinite(w))
-            continue;
-        if (std::fabs(w) > absMax) {
-            absMax = std::fabs(w);
-            extreme = w;
-        }
-        low = any ? std::min(low, w) : w;
-        high = any ? std::max(high, w) : w;
-        any = true;
-    }
+    const RunRange range = rangeOfRun(weights, n);
+    const float absMax = range.absMax;
+    const float low = range.min;
+    const float high = range.max;
+    const auto isExtreme = [absMax](float w) { return std::fabs(w) == absMax; };
+    const float extreme = range.any ? *std::find_if(weights, weights + n - 1, isExtreme) : 0; // with its sign
     const int half = rule.levels / 2;
     const float d = rule.hasMinimum ? (high - low) / static_cast<float>(rule.levels - 1)
                     : rule.isQ8     ? absMax / 127
@@ -62,13 +45,18 @@ void quantizeBlock(const BlockRule& rule, const float* weights, std::int64_t n, 
         *minimum = toF16(low);
     for (std::int64_t i = 0; i < n; ++i) {
         const float w = std::isnan(weights[i]) ? 0.0F : weights[i];
-        if (rule.hasMinimum)
-            codes[i] = static_cast<std::int8_t>(truncated((w - low) * inverse + 0.5F, 0, rule.levels - 1));
-        else if (rule.isQ8)
-            codes[i] = static_cast<std::int8_t>(truncated(std::round(w * inverse), -127, 127));
-        else
+        // Codes are the whole part of a sum that is never negative; where it overflowed it is not a number.
+        const float product = (rule.hasMinimum ? w - low : w) * inverse;
+        const float known = std::isnan(product) ? 0.0F : product;
+        if (rule.isQ8) { // half away from zero: the sum is exact in double
+            const auto y = static_cast<double>(std::clamp(known, -127.0F, 127.0F));
+            codes[i] = static_cast<std::int8_t>(y + std::copysign(0.5, y));
+        } else {
+            const int offset = rule.hasMinimum ? 0 : half;
+            const float y = known + (static_cast<float>(offset) + 0.5F);
             codes[i] = static_cast<std::int8_t>(
-                truncated(w * inverse + (static_cast<float>(half) + 0.5F), 0, rule.levels - 1) - half);
+                static_cast<int>(std::clamp(y, 0.0F, static_cast<float>(rule.levels - 1))) - offset);
+        }
     }
 }
 

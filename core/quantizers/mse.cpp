@@ -60,8 +60,7 @@ Result<QuantizedTensor> quantizeMse(const QuantizeTask& task, const JobContext& 
     };
     const auto candidates = [=, steps = steps](const RunRange& range, const ScaleRule& rule,
                                                std::vector<RunParameters>& out) {
-        const RunParameters plain = rule.choose(range);
-        out.push_back(plain);
+        const RunParameters plain = out.front();
         if (range.absMax == 0)
             return;
         const ScaleCoding coding = rule.scheme().scale;

@@ -5,11 +5,12 @@
 #include "core/jobs/parallel.h"
 #include "core/quantizers/quantizer.h"
 #include "core/quantizers/unit_quantizer.h"
-#include "core/tensor/half.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace ql {
 
@@ -88,6 +89,7 @@ Result<QuantizedTensor> castTensor(const QuantizeTask& task, const JobContext& c
     const std::int64_t n = task.weights.numel();
     const std::string& id = task.scheme.element->id;
     const float largest = task.scheme.element->maxLevel;
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
     context.progress().addTotal(static_cast<std::int64_t>(bytes * static_cast<double>(n)));
     QL_CHECK(parallelFor(context, n, kRunChunk, [&](std::int64_t begin, std::int64_t end) {
@@ -97,10 +99,17 @@ Result<QuantizedTensor> castTensor(const QuantizeTask& task, const JobContext& c
             std::memcpy(out.codes.as<float>() + begin, weights, static_cast<std::size_t>(end - begin) * sizeof(float));
         } else {
             auto* codes = out.codes.as<std::uint16_t>() + begin;
-            for (std::int64_t i = 0; i < end - begin; ++i) {
-                const float w = weights[i];
-                const float held = std::isfinite(w) ? std::clamp(w, -largest, largest) : w;
-                codes[i] = id == "f16" ? f16FromFloat(held) : bf16FromFloat(held);
+            constexpr std::int64_t kTile = 4096;
+            std::array<float, kTile> held;
+            for (std::int64_t at = 0; at < end - begin; at += kTile) {
+                const std::int64_t count = std::min(kTile, end - begin - at);
+                for (std::int64_t i = 0; i < count; ++i) {
+                    const float w = weights[at + i];
+                    // Comparisons with NaN fail, infinities are no larger than themselves: both stay.
+                    const bool tooLarge = std::fabs(w) > largest && std::fabs(w) < kInfinity;
+                    held[static_cast<std::size_t>(i)] = tooLarge ? std::copysign(largest, w) : w;
+                }
+                narrowRun(id == "f16" ? Dtype::f16 : Dtype::bf16, held.data(), count, codes + at);
             }
         }
         context.progress().addDone(static_cast<std::int64_t>(bytes * static_cast<double>(end - begin)));

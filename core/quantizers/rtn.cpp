@@ -51,12 +51,7 @@ Result<QuantizedTensor> quantizeRtn(const QuantizeTask& task, const JobContext& 
                            : option == "ocp"   ? RangeRule::ocp
                            : option == "round" ? RangeRule::round
                                                : RangeRule::standard;
-    return quantizeUnits(
-        task, rule,
-        [](const RunRange& range, const ScaleRule& scaleRule, std::vector<RunParameters>& out) {
-            out.push_back(scaleRule.choose(range));
-        },
-        context);
+    return quantizeUnits(task, rule, {}, context);
 }
 
 } // namespace

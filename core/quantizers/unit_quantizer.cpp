@@ -19,6 +19,7 @@ struct Run {
     const ElementCoder& coder;
     const Candidates& candidates;
     QuantizedTensor& out;
+    float lowestLevel;
 
     void store(std::int64_t unit, const RunParameters& parameters) const
     {
@@ -37,21 +38,27 @@ struct Run {
         else
             encodeRun(coder, rule.affine(parameters), weights, n, codes);
     }
-    /// Some error that any coding with these parameters makes: that of the extremes, which it cuts off.
+    /// The squared error of the extremes where they lie beyond the codes' ends: no less than this is made.
     double clipError(const RunParameters& parameters, const RunRange& range) const
     {
         const Affine affine = rule.affine(parameters);
-        const float extremes[2] = {range.min, range.max};
-        return std::max(squaredErrorOfRun(coder, affine, extremes, 1),
-                        squaredErrorOfRun(coder, affine, extremes + 1, 1));
+        const auto end = [&](float level) {
+            return static_cast<double>(level) * static_cast<double>(affine.scale) + static_cast<double>(affine.minimum);
+        };
+        const bool isInteger = coder.kind == FormatKind::integer;
+        const double a = end(isInteger ? static_cast<float>(coder.low - affine.zero) * coder.step : lowestLevel);
+        const double b = end(isInteger ? static_cast<float>(coder.high - affine.zero) * coder.step : coder.maxLevel);
+        const double below = std::min(a, b) - static_cast<double>(range.min);
+        const double above = static_cast<double>(range.max) - std::max(a, b);
+        const double beyond = std::max({below, above, 0.0});
+        // What is restored is rounded to float; with a margin this stays a lower bound.
+        return beyond * beyond * (1 - 1e-5);
     }
 };
 
 /// Copies weights with what is not finite replaced by 0: those have no say in errors.
 const float* finiteOnly(const float* weights, std::int64_t n, std::vector<float>& scratch)
 {
-    if (std::all_of(weights, weights + n, [](float w) { return std::isfinite(w); }))
-        return weights;
     scratch.assign(weights, weights + n);
     for (float& w : scratch)
         w = std::isfinite(w) ? w : 0.0F;
@@ -71,16 +78,24 @@ void quantizeShortRuns(const Run& run, std::int64_t firstUnit, std::int64_t last
     WeightTile tile(run.task.weights);
     std::vector<RunParameters> candidates;
     std::vector<float> scratch;
+    std::int64_t next = runStart(scheme, matrix, firstUnit);
+    std::int64_t rowEnd = next / matrix.cols * matrix.cols + matrix.cols;
     for (std::int64_t unit = firstUnit; unit < lastUnit; ++unit) {
-        const std::int64_t first = runStart(scheme, matrix, unit);
-        const std::int64_t n = runStart(scheme, matrix, unit + 1) - first;
+        const std::int64_t first = next;
+        if (scheme.granularity == Granularity::group) {
+            next = rowEnd - first > scheme.groupSize ? first + scheme.groupSize : rowEnd;
+            rowEnd += next == rowEnd ? matrix.cols : 0;
+        } else {
+            next = runStart(scheme, matrix, unit + 1);
+        }
+        const std::int64_t n = next - first;
         const float* weights = tile.read(first, n);
         const RunRange range = rangeOfRun(weights, n);
-        candidates.clear();
-        run.candidates(range, run.rule, candidates);
-        RunParameters best = candidates.front();
-        if (candidates.size() > 1) {
-            const float* finite = finiteOnly(weights, n, scratch);
+        RunParameters best = run.rule.choose(range);
+        if (run.candidates) {
+            candidates.assign(1, best);
+            run.candidates(range, run.rule, candidates);
+            const float* finite = range.allFinite ? weights : finiteOnly(weights, n, scratch);
             double least = squaredErrorOfRun(run.coder, run.rule.affine(best), finite, n);
             for (std::size_t i = 1; i < candidates.size() && least > 0; ++i) {
                 if (run.clipError(candidates[i], range) >= least)
@@ -109,10 +124,10 @@ Result<void> quantizeLongRun(const Run& run, std::int64_t unit, const JobContext
                           return rangeOfRun(tile.read(first + begin, end - begin), end - begin);
                       },
                       [](RunRange& into, const RunRange& next) { into.merge(next); }));
-    std::vector<RunParameters> candidates;
-    run.candidates(range, run.rule, candidates);
-    RunParameters best = candidates.front();
-    if (candidates.size() > 1) {
+    RunParameters best = run.rule.choose(range);
+    if (run.candidates) {
+        std::vector<RunParameters> candidates{best};
+        run.candidates(range, run.rule, candidates);
         std::vector<CompensatedSum> totals(candidates.size());
         // A batch keeps the work between two stop tests short.
         constexpr std::size_t kBatch = 8;
@@ -123,7 +138,8 @@ Result<void> quantizeLongRun(const Run& run, std::int64_t unit, const JobContext
                 [&](std::int64_t begin, std::int64_t end) {
                     WeightTile tile(run.task.weights);
                     std::vector<float> scratch;
-                    const float* weights = finiteOnly(tile.read(first + begin, end - begin), end - begin, scratch);
+                    const float* given = tile.read(first + begin, end - begin);
+                    const float* weights = range.allFinite ? given : finiteOnly(given, end - begin, scratch);
                     std::vector<CompensatedSum> part(last - batch);
                     for (std::size_t i = batch; i < last; ++i)
                         part[i - batch].add(
@@ -200,7 +216,7 @@ Result<QuantizedTensor> quantizeUnits(const QuantizeTask& task, RangeRule rule, 
     }
     const ScaleRule scaleRule(task.scheme, rule, task.weights.dtype, out.tensorScale);
     const ElementCoder coder(task.scheme);
-    const Run run{task, scaleRule, coder, candidates, out};
+    const Run run{task, scaleRule, coder, candidates, out, task.scheme.element->grid.levels.front()};
     const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
     const auto progressUnits = [bytes](std::int64_t elements) {
         return static_cast<std::int64_t>(bytes * static_cast<double>(elements));

@@ -12,7 +12,7 @@
 
 namespace ql {
 
-/// Appends the candidates of a run with that range; at least one, the first is the fallback.
+/// Appends candidates for a run with that range to the rule's own choice, which `out` holds; empty: there are none.
 using Candidates = std::function<void(const RunRange& range, const ScaleRule& rule, std::vector<RunParameters>& out)>;
 
 /// Elements between two stop tests, and the longest run that is handled whole.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Published numbers: golden blocks, conformance vectors, reference QSNR tables, storage costs.
+#include "core/base/file.h"
 #include "core/tensor/half.h"
 #include "tests/support/quantize_support.h"
 
+#include <nlohmann/json.hpp>
+
+#include <bit>
 #include <cmath>
 #include <map>
 
@@ -48,6 +52,39 @@ std::string hex(const std::vector<std::uint8_t>& bytes)
     return text;
 }
 
+/// A block of 32 codes as GGUF lays it out.
+std::vector<std::uint8_t> packed(const QuantizedTensor& q, std::size_t index)
+{
+    std::vector<std::uint8_t> block;
+    const auto put16 = [&](float value) {
+        const std::uint16_t bits = f16FromFloat(value);
+        block.push_back(static_cast<std::uint8_t>(bits & 255));
+        block.push_back(static_cast<std::uint8_t>(bits >> 8));
+    };
+    put16(q.scales[index]);
+    if (!q.minima.empty())
+        put16(q.minima[index]);
+    const int bits = q.scheme.element->bits;
+    const int offset = q.minima.empty() && bits < 8 ? 1 << (bits - 1) : 0;
+    const auto code = [&](std::size_t i) { return q.codes.as<std::int8_t>()[32 * index + i] + offset; };
+    if (bits == 5) {
+        std::uint32_t high = 0;
+        for (std::size_t i = 0; i < 32; ++i)
+            high |= static_cast<std::uint32_t>(code(i) >> 4) << i;
+        for (unsigned byte = 0; byte < 4; ++byte)
+            block.push_back(static_cast<std::uint8_t>(high >> (8 * byte)));
+    }
+    for (std::size_t i = 0; i < (bits == 8 ? 32U : 16U); ++i)
+        block.push_back(static_cast<std::uint8_t>(bits == 8 ? code(i) : (code(i) & 15) | (code(i + 16) & 15) << 4));
+    return block;
+}
+
+nlohmann::json readGolden(const char* name)
+{
+    const auto text = readTextFile(std::filesystem::path(QL_TEST_DATA) / "quantizers" / name, 1 << 20);
+    return nlohmann::json::parse(text.value());
+}
+
 } // namespace
 
 class ConformanceTest : public QObject {
@@ -72,29 +109,54 @@ private Q_SLOTS:
         for (int i = 0; i < 32; ++i)
             x[static_cast<std::size_t>(i)] = static_cast<float>((37 * i) % 101 - 50) / 64;
         const QuantizedTensor q = quantized(viewOf(x, {1, 32}), ("gguf:" + type).constData(), "rtn:ggml");
-        // The block, packed by hand.
-        std::vector<std::uint8_t> block;
-        const auto put16 = [&](float value) {
-            const std::uint16_t bits = f16FromFloat(value);
-            block.push_back(static_cast<std::uint8_t>(bits & 255));
-            block.push_back(static_cast<std::uint8_t>(bits >> 8));
-        };
-        put16(q.scales[0]);
-        if (!q.minima.empty())
-            put16(q.minima[0]);
-        const int bits = q.scheme.element->bits;
-        const int offset = q.minima.empty() && bits < 8 ? 1 << (bits - 1) : 0;
-        const auto code = [&](std::size_t i) { return q.codes.as<std::int8_t>()[i] + offset; };
-        if (bits == 5) {
-            std::uint32_t high = 0;
-            for (std::size_t i = 0; i < 32; ++i)
-                high |= static_cast<std::uint32_t>(code(i) >> 4) << i;
-            for (unsigned byte = 0; byte < 4; ++byte)
-                block.push_back(static_cast<std::uint8_t>(high >> (8 * byte)));
+        QCOMPARE(hex(packed(q, 0)), golden.toStdString());
+    }
+
+    void compressedTensorsBits()
+    {
+        const nlohmann::json golden = readGolden("compressed_tensors.json");
+        std::vector<std::uint16_t> w;
+        for (const auto& bits : golden["weights_bf16"])
+            w.push_back(bits.get<std::uint16_t>());
+        const TensorView view{Dtype::bf16, golden["shape"].get<Shape>(), reinterpret_cast<const std::byte*>(w.data())};
+        for (const auto& expected : golden["cases"]) {
+            const auto scheme = expected["scheme"].get<std::string>();
+            const QuantizedTensor q = quantized(view, scheme, "rtn:ct");
+            QCOMPARE(expected["scales"].size(), q.scales.size());
+            for (std::size_t i = 0; i < q.scales.size(); ++i) {
+                QVERIFY2(expected["scales"][i].get<int>() == bf16FromFloat(q.scales[i]), scheme.c_str());
+                if (!q.zeroPoints.empty())
+                    QVERIFY2(expected["zeros"][i].get<int>() == q.zeroPoints[i], scheme.c_str());
+            }
+            QCOMPARE(expected["codes"].size(), static_cast<std::size_t>(q.codes.sizeBytes()));
+            for (std::size_t i = 0; i < expected["codes"].size(); ++i)
+                QVERIFY2(expected["codes"][i].get<int>() == q.codes.as<std::int8_t>()[i],
+                         (scheme + " at " + std::to_string(i)).c_str());
         }
-        for (std::size_t i = 0; i < (bits == 8 ? 32U : 16U); ++i)
-            block.push_back(static_cast<std::uint8_t>(bits == 8 ? code(i) : (code(i) & 15) | (code(i + 16) & 15) << 4));
-        QCOMPARE(hex(block), golden.toStdString());
+    }
+
+    void ggufBits()
+    {
+        const nlohmann::json golden = readGolden("gguf.json");
+        std::vector<float> w;
+        for (const auto& bits : golden["weights_f32"])
+            w.push_back(std::bit_cast<float>(bits.get<std::uint32_t>()));
+        for (const auto& expected : golden["cases"]) {
+            const auto type = expected["type"].get<std::string>();
+            const QuantizedTensor q = quantized(viewOf(w, golden["shape"].get<Shape>()), "gguf:" + type, "rtn:ggml");
+            std::string text;
+            for (std::size_t block = 0; block < q.scales.size(); ++block)
+                text += hex(packed(q, block));
+            QCOMPARE(text, expected["bytes"].get<std::string>());
+            std::vector<float> decoded(w.size());
+            std::vector<std::uint8_t> bytes;
+            for (std::size_t block = 0; block < q.scales.size(); ++block)
+                for (const std::uint8_t byte : packed(q, block))
+                    bytes.push_back(byte);
+            decode(dtypeFromWord(type).value(), reinterpret_cast<const std::byte*>(bytes.data()), 0,
+                   static_cast<std::int64_t>(w.size()), decoded.data());
+            QVERIFY2(sameBits(decoded, restored(q)), type.c_str());
+        }
     }
 
     void microscalingVectors()

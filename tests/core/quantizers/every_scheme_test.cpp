@@ -3,6 +3,7 @@
 #include "core/formats/element_coder.h"
 #include "core/tensor/half.h"
 #include "tests/support/quantize_support.h"
+#include "tests/support/vector_targets.h"
 
 #include <cmath>
 #include <limits>
@@ -106,7 +107,8 @@ private Q_SLOTS:
         static Executor one(1);
         static Executor five(5);
         static Executor plain(3, Executor::Backend::threads);
-        for (const Shape& shape : {Shape{2, 70'000}, Shape{300, 300}, Shape{70, 130}}) {
+        const bool longRuns = parseScheme(scheme.toStdString()).value().granularity != Granularity::group;
+        for (const Shape& shape : {longRuns ? Shape{2, 70'000} : Shape{70, 1030}, Shape{23, 130}}) {
             const std::vector<float> w = normalSamples(numel(shape), 6);
             const TensorView view = viewOf(w, shape);
             for (const char* spec : {"rtn", "mse:steps=6"}) {
@@ -121,6 +123,27 @@ private Q_SLOTS:
                     QVERIFY(sameBits(restore(q, JobContext(one)).value(), restore(q, JobContext(*executor)).value()));
                 }
             }
+        }
+    }
+
+    void equalForAnyVectors_data() { eachScheme(); }
+    void equalForAnyVectors()
+    {
+        QFETCH(QByteArray, scheme);
+        const std::vector<float> w = normalSamples(11 * 347, 7);
+        const TensorView view = viewOf(w, {11, 347});
+        for (const char* spec : {"rtn", "mse:steps=6"}) {
+            const QuantizedTensor q = quantized(view, scheme.toStdString(), spec);
+            const std::vector<float> back = restored(q);
+            const ErrorStats error = measureError(view, q, JobContext(sharedExecutor())).value();
+            test::forEachVectorTarget([&](const std::string& target) {
+                QVERIFY2(sameBits(q, quantized(view, scheme.toStdString(), spec)), target.c_str());
+                QVERIFY2(sameBits(back, restored(q)), target.c_str());
+                const ErrorStats other = measureError(view, q, JobContext(sharedExecutor())).value();
+                QCOMPARE(other.sumSquaredError, error.sumSquaredError);
+                QCOMPARE(other.sumSquares, error.sumSquares);
+                QCOMPARE(other.maxAbsError, error.maxAbsError);
+            });
         }
     }
 

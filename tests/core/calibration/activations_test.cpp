@@ -167,6 +167,21 @@ private Q_SLOTS:
         QVERIFY2(activations, activations ? "" : describe(activations.error()).c_str());
         QCOMPARE((*(*activations)->statistics(m_model->indexOf("a.weight"), m_context))->tokens, 7);
     }
+    void sampleWorks()
+    {
+        const auto model = openModel(QL_SOURCE_DIR "/resources/sample", m_context);
+        QVERIFY2(model, model ? "" : describe(model.error()).c_str());
+        const auto activations = openActivations(QL_SOURCE_DIR "/resources/sample/activations.npz", **model, m_context);
+        QVERIFY2(activations, activations ? "" : describe(activations.error()).c_str());
+        QVERIFY((*activations)->layers().size() >= 4 * 7); // every linear layer of at least four blocks
+        for (const std::int64_t layer : (*activations)->layers()) {
+            const auto found = (*activations)->statistics(layer, m_context);
+            QVERIFY2(found, found ? "" : describe(found.error()).c_str());
+            QCOMPARE((*found)->tokens, 0); // recognised as XᵀX
+            QCOMPARE((*found)->in, (*model)->layers[static_cast<std::size_t>(layer)].shape.back());
+            QVERIFY((*found)->channelRms[0] > 0);
+        }
+    }
     void mistakesAreNamed_data()
     {
         QTest::addColumn<QByteArray>("entry");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <map>
 
 namespace ql {
 
@@ -34,10 +35,21 @@ std::vector<std::int64_t> layersInPlan(const Model& model, const TargetProfile* 
     std::vector<std::int64_t> layers = model.quantizableLayers();
     if (!target)
         return layers;
-    std::erase_if(layers, [&](std::int64_t layer) {
-        const auto menu = target->menu(model, model.layers[static_cast<std::size_t>(layer)]);
-        return std::all_of(menu.begin(), menu.end(),
-                           [](const Candidate& candidate) { return candidate.weights.isKeep(); });
+    std::map<std::string, bool> onlyKept; // menus are alike for layers of one kind
+    std::erase_if(layers, [&](std::int64_t index) {
+        const Layer& layer = model.layers[static_cast<std::size_t>(index)];
+        const std::string kind = std::string(info(layer.op).id) + (layer.block < 0 ? " outside " : " ") + layer.role +
+                                 formatShape(layer.shape) + std::string(info(layer.dtype).word);
+        auto known = onlyKept.find(kind);
+        if (known == onlyKept.end()) {
+            const auto menu = target->menu(model, layer);
+            known =
+                onlyKept
+                    .emplace(kind, std::all_of(menu.begin(), menu.end(),
+                                               [](const Candidate& candidate) { return candidate.weights.isKeep(); }))
+                    .first;
+        }
+        return known->second;
     });
     return layers;
 }

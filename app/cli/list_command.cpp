@@ -39,12 +39,15 @@ Json schemes()
 Json quantizers()
 {
     auto rows = Json::array();
-    for (const Quantizer* quantizer : allQuantizers())
+    for (const Quantizer* quantizer : allQuantizers()) {
+        auto options = quantizer->options();
+        std::erase(options, ""); // the default
         rows.push_back({{"id", quantizer->id},
                         {"title", quantizer->title},
                         {"formula", quantizer->formula},
-                        {"options", quantizer->options()},
+                        {"options", options},
                         {"source", quantizer->source}});
+    }
     return rows;
 }
 

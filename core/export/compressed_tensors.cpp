@@ -192,7 +192,7 @@ extern const Target compressed_tensors;
 const Target compressed_tensors{
     .profile{.id = "compressed-tensors",
              .title = "compressed-tensors (pack-quantized folder)",
-             .loadedBy = "transformers, vLLM, SGLang",
+             .loadedBy = "transformers, vLLM",
              .source = "vllm-project/compressed-tensors, pack_quantized compressor",
              .acceptsModel = acceptsModel,
              .accepts = accepts,

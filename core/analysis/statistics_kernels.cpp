@@ -12,7 +12,8 @@
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/analysis/statistics_kernels.cpp"
-// clang-format off: in this order
+// The order matters: the first includes this file once per target.
+// clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include "core/tensor/minifloat-inl.h"
@@ -152,7 +153,7 @@ struct F64 {
     template<typename V>
     static HWY_INLINE void load(const std::byte* from, Leaf<V>& out)
     {
-        out.v = hn::LoadU(DoubleTag(), reinterpret_cast<const double*>(from));
+        out.v = loadBytes(DoubleTag(), from);
     }
     template<typename H>
     static HWY_INLINE void load(const std::byte* from, Pair<H>& out)
@@ -175,7 +176,7 @@ struct F32 {
     template<typename V>
     static HWY_INLINE void load(const std::byte* from, Leaf<V>& out)
     {
-        out.v = hn::LoadU(FloatTag(), reinterpret_cast<const float*>(from));
+        out.v = loadBytes(FloatTag(), from);
     }
     template<typename H>
     static HWY_INLINE void load(const std::byte* from, Pair<H>& out)
@@ -198,7 +199,7 @@ struct F16 {
     template<typename V>
     static HWY_INLINE void load(const std::byte* from, Leaf<V>& out)
     {
-        out.v = floatFromF16Codes(FloatTag(), hn::LoadU(HalfTag(), reinterpret_cast<const std::uint16_t*>(from)));
+        out.v = floatFromF16Codes(FloatTag(), loadBytes(HalfTag(), from));
     }
     template<typename H>
     static HWY_INLINE void load(const std::byte* from, Pair<H>& out)
@@ -225,7 +226,7 @@ struct Bf16 {
     template<typename V>
     static HWY_INLINE void load(const std::byte* from, Leaf<V>& first, Leaf<V>& second)
     {
-        const auto words = hn::LoadU(WordTag(), reinterpret_cast<const std::uint32_t*>(from));
+        const auto words = loadBytes(WordTag(), from);
         const auto high = hn::And(words, hn::Set(WordTag(), 0xffff0000U));
         const auto low = hn::ShiftLeft<16>(words);
         first.v = hn::BitCast(FloatTag(), low);

@@ -9,7 +9,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/tensor/decode_kernels.cpp"
-// clang-format off: in this order
+// The order matters: the first includes this file once per target.
+// clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 #include "core/tensor/minifloat-inl.h"
@@ -33,10 +34,10 @@ HWY_INLINE T loadScalar(const std::byte* from)
 struct Bf16 {
     using Stored = std::uint16_t;
     template<class DF>
-    static HWY_INLINE hn::Vec<DF> load(DF df, const Stored* from)
+    static HWY_INLINE hn::Vec<DF> load(DF df, const std::byte* from)
     {
         const hn::RebindToUnsigned<DF> du;
-        const auto codes = hn::LoadU(hn::Rebind<Stored, DF>(), from);
+        const auto codes = loadBytes(hn::Rebind<Stored, DF>(), from);
         return hn::BitCast(df, hn::ShiftLeft<16>(hn::PromoteTo(du, codes)));
     }
     static float scalar(Stored code) { return floatFromBf16(code); }
@@ -44,19 +45,19 @@ struct Bf16 {
 struct F16 {
     using Stored = std::uint16_t;
     template<class DF>
-    static HWY_INLINE hn::Vec<DF> load(DF df, const Stored* from)
+    static HWY_INLINE hn::Vec<DF> load(DF df, const std::byte* from)
     {
-        return floatFromF16Codes(df, hn::LoadU(hn::Rebind<Stored, DF>(), from));
+        return floatFromF16Codes(df, loadBytes(hn::Rebind<Stored, DF>(), from));
     }
     static float scalar(Stored code) { return floatFromF16(code); }
 };
 struct E4m3 {
     using Stored = std::uint8_t;
     template<class DF>
-    static HWY_INLINE hn::Vec<DF> load(DF df, const Stored* from)
+    static HWY_INLINE hn::Vec<DF> load(DF df, const std::byte* from)
     {
         const hn::RebindToUnsigned<DF> du;
-        const auto codes = hn::PromoteTo(du, hn::LoadU(hn::Rebind<Stored, DF>(), from));
+        const auto codes = hn::PromoteTo(du, loadBytes(hn::Rebind<Stored, DF>(), from));
         const auto bits = finiteBits<4, 3>(df, codes);
         const auto isNan = hn::Eq(hn::And(codes, hn::Set(du, 0x7fU)), hn::Set(du, 0x7fU));
         const auto nan = hn::Or(hn::And(bits, hn::Set(du, 0x80000000U)), hn::Set(du, 0x7fc00000U));
@@ -67,10 +68,10 @@ struct E4m3 {
 struct E5m2 {
     using Stored = std::uint8_t;
     template<class DF>
-    static HWY_INLINE hn::Vec<DF> load(DF df, const Stored* from)
+    static HWY_INLINE hn::Vec<DF> load(DF df, const std::byte* from)
     {
         const hn::RebindToUnsigned<DF> du;
-        const auto codes = hn::PromoteTo(du, hn::LoadU(hn::Rebind<Stored, DF>(), from));
+        const auto codes = hn::PromoteTo(du, loadBytes(hn::Rebind<Stored, DF>(), from));
         const auto bits = finiteBits<5, 2>(df, codes);
         const auto sign = hn::And(bits, hn::Set(du, 0x80000000U));
         const auto magnitude = hn::And(codes, hn::Set(du, 0x7fU));
@@ -85,19 +86,19 @@ template<typename T>
 struct Small {
     using Stored = T;
     template<class DF>
-    static HWY_INLINE hn::Vec<DF> load(DF df, const Stored* from)
+    static HWY_INLINE hn::Vec<DF> load(DF df, const std::byte* from)
     {
         const hn::RebindToSigned<DF> di;
-        return hn::ConvertTo(df, hn::PromoteTo(di, hn::LoadU(hn::Rebind<Stored, DF>(), from)));
+        return hn::ConvertTo(df, hn::PromoteTo(di, loadBytes(hn::Rebind<Stored, DF>(), from)));
     }
     static float scalar(Stored code) { return static_cast<float>(code); }
 };
 struct F32 {
     using Stored = float;
     template<class DF>
-    static HWY_INLINE hn::Vec<DF> load(DF df, const Stored* from)
+    static HWY_INLINE hn::Vec<DF> load(DF df, const std::byte* from)
     {
-        return hn::LoadU(df, from);
+        return loadBytes(df, from);
     }
     static float scalar(Stored value) { return value; }
 };
@@ -108,12 +109,12 @@ void decodeToFloats(const std::byte* data, std::int64_t n, float* out)
     using Stored = typename Source::Stored;
     const hn::ScalableTag<float> df;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
-    const auto* const from = reinterpret_cast<const Stored*>(data);
+    constexpr auto kSize = static_cast<std::int64_t>(sizeof(Stored));
     std::int64_t i = 0;
     for (; i + lanes <= n; i += lanes)
-        hn::StoreU(Source::load(df, from + i), df, out + i);
+        hn::StoreU(Source::load(df, data + i * kSize), df, out + i);
     for (; i < n; ++i)
-        out[i] = Source::scalar(loadScalar<Stored>(data + i * static_cast<std::int64_t>(sizeof(Stored))));
+        out[i] = Source::scalar(loadScalar<Stored>(data + i * kSize));
 }
 
 template<class Source>
@@ -123,13 +124,12 @@ void decodeToDoubles(const std::byte* data, std::int64_t n, double* out)
     const hn::ScalableTag<double> dd;
     const hn::Rebind<float, decltype(dd)> df;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
-    const auto* const from = reinterpret_cast<const Stored*>(data);
+    constexpr auto kSize = static_cast<std::int64_t>(sizeof(Stored));
     std::int64_t i = 0;
     for (; i + lanes <= n; i += lanes)
-        hn::StoreU(hn::PromoteTo(dd, Source::load(df, from + i)), dd, out + i);
+        hn::StoreU(hn::PromoteTo(dd, Source::load(df, data + i * kSize)), dd, out + i);
     for (; i < n; ++i)
-        out[i] = static_cast<double>(
-            Source::scalar(loadScalar<Stored>(data + i * static_cast<std::int64_t>(sizeof(Stored)))));
+        out[i] = static_cast<double>(Source::scalar(loadScalar<Stored>(data + i * kSize)));
 }
 
 void decodeFloats(Dtype dtype, const std::byte* data, std::int64_t n, float* out)

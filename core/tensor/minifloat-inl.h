@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// From small floats to float32 in vectors; included once per vector target, between HWY_BEFORE_NAMESPACE and
-// HWY_AFTER_NAMESPACE of a kernel. No include guard: each target compiles its own.
+// Loading from any address, and from small floats to float32, in vectors; included once per vector target, between
+// HWY_BEFORE_NAMESPACE and HWY_AFTER_NAMESPACE of a kernel. No include guard: each target compiles its own.
 #if defined(QL_CORE_TENSOR_MINIFLOAT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef QL_CORE_TENSOR_MINIFLOAT_INL_H_
 #undef QL_CORE_TENSOR_MINIFLOAT_INL_H_
@@ -10,9 +10,26 @@
 
 #include <hwy/highway.h>
 
+#include <cstddef>
+#include <cstring>
+
 HWY_BEFORE_NAMESPACE();
 namespace ql {
 namespace HWY_NAMESPACE {
+
+/// A vector from a possibly unaligned address.
+template<class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> loadBytes(D d, const std::byte* from)
+{
+    namespace hn = hwy::HWY_NAMESPACE;
+#if HWY_TARGET == HWY_SCALAR // which reads through the pointer
+    hn::TFromD<D> value;
+    std::memcpy(&value, from, sizeof value);
+    return hn::Set(d, value);
+#else
+    return hn::LoadU(d, reinterpret_cast<const hn::TFromD<D>*>(from));
+#endif
+}
 
 /// Finite values of codes with sign, `exponentBits` exponent (bias 2^(e−1)−1) and `mantissaBits` mantissa bits, exact;
 /// all exponents taken as finite.

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exports real models with qloupe and has them read by the libraries the files are meant for.
+
+    python run.py QLOUPE MODELS [BITS_PER_WEIGHT]
+
+MODELS holds smollm2-135m (folder) and smollm2-135m-f16.gguf. Needs torch, transformers, compressed-tensors, gguf, h5py.
+Every comparison is bit for bit; the exit code is 0 if all agree.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).parent
+BLOCKS = ["gguf:q4_0", "gguf:q4_1", "gguf:q5_0", "gguf:q5_1", "gguf:q8_0"]
+
+
+def run(*command):
+    started = time.time()
+    print("$", *command, flush=True)
+    code = subprocess.run([str(part) for part in command]).returncode
+    print(f"  {'ok' if code == 0 else f'FAILED ({code})'}, {time.time() - started:.1f} s", flush=True)
+    return code != 0
+
+
+def python(script, *arguments):
+    return run(sys.executable, HERE / script, *arguments)
+
+
+def mixed(qloupe, model, target, candidates, bits, out):
+    """A plan at a budget, its export by the target and the same plan as HDF5; returns the number of failures."""
+    plan = out / f"{target}.json"
+    failed = run(qloupe, "solve", model, "--candidates", ",".join(candidates), "--bpw", bits, "--target", target,
+                 "--out", plan)
+    failed += run(qloupe, "export", model, "--plan", plan, "--target", target, "--out", out / target)
+    failed += run(qloupe, "verify", out / target, "--against", model)
+    failed += run(qloupe, "export", model, "--plan", plan, "--target", "hdf5", "--out", out / f"{target}.h5")
+    return failed
+
+
+def uniform(qloupe, model, block, out):
+    """The reference rule everywhere, against the gguf package's own quantizer."""
+    template = out / "uniform.json"
+    path = out / f"{block[5:]}.gguf"
+    failed = run(qloupe, "solve", model, "--candidates", f"{block}@rtn:ggml", "--bpw", 16, "--target", "gguf", "--out",
+                 template)
+    plan = json.loads(template.read_text())
+    plan["candidates"] = {name: f"{block}@rtn:ggml" for name in plan["candidates"]}
+    template.write_text(json.dumps(plan))
+    failed += run(qloupe, "export", model, "--plan", template, "--target", "gguf", "--out", path)
+    return failed + python("gguf_file.py", path, "--reference", model, block[5:])
+
+
+def main(qloupe, models, bits="5.0"):
+    models = pathlib.Path(models)
+    folder, f16 = models / "smollm2-135m", models / "smollm2-135m-f16.gguf"
+    failed = 0
+    with tempfile.TemporaryDirectory() as name:
+        out = pathlib.Path(name)
+        candidates = ["int4:g64@rtn:ct", "int8:g64@rtn:ct", "keep"]
+        failed += mixed(qloupe, folder, "compressed-tensors", candidates, 8.0, out)
+        failed += python("compressed_tensors_folder.py", out / "compressed-tensors", out / "compressed-tensors.h5", folder)
+        blocks = [f"{block}@rtn:ggml" for block in BLOCKS]
+        failed += mixed(qloupe, f16, "gguf", blocks, bits, out)
+        failed += python("gguf_file.py", out / "gguf", out / "gguf.h5", "--source", f16)
+        failed += mixed(qloupe, folder, "gguf", blocks, bits, out)
+        failed += python("llama_folder_gguf.py", out / "gguf", out / "gguf.h5", f16)
+        for block in BLOCKS:
+            failed += uniform(qloupe, f16, block, out)
+    print("all agree" if failed == 0 else f"{failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Open, edit, undo, target, save and reopen, recovery; and the bars wired to the document.
+#include "tests/support/tiny_model.h"
+#include "views/allocation/bit_bars.h"
+#include "views/document/document.h"
+#include "views/document/recent_files.h"
+#include "views/document/recovery.h"
+#include "views/jobs/job_runner.h"
+#include "views/panels/panel.h"
+
+#include <QSignalSpy>
+#include <QStandardPaths>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <cmath>
+
+using namespace ql;
+using namespace ql::views;
+
+namespace {
+
+struct Work {
+    Executor executor{2};
+    JobRunner jobs{executor};
+    Document document{jobs};
+
+    bool open(const QString& path)
+    {
+        QSignalSpy measured(&document, &Document::measured);
+        document.open(path);
+        return measured.wait(60000) || measured.size() > 0;
+    }
+    std::vector<LayerColumn> lowest() const
+    {
+        std::vector<LayerColumn> changes;
+        for (const std::int64_t layer : document.planLayers())
+            changes.push_back({layer, document.ladder(layer).front()});
+        return changes;
+    }
+};
+
+} // namespace
+
+class DocumentTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase()
+    {
+        QStandardPaths::setTestModeEnabled(true);
+        QCoreApplication::setOrganizationName(QStringLiteral("QuantLoupe"));
+        QCoreApplication::setApplicationName(QStringLiteral("document-test"));
+        QVERIFY(test::writeTinyModel(m_folder.path() + QStringLiteral("/model")));
+    }
+    QString modelPath() const { return m_folder.path() + QStringLiteral("/model"); }
+
+    void openingMeasuresEverything()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        const Document& d = work.document;
+        QCOMPARE(d.planLayers().size(), std::size_t{15});
+        QVERIFY(d.target());
+        QVERIFY(!d.isModified());
+        for (const std::int64_t layer : d.planLayers()) {
+            QVERIFY(d.facts(layer).known);
+            QVERIFY(d.facts(layer).outlierShare > 0); // every matrix has one
+            QVERIFY(!d.ladder(layer).empty());
+            for (const std::size_t column : d.ladder(layer)) {
+                QVERIFY(d.cell(layer, column));
+                QVERIFY(std::isfinite(d.lossOf(*d.cell(layer, column))));
+            }
+        }
+        QCOMPARE(d.totals().loss, 0.0); // everything is kept
+        QTRY_VERIFY(d.totals().fileBytes.has_value());
+    }
+
+    void totalsEqualTheEnginesToTheLastBit()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        d.assign(work.lowest(), QStringLiteral("low"));
+        QCOMPARE(d.totals().loss, predictLoss(d.table(), d.plan()));
+        QCOMPARE(d.totals().bitsPerWeight, bitsPerWeight(*d.model(), d.plan()));
+        QVERIFY(d.totals().loss > 0);
+        QTRY_COMPARE(d.totals().fileBytes.value_or(-1), *d.target()->profile.fileBytes(*d.model(), d.plan()));
+    }
+
+    void oneEditIsOneStepAndUndoRestoresAll()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        const Plan before = d.plan();
+        d.beginEdit();
+        const auto changes = work.lowest();
+        for (const LayerColumn& change : changes)
+            d.previewEdit(std::span(&change, 1)); // as a pointer moves
+        d.commitEdit(QStringLiteral("paint"));
+        const Plan after = d.plan();
+        QVERIFY(!(before == after));
+        QCOMPARE(d.undoStack().count(), 1);
+        QVERIFY(d.isModified());
+        d.undoStack().undo();
+        QVERIFY(d.plan() == before);
+        QCOMPARE(d.totals().loss, 0.0);
+        QVERIFY(!d.isModified());
+        d.undoStack().redo();
+        QVERIFY(d.plan() == after);
+    }
+
+    void cancelledEditsLeaveNothing()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        const Plan before = d.plan();
+        d.beginEdit();
+        d.previewEdit(work.lowest());
+        QVERIFY(!(d.plan() == before));
+        d.cancelEdit();
+        QVERIFY(d.plan() == before);
+        QCOMPARE(d.undoStack().count(), 0);
+        QCOMPARE(d.totals().loss, 0.0);
+    }
+
+    void locksHold()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        const std::int64_t down = d.model()->indexOf("model.layers.0.mlp.down_proj.weight");
+        const std::vector<std::int64_t> one{down};
+        d.setLocked(one, true);
+        QVERIFY(d.isLocked(down));
+        const Candidate kept = d.candidate(down);
+        d.assign(work.lowest(), QStringLiteral("low"));
+        QVERIFY(d.candidate(down) == kept);
+        d.undoStack().undo();
+        d.undoStack().undo();
+        QVERIFY(!d.isLocked(down));
+    }
+
+    void repeatedKeysMerge()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        const std::int64_t layer = d.planLayers().back();
+        const auto ladder = d.ladder(layer);
+        QVERIFY(ladder.size() > 2);
+        for (std::size_t i = 0; i < 2; ++i) {
+            d.beginEdit();
+            const LayerColumn change{layer, ladder[i]};
+            d.previewEdit(std::span(&change, 1));
+            d.commitEdit(QStringLiteral("key"), true);
+        }
+        QCOMPARE(d.undoStack().count(), 1);
+        d.undoStack().undo();
+        QVERIFY(d.candidate(layer).weights.isKeep());
+    }
+
+    void changingTheTargetIsUndoable()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        const Target* first = d.target();
+        d.assign(work.lowest(), QStringLiteral("low"));
+        const Plan before = d.plan();
+        for (const Target* other : allTargets()) {
+            if (other == first || !other->profile.acceptsModel(*d.model()))
+                continue;
+            QSignalSpy measured(&d, &Document::measured);
+            d.setTarget(other);
+            QCOMPARE(d.target(), other);
+            QVERIFY2(admit(other->profile, *d.model(), d.plan()), other->profile.id.data());
+            QVERIFY(measured.wait(60000));
+            QCOMPARE(d.totals().unmeasured, 0);
+            d.undoStack().undo();
+            QCOMPARE(d.target(), first);
+            QVERIFY(d.plan() == before);
+        }
+    }
+
+    void aDragInThePanelIsOneUndoStepThatRestoresEverything()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        std::unique_ptr<QWidget> panel;
+        for (const Panel* made : allPanels()) {
+            if (QLatin1String(made->id) == QLatin1String("allocation"))
+                panel.reset(made->create({d, work.jobs}, nullptr));
+        }
+        QVERIFY(panel);
+        panel->resize(1000, 300);
+        panel->show();
+        auto* bars = panel->findChild<BitBars*>();
+        QVERIFY(bars);
+        const Plan before = d.plan();
+        const double loss = d.totals().loss;
+        const QPoint from(bars->columnRect(1).center().x(), bars->yOfBits(16));
+        const QPoint to(bars->columnRect(12).center().x(), bars->yOfBits(4));
+        QTest::mousePress(bars, Qt::LeftButton, Qt::NoModifier, from);
+        QTest::mouseMove(bars, (from + to) / 2);
+        QTest::mouseMove(bars, to);
+        QVERIFY(!(d.plan() == before)); // totals follow while the button is down
+        QVERIFY(d.totals().loss > loss);
+        QTest::mouseRelease(bars, Qt::LeftButton, Qt::NoModifier, to);
+        QCOMPARE(d.undoStack().count(), 1);
+        // What the bars show is the plan, tied layers included.
+        for (std::size_t i = 0; i < bars->bars().size(); ++i)
+            QCOMPARE(bars->bars()[i].level, static_cast<int>(*d.columnOf(d.planLayers()[i])));
+        d.undoStack().undo();
+        QVERIFY(d.plan() == before);
+        for (std::size_t i = 0; i < bars->bars().size(); ++i)
+            QCOMPARE(bars->bars()[i].level, static_cast<int>(*d.columnOf(d.planLayers()[i])));
+
+        QTest::mousePress(bars, Qt::LeftButton, Qt::NoModifier, from);
+        QTest::mouseMove(bars, to);
+        QVERIFY(!(d.plan() == before));
+        QTest::keyClick(bars, Qt::Key_Escape);
+        QVERIFY(d.plan() == before);
+        QTest::mouseRelease(bars, Qt::LeftButton, Qt::NoModifier, to);
+        QVERIFY(d.plan() == before);
+    }
+
+    void savedStudiesReopenEqual()
+    {
+        const QString path = m_folder.filePath(QStringLiteral("work.qloupe"));
+        Plan saved;
+        {
+            Work work;
+            QVERIFY(work.open(modelPath()));
+            Document& d = work.document;
+            d.assign(work.lowest(), QStringLiteral("low"));
+            d.setLocked(std::vector<std::int64_t>{d.planLayers()[3]}, true);
+            d.setBudget(*parseBudget(QStringLiteral("4.5 bpw")));
+            QSignalSpy done(&d, &Document::saved);
+            d.save(path);
+            QVERIFY(done.wait(30000));
+            QVERIFY(!d.isModified());
+            saved = d.plan();
+        }
+        Work work;
+        QVERIFY(work.open(path));
+        QVERIFY(work.document.plan() == saved);
+        QCOMPARE(work.document.studyPath(), path);
+        QVERIFY(!work.document.isModified());
+        QCOMPARE(*work.document.budget().bitsPerWeight, 4.5);
+        QVERIFY(work.document.totals().loss > 0);
+    }
+
+    void failuresAreToldAndTheOpenWorkStays()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        QSignalSpy failed(&work.document, &Document::openFailed);
+        work.document.open(m_folder.filePath(QStringLiteral("missing.gguf")));
+        QVERIFY(failed.wait(10000));
+        QVERIFY(failed.front().at(1).toString().contains(QStringLiteral("missing.gguf")));
+        QVERIFY(work.document.isOpen());
+        failed.clear();
+        work.document.open(m_folder.filePath(QStringLiteral("missing.qloupe")));
+        QVERIFY(failed.wait(10000));
+        QVERIFY(!QFileInfo::exists(m_folder.filePath(QStringLiteral("missing.qloupe"))));
+    }
+
+    void unsavedWorkSurvivesAKill()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Recovery recovery(work.document, 50);
+        work.document.assign(work.lowest(), QStringLiteral("low"));
+        const QString mine = Recovery::folder() + QStringLiteral("/%1.json").arg(QCoreApplication::applicationPid());
+        QTRY_VERIFY_WITH_TIMEOUT(QFileInfo::exists(mine), 5000);
+        QVERIFY(Recovery::leftBehind().empty()); // its process still runs
+        // A process number that cannot run: as if it had been killed.
+        const QString dead = Recovery::folder() + QStringLiteral("/2147480000.json");
+        QFile::remove(dead);
+        QVERIFY(QFile::copy(mine, dead));
+        const auto left = Recovery::leftBehind();
+        QCOMPARE(left.size(), std::size_t{1});
+        QCOMPARE(left.front().checkpoint, work.document.checkpointPath());
+        const auto plan = parsePlan(left.front().planJson, *work.document.model());
+        QVERIFY(plan);
+        QVERIFY(plan->candidates == work.document.plan().candidates);
+        Recovery::remove(left.front());
+        QVERIFY(Recovery::leftBehind().empty());
+        recovery.discard();
+        QVERIFY(!QFileInfo::exists(mine));
+    }
+
+    void budgets_data()
+    {
+        QTest::addColumn<QString>("text");
+        QTest::addColumn<qint64>("bytes");
+        QTest::addColumn<double>("bits");
+        QTest::newRow("MB") << QStringLiteral("90 MB") << qint64{90'000'000} << 0.0;
+        QTest::newRow("GiB") << QStringLiteral("1.5GiB") << qint64{1'610'612'736} << 0.0;
+        QTest::newRow("comma") << QStringLiteral("1,5 GB") << qint64{1'500'000'000} << 0.0;
+        QTest::newRow("bpw") << QStringLiteral("4.25 bpw") << qint64{0} << 4.25;
+        QTest::newRow("plain") << QStringLiteral("5") << qint64{0} << 5.0;
+        QTest::newRow("words") << QStringLiteral("3.5 bits per weight") << qint64{0} << 3.5;
+        QTest::newRow("nonsense") << QStringLiteral("much") << qint64{0} << 0.0;
+        QTest::newRow("negative") << QStringLiteral("-4") << qint64{0} << 0.0;
+    }
+    void budgets()
+    {
+        QFETCH(QString, text);
+        QFETCH(qint64, bytes);
+        QFETCH(double, bits);
+        const auto budget = parseBudget(text);
+        QCOMPARE(budget.has_value(), bytes > 0 || bits > 0);
+        if (!budget)
+            return;
+        QCOMPARE(budget->fileBytes.value_or(0), bytes);
+        QCOMPARE(budget->bitsPerWeight.value_or(0), bits);
+        QCOMPARE(*parseBudget(printBudget(*budget)), *budget);
+    }
+
+    void recentFilesAreTenAndUnique()
+    {
+        clearRecentFiles();
+        for (int i = 0; i < 14; ++i)
+            addRecentFile(QStringLiteral("/tmp/model%1").arg(i));
+        addRecentFile(QStringLiteral("/tmp/model9"));
+        QCOMPARE(recentFiles().size(), kRecentFiles);
+        QCOMPARE(recentFiles().front(), QStringLiteral("/tmp/model9"));
+        QCOMPARE(recentFiles().count(QStringLiteral("/tmp/model9")), 1);
+    }
+
+private:
+    QTemporaryDir m_folder;
+};
+
+QTEST_MAIN(DocumentTest)
+#include "document_test.moc"

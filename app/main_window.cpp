@@ -54,9 +54,8 @@ MainWindow::MainWindow(Executor& executor, QWidget* parent)
     buildMenus();
     connectDocument();
     resize(1600, 950);
+    restoreGeometry(QSettings().value(kGeometryKey).toByteArray());
     resetLayout();
-    m_defaultLayout = saveState(kLayoutVersion);
-    restoreLayout();
     refreshTitle();
     refreshActions();
 }
@@ -112,38 +111,44 @@ void MainWindow::resetLayout()
             right = dock;
             break;
         case PanelPlace::rightBottom:
-            addDockWidget(Qt::RightDockWidgetArea, dock);
-            if (rightBottom)
+            // Split before there are tabs: splitting takes a dock out of its tabs.
+            if (rightBottom) {
                 tabifyDockWidget(rightBottom, dock);
-            else
+            } else {
+                addDockWidget(Qt::RightDockWidgetArea, dock);
+                if (right)
+                    splitDockWidget(right, dock, Qt::Vertical);
                 rightBottom = dock;
+            }
             break;
         case PanelPlace::bottom:
             addDockWidget(Qt::BottomDockWidgetArea, dock);
             bottom = dock;
             break;
-        case PanelPlace::centre: break;
+        case PanelPlace::centre:
+            break;
         }
     }
-    if (right && rightBottom)
-        splitDockWidget(right, rightBottom, Qt::Vertical);
     if (rightBottom)
         rightBottom->raise();
     if (left && right)
-        resizeDocks({left, right}, {width() * 34 / 100, width() * 27 / 100}, Qt::Horizontal);
+        resizeDocks({left, right}, {width() * 36 / 100, width() * 27 / 100}, Qt::Horizontal);
     if (right && rightBottom)
-        resizeDocks({right, rightBottom}, {height() * 29 / 100, height() * 29 / 100}, Qt::Vertical);
+        resizeDocks({right, rightBottom}, {height() * 28 / 100, height() * 32 / 100}, Qt::Vertical);
     if (bottom)
-        resizeDocks({bottom}, {height() * 31 / 100}, Qt::Vertical);
+        resizeDocks({bottom}, {height() * 30 / 100}, Qt::Vertical);
 }
 
-void MainWindow::restoreLayout()
+void MainWindow::showEvent(QShowEvent* event)
 {
-    const QSettings settings;
-    restoreGeometry(settings.value(kGeometryKey).toByteArray());
-    const QByteArray layout = settings.value(kLayoutKey).toByteArray();
+    QMainWindow::showEvent(event);
+    if (std::exchange(m_layoutRestored, true))
+        return;
+    // Dock sizes hold only once the window has its own.
+    resetLayout();
+    const QByteArray layout = QSettings().value(kLayoutKey).toByteArray();
     if (!layout.isEmpty() && !restoreState(layout, kLayoutVersion))
-        restoreState(m_defaultLayout, kLayoutVersion);
+        resetLayout();
 }
 
 void MainWindow::connectDocument()

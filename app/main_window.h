@@ -35,6 +35,7 @@ public:
     void setTheme(ThemeChoice choice);
 
 protected:
+    void showEvent(QShowEvent* event) override;
     void closeEvent(QCloseEvent* event) override;
     void dragEnterEvent(QDragEnterEvent* event) override;
     void dropEvent(QDropEvent* event) override;
@@ -44,7 +45,6 @@ private:
     void buildPanels();
     void connectDocument();
     void refreshTitle();
-    void restoreLayout();
     /// Runs then once unsaved work is saved or given up; not at all if the user cancels.
     void whenSaved(std::function<void()> then);
     bool save();
@@ -80,7 +80,7 @@ private:
     QMenu* m_recentMenu = nullptr;
     std::vector<QAction*> m_needModel; // enabled while something is open
     QActionGroup* m_themes = nullptr;
-    QByteArray m_defaultLayout;
+    bool m_layoutRestored = false;
     std::function<void()> m_afterSave;
     RecoveredWork m_recovering;
     QString m_sampleActivations; // loaded once the sample is open

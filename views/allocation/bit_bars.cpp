@@ -7,8 +7,8 @@
 #include "views/theme/color_map.h"
 #include "views/theme/theme.h"
 
-#include <QPainter>
 #include <QPaintEvent>
+#include <QPainter>
 #include <QPainterPath>
 
 #include <algorithm>
@@ -18,10 +18,10 @@ namespace ql::views {
 
 namespace {
 
-constexpr double kAxisLimit = 17;       // taller bars (f32) are cut off and marked
-constexpr double kDigitFrom = 14;       // pixels a column
-constexpr double kPixelsPerBar = 2;     // below this the view starts zoomed in
-constexpr double kLargestBar = 90;      // pixels at the largest zoom
+constexpr double kAxisLimit = 17;   // taller bars (f32) are cut off and marked
+constexpr double kDigitFrom = 14;   // pixels a column
+constexpr double kPixelsPerBar = 2; // below this the view starts zoomed in
+constexpr double kLargestBar = 90;  // pixels at the largest zoom
 constexpr int kSensitivityHeight = 9;
 constexpr int kOverviewHeight = 18;
 
@@ -229,8 +229,7 @@ int BitBars::barAt(double x) const
 
 double BitBars::minimumSpan() const
 {
-    return m_bars.empty() ? 1
-                          : std::min(1.0, plotRect().width() / (kLargestBar * static_cast<double>(m_bars.size())));
+    return m_bars.empty() ? 1 : std::min(1.0, plotRect().width() / (kLargestBar * static_cast<double>(m_bars.size())));
 }
 
 void BitBars::setView(double from, double span)
@@ -312,16 +311,16 @@ void BitBars::paintBackground(QPainter& painter) const
     const int line = fontMetrics().height();
     painter.setPen(c.dim);
     painter.drawText(QRect(0, 0, plot.left() - 2, line + 4), Qt::AlignRight | Qt::AlignVCenter, tr("bits"));
-    int lastLabel = plot.bottom() + line;
-    for (const int bits : {2, 3, 4, 5, 6, 8, 10, 12, 16}) {
+    std::vector<int> labels; // the important ones first; the others where there is room
+    for (const int bits : {16, 8, 4, 2, 12, 6, 3, 10, 5}) {
         if (bits > m_axisMax)
-            break;
+            continue;
         const int y = yOfBits(bits);
         painter.setPen(c.grid);
         painter.drawLine(plot.left(), y, plot.right(), y);
-        if (lastLabel - y < line)
+        if (std::any_of(labels.begin(), labels.end(), [&](int other) { return std::abs(other - y) < line; }))
             continue;
-        lastLabel = y;
+        labels.push_back(y);
         painter.setPen(c.dim);
         painter.drawText(QRect(0, y - line / 2, plot.left() - 6, line), Qt::AlignRight | Qt::AlignVCenter,
                          QString::number(bits));
@@ -421,8 +420,9 @@ void BitBars::paintBar(QPainter& painter, int bar, const QRect& column) const
     else if (b.locked)
         painter.fillRect(QRect(fill.left(), plot.bottom() - 3, fill.width(), 4), inkOn(color));
     const QRect strip(column.left(), sensitivityRect().top(), column.width(), kSensitivityHeight);
-    painter.fillRect(strip, std::isnan(b.sensitivity) ? c.minorGrid
-                                                      : QColor::fromRgb(colorAt(ColorMap::inferno, 0.08 + 0.87 * b.sensitivity)));
+    painter.fillRect(strip, std::isnan(b.sensitivity)
+                                ? c.minorGrid
+                                : QColor::fromRgb(colorAt(ColorMap::inferno, 0.08 + 0.87 * b.sensitivity)));
     if (bar == m_current) {
         painter.setPen(QPen(hasFocus() ? c.accent : c.dim, 2));
         painter.setBrush(Qt::NoBrush);

@@ -16,8 +16,8 @@ namespace ql::views {
 
 namespace {
 
-constexpr double kDragFrom = 3;         // pixels; less is a click, which selects and changes nothing
-constexpr double kPixelsPerStep = 16;   // of a relative drag
+constexpr double kDragFrom = 3;       // pixels; less is a click, which selects and changes nothing
+constexpr double kPixelsPerStep = 16; // of a relative drag
 
 } // namespace
 
@@ -74,7 +74,7 @@ QString BitBars::commitText() const
     const Bar& first = m_bars[static_cast<std::size_t>(changed.front())];
     if (changed.size() == 1 && first.level >= 0)
         return tr("Set %1 to %2").arg(first.name, m_levels[static_cast<std::size_t>(first.level)].text);
-    return tr("Set bits of %n layer(s)", nullptr, static_cast<int>(changed.size()));
+    return tr("Set bits of %1 layers").arg(changed.size());
 }
 
 void BitBars::beginDrag(QPointF point, Qt::KeyboardModifiers modifiers)
@@ -128,7 +128,9 @@ void BitBars::moveDrag(QPointF point)
     const QRect plot = plotRect();
     std::vector<BarEdit> edits;
     switch (m_drag) {
-    case Drag::paint: paintTo(point); break;
+    case Drag::paint:
+        paintTo(point);
+        break;
     case Drag::block: {
         const int under = barAt(point.x());
         const qint64 block = m_bars[static_cast<std::size_t>(under)].block;
@@ -146,8 +148,8 @@ void BitBars::moveDrag(QPointF point)
             const auto at = std::find(ladder.begin(), ladder.end(), m_before[static_cast<std::size_t>(bar)]);
             if (at == ladder.end())
                 continue;
-            const auto index = std::clamp(static_cast<int>(at - ladder.begin()) + steps, 0,
-                                          static_cast<int>(ladder.size()) - 1);
+            const auto index =
+                std::clamp(static_cast<int>(at - ladder.begin()) + steps, 0, static_cast<int>(ladder.size()) - 1);
             edits.push_back({bar, ladder[static_cast<std::size_t>(index)]});
         }
         apply(std::move(edits));
@@ -163,7 +165,8 @@ void BitBars::moveDrag(QPointF point)
         setView((point.x() - plot.left()) / plot.width() - m_span / 2, m_span);
         break;
     case Drag::none:
-    case Drag::pressed: break;
+    case Drag::pressed:
+        break;
     }
 }
 
@@ -332,16 +335,34 @@ void BitBars::keyPressEvent(QKeyEvent* event)
         return;
     }
     switch (event->key()) {
-    case Qt::Key_Left: moveCurrent(m_current - 1, shift); break;
-    case Qt::Key_Right: moveCurrent(m_current + 1, shift); break;
-    case Qt::Key_Home: moveCurrent(0, shift); break;
-    case Qt::Key_End: moveCurrent(static_cast<int>(m_bars.size()) - 1, shift); break;
-    case Qt::Key_Up: setFromKeys(stepped(1), tr("More bits")); break;
-    case Qt::Key_Down: setFromKeys(stepped(-1), tr("Fewer bits")); break;
+    case Qt::Key_Left:
+        moveCurrent(m_current - 1, shift);
+        break;
+    case Qt::Key_Right:
+        moveCurrent(m_current + 1, shift);
+        break;
+    case Qt::Key_Home:
+        moveCurrent(0, shift);
+        break;
+    case Qt::Key_End:
+        moveCurrent(static_cast<int>(m_bars.size()) - 1, shift);
+        break;
+    case Qt::Key_Up:
+        setFromKeys(stepped(1), tr("More bits"));
+        break;
+    case Qt::Key_Down:
+        setFromKeys(stepped(-1), tr("Fewer bits"));
+        break;
     case Qt::Key_Plus:
-    case Qt::Key_Equal: zoom(1.5, middle); break;
-    case Qt::Key_Minus: zoom(1 / 1.5, middle); break;
-    case Qt::Key_0: setView(0, 1); break;
+    case Qt::Key_Equal:
+        zoom(1.5, middle);
+        break;
+    case Qt::Key_Minus:
+        zoom(1 / 1.5, middle);
+        break;
+    case Qt::Key_0:
+        setView(0, 1);
+        break;
     case Qt::Key_Space: {
         const std::vector<int> bars = editedBars();
         if (!bars.empty())

@@ -154,9 +154,10 @@ void ExportDialog::fillTargets()
 {
     auto* model = qobject_cast<QStandardItemModel*>(m_target->model());
     for (const Target* target : allTargets()) {
-        const auto accepted =
-            m_document.isOpen() ? target->profile.acceptsModel(*m_document.model()) : Result<void>(usageError("open a checkpoint first"));
-        const QString title = tr("%1 — loaded by %2").arg(toQString(target->profile.title), toQString(target->profile.loadedBy));
+        const auto accepted = m_document.isOpen() ? target->profile.acceptsModel(*m_document.model())
+                                                  : Result<void>(usageError("open a checkpoint first"));
+        const QString title =
+            tr("%1 — loaded by %2").arg(toQString(target->profile.title), toQString(target->profile.loadedBy));
         m_target->addItem(accepted ? title : tr("%1 — not for this model").arg(toQString(target->profile.title)));
         if (!accepted) {
             model->item(m_target->count() - 1)->setEnabled(false);
@@ -175,8 +176,8 @@ void ExportDialog::setPath(const QString& path)
     }
     // Beside the checkpoint is often read-only or a cache; the user's documents are not.
     const QFileInfo checkpoint(m_document.checkpointPath());
-    m_path->setText(QDir::home().filePath(checkpoint.completeBaseName() + QStringLiteral("-quantized")
-                                          + toQString(target()->extension)));
+    m_path->setText(QDir::home().filePath(checkpoint.completeBaseName() + QStringLiteral("-quantized") +
+                                          toQString(target()->extension)));
 }
 
 QString ExportDialog::command() const
@@ -218,8 +219,8 @@ void ExportDialog::refresh()
             possible = false;
         } else if (const auto bytes = profile.fileBytes(*m_document.model(), *admitted)) {
             const QStorageInfo disk(QFileInfo(m_path->text()).absolutePath());
-            m_size->setText(tr("%1 (%2 bytes exactly)").arg(bytesText(*bytes), countText(*bytes))
-                            + (disk.isValid() ? tr(", %1 free there").arg(bytesText(disk.bytesAvailable())) : QString()));
+            m_size->setText(tr("%1 (%2 bytes exactly)").arg(bytesText(*bytes), countText(*bytes)) +
+                            (disk.isValid() ? tr(", %1 free there").arg(bytesText(disk.bytesAvailable())) : QString()));
         }
     }
     m_note->setVisible(!m_note->text().isEmpty());
@@ -229,7 +230,8 @@ void ExportDialog::refresh()
 void ExportDialog::browse()
 {
     const QString extension = target() ? toQString(target()->extension) : QString();
-    const QString filter = extension.isEmpty() ? tr("Folder (*)") : tr("%1 (*%2)").arg(toQString(target()->profile.title), extension);
+    const QString filter =
+        extension.isEmpty() ? tr("Folder (*)") : tr("%1 (*%2)").arg(toQString(target()->profile.title), extension);
     const QString path = QFileDialog::getSaveFileName(this, tr("Write to"), m_path->text(), filter);
     if (path.isEmpty())
         return;
@@ -250,16 +252,18 @@ void ExportDialog::setRunning(bool running)
 void ExportDialog::start()
 {
     const QString path = m_path->text();
-    if (QFileInfo::exists(path)
-        && QMessageBox::question(this, tr("Export"), tr("%1 exists. Replace it?").arg(path)) != QMessageBox::Yes)
+    if (QFileInfo::exists(path) &&
+        QMessageBox::question(this, tr("Export"), tr("%1 exists. Replace it?").arg(path)) != QMessageBox::Yes)
         return;
     m_tensors->hide();
     say(tr("Writing, then reading it back with another decoder…"), false);
     m_job = m_jobs.start(
-        {.title = tr("Exporting %1").arg(QFileInfo(path).fileName()), .channel = QStringLiteral("export"), .quiet = true},
+        {.title = tr("Exporting %1").arg(QFileInfo(path).fileName()),
+         .channel = QStringLiteral("export"),
+         .quiet = true},
         this,
-        [model = m_document.model(), plan = m_document.plan(), activations = m_document.activations(), target = target(),
-         file = toPath(path)](const JobContext& context) -> Result<Outcome> {
+        [model = m_document.model(), plan = m_document.plan(), activations = m_document.activations(),
+         target = target(), file = toPath(path)](const JobContext& context) -> Result<Outcome> {
             QL_TRY(admitted, admit(target->profile, *model, plan));
             const ExportRequest request{*model, admitted, activations.get()};
             QL_TRY(files, exportPlan(*target, request, file, context));
@@ -288,7 +292,9 @@ void ExportDialog::showOutcome(const Outcome& outcome)
     std::int64_t differing = 0;
     for (const VerifiedTensor& tensor : outcome.report.tensors)
         differing += tensor.ok() ? 0 : 1;
-    QString text = tr("Wrote %1 in %n file(s). ", nullptr, static_cast<int>(outcome.files.size())).arg(bytesText(bytes));
+    QString text =
+        (outcome.files.size() == 1 ? tr("Wrote %1 in one file. ").arg(bytesText(bytes))
+                                   : tr("Wrote %1 in %2 files. ").arg(bytesText(bytes)).arg(outcome.files.size()));
     if (outcome.report.ok())
         text += tr("Verified: all %1 tensors read back are equal bit for bit.").arg(outcome.report.tensors.size());
     else

@@ -3,8 +3,8 @@
 #include "views/document/document.h"
 
 #include "core/study/study.h"
-#include "views/document/memory_sink.h"
 #include "views/document/measure_mailbox.h"
+#include "views/document/memory_sink.h"
 #include "views/document/plan_command.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
@@ -239,8 +239,8 @@ void Document::setLocked(std::span<const std::int64_t> layers, bool locked)
     const auto count = static_cast<int>(changes.size());
     const QString name = toQString(layer(changes.front().layer).name);
     const QString text = count == 1 ? (locked ? tr("Lock %1") : tr("Unlock %1")).arg(name)
-                         : locked   ? tr("Lock %n layer(s)", nullptr, count)
-                                    : tr("Unlock %n layer(s)", nullptr, count);
+                         : locked   ? tr("Lock %1 layers").arg(count)
+                                    : tr("Unlock %1 layers").arg(count);
     m_undo.push(new PlanCommand(*this, std::move(changes), text, false));
 }
 
@@ -394,6 +394,21 @@ Plan Document::planFor(const Target* target) const
             plan.candidates[static_cast<std::size_t>(layer)] = adapted(item.layers.front());
     }
     return plan;
+}
+
+/// 5 bits per weight, or half a bit above the smallest plan, in quarters.
+double Document::usualBudget() const
+{
+    std::int64_t least = 0;
+    std::int64_t weights = 0;
+    for (std::size_t item = 0; item < m_table->items.size(); ++item) {
+        for (const std::int64_t layer : m_table->items[item].layers)
+            weights += this->layer(layer).numel();
+        if (!m_ladders[item].empty())
+            least += m_table->at(item, m_ladders[item].front()).payloadBits;
+    }
+    const double smallest = weights > 0 ? static_cast<double>(least) / static_cast<double>(weights) : 0;
+    return std::max(5.0, std::ceil((smallest + 0.5) * 4) / 4);
 }
 
 void Document::resetTotals()

@@ -148,11 +148,11 @@ Q_SIGNALS:
     void opening(const QString& path);
     void opened();
     void openFailed(const QString& path, const QString& reason);
-    void modelChanged();  // another model, or none
-    void tableChanged();  // other columns, items or target
+    void modelChanged(); // another model, or none
+    void tableChanged(); // other columns, items or target
     void planChanged(const std::vector<std::int64_t>& layers);
     void factsChanged(const std::vector<std::int64_t>& layers); // statistics or measurements arrived
-    void measured(); // every cell of the table is there, or was given up
+    void measured();                                            // every cell of the table is there, or was given up
     void totalsChanged();
     void settingsChanged(); // metric or budget
     void activationsChanged();
@@ -167,6 +167,7 @@ private:
     void buildTable();
     std::vector<Candidate> menuOf(const Target* target) const;
     Plan planFor(const Target* target) const;
+    double usualBudget() const;
     void startStatistics();
     void startMeasuring();
     void drainMailbox();
@@ -205,8 +206,8 @@ private:
 
     bool m_measuring = false;
     bool m_editing = false;
-    std::vector<PlanChange> m_edit;       // layers the edit touched, first state as before
-    std::vector<std::int32_t> m_editAt;   // by layer: index in m_edit, −1: untouched
+    std::vector<PlanChange> m_edit;     // layers the edit touched, first state as before
+    std::vector<std::int32_t> m_editAt; // by layer: index in m_edit, −1: untouched
 
     std::shared_ptr<Mailbox> m_factsMailbox, m_cellsMailbox;
     QTimer m_drain;

@@ -3,8 +3,8 @@
 #include "core/base/text.h"
 #include "core/study/study.h"
 #include "views/document/document.h"
-#include "views/document/memory_sink.h"
 #include "views/document/measure_mailbox.h"
+#include "views/document/memory_sink.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
 
@@ -136,11 +136,11 @@ void Document::take(OpenedWork work)
         if (metrics[i]->id == setting(work.document, "metric") && (m_activations || !metrics[i]->needsActivations))
             m_metric = i;
     }
-    m_budget = {.fileBytes = std::nullopt, .bitsPerWeight = 5.0};
-    if (const auto budget = parseBudget(toQString(setting(work.document, "budget"))); budget)
-        m_budget = *budget;
     m_settingsModified = false;
     buildTable();
+    m_budget = {.fileBytes = std::nullopt, .bitsPerWeight = usualBudget()};
+    if (const auto budget = parseBudget(toQString(setting(work.document, "budget"))); budget)
+        m_budget = *budget;
     m_facts.assign(m_model->layers.size(), {});
     Q_EMIT modelChanged();
     Q_EMIT tableChanged();
@@ -153,8 +153,12 @@ void Document::take(OpenedWork work)
         m_jobs.report(tr("Warning"), {Errc::badInput, warning.what, warning.where});
     startStatistics();
     if (!m_planLayers.empty()) {
-        m_selection.setCurrent(m_planLayers.front());
-        m_selection.setSelected({m_planLayers.front()});
+        // The first that has a choice: an embedding often has none.
+        const auto first = std::find_if(m_planLayers.begin(), m_planLayers.end(),
+                                        [this](std::int64_t l) { return ladder(l).size() > 1; });
+        const std::int64_t layer = first == m_planLayers.end() ? m_planLayers.front() : *first;
+        m_selection.setCurrent(layer);
+        m_selection.setSelected({layer});
     }
     Q_EMIT opened();
 }

@@ -121,11 +121,11 @@ const QImage& HeatImage::render(const CellRect& part, QSize pixels)
     const Level level = chooseLevel(stepX, stepY, pixels);
     m_firstCol.resize(static_cast<std::size_t>(width));
     m_lastCol.resize(static_cast<std::size_t>(width));
-    bool onePerPixel = true;
+    std::int32_t most = 0; // texels a pixel spans beyond its first
     for (int x = 0; x < width; ++x) {
         const auto i = static_cast<std::size_t>(x);
         texelRange(part.x, stepX, x, m_pyramid->cols, level.shift, m_firstCol[i], m_lastCol[i]);
-        onePerPixel = onePerPixel && m_firstCol[i] == m_lastCol[i];
+        most = std::max(most, m_lastCol[i] - m_firstCol[i]);
     }
     const auto begin = static_cast<std::size_t>(m_firstCol.front());
     const auto end = static_cast<std::size_t>(m_lastCol.back()) + 1;
@@ -155,9 +155,12 @@ const QImage& HeatImage::render(const CellRect& part, QSize pixels)
         }
         const std::int32_t* from = m_firstCol.data();
         const std::int32_t* to = m_lastCol.data();
-        if (onePerPixel) {
+        if (most == 0) {
             for (int x = 0; x < width; ++x)
                 line[x] = m_table[static_cast<std::size_t>(row[from[x]] >> kTableShift)];
+        } else if (most == 1) {
+            for (int x = 0; x < width; ++x)
+                line[x] = m_table[static_cast<std::size_t>(std::max(row[from[x]], row[to[x]]) >> kTableShift)];
         } else {
             for (int x = 0; x < width; ++x) {
                 std::int32_t largest = row[from[x]];

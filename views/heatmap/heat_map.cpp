@@ -19,10 +19,10 @@ namespace ql::views {
 
 namespace {
 
-constexpr double kDecades = 3;       // of the logarithmic scale: absmax/1000 … absmax
-constexpr double kGridFrom = 12;     // pixels a cell
-constexpr double kNumbersFrom = 44;  // pixels a cell
-constexpr double kSmallestPart = 4;  // cells across at the largest zoom
+constexpr double kDecades = 2;      // of the logarithmic scale: absmax/100 … absmax
+constexpr double kGridFrom = 12;    // pixels a cell
+constexpr double kNumbersFrom = 44; // pixels a cell
+constexpr double kSmallestPart = 4; // cells across at the largest zoom
 
 } // namespace
 
@@ -106,8 +106,8 @@ void HeatMap::stepOutlier(int direction)
     const auto count = static_cast<int>(m_outliers.size());
     m_outlier = m_outlier < 0 ? (direction > 0 ? 0 : count - 1) : (m_outlier + direction + count) % count;
     const Outlier& outlier = m_outliers[static_cast<std::size_t>(m_outlier)];
-    setPart({static_cast<double>(outlier.col) + 0.5 - m_part.w / 2, static_cast<double>(outlier.row) + 0.5 - m_part.h / 2,
-             m_part.w, m_part.h});
+    setPart({static_cast<double>(outlier.col) + 0.5 - m_part.w / 2,
+             static_cast<double>(outlier.row) + 0.5 - m_part.h / 2, m_part.w, m_part.h});
     Q_EMIT hovered(outlier.row, outlier.col);
 }
 
@@ -115,7 +115,9 @@ QRect HeatMap::plotRect() const
 {
     const int line = fontMetrics().height();
     const int left = fontMetrics().horizontalAdvance(QStringLiteral("000000")) + 8;
-    const QRect plot = rect().adjusted(left, line * 2 + 6, -(line * 2 + 10 + line * 5), -(line + 8));
+    const QRect plot =
+        rect().adjusted(left, line * 2 + 6,
+                        -(line * 3 + 17 + fontMetrics().horizontalAdvance(QStringLiteral("0.000762"))), -(line + 8));
     return plot.width() >= 40 && plot.height() >= 30 ? plot : rect();
 }
 
@@ -174,8 +176,8 @@ void HeatMap::mouseMoveEvent(QMouseEvent* event)
     const QRect plot = plotRect();
     if (m_dragging) {
         const QPointF moved = event->position() - m_dragFrom;
-        setPart({m_dragPart.x - moved.x() * m_part.w / plot.width(), m_dragPart.y - moved.y() * m_part.h / plot.height(),
-                 m_part.w, m_part.h});
+        setPart({m_dragPart.x - moved.x() * m_part.w / plot.width(),
+                 m_dragPart.y - moved.y() * m_part.h / plot.height(), m_part.w, m_part.h});
         return;
     }
     if (plot.contains(event->position().toPoint())) {
@@ -206,17 +208,36 @@ void HeatMap::keyPressEvent(QKeyEvent* event)
 {
     const QPointF middle = QRectF(plotRect()).center();
     switch (event->key()) {
-    case Qt::Key_Left: pan(-m_part.w / 10, 0); break;
-    case Qt::Key_Right: pan(m_part.w / 10, 0); break;
-    case Qt::Key_Up: pan(0, -m_part.h / 10); break;
-    case Qt::Key_Down: pan(0, m_part.h / 10); break;
+    case Qt::Key_Left:
+        pan(-m_part.w / 10, 0);
+        break;
+    case Qt::Key_Right:
+        pan(m_part.w / 10, 0);
+        break;
+    case Qt::Key_Up:
+        pan(0, -m_part.h / 10);
+        break;
+    case Qt::Key_Down:
+        pan(0, m_part.h / 10);
+        break;
     case Qt::Key_Plus:
-    case Qt::Key_Equal: zoom(1.5, middle); break;
-    case Qt::Key_Minus: zoom(1 / 1.5, middle); break;
-    case Qt::Key_0: fit(); break;
-    case Qt::Key_L: setLogarithmic(!m_scale.logarithmic); break;
-    case Qt::Key_N: stepOutlier(event->modifiers().testFlag(Qt::ShiftModifier) ? -1 : 1); break;
-    default: QWidget::keyPressEvent(event);
+    case Qt::Key_Equal:
+        zoom(1.5, middle);
+        break;
+    case Qt::Key_Minus:
+        zoom(1 / 1.5, middle);
+        break;
+    case Qt::Key_0:
+        fit();
+        break;
+    case Qt::Key_L:
+        setLogarithmic(!m_scale.logarithmic);
+        break;
+    case Qt::Key_N:
+        stepOutlier(event->modifiers().testFlag(Qt::ShiftModifier) ? -1 : 1);
+        break;
+    default:
+        QWidget::keyPressEvent(event);
     }
 }
 
@@ -285,8 +306,8 @@ void HeatMap::paintCells(QPainter& painter, const QRect& plot) const
     if (cellW >= kNumbersFrom && cellH >= fontMetrics().height() + 2 && !m_pyramid->values.empty()) {
         for (double row = std::floor(m_part.y); row < m_part.y + m_part.h; ++row) {
             for (double col = std::floor(m_part.x); col < m_part.x + m_part.w; ++col) {
-                const auto index = static_cast<std::size_t>(row) * static_cast<std::size_t>(m_pyramid->cols)
-                                   + static_cast<std::size_t>(col);
+                const auto index = static_cast<std::size_t>(row) * static_cast<std::size_t>(m_pyramid->cols) +
+                                   static_cast<std::size_t>(col);
                 if (index >= m_pyramid->values.size())
                     continue;
                 const auto value = static_cast<double>(m_pyramid->values[index]);
@@ -314,9 +335,6 @@ void HeatMap::paintProfiles(QPainter& painter, const QRect& plot) const
     const int depth = fontMetrics().height() * 2;
     const QRect top(plot.left(), plot.top() - depth - 2, plot.width(), depth);
     const QRect right(plot.right() + 3, plot.top(), depth, plot.height());
-    painter.setPen(Qt::NoPen);
-    painter.fillRect(top, c.minorGrid);
-    painter.fillRect(right, c.minorGrid);
     // The largest of every cell a pixel covers, on the scale of the colours.
     const auto largest = [](const std::vector<float>& values, double from, double to) {
         float found = 0;
@@ -326,18 +344,27 @@ void HeatMap::paintProfiles(QPainter& painter, const QRect& plot) const
             found = std::max(found, values[i]);
         return static_cast<double>(found);
     };
+    // Pictures, not a rectangle per pixel: 2,500 calls would cost more than the map.
     const double stepX = m_part.w / plot.width();
+    QImage columns(top.size(), QImage::Format_RGB32);
+    columns.fill(c.minorGrid);
     for (int x = 0; x < plot.width(); ++x) {
         const double value = largest(m_pyramid->colMax, m_part.x + x * stepX, m_part.x + (x + 1) * stepX);
+        const QRgb color = m_scale.color(value);
         const auto height = static_cast<int>(std::lround(m_scale.position(value) * depth));
-        painter.fillRect(plot.left() + x, top.bottom() + 1 - height, 1, height, QColor::fromRgb(m_scale.color(value)));
+        for (int y = depth - height; y < depth; ++y)
+            reinterpret_cast<QRgb*>(columns.scanLine(y))[x] = color;
     }
+    painter.drawImage(top, columns);
     const double stepY = m_part.h / plot.height();
+    QImage rows(right.size(), QImage::Format_RGB32);
+    rows.fill(c.minorGrid);
     for (int y = 0; y < plot.height(); ++y) {
         const double value = largest(m_pyramid->rowMax, m_part.y + y * stepY, m_part.y + (y + 1) * stepY);
-        const auto length = static_cast<int>(std::lround(m_scale.position(value) * depth));
-        painter.fillRect(right.left(), plot.top() + y, length, 1, QColor::fromRgb(m_scale.color(value)));
+        auto* line = reinterpret_cast<QRgb*>(rows.scanLine(y));
+        std::fill_n(line, std::lround(m_scale.position(value) * depth), m_scale.color(value));
     }
+    painter.drawImage(right, rows);
 }
 
 void HeatMap::paintAxes(QPainter& painter, const QRect& plot) const
@@ -358,7 +385,8 @@ void HeatMap::paintAxes(QPainter& painter, const QRect& plot) const
         const int wide = 90;
         const int shift = i == 0 ? 0 : i == 4 ? wide : wide / 2;
         const Qt::Alignment align = i == 0 ? Qt::AlignLeft : i == 4 ? Qt::AlignRight : Qt::AlignHCenter;
-        painter.drawText(QRectF(x - shift, plot.bottom() + 5, wide, line), countText(col), QTextOption(align | Qt::AlignTop));
+        painter.drawText(QRectF(x - shift, plot.bottom() + 5, wide, line), countText(col),
+                         QTextOption(align | Qt::AlignTop));
     }
     painter.drawText(QRect(0, plot.top() - 2 * line - 4, plot.left() - 6, 2 * line), Qt::AlignRight | Qt::AlignBottom,
                      tr("row ↓"));
@@ -376,19 +404,18 @@ void HeatMap::paintColorBar(QPainter& painter, const QRect& plot) const
         painter.fillRect(bar.left(), bar.top() + y, bar.width(), 1, QColor::fromRgb(colorAt(m_scale.map, t)));
     }
     painter.setPen(c.text);
-    painter.drawText(QRect(bar.left(), bar.top() - line - 3, width() - bar.left(), line), Qt::AlignLeft | Qt::AlignBottom,
-                     tr("|weight|"));
+    painter.drawText(QRect(bar.left(), bar.top() - line - 3, width() - bar.left(), line),
+                     Qt::AlignLeft | Qt::AlignBottom, tr("|weight|"));
     painter.setPen(c.dim);
-    constexpr int kTicks = 3;
+    constexpr int kTicks = 4;
     for (int i = 0; i <= kTicks; ++i) {
         const double t = static_cast<double>(i) / kTicks;
         const double value = m_scale.logarithmic ? m_scale.low * std::pow(m_scale.high / m_scale.low, t)
                                                  : m_scale.low + (m_scale.high - m_scale.low) * t;
         const int y = bar.bottom() - static_cast<int>(std::lround(t * (bar.height() - 1)));
-        painter.drawLine(bar.right() + 1, y, bar.right() + 3, y);
         const int up = i == 0 ? line : i == kTicks ? 0 : line / 2;
-        painter.drawText(QRect(bar.right() + 6, y - up, width() - bar.right() - 6, line), Qt::AlignLeft | Qt::AlignVCenter,
-                         numberText(value));
+        painter.drawText(QRect(bar.right() + 6, y - up, width() - bar.right() - 6, line),
+                         Qt::AlignLeft | Qt::AlignVCenter, numberText(value));
     }
 }
 

@@ -232,19 +232,20 @@ private:
         y->setBase(10);
         y->setRange(kLogFloor, std::pow(10, std::ceil(std::log10(most * 1.2))));
         y->setLabelFormat(QStringLiteral("%.0g"));
-        y->setTitleText(tr("elements per bin"));
+        y->setTitleText(tr("count"));
         attach(*chart, x, y);
         m_histogram->applyTheme();
     }
 
     ViewTable table() const
     {
-        ViewTable table{{QStringLiteral("channel"), QStringLiteral("min"), QStringLiteral("max"), QStringLiteral("rms")},
-                        {}};
+        ViewTable table{
+            {QStringLiteral("channel"), QStringLiteral("min"), QStringLiteral("max"), QStringLiteral("rms")}, {}};
         if (m_statistics) {
             for (std::size_t i = 0; i < m_statistics->channelRms.size(); ++i) {
                 const bool hasRange = !m_statistics->channelMin.empty();
-                table.rows.push_back({QString::number(i), hasRange ? plainNumber(m_statistics->channelMin[i]) : QString(),
+                table.rows.push_back({QString::number(i),
+                                      hasRange ? plainNumber(m_statistics->channelMin[i]) : QString(),
                                       hasRange ? plainNumber(m_statistics->channelMax[i]) : QString(),
                                       plainNumber(m_statistics->channelRms[i])});
             }
@@ -264,10 +265,9 @@ private:
 
 namespace panels {
 extern const Panel activations;
-const Panel activations{"activations", QT_TRANSLATE_NOOP("Panel", "Activations"), PanelPlace::rightBottom,
-                        [](const PanelContext& context, QWidget* parent) -> QWidget* {
-                            return new ActivationsPanel(context, parent);
-                        }};
+const Panel activations{
+    "activations", QT_TRANSLATE_NOOP("Panel", "Activations"), PanelPlace::rightBottom,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new ActivationsPanel(context, parent); }};
 } // namespace panels
 
 } // namespace ql::views

@@ -24,6 +24,7 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
     column->setContentsMargins(6, 2, 6, 6);
     column->setSpacing(4);
     m_text->setWordWrap(true);
+    setMinimumWidth(fontMetrics().averageCharWidth() * 62);
     column->addWidget(m_text);
     column->addWidget(m_changes, 1);
     auto* buttons = new QHBoxLayout;
@@ -42,6 +43,8 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
     m_changes->verticalHeader()->hide();
     m_changes->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 4);
     m_changes->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
+    m_changes->setColumnWidth(1, fontMetrics().horizontalAdvance(QStringLiteral("int4:g128:s=bf16  ")));
+    m_changes->setColumnWidth(2, m_changes->columnWidth(1));
     m_changes->setAccessibleName(tr("Layers that Balance would change"));
     m_accept->setToolTip(tr("Makes the proposal the plan; one step to undo"));
     connect(m_accept, &QPushButton::clicked, this, &BalancePreview::accepted);
@@ -64,23 +67,22 @@ void BalancePreview::showResult(const BalanceResult& result)
     QString text = tr("<b>Proposal:</b> %1 bits per weight (now %2)")
                        .arg(fixedText(result.bitsPerWeight, 3), fixedText(now.bitsPerWeight, 3));
     if (result.fileBytes > 0)
-        text += tr(", %1").arg(bytesText(result.fileBytes)) + (now.fileBytes ? tr(" (now %1)").arg(bytesText(*now.fileBytes)) : QString());
-    text += tr(". Predicted loss %1 (now %2). ")
-                .arg(numberText(result.predictedLoss, 4), numberText(now.loss, 4));
-    text += result.allocation.optimal
-                ? tr("No plan within the budget is predicted to be better.")
-                : tr("At best %1 is possible.").arg(numberText(result.allocation.lowerBound, 4));
-    text += QLatin1Char(' ')
-            + (changed.empty() ? tr("Nothing changes.")
-                               : tr("%n layer(s) change.", nullptr, static_cast<int>(changed.size())));
+        text += tr(", %1").arg(bytesText(result.fileBytes)) +
+                (now.fileBytes ? tr(" (now %1)").arg(bytesText(*now.fileBytes)) : QString());
+    text += tr(". Predicted loss %1 (now %2). ").arg(numberText(result.predictedLoss, 4), numberText(now.loss, 4));
+    text += result.allocation.optimal ? tr("No plan within the budget is predicted to be better.")
+                                      : tr("At best %1 is possible.").arg(numberText(result.allocation.lowerBound, 4));
+    text += QLatin1Char(' ') + (changed.empty()       ? tr("Nothing changes.")
+                                : changed.size() == 1 ? tr("One layer changes.")
+                                                      : tr("%1 layers change.").arg(changed.size()));
     m_text->setText(text);
     m_changes->clearSelection();
     m_changes->setRowCount(static_cast<int>(changed.size()));
     for (int row = 0; row < m_changes->rowCount(); ++row) {
         const std::int64_t layer = changed[static_cast<std::size_t>(row)];
-        const QString cells[] = {
-            toQString(m_document.layer(layer).name), toQString(printCandidate(m_document.candidate(layer))),
-            toQString(printCandidate(result.plan.candidates[static_cast<std::size_t>(layer)]))};
+        const QString cells[] = {toQString(m_document.layer(layer).name),
+                                 toQString(printCandidate(m_document.candidate(layer))),
+                                 toQString(printCandidate(result.plan.candidates[static_cast<std::size_t>(layer)]))};
         for (int column = 0; column < 3; ++column) {
             auto* item = new QTableWidgetItem(cells[column]);
             item->setData(Qt::UserRole, static_cast<qlonglong>(layer));

@@ -168,8 +168,8 @@ private:
     {
         QChart* chart = m_view->newChart();
         m_summary->clear();
-        m_view->setMessage(!m_document.isOpen()  ? tr("Open a checkpoint to see how its weights are distributed.")
-                           : shownLayer() < 0 ? tr("Select a layer.")
+        m_view->setMessage(!m_document.isOpen() ? tr("Open a checkpoint to see how its weights are distributed.")
+                           : shownLayer() < 0   ? tr("Select a layer.")
                            : !m_base            ? tr("Counting…")
                            : m_base->counts.empty() || m_base->total() == 0 ? tr("No finite values.")
                                                                             : QString());
@@ -223,7 +223,7 @@ private:
             axis->setLabelFormat(QStringLiteral("%.3g"));
             y = axis;
         }
-        y->setTitleText(tr("elements per bin"));
+        y->setTitleText(tr("count"));
         chart->addAxis(y, Qt::AlignLeft);
         for (QAbstractSeries* series : chart->series()) {
             series->attachAxis(x);
@@ -279,12 +279,12 @@ private:
         for (std::size_t i = 0; i <= bin; ++i)
             upTo += m_shown.counts[i];
         const auto total = static_cast<double>(m_shown.total());
-        QString text = tr("%1 … %2\n%3 weights (%4), %5 up to here")
-                           .arg(numberText(m_shown.min + static_cast<double>(bin) * width, 4),
-                                numberText(m_shown.min + static_cast<double>(bin + 1) * width, 4),
-                                countText(m_shown.counts[bin]),
-                                percentText(static_cast<double>(m_shown.counts[bin]) / total),
-                                percentText(static_cast<double>(upTo) / total));
+        QString text =
+            tr("%1 … %2\n%3 weights (%4), %5 up to here")
+                .arg(numberText(m_shown.min + static_cast<double>(bin) * width, 4),
+                     numberText(m_shown.min + static_cast<double>(bin + 1) * width, 4), countText(m_shown.counts[bin]),
+                     percentText(static_cast<double>(m_shown.counts[bin]) / total),
+                     percentText(static_cast<double>(upTo) / total));
         if (m_quantized && bin < m_shownQuantized.counts.size())
             text += tr("\n%1 after %2").arg(countText(m_shownQuantized.counts[bin]), m_quantized->text);
         QToolTip::showText(point, text, m_view);
@@ -292,9 +292,8 @@ private:
 
     ViewTable table() const
     {
-        ViewTable table{{QStringLiteral("from"), QStringLiteral("to"), QStringLiteral("weights"),
-                         QStringLiteral("quantized")},
-                        {}};
+        ViewTable table{
+            {QStringLiteral("from"), QStringLiteral("to"), QStringLiteral("weights"), QStringLiteral("quantized")}, {}};
         const double width = m_shown.binWidth();
         for (std::size_t i = 0; m_base && i < m_shown.counts.size(); ++i) {
             const double from = m_shown.min + static_cast<double>(i) * width;
@@ -320,10 +319,9 @@ private:
 
 namespace panels {
 extern const Panel histogram;
-const Panel histogram{"histogram", QT_TRANSLATE_NOOP("Panel", "Histogram"), PanelPlace::right,
-                      [](const PanelContext& context, QWidget* parent) -> QWidget* {
-                          return new HistogramPanel(context, parent);
-                      }};
+const Panel histogram{
+    "histogram", QT_TRANSLATE_NOOP("Panel", "Histogram"), PanelPlace::right,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new HistogramPanel(context, parent); }};
 } // namespace panels
 
 } // namespace ql::views

@@ -102,7 +102,8 @@ void LayerTreeModel::flush()
     const QList<int> roles{Qt::DisplayRole, Qt::DecorationRole, kSortRole, kBarRole};
     for (const auto& [top, range] : ranges) {
         const QModelIndex parent = index(top, 0);
-        Q_EMIT dataChanged(index(range.first, kCandidate, parent), index(range.second, kColumnCount - 1, parent), roles);
+        Q_EMIT dataChanged(index(range.first, kCandidate, parent), index(range.second, kColumnCount - 1, parent),
+                           roles);
     }
     if (tops.first >= 0)
         Q_EMIT dataChanged(index(tops.first, kCandidate), index(tops.second, kColumnCount - 1), roles);
@@ -213,20 +214,34 @@ QVariant LayerTreeModel::sortValue(std::int64_t layer, int column) const
     const Layer& l = m_document.layer(layer);
     const LayerFacts& facts = m_document.facts(layer);
     switch (column) {
-    case kName: return toQString(l.name);
-    case kRole: return toQString(l.role.empty() ? info(l.op).id : std::string_view(l.role));
-    case kShape: return toQString(formatShape(l.shape));
-    case kParameters: return static_cast<qlonglong>(l.numel());
-    case kDtype: return toQString(info(l.dtype).word);
-    case kCandidate: return l.quantizable ? toQString(printCandidate(m_document.candidate(layer))) : QVariant();
-    case kBits: return m_document.layerBits(layer);
-    case kSize: return static_cast<qlonglong>(m_document.layerBytes(layer));
-    case kLoss: return l.quantizable ? number(lossOf(layer)) : QVariant();
-    case kSqnr: return l.quantizable ? number(sqnrOf(layer)) : QVariant();
-    case kOutliers: return facts.known ? number(facts.outlierShare) : QVariant();
-    case kCrest: return facts.known ? number(facts.statistics.crestFactor()) : QVariant();
-    case kKurtosis: return facts.known ? number(facts.statistics.kurtosis) : QVariant();
-    default: return {};
+    case kName:
+        return toQString(l.name);
+    case kRole:
+        return toQString(l.role.empty() ? info(l.op).id : std::string_view(l.role));
+    case kShape:
+        return toQString(formatShape(l.shape));
+    case kParameters:
+        return static_cast<qlonglong>(l.numel());
+    case kDtype:
+        return toQString(info(l.dtype).word);
+    case kCandidate:
+        return l.quantizable ? toQString(printCandidate(m_document.candidate(layer))) : QVariant();
+    case kBits:
+        return m_document.layerBits(layer);
+    case kSize:
+        return static_cast<qlonglong>(m_document.layerBytes(layer));
+    case kLoss:
+        return l.quantizable ? number(lossOf(layer)) : QVariant();
+    case kSqnr:
+        return l.quantizable ? number(sqnrOf(layer)) : QVariant();
+    case kOutliers:
+        return facts.known ? number(facts.outlierShare) : QVariant();
+    case kCrest:
+        return facts.known ? number(facts.statistics.crestFactor()) : QVariant();
+    case kKurtosis:
+        return facts.known ? number(facts.statistics.kurtosis) : QVariant();
+    default:
+        return {};
     }
 }
 
@@ -235,20 +250,33 @@ QVariant LayerTreeModel::display(std::int64_t layer, int column) const
     const Layer& l = m_document.layer(layer);
     const QVariant raw = sortValue(layer, column);
     switch (column) {
-    case kName: return shortName(layer);
-    case kRole: return raw;
-    case kShape: return raw;
-    case kDtype: return raw;
-    case kParameters: return shortCountText(l.numel());
-    case kCandidate: return raw;
-    case kBits: return fixedText(raw.toDouble(), 2);
-    case kSize: return bytesText(raw.toLongLong());
-    case kLoss: return raw.isValid() ? numberText(raw.toDouble()) : l.quantizable ? QStringLiteral("…") : QString();
-    case kSqnr: return raw.isValid() ? fixedText(raw.toDouble(), 1) : l.quantizable ? QStringLiteral("…") : QString();
-    case kOutliers: return raw.isValid() ? percentText(raw.toDouble()) : QString();
+    case kName:
+        return shortName(layer);
+    case kRole:
+        return raw;
+    case kShape:
+        return raw;
+    case kDtype:
+        return raw;
+    case kParameters:
+        return shortCountText(l.numel());
+    case kCandidate:
+        return raw;
+    case kBits:
+        return fixedText(raw.toDouble(), 2);
+    case kSize:
+        return bytesText(raw.toLongLong());
+    case kLoss:
+        return raw.isValid() ? numberText(raw.toDouble()) : l.quantizable ? QStringLiteral("…") : QString();
+    case kSqnr:
+        return raw.isValid() ? fixedText(raw.toDouble(), 1) : l.quantizable ? QStringLiteral("…") : QString();
+    case kOutliers:
+        return raw.isValid() ? percentText(raw.toDouble()) : QString();
     case kCrest:
-    case kKurtosis: return raw.isValid() ? numberText(raw.toDouble()) : QString();
-    default: return {};
+    case kKurtosis:
+        return raw.isValid() ? numberText(raw.toDouble()) : QString();
+    default:
+        return {};
     }
 }
 
@@ -258,10 +286,14 @@ QVariant LayerTreeModel::barValue(std::int64_t layer, int column) const
     if (!raw.isValid())
         return {};
     switch (column) {
-    case kBits: return std::clamp(raw.toDouble() / 16, 0.0, 1.0);
-    case kSqnr: return std::clamp(raw.toDouble() / kBarSqnrDb, 0.0, 1.0);
-    case kOutliers: return std::clamp(raw.toDouble() / kBarOutliers, 0.0, 1.0);
-    default: return {};
+    case kBits:
+        return std::clamp(raw.toDouble() / 16, 0.0, 1.0);
+    case kSqnr:
+        return std::isfinite(raw.toDouble()) ? QVariant(std::clamp(raw.toDouble() / kBarSqnrDb, 0.0, 1.0)) : QVariant();
+    case kOutliers:
+        return std::clamp(raw.toDouble() / kBarOutliers, 0.0, 1.0);
+    default:
+        return {};
     }
 }
 
@@ -284,9 +316,12 @@ QVariant LayerTreeModel::blockData(const Top& top, int column, int role) const
     }
     const bool raw = role == kSortRole;
     switch (column) {
-    case kName: return raw ? QVariant(static_cast<qlonglong>(top.block)) : QVariant(tr("block %1").arg(top.block));
-    case kParameters: return raw ? QVariant(static_cast<qlonglong>(weights)) : QVariant(shortCountText(weights));
-    case kSize: return raw ? QVariant(static_cast<qlonglong>(bytes)) : QVariant(bytesText(bytes));
+    case kName:
+        return raw ? QVariant(static_cast<qlonglong>(top.block)) : QVariant(tr("block %1").arg(top.block));
+    case kParameters:
+        return raw ? QVariant(static_cast<qlonglong>(weights)) : QVariant(shortCountText(weights));
+    case kSize:
+        return raw ? QVariant(static_cast<qlonglong>(bytes)) : QVariant(bytesText(bytes));
     case kBits: {
         const double bits = weights > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0;
         return raw ? QVariant(bits) : QVariant(fixedText(bits, 2));
@@ -295,7 +330,8 @@ QVariant LayerTreeModel::blockData(const Top& top, int column, int role) const
         if (std::isnan(loss))
             return raw ? QVariant() : QVariant(QStringLiteral("…"));
         return raw ? QVariant(loss) : QVariant(numberText(loss));
-    default: return {};
+    default:
+        return {};
     }
 }
 
@@ -309,12 +345,15 @@ QString LayerTreeModel::toolTip(std::int64_t layer, int column) const
             text += tr("\nalso used as %1").arg(toQString(alias));
         return text;
     }
-    case kParameters: return tr("%1 weights").arg(countText(l.numel()));
-    case kSize: return tr("%1 bytes, %2 bits").arg(countText(m_document.layerBytes(layer)),
-                                                   countText(layerPayloadBits(l, m_document.candidate(layer))));
+    case kParameters:
+        return tr("%1 weights").arg(countText(l.numel()));
+    case kSize:
+        return tr("%1 bytes, %2 bits")
+            .arg(countText(m_document.layerBytes(layer)), countText(layerPayloadBits(l, m_document.candidate(layer))));
     case kCandidate:
         return l.quantizable ? tr("Double click or F2 to change it; the selection changes along") : QString();
-    default: return {};
+    default:
+        return {};
     }
 }
 
@@ -327,19 +366,26 @@ QVariant LayerTreeModel::data(const QModelIndex& index, int role) const
     if (layer < 0)
         return blockData(m_tops[static_cast<std::size_t>(index.row())], column, role);
     switch (role) {
-    case Qt::DisplayRole: return display(layer, column);
-    case Qt::EditRole: return column == kCandidate ? display(layer, column) : QVariant();
-    case kSortRole: return sortValue(layer, column);
-    case kBarRole: return barValue(layer, column);
-    case kLayerRole: return static_cast<qlonglong>(layer);
-    case Qt::ToolTipRole: return toolTip(layer, column);
+    case Qt::DisplayRole:
+        return display(layer, column);
+    case Qt::EditRole:
+        return column == kCandidate ? display(layer, column) : QVariant();
+    case kSortRole:
+        return sortValue(layer, column);
+    case kBarRole:
+        return barValue(layer, column);
+    case kLayerRole:
+        return static_cast<qlonglong>(layer);
+    case Qt::ToolTipRole:
+        return toolTip(layer, column);
     case Qt::DecorationRole:
         return column == kCandidate && m_document.layer(layer).quantizable
                    ? QVariant(bitsColor(m_document.layerBits(layer)))
                    : QVariant();
     case Qt::TextAlignmentRole:
         return int((isNumeric(column) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
-    default: return {};
+    default:
+        return {};
     }
 }
 
@@ -377,37 +423,59 @@ QVariant LayerTreeModel::headerData(int section, Qt::Orientation orientation, in
         return int((isNumeric(section) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
     if (role == Qt::ToolTipRole) {
         switch (section) {
-        case kCandidate: return tr("What the plan makes of the layer");
-        case kBits: return tr("Bits per weight: codes, scales, zero points and padding ÷ weights");
-        case kSize: return tr("Stored bytes under the plan (MB = 10⁶ bytes)");
+        case kCandidate:
+            return tr("What the plan makes of the layer");
+        case kBits:
+            return tr("Bits per weight: codes, scales, zero points and padding ÷ weights");
+        case kSize:
+            return tr("Stored bytes under the plan (MB = 10⁶ bytes)");
         case kLoss:
-            return metric ? tr("%1, in %2: %3").arg(toQString(metric->title), toQString(metric->unit),
-                                                    toQString(metric->formula))
+            return metric ? tr("%1, in %2: %3")
+                                .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
                           : QString();
-        case kSqnr: return tr("Signal to quantization noise, 10·log₁₀(Σw² ÷ Σ(w−ŵ)²) in dB; higher is better");
-        case kOutliers: return tr("Share of weights beyond 6 standard deviations");
-        case kCrest: return tr("Largest magnitude ÷ root mean square of the whole tensor");
-        case kKurtosis: return tr("Pearson's kurtosis; a normal distribution has 3");
-        default: return {};
+        case kSqnr:
+            return tr("Signal to quantization noise, 10·log₁₀(Σw² ÷ Σ(w−ŵ)²) in dB; higher is better");
+        case kOutliers:
+            return tr("Share of weights beyond 6 standard deviations");
+        case kCrest:
+            return tr("Largest magnitude ÷ root mean square of the whole tensor");
+        case kKurtosis:
+            return tr("Pearson's kurtosis; a normal distribution has 3");
+        default:
+            return {};
         }
     }
     if (role != Qt::DisplayRole)
         return {};
     switch (section) {
-    case kName: return tr("layer");
-    case kRole: return tr("role");
-    case kShape: return tr("shape");
-    case kParameters: return tr("weights");
-    case kDtype: return tr("dtype");
-    case kCandidate: return tr("candidate");
-    case kBits: return tr("bits");
-    case kSize: return tr("size");
-    case kLoss: return tr("loss");
-    case kSqnr: return tr("SQNR/dB");
-    case kOutliers: return tr("outliers");
-    case kCrest: return tr("crest");
-    case kKurtosis: return tr("kurtosis");
-    default: return {};
+    case kName:
+        return tr("layer");
+    case kRole:
+        return tr("role");
+    case kShape:
+        return tr("shape");
+    case kParameters:
+        return tr("weights");
+    case kDtype:
+        return tr("dtype");
+    case kCandidate:
+        return tr("candidate");
+    case kBits:
+        return tr("bits");
+    case kSize:
+        return tr("size");
+    case kLoss:
+        return tr("loss");
+    case kSqnr:
+        return tr("SQNR/dB");
+    case kOutliers:
+        return tr("outliers");
+    case kCrest:
+        return tr("crest");
+    case kKurtosis:
+        return tr("kurtosis");
+    default:
+        return {};
     }
 }
 
@@ -415,8 +483,8 @@ Qt::ItemFlags LayerTreeModel::flags(const QModelIndex& index) const
 {
     Qt::ItemFlags flags = QAbstractItemModel::flags(index);
     const std::int64_t layer = layerOf(index);
-    if (layer >= 0 && index.column() == kCandidate && m_document.layer(layer).quantizable
-        && !m_document.isLocked(layer))
+    if (layer >= 0 && index.column() == kCandidate && m_document.layer(layer).quantizable &&
+        !m_document.isLocked(layer))
         flags |= Qt::ItemIsEditable;
     return flags;
 }

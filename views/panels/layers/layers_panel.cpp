@@ -98,7 +98,7 @@ private:
         wide(LayerTreeModel::kShape, "[49152, 576]");
         wide(LayerTreeModel::kParameters, "weights ▾");
         wide(LayerTreeModel::kDtype, "float16");
-        wide(LayerTreeModel::kCandidate, "xx int4:g64:asym");
+        wide(LayerTreeModel::kCandidate, "xx int4:g128:s=bf16");
         wide(LayerTreeModel::kBits, "16.00");
         wide(LayerTreeModel::kSize, "100.0 MB");
         wide(LayerTreeModel::kLoss, "1.23e-05");
@@ -201,8 +201,7 @@ private:
             if (row.isValid())
                 selection.select(row, row);
         }
-        m_view->selectionModel()->select(selection,
-                                         QItemSelectionModel::ClearAndSelect | QItemSelectionModel::Rows);
+        m_view->selectionModel()->select(selection, QItemSelectionModel::ClearAndSelect | QItemSelectionModel::Rows);
         const QModelIndex current = m_proxy->mapFromSource(m_model->indexOf(m_document.selection().current()));
         if (current.isValid()) {
             m_view->selectionModel()->setCurrentIndex(current, QItemSelectionModel::NoUpdate);
@@ -249,10 +248,9 @@ private:
 
 namespace panels {
 extern const Panel layers;
-const Panel layers{"layers", QT_TRANSLATE_NOOP("Panel", "Layers"), PanelPlace::left,
-                   [](const PanelContext& context, QWidget* parent) -> QWidget* {
-                       return new LayersPanel(context, parent);
-                   }};
+const Panel layers{
+    "layers", QT_TRANSLATE_NOOP("Panel", "Layers"), PanelPlace::left,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new LayersPanel(context, parent); }};
 } // namespace panels
 
 } // namespace ql::views

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What the current layer may become: exact storage and measured error of every candidate. Double click or Enter assigns.
+// What the current layer may become: exact storage and measured error of every candidate. Double click or Enter
+// assigns.
 #include "views/document/document.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
@@ -44,9 +45,9 @@ public:
         m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::Interactive);
         m_table->horizontalHeader()->setStretchLastSection(true);
         m_table->horizontalHeader()->setDefaultAlignment(Qt::AlignRight | Qt::AlignVCenter);
-        m_table->setColumnWidth(kCandidate, fontMetrics().horizontalAdvance(QStringLiteral("int4:g128:asym:s=bf16 ")));
+        m_table->setColumnWidth(kCandidate, fontMetrics().horizontalAdvance(QStringLiteral("●  int4:g128:s=bf16  ")));
         m_table->setColumnWidth(kBits, fontMetrics().horizontalAdvance(QStringLiteral("bits/weight  ")));
-        m_table->setColumnWidth(kBytes, fontMetrics().horizontalAdvance(QStringLiteral("000.0 MB  ")));
+        m_table->setColumnWidth(kBytes, fontMetrics().horizontalAdvance(QStringLiteral("000.0 MB    ")));
         m_table->setColumnWidth(kSqnr, fontMetrics().horizontalAdvance(QStringLiteral("SQNR / dB  ")));
         m_table->setAccessibleName(tr("Candidates of the layer"));
         connect(m_table, &QTableWidget::cellActivated, this, &StoragePanel::assign);
@@ -119,7 +120,8 @@ private:
         setCell(row, kSqnr, cell ? fixedText(cell->error.sqnrDb(), 1) : tr("…"), chosen);
         setCell(row, kLoss, cell ? numberText(m_document.lossOf(*cell)) : tr("…"), chosen);
         m_table->item(row, kCandidate)->setData(kColumnRole, static_cast<qulonglong>(column));
-        m_table->item(row, kCandidate)->setToolTip(tr("Double click or Enter gives the selected layers this candidate"));
+        m_table->item(row, kCandidate)
+            ->setToolTip(tr("Double click or Enter gives the selected layers this candidate"));
         m_table->item(row, kBytes)->setToolTip(tr("%1 bits exactly").arg(countText(bits)));
     }
 
@@ -158,10 +160,9 @@ private:
 
 namespace panels {
 extern const Panel storage;
-const Panel storage{"storage", QT_TRANSLATE_NOOP("Panel", "Candidates"), PanelPlace::rightBottom,
-                    [](const PanelContext& context, QWidget* parent) -> QWidget* {
-                        return new StoragePanel(context, parent);
-                    }};
+const Panel storage{
+    "storage", QT_TRANSLATE_NOOP("Panel", "Candidates"), PanelPlace::rightBottom,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new StoragePanel(context, parent); }};
 } // namespace panels
 
 } // namespace ql::views

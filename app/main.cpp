@@ -27,7 +27,8 @@ std::unique_ptr<QCoreApplication> makeApplication(int& argc, char** argv)
 
 int main(int argc, char** argv)
 {
-    ::setenv("OPENBLAS_NUM_THREADS", "1", 1); // before its threads start: products are parallel in the engine's own pool
+    ::setenv("OPENBLAS_NUM_THREADS", "1",
+             1); // before its threads start: products are parallel in the engine's own pool
     QCoreApplication::setApplicationName(QStringLiteral("QuantLoupe"));
     QCoreApplication::setOrganizationName(QStringLiteral("QuantLoupe"));
     QCoreApplication::setApplicationVersion(QStringLiteral(QL_VERSION));
@@ -35,13 +36,14 @@ int main(int argc, char** argv)
     std::setlocale(LC_NUMERIC, "C"); // Qt set it from the environment; libraries read numbers with strtod
 
     QCommandLineParser parser;
-    parser.setApplicationDescription(
-        QCoreApplication::translate("main", "Workbench for neural-network quantization. The same from the shell: qloupe."));
+    parser.setApplicationDescription(QCoreApplication::translate(
+        "main", "Workbench for neural-network quantization. The same from the shell: qloupe."));
     parser.addHelpOption();
     parser.addVersionOption();
     parser.addPositionalArgument(
         QStringLiteral("path"),
-        QCoreApplication::translate("main", "Model folder, checkpoint (safetensors, GGUF, ONNX, HDF5, NumPy) or study to open"),
+        QCoreApplication::translate("main",
+                                    "Model folder, checkpoint (safetensors, GGUF, ONNX, HDF5, NumPy) or study to open"),
         QStringLiteral("[PATH]"));
     parser.process(*application);
 

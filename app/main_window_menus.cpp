@@ -110,9 +110,8 @@ void MainWindow::buildViewMenu()
     }
     menu->addSeparator();
     add(menu, tr("&Reset layout"), {}, [this] { resetLayout(); });
-    QAction* full = add(menu, tr("&Full screen"), QKeySequence::FullScreen, [this] {
-        setWindowState(windowState() ^ Qt::WindowFullScreen);
-    });
+    QAction* full = add(menu, tr("&Full screen"), QKeySequence::FullScreen,
+                        [this] { setWindowState(windowState() ^ Qt::WindowFullScreen); });
     if (full->shortcut().isEmpty())
         full->setShortcut(QKeySequence(Qt::Key_F11));
     QMenu* themes = menu->addMenu(tr("&Theme"));

@@ -28,11 +28,11 @@ struct BarLevel {
 struct Bar {
     QString name;
     qint64 block = -1;
-    double share = 1; // width when widths follow the number of weights
+    double share = 1;                                              // width when widths follow the number of weights
     double sensitivity = std::numeric_limits<double>::quiet_NaN(); // 0…1
-    std::vector<int> ladder; // allowed levels, by rising bits
-    int level = -1;          // −1: something outside the list
-    double bits = 0;         // of that something
+    std::vector<int> ladder;                                       // allowed levels, by rising bits
+    int level = -1;                                                // −1: something outside the list
+    double bits = 0;                                               // of that something
     bool locked = false;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What our charts have in common: a view without frame whose colours follow the palette, text for when there is nothing
-// to show, and no animation. Series are replaced whole (appending points one by one is quadratic), never more than a few
-// thousand points.
+// to show, and no animation. Series are replaced whole (appending points one by one is quadratic), never more than a
+// few thousand points.
 #pragma once
 
 #include <QChart>

@@ -62,7 +62,7 @@ ExportDialog::ExportDialog(Document& document, JobRunner& jobs, QWidget* parent)
       m_tensors(new QTableWidget(0, 4, this))
 {
     setWindowTitle(tr("Export the plan"));
-    resize(720, 520);
+    resize(720, 200);
     auto* column = new QVBoxLayout(this);
     auto* form = new QFormLayout;
     form->setFieldGrowthPolicy(QFormLayout::ExpandingFieldsGrow);
@@ -73,15 +73,19 @@ ExportDialog::ExportDialog(Document& document, JobRunner& jobs, QWidget* parent)
     auto* browseButton = new QPushButton(tr("&Browse…"), this);
     pathRow->addWidget(m_path, 1);
     pathRow->addWidget(browseButton);
-    form->addRow(tr("&Write to"), pathRow);
-    form->itemAt(form->rowCount() - 1, QFormLayout::LabelRole);
+    const auto label = [this](const QString& text, QWidget* buddy) {
+        auto* made = new QLabel(text, this);
+        made->setBuddy(buddy);
+        return made;
+    };
+    form->addRow(label(tr("&Write to"), m_path), pathRow);
     form->addRow(tr("Size"), m_size);
     auto* commandRow = new QHBoxLayout;
     auto* copy = new QToolButton(this);
     copy->setText(tr("Copy"));
     commandRow->addWidget(m_command, 1);
     commandRow->addWidget(copy);
-    form->addRow(tr("&Same in a shell"), commandRow);
+    form->addRow(label(tr("&Same in a shell"), m_command), commandRow);
     column->addWidget(m_progress);
     column->addWidget(m_status);
     column->addWidget(m_tensors, 1);
@@ -316,6 +320,7 @@ void ExportDialog::showOutcome(const Outcome& outcome)
         }
     }
     m_tensors->show();
+    resize(std::max(width(), 720), std::max(height(), 560));
     Q_EMIT finishedExport(outcome.report.ok());
 }
 

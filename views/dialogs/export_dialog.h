@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Exporting the plan: target (with the reason where one refuses), path, exact size, the same as a command line, progress,
-// and what the read-back verification found. The document stays usable meanwhile; the plan exported is the one at the
-// moment of pressing Export.
+// Exporting the plan: target (with the reason where one refuses), path, exact size, the same as a command line,
+// progress, and what the read-back verification found. The document stays usable meanwhile; the plan exported is the
+// one at the moment of pressing Export.
 #pragma once
 
 #include "core/export/export.h"

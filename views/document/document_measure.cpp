@@ -42,8 +42,8 @@ void Document::buildTable()
             if (l.numel() <= largest[column])
                 continue;
             largest[column] = l.numel();
-            m_columnBits[column] = static_cast<double>(layerPayloadBits(l, m_table->candidates[column]))
-                                   / static_cast<double>(l.numel());
+            m_columnBits[column] =
+                static_cast<double>(layerPayloadBits(l, m_table->candidates[column])) / static_cast<double>(l.numel());
         }
     }
     for (const Candidate& candidate : m_table->candidates)
@@ -165,7 +165,7 @@ void Document::addCell(const Measurement& cell)
         loss += lossOf(*part);
     }
     cost.loss = cost.allowed ? loss : std::numeric_limits<double>::quiet_NaN();
-    cost.evidence = std::isnan(cost.loss)       ? Evidence::unmeasured
+    cost.evidence = std::isnan(cost.loss)        ? Evidence::unmeasured
                     : metric()->needsActivations ? Evidence::measured
                                                  : Evidence::dataFree;
     if (!cost.allowed)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Where background jobs of the document leave finished pieces; the GUI thread empties it every 60 ms, so that a thousand
-// cells a second cost as many repaints as ten.
+// Where background jobs of the document leave finished pieces; the GUI thread empties it every 60 ms, so that a
+// thousand cells a second cost as many repaints as ten.
 #pragma once
 
 #include "views/document/document.h"

@@ -25,9 +25,9 @@ void PlanCommand::redo()
 bool PlanCommand::mergeWith(const QUndoCommand* next)
 {
     const auto* other = dynamic_cast<const PlanCommand*>(next);
-    if (!other || !m_mergeable || !other->m_mergeable
-        || !std::equal(m_changes.begin(), m_changes.end(), other->m_changes.begin(), other->m_changes.end(),
-                       [](const PlanChange& a, const PlanChange& b) { return a.layer == b.layer; }))
+    if (!other || !m_mergeable || !other->m_mergeable ||
+        !std::equal(m_changes.begin(), m_changes.end(), other->m_changes.begin(), other->m_changes.end(),
+                    [](const PlanChange& a, const PlanChange& b) { return a.layer == b.layer; }))
         return false;
     for (std::size_t i = 0; i < m_changes.size(); ++i)
         m_changes[i].after = other->m_changes[i].after;

@@ -8,8 +8,8 @@
 
 namespace ql::views {
 
-/// The changes are already in force when it is pushed. Mergeable steps of the same layers join, so that holding a key is
-/// one step.
+/// The changes are already in force when it is pushed. Mergeable steps of the same layers join, so that holding a key
+/// is one step.
 class PlanCommand : public QUndoCommand {
 public:
     PlanCommand(Document& document, std::vector<PlanChange> changes, const QString& text, bool mergeable);

@@ -76,7 +76,8 @@ void HeatImage::setScale(const HeatScale& scale)
         const float low = std::bit_cast<float>(static_cast<std::uint32_t>(i) << kTableShift);
         // The step's middle; the first step holds zero and magnitudes below 1e-40.
         const float middle = std::bit_cast<float>((static_cast<std::uint32_t>(i) << kTableShift) | 0x8000U);
-        m_table[i] = i == 0 ? kZeroColor : m_scale.color(std::isfinite(low) ? static_cast<double>(middle) : double{INFINITY});
+        m_table[i] =
+            i == 0 ? kZeroColor : m_scale.color(std::isfinite(low) ? static_cast<double>(middle) : double{INFINITY});
     }
 }
 

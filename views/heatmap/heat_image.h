@@ -53,7 +53,7 @@ private:
     std::shared_ptr<const OutlierPyramid> m_pyramid;
     HeatScale m_scale;
     std::vector<QRgb> m_table;
-    std::vector<std::int32_t> m_row;                  // magnitudes of one row of texels, as bit patterns
+    std::vector<std::int32_t> m_row;                 // magnitudes of one row of texels, as bit patterns
     std::vector<std::int32_t> m_firstCol, m_lastCol; // texels of each pixel column
     QImage m_image;
     CellRect m_part;

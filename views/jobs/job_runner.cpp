@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/jobs/job_runner.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <exception>
 #include <new>
 #include <thread>
-
-#include <sys/resource.h>
-#include <unistd.h>
 
 namespace ql::views {
 

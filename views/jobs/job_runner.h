@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Runs jobs beside the window: one thread a job (its loops run on the executor's pool), progress polled every 40 ms, the
-// result delivered once in the GUI thread. A job of a channel replaces the earlier one of that channel: the old one is
-// stopped and whatever it still returns is dropped. The destructor stops and joins. An exception of a job, which only
-// third-party code throws, arrives as its error.
+// Runs jobs beside the window: one thread a job (its loops run on the executor's pool), progress polled every 40 ms,
+// the result delivered once in the GUI thread. A job of a channel replaces the earlier one of that channel: the old one
+// is stopped and whatever it still returns is dropped. The destructor stops and joins. An exception of a job, which
+// only third-party code throws, arrives as its error.
 #pragma once
 
 #include "core/jobs/job_context.h"
@@ -31,7 +31,7 @@ struct JobSpec {
 struct JobState {
     std::uint64_t id = 0;
     QString title;
-    double fraction = 0;    // 0…1
+    double fraction = 0; // 0…1
     double elapsedSeconds = 0;
     double remainingSeconds = -1; // negative: not known yet
     bool stopping = false;

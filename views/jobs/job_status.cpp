@@ -81,7 +81,7 @@ void JobStatus::refresh()
         widget->setVisible(shown);
     if (!shown)
         return;
-    m_text->setText(shown->stopping        ? tr("Stopping: %1").arg(shown->title)
+    m_text->setText(shown->stopping     ? tr("Stopping: %1").arg(shown->title)
                     : states.size() > 1 ? tr("%1 (+%2)").arg(shown->title).arg(states.size() - 1)
                                         : shown->title);
     m_bar->setValue(static_cast<int>(std::lround(shown->fraction * 1000)));
@@ -117,8 +117,7 @@ void JobStatus::showProblems()
         column->addWidget(text);
         column->addWidget(buttons);
         connect(buttons, &QDialogButtonBox::rejected, dialog, &QDialog::hide);
-        connect(copy, &QPushButton::clicked, text,
-                [text] { QApplication::clipboard()->setText(text->toPlainText()); });
+        connect(copy, &QPushButton::clicked, text, [text] { QApplication::clipboard()->setText(text->toPlainText()); });
         connect(clear, &QPushButton::clicked, &m_jobs, &JobRunner::clearFailures);
         refreshFailures();
     }

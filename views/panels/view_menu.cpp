@@ -103,7 +103,8 @@ QString toTsv(const ViewTable& table)
 QString toCsv(const ViewTable& table)
 {
     return joined(table, QStringLiteral(","), [](const QString& field) {
-        if (!field.contains(QLatin1Char(',')) && !field.contains(QLatin1Char('"')) && !field.contains(QLatin1Char('\n')))
+        if (!field.contains(QLatin1Char(',')) && !field.contains(QLatin1Char('"')) &&
+            !field.contains(QLatin1Char('\n')))
             return field;
         QString quoted = field;
         quoted.replace(QLatin1String("\""), QLatin1String("\"\""));

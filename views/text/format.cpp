@@ -44,7 +44,9 @@ QString bytesText(std::int64_t bytes)
         value /= 1000;
         ++unit;
     }
-    const int decimals = unit == 0 || std::fabs(value) >= 99.95 ? (unit == 0 ? 0 : 1) : std::fabs(value) < 9.995 ? 2 : 1;
+    const int decimals = unit == 0 || std::fabs(value) >= 99.95 ? (unit == 0 ? 0 : 1)
+                         : std::fabs(value) < 9.995             ? 2
+                                                                : 1;
     return QLocale().toString(value, 'f', decimals) + QChar(0xa0) + QLatin1String(kUnits[unit]);
 }
 
@@ -91,7 +93,9 @@ QString durationText(double seconds)
     const auto whole = static_cast<int>(std::lround(seconds));
     if (whole < 60)
         return QCoreApplication::translate("Format", "%1 s").arg(whole);
-    return QCoreApplication::translate("Format", "%1 min %2 s").arg(whole / 60).arg(whole % 60, 2, 10, QLatin1Char('0'));
+    return QCoreApplication::translate("Format", "%1 min %2 s")
+        .arg(whole / 60)
+        .arg(whole % 60, 2, 10, QLatin1Char('0'));
 }
 
 QString errorText(const Error& error)

@@ -95,9 +95,12 @@ ThemeChoice themeFromWord(const QString& word)
 QString themeWord(ThemeChoice choice)
 {
     switch (choice) {
-    case ThemeChoice::light: return QStringLiteral("light");
-    case ThemeChoice::dark: return QStringLiteral("dark");
-    case ThemeChoice::system: break;
+    case ThemeChoice::light:
+        return QStringLiteral("light");
+    case ThemeChoice::dark:
+        return QStringLiteral("dark");
+    case ThemeChoice::system:
+        break;
     }
     return QStringLiteral("system");
 }

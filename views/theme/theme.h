@@ -23,8 +23,8 @@ struct Colors {
     QColor surface;   // behind drawings
     QColor text, dim; // dim: secondary text, ≥ 4.5:1 on surface
     QColor grid, minorGrid;
-    QColor accent;    // current item
-    QColor ghost;     // what was
+    QColor accent; // current item
+    QColor ghost;  // what was
     QColor good, warn, bad;
     std::array<QColor, 6> series; // charts; told apart by lightness too
 };

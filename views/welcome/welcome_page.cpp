@@ -24,8 +24,9 @@ QPushButton* makeEntry(const QString& path, QWidget* parent)
     auto* entry = new QPushButton(parent);
     entry->setFlat(true);
     entry->setStyleSheet(QStringLiteral("text-align: left; padding: 3px 6px;"));
-    entry->setText(QStringLiteral("%1   —   %2")
-                       .arg(file.fileName(), entry->fontMetrics().elidedText(file.absolutePath(), Qt::ElideMiddle, 330)));
+    entry->setText(
+        QStringLiteral("%1   —   %2")
+            .arg(file.fileName(), entry->fontMetrics().elidedText(file.absolutePath(), Qt::ElideMiddle, 330)));
     entry->setToolTip(path);
     entry->setEnabled(file.exists());
     if (!file.exists())
@@ -53,7 +54,8 @@ WelcomePage::WelcomePage(QWidget* parent)
     title->setFont(large);
     column->addWidget(title);
     auto* subtitle = new QLabel(
-        tr("See how every layer reacts to fewer bits, assign them by hand or by solver, export what runtimes load."), this);
+        tr("See how every layer reacts to fewer bits, assign them by hand or by solver, export what runtimes load."),
+        this);
     subtitle->setWordWrap(true);
     column->addWidget(subtitle);
     column->addSpacing(10);

@@ -83,8 +83,8 @@ private Q_SLOTS:
                 continue;
             QAccessibleInterface* interface = QAccessible::queryAccessibleInterface(child);
             // Viewports and headers speak through their view.
-            const bool internal = qobject_cast<QAbstractScrollArea*>(child->parentWidget()) != nullptr
-                                  || qobject_cast<QComboBox*>(child->parentWidget()) != nullptr;
+            const bool internal = qobject_cast<QAbstractScrollArea*>(child->parentWidget()) != nullptr ||
+                                  qobject_cast<QComboBox*>(child->parentWidget()) != nullptr;
             QVERIFY2(internal || (interface && !interface->text(QAccessible::Name).isEmpty()),
                      qPrintable(QStringLiteral("%1 %2 has no accessible name")
                                     .arg(QLatin1String(child->metaObject()->className()), child->objectName())));

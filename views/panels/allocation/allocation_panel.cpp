@@ -113,9 +113,7 @@ private:
             for (const std::int64_t layer : layers)
                 takeLayer(layer);
         });
-        connect(&m_document, &Document::factsChanged, this, [this] {
-            m_bars->setSensitivity(sensitivities());
-        });
+        connect(&m_document, &Document::factsChanged, this, [this] { m_bars->setSensitivity(sensitivities()); });
         connect(&m_document.selection(), &SelectionModel::currentChanged, this,
                 [this](qint64 layer, const QObject* origin) {
                     if (origin != m_bars)
@@ -333,10 +331,9 @@ private:
 
 namespace panels {
 extern const Panel allocation;
-const Panel allocation{"allocation", QT_TRANSLATE_NOOP("Panel", "Bit allocation"), PanelPlace::bottom,
-                       [](const PanelContext& context, QWidget* parent) -> QWidget* {
-                           return new AllocationPanel(context, parent);
-                       }};
+const Panel allocation{
+    "allocation", QT_TRANSLATE_NOOP("Panel", "Bit allocation"), PanelPlace::bottom,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new AllocationPanel(context, parent); }};
 } // namespace panels
 
 } // namespace ql::views

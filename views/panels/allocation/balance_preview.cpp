@@ -40,6 +40,7 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
     m_changes->setShowGrid(false);
     m_changes->setAlternatingRowColors(true);
     m_changes->setTextElideMode(Qt::ElideLeft);
+    m_changes->setWordWrap(false); // else names break at their dots
     m_changes->verticalHeader()->hide();
     m_changes->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 4);
     m_changes->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);

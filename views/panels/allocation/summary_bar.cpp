@@ -52,7 +52,8 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
     QFont bold = font();
     bold.setBold(true);
     m_size->setFont(bold);
-    m_target->setToolTip(tr("The runtime the plan is made for: it limits candidates, ties layers and counts the bytes"));
+    m_target->setToolTip(
+        tr("The runtime the plan is made for: it limits candidates, ties layers and counts the bytes"));
     m_target->setAccessibleName(tr("Target"));
     m_metric->setAccessibleName(tr("Predicted loss"));
     m_metric->setSizeAdjustPolicy(QComboBox::AdjustToContents);
@@ -119,14 +120,15 @@ void SummaryBar::refreshChoices()
     current = -1;
     for (const Metric* metric : allMetrics()) {
         texts << toQString(metric->id).replace(QLatin1Char('_'), QLatin1Char(' '));
-        refusals << (metric->needsActivations && !m_document.activations() ? tr("Load activations to use it") : QString());
+        refusals << (metric->needsActivations && !m_document.activations() ? tr("Load activations to use it")
+                                                                           : QString());
         if (metric == m_document.metric())
             current = static_cast<int>(texts.size()) - 1;
     }
     fill(m_metric, texts, refusals, current);
     if (const Metric* metric = m_document.metric())
-        m_metric->setToolTip(toQString(metric->title) + QStringLiteral("\n") + toQString(metric->formula)
-                             + QStringLiteral(" / ") + toQString(metric->unit));
+        m_metric->setToolTip(toQString(metric->title) + QStringLiteral("\n") + toQString(metric->formula) +
+                             QStringLiteral(" / ") + toQString(metric->unit));
     if (!m_budget->hasFocus() || !m_budget->isModified())
         m_budget->setText(printBudget(m_document.budget()));
     setEnabled(m_document.isOpen());
@@ -158,19 +160,21 @@ void SummaryBar::refreshTotals()
     const Totals& totals = m_document.totals();
     const QString bits = tr("%1 bits per weight").arg(fixedText(totals.bitsPerWeight, 3));
     m_size->setText(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits);
-    m_size->setToolTip(totals.fileBytes
-                           ? tr("The target's files: %1 bytes exactly\nCodes, scales and padding of the plan's layers: %2 bits")
-                                 .arg(countText(*totals.fileBytes), countText(totals.payloadBits))
-                       : totals.refusal.isEmpty() ? QString()
-                                                  : totals.refusal);
+    m_size->setToolTip(
+        totals.fileBytes
+            ? tr("The target's files: %1 bytes exactly\nCodes, scales and padding of the plan's layers: %2 bits")
+                  .arg(countText(*totals.fileBytes), countText(totals.payloadBits))
+        : totals.refusal.isEmpty() ? QString()
+                                   : totals.refusal);
     const Metric* metric = m_document.metric();
     const bool proxy = metric && !metric->needsActivations;
     if (std::isnan(totals.loss))
         m_loss->setText(m_document.isMeasuring() ? tr("predicted loss: measuring…")
                                                  : tr("predicted loss: %1 layers not measured").arg(totals.unmeasured));
     else
-        m_loss->setText(proxy ? tr("predicted loss %1  (squared weight error, not KLD)").arg(numberText(totals.loss, 4))
-                              : tr("predicted loss %1  (squared output error, not KLD)").arg(numberText(totals.loss, 4)));
+        m_loss->setText(proxy
+                            ? tr("predicted loss %1  (squared weight error, not KLD)").arg(numberText(totals.loss, 4))
+                            : tr("predicted loss %1  (squared output error, not KLD)").arg(numberText(totals.loss, 4)));
     if (metric)
         m_loss->setToolTip(tr("%1 in %2, summed over the layers: %3")
                                .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula)));
@@ -182,7 +186,8 @@ void SummaryBar::refreshTotals()
     } else if (budget.fileBytes && totals.fileBytes) {
         const std::int64_t left = *budget.fileBytes - *totals.fileBytes;
         m_bar->setState(static_cast<double>(*totals.fileBytes), static_cast<double>(*budget.fileBytes),
-                        left >= 0 ? tr("%1 under budget").arg(bytesText(left)) : tr("%1 over budget").arg(bytesText(-left)));
+                        left >= 0 ? tr("%1 under budget").arg(bytesText(left))
+                                  : tr("%1 over budget").arg(bytesText(-left)));
         m_bar->setToolTip(tr("%1 of %2 bytes").arg(countText(*totals.fileBytes), countText(*budget.fileBytes)));
     } else if (budget.bitsPerWeight) {
         const double left = *budget.bitsPerWeight - totals.bitsPerWeight;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// FP against INT for the current layer: error of each family of formats over its bits, with the layer's crest factor and
-// the crest factors at which the winner changes.
+// FP against INT for the current layer: error of each family of formats over its bits, with the layer's crest factor
+// and the crest factors at which the winner changes.
 #include "core/analysis/error_curves.h"
 #include "views/charts/chart_view.h"
 #include "views/document/document.h"
@@ -48,7 +48,8 @@ public:
         for (const int group : {0, 32, 64, 128})
             m_group->addItem(group == 0 ? tr("scale per channel") : tr("groups of %1").arg(group), group);
         m_group->setCurrentIndex(2);
-        m_group->setToolTip(tr("Who shares a scale in the INT and ExMy curves; MX and NV formats have their own blocks"));
+        m_group->setToolTip(
+            tr("Who shares a scale in the INT and ExMy curves; MX and NV formats have their own blocks"));
         m_group->setAccessibleName(tr("Granularity"));
         auto* top = new QHBoxLayout;
         top->setContentsMargins(8, 4, 8, 0);
@@ -122,12 +123,12 @@ private:
         QChart* chart = m_view->newChart();
         const std::int64_t layer = shownLayer();
         m_crest->clear();
-        m_view->setMessage(!m_document.isOpen()                       ? tr("Open a checkpoint to compare formats.")
-                           : layer < 0                                ? tr("Select a layer.")
-                           : !m_document.layer(layer).quantizable     ? tr("This tensor is not quantized.")
-                           : !m_failure.isEmpty()                     ? m_failure
-                           : !m_curves                                ? tr("Measuring every format…")
-                                                                      : QString());
+        m_view->setMessage(!m_document.isOpen()                   ? tr("Open a checkpoint to compare formats.")
+                           : layer < 0                            ? tr("Select a layer.")
+                           : !m_document.layer(layer).quantizable ? tr("This tensor is not quantized.")
+                           : !m_failure.isEmpty()                 ? m_failure
+                           : !m_curves                            ? tr("Measuring every format…")
+                                                                  : QString());
         if (!m_curves)
             return;
         const Colors c = colors(m_view->palette());
@@ -227,14 +228,16 @@ private:
         QStringList wins;
         for (const Crossover& crossover : crestFactorCrossovers()) {
             // NV formats have blocks of 16, MX of 32.
-            const double crest = crossover.integer.starts_with("nv") ? m_curves->crestFactor16 : m_curves->crestFactor32;
+            const double crest =
+                crossover.integer.starts_with("nv") ? m_curves->crestFactor16 : m_curves->crestFactor32;
             const bool integerWins = crest < crossover.crestFactor;
             wins << tr("%1 (crossover %2)")
                         .arg(toQString(integerWins ? crossover.integer : crossover.minifloat),
                              fixedText(crossover.crestFactor, 2));
         }
         if (!wins.isEmpty())
-            text += QLatin1Char(' ') + tr("For Gaussian blocks theory prefers %1.").arg(wins.join(QStringLiteral(", ")));
+            text +=
+                QLatin1Char(' ') + tr("For Gaussian blocks theory prefers %1.").arg(wins.join(QStringLiteral(", ")));
         return text;
     }
 
@@ -299,10 +302,9 @@ private:
 
 namespace panels {
 extern const Panel curves;
-const Panel curves{"curves", QT_TRANSLATE_NOOP("Panel", "Error curves"), PanelPlace::rightBottom,
-                   [](const PanelContext& context, QWidget* parent) -> QWidget* {
-                       return new CurvesPanel(context, parent);
-                   }};
+const Panel curves{
+    "curves", QT_TRANSLATE_NOOP("Panel", "Error curves"), PanelPlace::rightBottom,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new CurvesPanel(context, parent); }};
 } // namespace panels
 
 } // namespace ql::views

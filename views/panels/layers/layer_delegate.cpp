@@ -18,8 +18,8 @@ void LayerDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     if (bar.isValid() && !option.state.testFlag(QStyle::State_Selected)) {
         const QRect cell = option.rect.adjusted(2, 3, -2, -3);
         const auto width = static_cast<int>(bar.toDouble() * cell.width());
-        QColor fill = index.column() == LayerTreeModel::kBits ? bitsColor(16 * bar.toDouble())
-                                                              : colors(option.palette).series[0];
+        QColor fill =
+            index.column() == LayerTreeModel::kBits ? bitsColor(16 * bar.toDouble()) : colors(option.palette).series[0];
         fill.setAlpha(colors(option.palette).dark ? 90 : 70);
         painter->fillRect(QRect(cell.left(), cell.top(), width, cell.height()), fill);
     }

@@ -16,8 +16,10 @@ namespace {
 const std::map<QString, QString LayerValues::*>& textFields()
 {
     static const std::map<QString, QString LayerValues::*> kFields = {
-        {QStringLiteral("name"), &LayerValues::name},   {QStringLiteral("role"), &LayerValues::role},
-        {QStringLiteral("op"), &LayerValues::op},       {QStringLiteral("dtype"), &LayerValues::dtype},
+        {QStringLiteral("name"), &LayerValues::name},
+        {QStringLiteral("role"), &LayerValues::role},
+        {QStringLiteral("op"), &LayerValues::op},
+        {QStringLiteral("dtype"), &LayerValues::dtype},
         {QStringLiteral("candidate"), &LayerValues::candidate},
     };
     return kFields;
@@ -26,11 +28,11 @@ const std::map<QString, QString LayerValues::*>& textFields()
 const std::map<QString, double LayerValues::*>& numberFields()
 {
     static const std::map<QString, double LayerValues::*> kFields = {
-        {QStringLiteral("block"), &LayerValues::block},       {QStringLiteral("bits"), &LayerValues::bits},
-        {QStringLiteral("size"), &LayerValues::size},         {QStringLiteral("params"), &LayerValues::params},
-        {QStringLiteral("error"), &LayerValues::loss},        {QStringLiteral("loss"), &LayerValues::loss},
-        {QStringLiteral("sqnr"), &LayerValues::sqnr},         {QStringLiteral("outliers"), &LayerValues::outliers},
-        {QStringLiteral("crest"), &LayerValues::crest},       {QStringLiteral("kurtosis"), &LayerValues::kurtosis},
+        {QStringLiteral("block"), &LayerValues::block}, {QStringLiteral("bits"), &LayerValues::bits},
+        {QStringLiteral("size"), &LayerValues::size},   {QStringLiteral("params"), &LayerValues::params},
+        {QStringLiteral("error"), &LayerValues::loss},  {QStringLiteral("loss"), &LayerValues::loss},
+        {QStringLiteral("sqnr"), &LayerValues::sqnr},   {QStringLiteral("outliers"), &LayerValues::outliers},
+        {QStringLiteral("crest"), &LayerValues::crest}, {QStringLiteral("kurtosis"), &LayerValues::kurtosis},
     };
     return kFields;
 }
@@ -42,7 +44,8 @@ std::optional<double> parseNumber(const QString& text)
         return number;
     if (const auto bytes = parseBytes(plain))
         return static_cast<double>(*bytes);
-    const double factor = text.endsWith(QLatin1Char('k')) ? 1e3 : text.endsWith(QLatin1Char('M')) ? 1e6
+    const double factor = text.endsWith(QLatin1Char('k'))   ? 1e3
+                          : text.endsWith(QLatin1Char('M')) ? 1e6
                           : text.endsWith(QLatin1Char('G')) ? 1e9
                                                             : 0;
     if (factor > 0) {
@@ -61,12 +64,10 @@ LayerFilter::LayerFilter(const QString& text)
         Operator op;
     };
     // Longer spellings first.
-    static constexpr Spelling kOperators[] = {{QLatin1String("<="), Operator::lessEqual},
-                                              {QLatin1String(">="), Operator::greaterEqual},
-                                              {QLatin1String("!="), Operator::unequal},
-                                              {QLatin1String("<"), Operator::less},
-                                              {QLatin1String(">"), Operator::greater},
-                                              {QLatin1String("="), Operator::equal}};
+    static constexpr Spelling kOperators[] = {
+        {QLatin1String("<="), Operator::lessEqual}, {QLatin1String(">="), Operator::greaterEqual},
+        {QLatin1String("!="), Operator::unequal},   {QLatin1String("<"), Operator::less},
+        {QLatin1String(">"), Operator::greater},    {QLatin1String("="), Operator::equal}};
     const auto complain = [this](const QString& problem) {
         if (m_problem.isEmpty())
             m_problem = problem;
@@ -139,13 +140,20 @@ bool LayerFilter::holds(const Term& term, const LayerValues& values)
     if (std::isnan(value))
         return false;
     switch (term.op) {
-    case Operator::equal: return value == term.value;
-    case Operator::unequal: return value != term.value;
-    case Operator::less: return value < term.value;
-    case Operator::lessEqual: return value <= term.value;
-    case Operator::greater: return value > term.value;
-    case Operator::greaterEqual: return value >= term.value;
-    case Operator::contains: break;
+    case Operator::equal:
+        return value == term.value;
+    case Operator::unequal:
+        return value != term.value;
+    case Operator::less:
+        return value < term.value;
+    case Operator::lessEqual:
+        return value <= term.value;
+    case Operator::greater:
+        return value > term.value;
+    case Operator::greaterEqual:
+        return value >= term.value;
+    case Operator::contains:
+        break;
     }
     return true;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The filter line of the layer table: words separated by blanks, all of which must hold. A word with an operator
-// compares a column — bits<4 outliers>0.1 role=q_proj size>=1MB name=*.down_proj.* — and any other word is looked for in
-// the name. Operators: = != < <= > >=; text columns take = and != with * and ? as wildcards. Numbers are in the units of
-// the column headers (outliers in %, params take k, M, G). A comparison with an unknown value does not hold.
+// compares a column — bits<4 outliers>0.1 role=q_proj size>=1MB name=*.down_proj.* — and any other word is looked for
+// in the name. Operators: = != < <= > >=; text columns take = and != with * and ? as wildcards. Numbers are in the
+// units of the column headers (outliers in %, params take k, M, G). A comparison with an unknown value does not hold.
 #pragma once
 
 #include <QString>

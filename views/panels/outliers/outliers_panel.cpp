@@ -165,9 +165,10 @@ private:
         QString text = tr("row (output) %1, column (input) %2").arg(countText(row), countText(col));
         const OutlierPyramid& pyramid = *m_view.pyramid;
         if (!pyramid.values.empty())
-            text += tr(":  weight %1")
-                        .arg(numberText(
-                            static_cast<double>(pyramid.values[static_cast<std::size_t>(row * pyramid.cols + col)]), 6));
+            text +=
+                tr(":  weight %1")
+                    .arg(numberText(
+                        static_cast<double>(pyramid.values[static_cast<std::size_t>(row * pyramid.cols + col)]), 6));
         text += tr("    row max %1, column max %2")
                     .arg(numberText(static_cast<double>(pyramid.rowMax[static_cast<std::size_t>(row)]), 4),
                          numberText(static_cast<double>(pyramid.colMax[static_cast<std::size_t>(col)]), 4));
@@ -196,10 +197,9 @@ private:
 
 namespace panels {
 extern const Panel outliers;
-const Panel outliers{"outliers", QT_TRANSLATE_NOOP("Panel", "Outlier map"), PanelPlace::centre,
-                     [](const PanelContext& context, QWidget* parent) -> QWidget* {
-                         return new OutliersPanel(context, parent);
-                     }};
+const Panel outliers{
+    "outliers", QT_TRANSLATE_NOOP("Panel", "Outlier map"), PanelPlace::centre,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new OutliersPanel(context, parent); }};
 } // namespace panels
 
 } // namespace ql::views

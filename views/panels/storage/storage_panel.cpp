@@ -45,10 +45,10 @@ public:
         m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::Interactive);
         m_table->horizontalHeader()->setStretchLastSection(true);
         m_table->horizontalHeader()->setDefaultAlignment(Qt::AlignRight | Qt::AlignVCenter);
-        m_table->setColumnWidth(kCandidate, fontMetrics().horizontalAdvance(QStringLiteral("●  int4:g128:s=bf16  ")));
-        m_table->setColumnWidth(kBits, fontMetrics().horizontalAdvance(QStringLiteral("bits/weight  ")));
-        m_table->setColumnWidth(kBytes, fontMetrics().horizontalAdvance(QStringLiteral("000.0 MB    ")));
-        m_table->setColumnWidth(kSqnr, fontMetrics().horizontalAdvance(QStringLiteral("SQNR / dB  ")));
+        m_table->setColumnWidth(kCandidate, fontMetrics().horizontalAdvance(QStringLiteral("●  int4:g128:s=bf16 ")));
+        m_table->setColumnWidth(kBits, fontMetrics().horizontalAdvance(QStringLiteral("bits/weight ")));
+        m_table->setColumnWidth(kBytes, fontMetrics().horizontalAdvance(QStringLiteral("000.0 MB  ")));
+        m_table->setColumnWidth(kSqnr, fontMetrics().horizontalAdvance(QStringLiteral("SQNR / dB ")));
         m_table->setAccessibleName(tr("Candidates of the layer"));
         connect(m_table, &QTableWidget::cellActivated, this, &StoragePanel::assign);
         addViewMenu(m_table, [this] { return table(); });

@@ -204,6 +204,10 @@ void describeStorage(Id dataset, DatasetInfo& info)
     } else if (layout != H5D_COMPACT) {
         info.refusal = "has an unknown layout";
     }
+    // The library would copy the missing bytes from behind its buffer.
+    const bool allocated = layout == H5D_COMPACT || info.offset;
+    if (allocated && info.storedBytes < info.sizeBytes)
+        info.refusal = "has a damaged header: it stores fewer bytes than its shape needs";
     const int filters = H5Pget_nfilters(create.get());
     for (int i = 0; i < filters; ++i) {
         unsigned flags = 0;

@@ -357,6 +357,13 @@ private Q_SLOTS:
             const std::string error = errorOf(m_folder.write("far.h5", broken));
             QVERIFY2(!error.empty(), std::to_string(lie).c_str());
         }
+        std::string inside = whole; // data inside the header, of 2 or so kB: read as they are, they end too early
+        inside[pointer - 1] = 0;
+        QVERIFY(!errorOf(m_folder.write("far.h5", inside)).empty());
+        std::string few = whole;
+        few.replace(pointer + 8, 8, number(3999, 8));
+        const std::string error = errorOf(m_folder.write("far.h5", few));
+        QVERIFY2(error.find("fewer bytes") != std::string::npos, error.c_str());
         std::string broken = whole;
         broken.replace(pointer + 8, 8, number(std::uint64_t{1} << 50U, 8));
         static_cast<void>(errorOf(m_folder.write("far.h5", broken))); // an error or the true values, no crash

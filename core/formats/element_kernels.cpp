@@ -428,16 +428,8 @@ RunRange range(const float* weights, std::int64_t n)
         take(weights + i, part0);
     RunRange range;
     range.allFinite = hn::AllFalse(F(), hn::Or(part0.odd, part1.odd));
-    float lows[kBlock];
-    float highs[kBlock];
-    hn::StoreU(hn::Min(part0.low, part1.low), F(), lows);
-    hn::StoreU(hn::Max(part0.high, part1.high), F(), highs);
-    float low = kInf;
-    float high = -kInf;
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-        low = std::min(low, lows[lane]);
-        high = std::max(high, highs[lane]);
-    }
+    float low = hn::GetLane(hn::MinOfLanes(F(), hn::Min(part0.low, part1.low)));
+    float high = hn::GetLane(hn::MaxOfLanes(F(), hn::Max(part0.high, part1.high)));
     for (; i < n; ++i) {
         const bool finite = std::isfinite(weights[i]);
         low = finite ? std::min(low, weights[i]) : low;

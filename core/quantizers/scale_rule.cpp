@@ -61,14 +61,14 @@ ScaleRule::ScaleRule(const Scheme& scheme, RangeRule rule, Dtype weights, float 
     m_largestFactor = scheme.zeroPoint == ZeroPoint::none
                           ? std::max(format.maxLevel, std::fabs(format.grid.levels.front()))
                           : static_cast<float>(1 << format.bits);
+    m_largestScale = std::numeric_limits<float>::max() / m_largestFactor / m_tensorScale;
     if (rule == RangeRule::ct)
         m_quotient = commonType(weights, scheme.scale);
 }
 
 float ScaleRule::storable(float scale) const
 {
-    const float limit = std::numeric_limits<float>::max() / m_largestFactor / m_tensorScale;
-    float stored = storableScale(m_scheme.scale, std::min(scale, limit));
+    float stored = storableScale(m_scheme.scale, std::min(scale, m_largestScale));
     while (!std::isfinite(stored * m_tensorScale * m_largestFactor))
         stored = neighbourScale(m_scheme.scale, stored, -1);
     return stored;

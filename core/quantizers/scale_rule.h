@@ -55,6 +55,7 @@ private:
     QuotientType m_quotient = QuotientType::f32;
     float m_tensorScale;
     float m_largestFactor; // of a scale in a restored value
+    float m_largestScale;  // that keeps restored values finite
 };
 
 /// The factor of a tensor with that largest magnitude; 1 unless scales are ue4m3.

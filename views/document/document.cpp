@@ -401,11 +401,13 @@ double Document::usualBudget() const
 {
     std::int64_t least = 0;
     std::int64_t weights = 0;
-    for (std::size_t item = 0; item < m_table->items.size(); ++item) {
-        for (const std::int64_t layer : m_table->items[item].layers)
-            weights += this->layer(layer).numel();
-        if (!m_ladders[item].empty())
-            least += m_table->at(item, m_ladders[item].front()).payloadBits;
+    for (const std::int64_t index : layersInPlan(*m_model, m_target ? &m_target->profile : nullptr)) {
+        const auto item = itemOf(index);
+        if (!item || m_ladders[*item].empty())
+            continue;
+        const Layer& decided = layer(index);
+        weights += decided.numel();
+        least += layerPayloadBits(decided, m_table->candidateOf(*item, m_ladders[*item].front()));
     }
     const double smallest = weights > 0 ? static_cast<double>(least) / static_cast<double>(weights) : 0;
     return std::max(5.0, std::ceil((smallest + 0.5) * 4) / 4);
@@ -413,7 +415,9 @@ double Document::usualBudget() const
 
 void Document::resetTotals()
 {
-    m_planTotals = m_model ? std::make_unique<PlanTotals>(*m_model, *m_table, m_plan) : nullptr;
+    m_planTotals =
+        m_model ? std::make_unique<PlanTotals>(*m_model, *m_table, m_plan, m_target ? &m_target->profile : nullptr)
+                : nullptr;
 }
 
 void Document::refreshTotals()

@@ -82,7 +82,8 @@ private Q_SLOTS:
         Document& d = work.document;
         d.assign(work.lowest(), QStringLiteral("low"));
         QCOMPARE(d.totals().loss, predictLoss(d.table(), d.plan()));
-        QCOMPARE(d.totals().bitsPerWeight, bitsPerWeight(*d.model(), d.plan()));
+        QCOMPARE(d.totals().bitsPerWeight,
+                 bitsPerWeight(*d.model(), d.plan(), layersInPlan(*d.model(), &d.target()->profile)));
         QVERIFY(d.totals().loss > 0);
         QTRY_COMPARE(d.totals().fileBytes.value_or(-1), *d.target()->profile.fileBytes(*d.model(), d.plan()));
     }

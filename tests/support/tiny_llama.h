@@ -161,7 +161,7 @@ struct TinyLlama {
         key("stranger.real", 12), put(file, 0.1);
         key("stranger.list", 9), put(file, std::uint32_t{8}), put(file, std::uint64_t{2}), text("one"), text("");
         key("stranger.shorts", 9), put(file, std::uint32_t{3}), put(file, std::uint64_t{3});
-        for (const std::int16_t value : {-1, 0, 1})
+        for (const auto value : {std::int16_t{-1}, std::int16_t{0}, std::int16_t{1}})
             put(file, value);
         key("stranger.last", 11), put(file, std::int64_t{-5});
         std::uint64_t offset = 0;

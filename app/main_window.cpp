@@ -170,6 +170,7 @@ void MainWindow::connectDocument()
             }
             m_recovering = {};
         }
+        restoreViewState();
         const QString activations = std::exchange(m_sampleActivations, {});
         if (QFileInfo(activations).absolutePath() == m_document.checkpointPath() && QFileInfo::exists(activations))
             m_document.openActivations(activations);
@@ -265,6 +266,19 @@ void MainWindow::takeViewState()
     if (current >= 0)
         m_document.setViewState("layer", m_document.layer(current).name);
     m_document.setViewState("layout", saveState(kLayoutVersion).toBase64().toStdString());
+}
+
+void MainWindow::restoreViewState()
+{
+    const auto& state = m_document.viewState();
+    if (const auto layer = state.find("layer"); layer != state.end()) {
+        if (const std::int64_t index = m_document.model()->indexOf(layer->second); index >= 0) {
+            m_document.selection().setCurrent(index);
+            m_document.selection().setSelected({index});
+        }
+    }
+    if (const auto layout = state.find("layout"); layout != state.end())
+        restoreState(QByteArray::fromBase64(QByteArray::fromStdString(layout->second)), kLayoutVersion);
 }
 
 void MainWindow::open(const QString& path)

@@ -58,6 +58,7 @@ private:
     void savePlan();
     void editCandidates();
     void takeViewState();
+    void restoreViewState();
     void report(const QString& doing, const QString& problem);
 
     // main_window_menus.cpp

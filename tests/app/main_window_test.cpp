@@ -57,6 +57,29 @@ private Q_SLOTS:
         QVERIFY(window.jobs().failures().empty());
     }
 
+    void aStudyRemembersTheLayer()
+    {
+        const QString path = m_folder.filePath(QStringLiteral("seen.qloupe"));
+        Executor executor(2);
+        const char* name = "model.layers.1.mlp.up_proj.weight";
+        {
+            MainWindow window(executor);
+            QSignalSpy measured(&window.document(), &Document::measured);
+            window.open(m_folder.path() + QStringLiteral("/model"));
+            QVERIFY(measured.wait(60000));
+            window.document().selection().setCurrent(window.document().model()->indexOf(name));
+            window.document().setViewState("layer", name);
+            QSignalSpy saved(&window.document(), &Document::saved);
+            window.document().save(path);
+            QVERIFY(saved.wait(30000));
+        }
+        MainWindow window(executor);
+        QSignalSpy opened(&window.document(), &Document::opened);
+        window.open(path);
+        QVERIFY(opened.wait(60000));
+        QCOMPARE(window.document().selection().current(), window.document().model()->indexOf(name));
+    }
+
     void everyDockHasANameAndReturns()
     {
         Executor executor(1);

@@ -109,8 +109,9 @@ private Q_SLOTS:
                 const double h = std::min<double>(rows, 1 + rng.uniform(draw++) * rows);
                 const double x = std::clamp(static_cast<double>(col) - rng.uniform(draw++) * (w - 1), 0.0, cols - w);
                 const double y = std::clamp(static_cast<double>(row) - rng.uniform(draw++) * (h - 1), 0.0, rows - h);
-                const QSize pixels(1 + static_cast<int>(rng.uniform(draw++) * 300),
-                                   1 + static_cast<int>(rng.uniform(draw++) * 200));
+                const int width = 1 + static_cast<int>(rng.uniform(draw++) * 300);
+                const int height = 1 + static_cast<int>(rng.uniform(draw++) * 200);
+                const QSize pixels(width, height);
                 const CellRect part{x, y, w, h};
                 QVERIFY2(shows(image.render(part, pixels), wanted),
                          qPrintable(QStringLiteral("outlier (%1, %2) lost: part %3 %4 %5 %6 in %7x%8 pixels")

@@ -118,6 +118,27 @@ void findUniform(const Model& model, const SolveOptions& options, const Target* 
     }
 }
 
+/// Says which candidates the target refuses, for how many layers of the plan, and why for the first.
+void warnOfRefusals(Console& console, const Model& model, const TargetProfile& target,
+                    std::span<const Candidate> candidates)
+{
+    const auto layers = layersInPlan(model, &target);
+    for (const Candidate& candidate : candidates) {
+        std::size_t refusals = 0;
+        std::string first;
+        for (const std::int64_t index : layers) {
+            const Layer& layer = model.layers[static_cast<std::size_t>(index)];
+            const auto accepted = target.accepts(model, layer, target.complete(model, layer, candidate));
+            if (!accepted && refusals++ == 0)
+                first = describe(accepted.error());
+        }
+        if (refusals > 0)
+            console.warn(std::vector<Warning>{{printCandidate(candidate), "is refused for " + std::to_string(refusals) +
+                                                                              " of " + std::to_string(layers.size()) +
+                                                                              " layers, first " + first}});
+    }
+}
+
 } // namespace
 
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
@@ -153,6 +174,9 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     if (metric->needsActivations && !activations)
         return usageError(std::string(metric->id) + " needs --activations");
     measureRequest.metrics = {metric};
+
+    if (target)
+        warnOfRefusals(console, model, target->profile, measureRequest.candidates);
 
     Solved solved;
     console.status("measuring " + std::to_string(measureRequest.layers.size()) + " layers × " +

@@ -235,6 +235,14 @@ private Q_SLOTS:
         QVERIFY(page.contains("<svg") && page.contains("data:image/png;base64,") && page.contains("not KLD"));
         QVERIFY(!page.contains("http://") && !page.contains("https://") && !page.contains(" src='/"));
     }
+    void refusedCandidatesAreNamed()
+    {
+        const Outcome outcome =
+            qloupe({text("solve"), kSample, text("--candidates"), text("int3:g64,int8:g64"), text("--bpw"), text("9"),
+                    text("--target"), text("compressed-tensors"), text("--out"), path("p.json")});
+        QCOMPARE(outcome.exitCode, 0);
+        QVERIFY2(outcome.err.contains("warning: int3:g64: is refused for 28 of 28 layers"), outcome.err.constData());
+    }
     void wrongInputHasItsCode()
     {
         QCOMPARE(qloupe({text("info"), path("missing.gguf")}).exitCode, 5);

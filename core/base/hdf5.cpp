@@ -363,9 +363,9 @@ Result<void> writeAttribute(Id object, const std::string& name, std::string_view
     const Handle type(H5Tcopy(H5T_C_S1));
     H5Tset_cset(type.get(), H5T_CSET_UTF8);
     const std::string copy(text);
-    if (text.size() < 32768 && !text.empty()) {
-        H5Tset_size(type.get(), text.size());
-        H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
+    if (text.size() < 32768) {
+        H5Tset_size(type.get(), std::max<std::size_t>(text.size(), 1));
+        H5Tset_strpad(type.get(), text.empty() ? H5T_STR_NULLTERM : H5T_STR_NULLPAD);
         return writeScalarAttribute(object, name, type.get(), copy.data());
     }
     if (text.find('\0') != std::string_view::npos)
@@ -395,7 +395,7 @@ bool hasAttribute(Id object, const std::string& name)
     return found;
 }
 
-Result<std::string> readStringAttribute(Id object, const std::string& name, std::int64_t limitBytes)
+Result<std::string> readStringAttribute(Id object, const std::string& name, std::int64_t limitBytes, bool fixedOnly)
 {
     const Lock lock;
     QL_TRY(attribute, openScalarAttribute(object, name));
@@ -406,6 +406,8 @@ Result<std::string> readStringAttribute(Id object, const std::string& name, std:
     if (H5Tget_class(type.get()) != H5T_STRING)
         return failure("is no text");
     if (H5Tis_variable_str(type.get()) > 0) {
+        if (fixedOnly)
+            return failure("is damaged");
         char* text = nullptr;
         if (H5Aread(attribute.get(), type.get(), static_cast<void*>(&text)) < 0)
             return failureIn(object, "cannot read the attribute '" + printable(name) + "'");

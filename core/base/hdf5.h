@@ -107,7 +107,9 @@ Result<void> writeAttribute(Id object, const std::string& name, double value);
 std::vector<std::string> attributeNames(Id object, std::size_t limit = 1000);
 bool hasAttribute(Id object, const std::string& name);
 /// Scalar strings of fixed or variable length, up to limitBytes.
-Result<std::string> readStringAttribute(Id object, const std::string& name, std::int64_t limitBytes = 1 << 26);
+/// fixedOnly refuses variable-length text, which short texts of our own never are: libhdf5 crashes on damaged heaps.
+Result<std::string> readStringAttribute(Id object, const std::string& name, std::int64_t limitBytes = 1 << 26,
+                                        bool fixedOnly = false);
 Result<std::int64_t> readIntAttribute(Id object, const std::string& name);
 Result<double> readDoubleAttribute(Id object, const std::string& name);
 

@@ -50,7 +50,7 @@ Result<Segment> parse(hdf5::Id group, const MappedFile& file, const std::string&
     Segment segment;
     segment.file = file.path();
     segment.name = name;
-    QL_TRY(study, hdf5::readStringAttribute(group, "study"));
+    QL_TRY(study, hdf5::readStringAttribute(group, "study", 1000, true));
     QL_TRY(sequence, hdf5::readIntAttribute(group, "sequence"));
     QL_TRY(index, hdf5::readDataset(group, "index", hdf5::Element::u8, nullptr, file.sizeBytes()));
     QL_TRY(dataset, hdf5::openDataset(group, "data"));

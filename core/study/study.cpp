@@ -91,8 +91,8 @@ Result<void> writePath(hdf5::Id file, const std::string& name, const std::filesy
 
 Result<std::filesystem::path> readPath(hdf5::Id file, const std::string& name, const std::filesystem::path& study)
 {
-    QL_TRY(relative, hdf5::readStringAttribute(file, name));
-    QL_TRY(absolute, hdf5::readStringAttribute(file, name + "_absolute"));
+    QL_TRY(relative, hdf5::readStringAttribute(file, name, 32768, true));
+    QL_TRY(absolute, hdf5::readStringAttribute(file, name + "_absolute", 32768, true));
     if (absolute.empty())
         return std::filesystem::path();
     const auto near = (std::filesystem::absolute(study).parent_path() / relative).lexically_normal();
@@ -128,7 +128,7 @@ public:
         QL_TRY(h5, hdf5::openFile(m_path));
         QL_TRY(mapped, MappedFile::open(m_path));
         const std::int64_t limit = mapped->sizeBytes();
-        auto format = hdf5::readStringAttribute(h5.get(), "format", 100);
+        auto format = hdf5::readStringAttribute(h5.get(), "format", 100, true);
         if (!format || *format != kFormat)
             return badInput("is no study of this program", m_path.string());
         QL_TRY(version, hdf5::readIntAttribute(h5.get(), "version"));
@@ -136,8 +136,8 @@ public:
             return badInput("is a study of version " + std::to_string(version) + "; this program knows version " +
                                 std::to_string(kVersion) + ". Use a newer program",
                             m_path.string());
-        QL_TRY(id, hdf5::readStringAttribute(h5.get(), "id", 100));
-        QL_TRY(fingerprint, hdf5::readStringAttribute(h5.get(), "fingerprint", 1000));
+        QL_TRY(id, hdf5::readStringAttribute(h5.get(), "id", 100, true));
+        QL_TRY(fingerprint, hdf5::readStringAttribute(h5.get(), "fingerprint", 1000, true));
         QL_TRY(checkpoint, readPath(h5.get(), "checkpoint", m_path));
         QL_TRY(activations, readPath(h5.get(), "activations", m_path));
         QL_TRY(plan, readText(h5.get(), "plan", limit));

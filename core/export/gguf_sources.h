@@ -15,9 +15,9 @@ Result<Parts> partsOfGguf(const Model& model);
 /// Source: ggml-org/llama.cpp, the converter's Llama model.
 Result<Parts> partsOfFolder(const Model& model);
 
-/// Keys of a byte-level BPE tokenizer (tokenizer.json, tokenizer_config.json) with `tokenCount` rows in the embedding.
-/// tokenizer.ggml.pre follows from the structure of the pre-tokenizer, "default" where none is known (llama.cpp then
-/// warns when it loads the file).
+/// Keys of the folder's tokenizer (tokenizer.json, tokenizer.model, tokenizer_config.json …) with `tokenCount` rows in
+/// the embedding, as llama.cpp's converter lays them out: byte-level BPE, SentencePiece BPE. gguf_vocabulary.h says
+/// what is refused.
 Result<std::vector<Key>> tokenizerKeys(const std::filesystem::path& folder, const std::string& configJson,
                                        std::int64_t tokenCount);
 

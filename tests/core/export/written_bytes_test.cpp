@@ -407,9 +407,6 @@ private Q_SLOTS:
             return accepted ? std::string() : describe(accepted.error());
         };
         auto json = tiny.tokenizerJson();
-        json["model"]["byte_fallback"] = true;
-        QVERIFY(refusal(json).find("byte-level BPE") != std::string::npos);
-        json = tiny.tokenizerJson();
         json["model"]["vocab"]["far"] = 500;
         QVERIFY(refusal(json).find("500") != std::string::npos);
         json = tiny.tokenizerJson();

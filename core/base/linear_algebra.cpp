@@ -7,7 +7,7 @@
 #include "core/base/sum.h"
 
 #include <cblas.h>
-#include <lapacke.h>
+#include <lapack.h>
 
 #include <algorithm>
 #include <cmath>
@@ -166,7 +166,9 @@ Result<void> choleskyLower(double* a, std::int64_t n, const TileRunner& run)
     for (std::int64_t k = 0; k < tiles.count(); ++k) {
         std::int64_t badPivot = 0;
         QL_CHECK(run(1, [&](std::int64_t) {
-            const int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', tiles.sizeInt(k), at(k, k), stride);
+            const int size = tiles.sizeInt(k);
+            int info = 0;
+            LAPACK_dpotrf("U", &size, at(k, k), &stride, &info);
             badPivot = info;
             // A NaN passes LAPACK's test of the pivot.
             for (std::int64_t i = 0; badPivot == 0 && i < tiles.size(k); ++i)
@@ -238,7 +240,9 @@ Result<void> invertLower(double* l, std::int64_t n, const TileRunner& run)
                         tiles.sizeInt(j), -1.0, at(i, i), stride, at(i, j), stride);
         }));
         QL_CHECK(run(1, [&](std::int64_t) {
-            LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', tiles.sizeInt(i), at(i, i), stride);
+            const int size = tiles.sizeInt(i);
+            int info = 0; // a zero on the diagonal was refused above
+            LAPACK_dtrtri("U", "N", &size, at(i, i), &stride, &info);
         }));
     }
     return {};

@@ -10,6 +10,8 @@ namespace ql::cli::commands {
 
 namespace {
 
+constexpr std::int64_t kBatchBytes = std::int64_t{64} << 20U;
+
 struct Options {
     std::string file;
     std::string layer = "*";
@@ -40,7 +42,25 @@ Result<int> run(Console& console, const Options& options)
     console.warn(checkpoint->warnings());
     auto rows = nlohmann::ordered_json::array();
     console.status("statistics");
-    console.context().progress().addTotal(checkpoint->sizeBytes());
+    Progress& progress = console.context().progress();
+    progress.addTotal(checkpoint->sizeBytes());
+    std::vector<const TensorInfo*> infos; // of a batch
+    std::vector<TensorData> loaded;
+    const auto finishBatch = [&]() -> Result<void> {
+        std::vector<TensorView> views;
+        for (const TensorData& data : loaded)
+            views.push_back(data.view);
+        const JobContext inBytes(console.context().executor(), console.context().stopToken());
+        QL_TRY(statistics, computeStatistics(views, inBytes));
+        for (std::size_t i = 0; i < infos.size(); ++i) {
+            rows.push_back(row(*infos[i], statistics[i]));
+            progress.addDone(infos[i]->sizeBytes);
+        }
+        infos.clear();
+        loaded.clear();
+        return {};
+    };
+    std::int64_t batchBytes = 0; // bounded, because some readers decode what they load
     for (std::size_t i = 0; i < checkpoint->tensors().size(); ++i) {
         const TensorInfo& tensor = checkpoint->tensors()[i];
         if (!globMatch(options.layer, tensor.name))
@@ -51,9 +71,15 @@ Result<int> run(Console& console, const Options& options)
             continue;
         }
         QL_TRY(data, checkpoint->load(static_cast<std::int64_t>(i), console.context()));
-        QL_TRY(statistics, computeStatistics(data.view, console.context()));
-        rows.push_back(row(tensor, statistics));
+        infos.push_back(&tensor);
+        loaded.push_back(std::move(data));
+        batchBytes += tensor.sizeBytes;
+        if (batchBytes >= kBatchBytes) {
+            QL_CHECK(finishBatch());
+            batchBytes = 0;
+        }
     }
+    QL_CHECK(finishBatch());
     if (rows.empty() && options.layer != "*")
         return usageError("no tensor matches '" + options.layer + "'; qloupe info lists the names", options.file);
     console.show({{"tensors", std::move(rows)}});

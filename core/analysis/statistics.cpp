@@ -176,32 +176,9 @@ Moments chunkMoments(const TensorView& tensor, std::int64_t first, std::int64_t 
     return moments;
 }
 
-} // namespace
-
-double TensorStatistics::crestFactor() const
+/// The figures of a tensor of that many elements.
+TensorStatistics statisticsOf(const Moments& moments, std::int64_t count)
 {
-    const double n = static_cast<double>(finite());
-    return absmax / (l2 / std::sqrt(n));
-}
-
-Result<TensorStatistics> computeStatistics(const TensorView& tensor, const JobContext& context)
-{
-    if (!isDecodable(tensor.dtype))
-        return badInput("statistics of " + std::string(info(tensor.dtype).word) +
-                        " tensors are not available; convert the tensor to a real number type");
-    const std::int64_t count = tensor.numel();
-    context.progress().addTotal(count);
-    QL_TRY(moments, deterministicReduce(
-                        context, count, kChunksPerPart * kStatisticsChunk, Moments{},
-                        [&](std::int64_t begin, std::int64_t end) {
-                            Moments part;
-                            for (std::int64_t first = begin; first < end; first += kStatisticsChunk)
-                                part.merge(chunkMoments(tensor, first, std::min(kStatisticsChunk, end - first)));
-                            context.progress().addDone(end - begin);
-                            return part;
-                        },
-                        [](Moments& into, const Moments& next) { into.merge(next); }));
-
     TensorStatistics result;
     result.count = count;
     result.nan = moments.nan;
@@ -225,6 +202,53 @@ Result<TensorStatistics> computeStatistics(const TensorView& tensor, const JobCo
     if (moments.m2 > 0)
         result.kurtosis = moments.m4 / moments.m2 / (moments.m2 / n);
     return result;
+}
+
+} // namespace
+
+double TensorStatistics::crestFactor() const
+{
+    const double n = static_cast<double>(finite());
+    return absmax / (l2 / std::sqrt(n));
+}
+
+Result<std::vector<TensorStatistics>> computeStatistics(std::span<const TensorView> tensors, const JobContext& context)
+{
+    constexpr std::int64_t kPart = kChunksPerPart * kStatisticsChunk;
+    struct Part {
+        std::size_t tensor;
+        std::int64_t begin, end;
+        Moments moments;
+    };
+    std::vector<Part> parts;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        if (!isDecodable(tensors[i].dtype))
+            return badInput("statistics of " + std::string(info(tensors[i].dtype).word) +
+                            " tensors are not available; convert the tensor to a real number type");
+        const std::int64_t count = tensors[i].numel();
+        context.progress().addTotal(count);
+        for (std::int64_t begin = 0; begin < count; begin += kPart)
+            parts.push_back({i, begin, std::min(count, begin + kPart), {}});
+    }
+    QL_CHECK(parallelFor(context, std::ssize(parts), 1, [&](std::int64_t index, std::int64_t) {
+        Part& part = parts[static_cast<std::size_t>(index)];
+        for (std::int64_t first = part.begin; first < part.end; first += kStatisticsChunk)
+            part.moments.merge(chunkMoments(tensors[part.tensor], first, std::min(kStatisticsChunk, part.end - first)));
+        context.progress().addDone(part.end - part.begin);
+    }));
+    std::vector<Moments> moments(tensors.size());
+    for (const Part& part : parts)
+        moments[part.tensor].merge(part.moments);
+    std::vector<TensorStatistics> statistics;
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+        statistics.push_back(statisticsOf(moments[i], tensors[i].numel()));
+    return statistics;
+}
+
+Result<TensorStatistics> computeStatistics(const TensorView& tensor, const JobContext& context)
+{
+    QL_TRY(statistics, computeStatistics(std::span(&tensor, 1), context));
+    return statistics.front();
 }
 
 } // namespace ql

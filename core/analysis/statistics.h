@@ -9,6 +9,8 @@
 #include "core/tensor/tensor_view.h"
 
 #include <limits>
+#include <span>
+#include <vector>
 
 namespace ql {
 
@@ -29,5 +31,7 @@ struct TensorStatistics {
 };
 
 Result<TensorStatistics> computeStatistics(const TensorView& tensor, const JobContext& context);
+/// Of several tensors, in their order, with the same bits: one loop over all, so that small ones keep all threads busy.
+Result<std::vector<TensorStatistics>> computeStatistics(std::span<const TensorView> tensors, const JobContext& context);
 
 } // namespace ql

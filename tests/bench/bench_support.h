@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <vector>
 
 namespace ql::bench {
@@ -51,7 +52,7 @@ inline std::vector<std::byte> weights(Dtype dtype, std::int64_t n)
 }
 
 /// Sums the buffer as 64-bit words (its length is a multiple of 64 bytes).
-inline std::uint64_t sumWords(const std::vector<std::byte>& bytes, const JobContext& context)
+inline std::uint64_t sumWords(std::span<const std::byte> bytes, const JobContext& context)
 {
     const auto* const data = bytes.data();
     const auto sum = deterministicReduce(

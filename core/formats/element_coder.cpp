@@ -25,6 +25,7 @@ float thresholdAbove(float level, float next, bool tieGoesUp)
 ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), bits(scheme.element->bits)
 {
     const NumberFormat& format = *scheme.element;
+    minLevel = format.grid.levels.empty() ? 0 : format.grid.levels.front();
     maxLevel = format.maxLevel;
     unsignedCodes = scheme.zeroPoint == ZeroPoint::minimum;
     switch (kind) {
@@ -58,6 +59,35 @@ ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), b
     case FormatKind::keep:
         break;
     }
+}
+
+RoughBounds::RoughBounds(const ElementCoder& coder, std::int64_t n, std::int64_t runLength, float absMax)
+    : m_step(static_cast<double>(coder.step)),
+      m_levels(coder.kind == FormatKind::integer
+                   ? static_cast<double>(1 << coder.bits)
+                   : static_cast<double>(std::max(std::fabs(coder.minLevel), coder.maxLevel))),
+      m_absMax(static_cast<double>(absMax)),
+      // The distance |w − ŵ| of one weight, of values up to `reach`. Where both ways choose one level, its products,
+      // sums and differences are rounded to float: at most 2⁻²²·reach apart. Where they choose neighbours, the
+      // quotients lie on two sides of the middle and at most 3·2⁻²⁴ of themselves apart, so the distances differ by at
+      // most 2⁻²¹·reach more. As vectors of n distances their lengths are at most √n times that apart.
+      m_apart(std::sqrt(static_cast<double>(n)) * 0x1p-20),
+      // A rough sum: 16 partial sums of squares in float.
+      m_rounding(static_cast<double>(runLength / 16 + 16) * 0x1p-23)
+{}
+
+ErrorBounds RoughBounds::of(const Affine& affine, double roughError) const
+{
+    const double step = std::fabs(static_cast<double>(affine.scale)) * m_step;
+    const double reach = m_absMax + std::fabs(static_cast<double>(affine.minimum)) + m_levels * step;
+    // Beyond these, products and squares could overflow or vanish.
+    if (!(step > 0x1p-40) || !(reach < 0x1p60) || !std::isfinite(roughError))
+        return {0, std::numeric_limits<double>::infinity()};
+    const double length = std::sqrt(roughError);
+    const double least = std::max(0.0, length * (1 - m_rounding) - m_apart * reach);
+    const double most = length * (1 + m_rounding) + m_apart * reach;
+    constexpr double kDoubles = 1e-9; // what sums in double lose, generously
+    return {least * least * (1 - kDoubles), most * most * (1 + kDoubles)};
 }
 
 void RunRange::merge(const RunRange& other)

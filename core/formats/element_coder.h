@@ -13,6 +13,7 @@
 #include "core/formats/scheme.h"
 
 #include <array>
+#include <span>
 
 namespace ql {
 
@@ -35,7 +36,7 @@ struct ElementCoder {
     bool unsignedCodes = false;
     // Minifloats: magnitudes above lastFinite are NaN, except `infinite`, if there is one.
     int mantissaBits = 0, bias = 0;
-    float maxLevel = 0, smallestNormal = 0;
+    float minLevel = 0, maxLevel = 0, smallestNormal = 0;
     float magic = 0; // its last place is the smallest step
     int lastFinite = 0, infinite = -1;
     // Codebooks of at most 16 levels: thresholds[i] is the least float that is coded above code i.
@@ -61,6 +62,26 @@ void narrowRun(Dtype dtype, const float* values, std::int64_t n, std::uint16_t* 
 /// Σ (w − ŵ)² over n elements if they were coded so, in double, in a fixed tree of 16 partial sums. Weights are finite;
 /// infinite if the scale is 0.
 double squaredErrorOfRun(const ElementCoder& coder, const Affine& affine, const float* weights, std::int64_t n);
+
+/// About the same for several candidates, several times as fast: quotients by the inverse, sums in float. Not equal on
+/// every CPU; only for RoughBounds.
+void roughErrorsOfRun(const ElementCoder& coder, std::span<const Affine> candidates, const float* weights,
+                      std::int64_t n, float* errors);
+
+/// Between which Σ (w − ŵ)² surely lies, as squaredErrorOfRun would give it.
+struct ErrorBounds {
+    double least = 0;
+    double most = 0;
+};
+class RoughBounds {
+public:
+    /// For sums of rough errors of n weights up to absMax in magnitude, taken in runs of at most runLength.
+    RoughBounds(const ElementCoder& coder, std::int64_t n, std::int64_t runLength, float absMax);
+    ErrorBounds of(const Affine& affine, double roughError) const;
+
+private:
+    double m_step, m_levels, m_absMax, m_apart, m_rounding;
+};
 
 /// Largest magnitude, minimum and maximum of the finite elements, 0 if there are none; whether all are finite.
 struct RunRange {

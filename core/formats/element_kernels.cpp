@@ -400,6 +400,74 @@ double squaredError(const ElementCoder& coder, const Affine& affine, const float
     return total;
 }
 
+/// Candidates side by side: the chains of one hide the latency of the others.
+constexpr std::size_t kTogether = 4;
+
+template<typename Rule>
+HWY_INLINE void roughErrorsOf(const Rule (&rules)[kTogether], const Affine (&affines)[kTogether], const float* weights,
+                              std::int64_t n, float* errors)
+{
+    constexpr std::int64_t kVectors = kBlock / kLanes;
+    VF inverse[kTogether], minimum[kTogether], sums[kTogether][kVectors];
+    for (std::size_t c = 0; c < kTogether; ++c) {
+        inverse[c] = hn::Set(F(), 1.0F / affines[c].scale);
+        minimum[c] = hn::Set(F(), affines[c].minimum);
+        for (VF& sum : sums[c])
+            sum = hn::Zero(F());
+    }
+    const auto error = [&](std::size_t c, VF w) {
+        return hn::Sub(w, rules[c].value(hn::Mul(hn::Sub(w, minimum[c]), inverse[c])));
+    };
+    std::int64_t i = 0;
+    for (; i + kBlock <= n; i += kBlock)
+        for (std::int64_t v = 0; v < kVectors; ++v) {
+            const VF w = hn::LoadU(F(), weights + i + v * kLanes);
+            for (std::size_t c = 0; c < kTogether; ++c) {
+                const VF e = error(c, w);
+                sums[c][v] = hn::MulAdd(e, e, sums[c][v]);
+            }
+        }
+    if (i < n) {
+        float tail[kBlock] = {};
+        std::memcpy(tail, weights + i, static_cast<std::size_t>(n - i) * sizeof(float));
+        for (std::int64_t v = 0; v < kVectors; ++v) {
+            const VF w = hn::LoadU(F(), tail + v * kLanes);
+            const auto inside =
+                hn::FirstN(F(), static_cast<std::size_t>(std::max<std::int64_t>(0, n - i - v * kLanes)));
+            for (std::size_t c = 0; c < kTogether; ++c) {
+                const VF e = hn::IfThenElseZero(inside, error(c, w));
+                sums[c][v] = hn::MulAdd(e, e, sums[c][v]);
+            }
+        }
+    }
+    for (std::size_t c = 0; c < kTogether; ++c) {
+        VF sum = sums[c][0];
+        for (std::int64_t v = 1; v < kVectors; ++v)
+            sum = hn::Add(sum, sums[c][v]);
+        errors[c] = hn::GetLane(hn::SumOfLanes(F(), sum));
+    }
+}
+
+void roughErrors(const ElementCoder& coder, const Affine* candidates, std::size_t count, const float* weights,
+                 std::int64_t n, float* errors)
+{
+    withRule(coder, candidates[0], [&](const auto& first) {
+        using Rule = std::decay_t<decltype(first)>;
+        for (std::size_t begin = 0; begin < count; begin += kTogether) {
+            Affine affines[kTogether];
+            for (std::size_t c = 0; c < kTogether; ++c) {
+                affines[c] = candidates[std::min(begin + c, count - 1)];
+                affines[c].scale *= coder.step;
+            }
+            const Rule rules[kTogether] = {Rule(coder, affines[0]), Rule(coder, affines[1]), Rule(coder, affines[2]),
+                                           Rule(coder, affines[3])};
+            float sums[kTogether];
+            roughErrorsOf(rules, affines, weights, n, sums);
+            std::copy_n(sums, std::min(kTogether, count - begin), errors + begin);
+        }
+    });
+}
+
 RunRange range(const float* weights, std::int64_t n)
 {
     constexpr float kInf = std::numeric_limits<float>::infinity();
@@ -496,6 +564,7 @@ HWY_EXPORT(decode);
 HWY_EXPORT(narrowToBf16);
 HWY_EXPORT(narrowToF16);
 HWY_EXPORT(squaredError);
+HWY_EXPORT(roughErrors);
 HWY_EXPORT(range);
 HWY_EXPORT(error);
 
@@ -550,6 +619,13 @@ double squaredErrorOfRun(const ElementCoder& coder, const Affine& affine, const 
     if (stepped.scale == 0)
         return std::numeric_limits<double>::infinity(); // no candidate
     return HWY_DYNAMIC_DISPATCH(squaredError)(coder, stepped, weights, n);
+}
+
+void roughErrorsOfRun(const ElementCoder& coder, std::span<const Affine> candidates, const float* weights,
+                      std::int64_t n, float* errors)
+{
+    if (!candidates.empty())
+        HWY_DYNAMIC_DISPATCH(roughErrors)(coder, candidates.data(), candidates.size(), weights, n, errors);
 }
 
 RunRange rangeOfRun(const float* weights, std::int64_t n)

@@ -44,48 +44,49 @@ Result<void> mseAccepts(const Scheme&, const QuantizerSpec& spec)
     return {};
 }
 
-void appendNew(std::vector<RunParameters>& out, const RunParameters& parameters)
+Candidates candidatesFor(const Scheme& scheme, std::int64_t steps)
 {
-    if (!(out.back() == parameters))
-        out.push_back(parameters);
+    const auto factor = [steps](std::int64_t i) {
+        return static_cast<float>(1 - 0.8 * static_cast<double>(i) / static_cast<double>(steps));
+    };
+    // One candidate from its number.
+    const auto each = [](const auto& candidate) {
+        return [candidate](const RunRange& range, const ScaleRule& rule, const RunParameters& own, std::int64_t first,
+                           std::span<RunParameters> out) {
+            for (RunParameters& parameters : out)
+                parameters = candidate(range, rule, own, first++);
+        };
+    };
+    if (scheme.scale == ScaleCoding::e8m0 || scheme.scale == ScaleCoding::ue4m3) {
+        const int below = scheme.scale == ScaleCoding::e8m0 ? -1 : -8;
+        const int above = scheme.scale == ScaleCoding::e8m0 ? 1 : 2;
+        const auto neighbour = [=, coding = scheme.scale](const RunRange& range, const ScaleRule& rule,
+                                                          const RunParameters& own, std::int64_t i) {
+            const int step = above - static_cast<int>(i);
+            return rule.withScale(range, neighbourScale(coding, own.scale, step > 0 ? step : step - 1));
+        };
+        return {.count = above - below, .fill = each(neighbour)};
+    }
+    if (isGgufScheme(scheme) && scheme.zeroPoint == ZeroPoint::none && scheme.element->bits < 8) {
+        // The code −2^(b−1) has no twin: a scale of either sign gives it to the side that needs it.
+        const auto half = static_cast<float>(1 << (scheme.element->bits - 1));
+        const auto signedScale = [=, coding = scheme.scale](const RunRange& range, const ScaleRule& rule,
+                                                            const RunParameters&, std::int64_t i) {
+            const float scale = storableScale(coding, range.absMax * factor(i / 2) / half);
+            return rule.withScale(range, i % 2 == 0 ? scale : -scale);
+        };
+        return {.count = 2 * steps, .fill = each(signedScale), .shrinking = 2};
+    }
+    const auto shrunk = [=](const RunRange& range, const ScaleRule& rule, const RunParameters&, std::int64_t i) {
+        return rule.chooseShrunk(range, factor(i + 1));
+    };
+    return {.count = steps - 1, .fill = each(shrunk), .shrinking = scheme.zeroPoint == ZeroPoint::none ? 1 : 0};
 }
 
 Result<QuantizedTensor> quantizeMse(const QuantizeTask& task, const JobContext& context)
 {
     QL_TRY(steps, stepsOf(task.spec));
-    const bool bothSigns =
-        isGgufScheme(task.scheme) && task.scheme.zeroPoint == ZeroPoint::none && task.scheme.element->bits < 8;
-    const auto factor = [steps = steps](std::int64_t i) {
-        return static_cast<float>(1 - 0.8 * static_cast<double>(i) / static_cast<double>(steps));
-    };
-    const auto candidates = [=, steps = steps](const RunRange& range, const ScaleRule& rule,
-                                               std::vector<RunParameters>& out) {
-        const RunParameters plain = out.front();
-        if (range.absMax == 0)
-            return;
-        const ScaleCoding coding = rule.scheme().scale;
-        if (coding == ScaleCoding::e8m0 || coding == ScaleCoding::ue4m3) {
-            const int below = coding == ScaleCoding::e8m0 ? -1 : -8;
-            const int above = coding == ScaleCoding::e8m0 ? 1 : 2;
-            for (int step = above; step >= below; --step)
-                if (step != 0)
-                    appendNew(out, rule.withScale(range, neighbourScale(coding, plain.scale, step)));
-            return;
-        }
-        if (bothSigns) {
-            // The code −2^(b−1) has no twin: a scale of either sign gives it to the side that needs it.
-            const int half = 1 << (rule.scheme().element->bits - 1);
-            for (std::int64_t i = 0; i < steps; ++i) {
-                const float scale = storableScale(coding, range.absMax * factor(i) / static_cast<float>(half));
-                appendNew(out, rule.withScale(range, scale));
-                appendNew(out, rule.withScale(range, -scale));
-            }
-            return;
-        }
-        for (std::int64_t i = 1; i < steps; ++i)
-            appendNew(out, rule.chooseShrunk(range, factor(i)));
-    };
-    return quantizeUnits(task, RangeRule::standard, candidates, context);
+    return quantizeUnits(task, RangeRule::standard, candidatesFor(task.scheme, steps), context);
 }
 
 } // namespace

@@ -152,11 +152,6 @@ RunParameters ScaleRule::chooseShrunk(const RunRange& range, float factor) const
     return withScale(shrunk, storable(scale));
 }
 
-Affine ScaleRule::affine(const RunParameters& parameters) const
-{
-    return {parameters.scale * m_tensorScale, parameters.zero, parameters.minimum};
-}
-
 float tensorScaleFor(const Scheme& scheme, float absMax)
 {
     if (scheme.scale != ScaleCoding::ue4m3 || absMax == 0)

@@ -40,7 +40,10 @@ public:
     /// The parameters with another stored scale; the zero point follows.
     RunParameters withScale(const RunRange& range, float scale) const;
 
-    Affine affine(const RunParameters& parameters) const;
+    Affine affine(const RunParameters& parameters) const
+    {
+        return {parameters.scale * m_tensorScale, parameters.zero, parameters.minimum};
+    }
     QuotientType quotient() const { return m_quotient; }
     RangeRule rule() const { return m_rule; }
     const Scheme& scheme() const { return m_scheme; }

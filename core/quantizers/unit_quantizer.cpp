@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/quantizers/unit_quantizer.h"
 
-#include "core/base/sum.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
 
@@ -19,7 +18,6 @@ struct Run {
     const ElementCoder& coder;
     const Candidates& candidates;
     QuantizedTensor& out;
-    float lowestLevel;
 
     void store(std::int64_t unit, const RunParameters& parameters) const
     {
@@ -38,46 +36,14 @@ struct Run {
         else
             encodeRun(coder, rule.affine(parameters), weights, n, codes);
     }
-    /// The squared error of the extremes where they lie beyond the codes' ends: no less than this is made.
-    double clipError(const RunParameters& parameters, const RunRange& range) const
-    {
-        const Affine affine = rule.affine(parameters);
-        const auto end = [&](float level) {
-            return static_cast<double>(level) * static_cast<double>(affine.scale) + static_cast<double>(affine.minimum);
-        };
-        const bool isInteger = coder.kind == FormatKind::integer;
-        const double a = end(isInteger ? static_cast<float>(coder.low - affine.zero) * coder.step : lowestLevel);
-        const double b = end(isInteger ? static_cast<float>(coder.high - affine.zero) * coder.step : coder.maxLevel);
-        const double below = std::min(a, b) - static_cast<double>(range.min);
-        const double above = static_cast<double>(range.max) - std::max(a, b);
-        const double beyond = std::max({below, above, 0.0});
-        // What is restored is rounded to float; with a margin this stays a lower bound.
-        return beyond * beyond * (1 - 1e-5);
-    }
 };
-
-/// Copies weights with what is not finite replaced by 0: those have no say in errors.
-const float* finiteOnly(const float* weights, std::int64_t n, std::vector<float>& scratch)
-{
-    scratch.assign(weights, weights + n);
-    for (float& w : scratch)
-        w = std::isfinite(w) ? w : 0.0F;
-    return scratch.data();
-}
-
-/// Index of the least; the first of equals.
-std::size_t leastOf(const std::vector<double>& errors)
-{
-    return static_cast<std::size_t>(std::min_element(errors.begin(), errors.end()) - errors.begin());
-}
 
 void quantizeShortRuns(const Run& run, std::int64_t firstUnit, std::int64_t lastUnit)
 {
     const MatrixShape matrix = run.out.matrix();
     const Scheme& scheme = run.out.scheme;
     WeightTile tile(run.task.weights);
-    std::vector<RunParameters> candidates;
-    std::vector<float> scratch;
+    ScaleSearch search(run.coder, run.rule, run.candidates);
     std::int64_t next = runStart(scheme, matrix, firstUnit);
     std::int64_t rowEnd = next / matrix.cols * matrix.cols + matrix.cols;
     for (std::int64_t unit = firstUnit; unit < lastUnit; ++unit) {
@@ -91,22 +57,7 @@ void quantizeShortRuns(const Run& run, std::int64_t firstUnit, std::int64_t last
         const std::int64_t n = next - first;
         const float* weights = tile.read(first, n);
         const RunRange range = rangeOfRun(weights, n);
-        RunParameters best = run.rule.choose(range);
-        if (run.candidates) {
-            candidates.assign(1, best);
-            run.candidates(range, run.rule, candidates);
-            const float* finite = range.allFinite ? weights : finiteOnly(weights, n, scratch);
-            double least = squaredErrorOfRun(run.coder, run.rule.affine(best), finite, n);
-            for (std::size_t i = 1; i < candidates.size() && least > 0; ++i) {
-                if (run.clipError(candidates[i], range) >= least)
-                    continue;
-                const double error = squaredErrorOfRun(run.coder, run.rule.affine(candidates[i]), finite, n);
-                if (error < least) {
-                    least = error;
-                    best = candidates[i];
-                }
-            }
-        }
+        const RunParameters best = run.candidates.count > 0 ? search.best(range, weights, n) : run.rule.choose(range);
         run.store(unit, best);
         run.encode(best, weights, first, n);
     }
@@ -125,38 +76,10 @@ Result<void> quantizeLongRun(const Run& run, std::int64_t unit, const JobContext
                       },
                       [](RunRange& into, const RunRange& next) { into.merge(next); }));
     RunParameters best = run.rule.choose(range);
-    if (run.candidates) {
-        std::vector<RunParameters> candidates{best};
-        run.candidates(range, run.rule, candidates);
-        std::vector<CompensatedSum> totals(candidates.size());
-        // A batch keeps the work between two stop tests short.
-        constexpr std::size_t kBatch = 8;
-        for (std::size_t batch = 0; batch < candidates.size(); batch += kBatch) {
-            const std::size_t last = std::min(batch + kBatch, candidates.size());
-            QL_CHECK(deterministicReduce(
-                context, n, kRunChunk, std::vector<CompensatedSum>(last - batch),
-                [&](std::int64_t begin, std::int64_t end) {
-                    WeightTile tile(run.task.weights);
-                    std::vector<float> scratch;
-                    const float* given = tile.read(first + begin, end - begin);
-                    const float* weights = range.allFinite ? given : finiteOnly(given, end - begin, scratch);
-                    std::vector<CompensatedSum> part(last - batch);
-                    for (std::size_t i = batch; i < last; ++i)
-                        part[i - batch].add(
-                            squaredErrorOfRun(run.coder, run.rule.affine(candidates[i]), weights, end - begin));
-                    return part;
-                },
-                [&](std::vector<CompensatedSum>& into, const std::vector<CompensatedSum>& next) {
-                    for (std::size_t i = 0; i < next.size(); ++i)
-                        into[i].merge(next[i]);
-                    for (std::size_t i = 0; i < next.size(); ++i)
-                        totals[batch + i] = into[i];
-                }));
-        }
-        std::vector<double> errors;
-        for (const CompensatedSum& total : totals)
-            errors.push_back(total.value());
-        best = candidates[leastOf(errors)];
+    if (run.candidates.count > 0) {
+        ScaleSearch search(run.coder, run.rule, run.candidates);
+        QL_TRY(found, search.bestOfLong(range, run.task.weights, first, n, context));
+        best = found;
     }
     run.store(unit, best);
     return parallelFor(context, n, kRunChunk, [&](std::int64_t begin, std::int64_t end) {
@@ -216,7 +139,7 @@ Result<QuantizedTensor> quantizeUnits(const QuantizeTask& task, RangeRule rule, 
     }
     const ScaleRule scaleRule(task.scheme, rule, task.weights.dtype, out.tensorScale);
     const ElementCoder coder(task.scheme);
-    const Run run{task, scaleRule, coder, candidates, out, task.scheme.element->grid.levels.front()};
+    const Run run{task, scaleRule, coder, candidates, out};
     const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
     const auto progressUnits = [bytes](std::int64_t elements) {
         return static_cast<std::int64_t>(bytes * static_cast<double>(elements));

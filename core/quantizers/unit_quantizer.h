@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The loop that quantizers of independent scales share: one run of weights per scale, candidates for its parameters,
-// the candidate with the least squared error wins (the first of equals), codes are nearest. Runs up to 65,536 weights
-// are done while they are in cache; longer ones (a whole tensor) in chunks of that size. Equal bits for any thread
-// count: chunks and their order are fixed.
+// The loop that quantizers of independent scales share: one run of weights per scale, the rule's parameters or the best
+// of candidates for them, codes are nearest. Runs up to 65,536 weights are done while they are in cache; longer ones (a
+// whole tensor) in chunks of that size. Equal bits for any thread count: chunks and their order are fixed.
 #pragma once
 
 #include "core/quantizers/quantizer.h"
-#include "core/quantizers/scale_rule.h"
-
-#include <functional>
+#include "core/quantizers/scale_search.h"
 
 namespace ql {
-
-/// Appends candidates for a run with that range to the rule's own choice, which `out` holds; empty: there are none.
-using Candidates = std::function<void(const RunRange& range, const ScaleRule& rule, std::vector<RunParameters>& out)>;
 
 /// Elements between two stop tests, and the longest run that is handled whole.
 constexpr std::int64_t kRunChunk = 65536;

@@ -62,6 +62,7 @@ ScaleRule::ScaleRule(const Scheme& scheme, RangeRule rule, Dtype weights, float 
                           ? std::max(format.maxLevel, std::fabs(format.grid.levels.front()))
                           : static_cast<float>(1 << format.bits);
     m_largestScale = std::numeric_limits<float>::max() / m_largestFactor / m_tensorScale;
+    m_isPlain = scheme.zeroPoint == ZeroPoint::none && scheme.scale == ScaleCoding::f32 && rule != RangeRule::ct;
     if (rule == RangeRule::ct)
         m_quotient = commonType(weights, scheme.scale);
 }
@@ -109,11 +110,6 @@ RunParameters ScaleRule::withScale(const RunRange& range, float scale) const
     if (m_scheme.zeroPoint == ZeroPoint::integer)
         parameters.zero = zeroFor(std::min(range.min, 0.0F), scale);
     return parameters;
-}
-
-RunParameters ScaleRule::choose(const RunRange& range) const
-{
-    return chooseShrunk(range, 1);
 }
 
 RunParameters ScaleRule::chooseShrunk(const RunRange& range, float factor) const

@@ -15,7 +15,7 @@
 #include "core/formats/element_coder.h"
 #include "core/formats/quantized_tensor.h"
 
-#include <optional>
+#include <limits>
 
 namespace ql {
 
@@ -34,7 +34,15 @@ public:
     /// weights: their dtype, which ct computes in. tensorScale: of ue4m3, else 1.
     ScaleRule(const Scheme& scheme, RangeRule rule, Dtype weights, float tensorScale);
 
-    RunParameters choose(const RunRange& range) const;
+    RunParameters choose(const RunRange& range) const
+    {
+        if (m_isPlain) { // most schemes, most runs: what chooseShrunk(range, 1) does, without its cases
+            const float scale = range.absMax / m_scheme.element->maxLevel / m_tensorScale;
+            if (scale >= std::numeric_limits<float>::min() && scale < m_largestScale / 2)
+                return {.scale = scale, .zero = 0, .minimum = 0};
+        }
+        return chooseShrunk(range, 1);
+    }
     /// The same for a range shrunk by a factor in (0, 1]: about 0, or for minima about its middle.
     RunParameters chooseShrunk(const RunRange& range, float factor) const;
     /// The parameters with another stored scale; the zero point follows.
@@ -59,6 +67,7 @@ private:
     float m_tensorScale;
     float m_largestFactor; // of a scale in a restored value
     float m_largestScale;  // that keeps restored values finite
+    bool m_isPlain;        // symmetric, scales in float, by range over largest level
 };
 
 /// The factor of a tensor with that largest magnitude; 1 unless scales are ue4m3.

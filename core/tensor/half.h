@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace ql {
 
@@ -20,13 +21,23 @@ inline std::uint16_t bf16FromFloat(float value)
         return static_cast<std::uint16_t>((bits >> 16U) | 0x40U);
     return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U);
 }
+#ifdef __FLT16_MANT_DIG__
+using Half = _Float16;
+#else
+using Half = __fp16; // clang before 15 on x86, and so clang-tidy
+#endif
 inline float floatFromF16(std::uint16_t bits)
 {
-    return static_cast<float>(std::bit_cast<_Float16>(bits));
+    Half half;
+    std::memcpy(&half, &bits, sizeof half);
+    return static_cast<float>(half);
 }
 inline std::uint16_t f16FromFloat(float value)
 {
-    return std::bit_cast<std::uint16_t>(static_cast<_Float16>(value));
+    const auto half = static_cast<Half>(value);
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, &half, sizeof bits);
+    return bits;
 }
 
 /// value = 2^(bits-127); 255 is NaN.

@@ -2,6 +2,7 @@
 #include "core/analysis/histogram.h"
 #include "core/analysis/statistics.h"
 #include "core/base/rng.h"
+#include "core/tensor/half.h"
 #include "tests/support/reference_statistics.h"
 #include "tests/support/vector_targets.h"
 
@@ -183,7 +184,7 @@ private Q_SLOTS:
                                  want["std_parameter"].get<double>() *
                                      (uniform(3 * i) + uniform(3 * i + 1) + uniform(3 * i + 2) - 1.5);
                 const auto f = static_cast<float>(x);
-                const auto half = static_cast<_Float16>(x);
+                const auto half = static_cast<Half>(x);
                 if (dtype == Dtype::f64)
                     std::memcpy(bytes.data() + 8 * i, &x, 8);
                 else if (dtype == Dtype::f32)
@@ -270,7 +271,7 @@ private Q_SLOTS:
                     const double x = mean + rng.normal(i);
                     const auto f = static_cast<float>(x);
                     const auto bits = std::bit_cast<std::uint32_t>(f) >> 16U;
-                    const auto half = static_cast<_Float16>(f);
+                    const auto half = static_cast<Half>(f);
                     if (dtype == Dtype::f64)
                         std::memcpy(bytes.data() + i * 8, &x, 8);
                     else if (dtype == Dtype::f32)
@@ -318,6 +319,25 @@ private Q_SLOTS:
             QVERIFY(want.nan > 0);
             test::forEachVectorTarget([&](const std::string& target) { compare(compute(view), want, target); });
         }
+    }
+
+    void severalAreTheSameAsOneByOne()
+    {
+        const std::size_t sizes[] = {0, 1, 1000, 300'000, 262'144, 16'385};
+        std::vector<std::vector<double>> values;
+        std::vector<TensorView> views;
+        for (const std::size_t size : sizes) {
+            const CounterRng rng(size);
+            std::vector<double>& made = values.emplace_back(size);
+            for (std::size_t i = 0; i < size; ++i)
+                made[i] = rng.normal(i);
+        }
+        for (const std::vector<double>& made : values)
+            views.push_back(viewOf(made));
+        const auto together = computeStatistics(views, m_context).value();
+        QCOMPARE(together.size(), views.size());
+        for (std::size_t i = 0; i < views.size(); ++i)
+            QVERIFY2(sameBits(together[i], compute(views[i])), std::to_string(sizes[i]).c_str());
     }
 
     void refusesAndCancels()

@@ -28,6 +28,8 @@ Result<int> run(Console& console, const std::string& file)
             {"shape", layer.shape},
             {"bytes", tensor.sizeBytes},
             {"quantizable", layer.quantizable}};
+        if (tensor.shape != layer.shape)
+            row["stored_shape"] = tensor.shape;
         if (!layer.aliases.empty())
             row["aliases"] = layer.aliases;
         layers.push_back(std::move(row));

@@ -3,6 +3,7 @@
 #include "app/cli/study_options.h"
 #include "core/base/npz.h"
 #include "core/base/text.h"
+#include "core/model/stored_order.h"
 #include "core/realize/realize.h"
 
 #include <nlohmann/json.hpp>
@@ -25,7 +26,7 @@ std::span<const std::byte> bytesOf(const std::vector<T>& values)
     return std::as_bytes(std::span(values));
 }
 
-/// Shape of scales and zero points: [1], [rows, 1] or [rows, groups]; a 4-D kernel's rows stay its first dimension.
+/// Shape of scales and zero points: [1], [out, 1] or [out, groups].
 Shape scaleShape(const QuantizedTensor& quantized)
 {
     const auto [rows, cols] = quantized.matrix();
@@ -34,38 +35,44 @@ Shape scaleShape(const QuantizedTensor& quantized)
     return {rows, quantized.scheme.groupsPerRow(cols)};
 }
 
-/// Codes in the logical shape, widened to 16 bits: two's complement for integers, the bit pattern otherwise.
-Result<void> addCodes(NpzWriter& npz, const std::string& name, const QuantizedTensor& quantized)
+/// Codes widened to 16 bits: two's complement for integers, the bit pattern otherwise; those of casts as they are.
+Result<Buffer> wideCodes(QuantizedTensor& quantized, const JobContext& context)
 {
-    const bool isInteger = quantized.scheme.element->kind == FormatKind::integer;
+    if (quantized.scheme.isCast())
+        return std::move(quantized.codes);
     const std::int64_t n = numel(quantized.shape);
-    if (quantized.scheme.isCast()) {
-        const std::int64_t bytes = quantized.codes.sizeBytes();
-        return npz.add(name + ".codes", bytes == 4 * n ? "u4" : "u2", quantized.shape,
-                       {quantized.codes.data(), static_cast<std::size_t>(bytes)});
-    }
-    QL_CHECK(npz.begin(name + ".codes", isInteger ? "i2" : "u2", quantized.shape));
-    constexpr std::int64_t kPiece = std::int64_t{1} << 20;
-    std::vector<std::uint16_t> piece;
-    for (std::int64_t first = 0; first < n; first += kPiece) {
-        const std::int64_t last = std::min(n, first + kPiece);
-        piece.clear();
-        for (std::int64_t i = first; i < last; ++i) {
-            if (isInteger)
-                piece.push_back(static_cast<std::uint16_t>(quantized.codes.as<std::int8_t>()[i]));
-            else
-                piece.push_back(quantized.codes.as<std::uint8_t>()[i]);
-        }
-        QL_CHECK(npz.append(bytesOf(piece)));
-    }
-    return npz.finish();
+    QL_CHECK(context.checkMemory(2 * n, "the codes"));
+    Buffer wide(2 * n);
+    const bool isInteger = quantized.scheme.element->kind == FormatKind::integer;
+    for (std::int64_t i = 0; i < n; ++i)
+        wide.as<std::uint16_t>()[i] = isInteger ? static_cast<std::uint16_t>(quantized.codes.as<std::int8_t>()[i])
+                                                : quantized.codes.as<std::uint8_t>()[i];
+    return wide;
 }
 
-Result<void> add(NpzWriter& npz, const std::string& name, const QuantizedTensor& quantized, const JobContext& context)
+/// One element a weight, in the order and shape of the checkpoint.
+Result<void> addStored(NpzWriter& npz, const std::string& name, std::string_view word, const Layer& layer,
+                       const Shape& shape, Buffer values, const JobContext& context)
 {
+    QL_TRY(stored, toStoredOrder(layer, std::move(values), context));
+    return npz.add(name, word, shape, {stored.data(), static_cast<std::size_t>(stored.sizeBytes())});
+}
+
+Result<void> add(NpzWriter& npz, const Layer& layer, const Shape& stored, QuantizedTensor& quantized,
+                 const JobContext& context)
+{
+    const std::string& name = layer.name;
+    const Scheme& scheme = quantized.scheme;
     QL_TRY(restored, restore(quantized, context));
-    QL_CHECK(npz.add(name, "f4", quantized.shape, {restored.data(), static_cast<std::size_t>(restored.sizeBytes())}));
-    QL_CHECK(addCodes(npz, name, quantized));
+    QL_CHECK(addStored(npz, name, "f4", layer, stored, std::move(restored), context));
+    QL_TRY(codes, wideCodes(quantized, context));
+    const bool isWide = scheme.isCast() && scheme.element->bits == 32;
+    const bool isSigned = !scheme.isCast() && scheme.element->kind == FormatKind::integer;
+    QL_CHECK(addStored(npz, name + ".codes",
+                       isWide     ? "u4"
+                       : isSigned ? "i2"
+                                  : "u2",
+                       layer, stored, std::move(codes), context));
     const Shape shape = scaleShape(quantized);
     if (!quantized.scales.empty())
         QL_CHECK(npz.add(name + ".scales", "f4", shape, bytesOf(quantized.scales)));
@@ -73,7 +80,7 @@ Result<void> add(NpzWriter& npz, const std::string& name, const QuantizedTensor&
         QL_CHECK(npz.add(name + ".zero_points", "i2", shape, bytesOf(quantized.zeroPoints)));
     if (!quantized.minima.empty())
         QL_CHECK(npz.add(name + ".minima", "f4", shape, bytesOf(quantized.minima)));
-    if (quantized.scheme.scale == ScaleCoding::ue4m3)
+    if (scheme.scale == ScaleCoding::ue4m3)
         QL_CHECK(npz.add(name + ".tensor_scale", "f4", Shape{1}, std::as_bytes(std::span(&quantized.tensorScale, 1))));
     return {};
 }
@@ -95,7 +102,8 @@ Result<int> run(Console& console, const Options& options)
         QL_TRY(data, model->loadWeights(layer, console.context()));
         QL_TRY(quantized, realize(*model, layer, candidate, activations.get(), console.context()));
         QL_TRY(error, measureError(data.view, quantized, console.context()));
-        QL_CHECK(add(npz, description.name, quantized, console.context()));
+        const Shape& stored = model->checkpoint->tensors()[static_cast<std::size_t>(description.tensor)].shape;
+        QL_CHECK(add(npz, description, stored, quantized, console.context()));
         rows.push_back({{"name", description.name},
                         {"candidate", printCandidate(candidate)},
                         {"payload_bits", quantized.payloadBits()},
@@ -124,7 +132,10 @@ const Command quantize_{
         app.add_option("--scheme", options->scheme, "scheme[@quantizer], e.g. int4:g64, mxfp4, int4:g128:asym@mse")
             ->required();
         app.add_option("--layer", options->layer, "layer name or glob")->capture_default_str();
-        app.add_option("--npz", options->npz, "archive to write")->required();
+        app.add_option("--npz", options->npz,
+                       "archive to write: NAME restored and NAME.codes in the shape of the file; NAME.scales, "
+                       ".zero_points and .minima one per row of W[out, in] or group of it, [out, groups]")
+            ->required();
         options->activations.declare(app);
         return [options](Console& console) { return run(console, *options); };
     }};

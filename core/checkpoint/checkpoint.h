@@ -17,6 +17,14 @@
 
 namespace ql {
 
+/// What the graph in a file (ONNX) computes with a tensor first; nothing where there is no graph.
+struct TensorUse {
+    enum class Operation { none, product, convolution, transposedConvolution, lookup };
+    Operation operation = Operation::none;
+    bool inOut = false;      // of a product: stored as [in, out], or a stack of such
+    std::int64_t groups = 1; // of a transposed convolution
+};
+
 struct TensorInfo {
     std::string name; // the checkpoint's own, unique
     Dtype dtype = Dtype::f32;
@@ -24,6 +32,7 @@ struct TensorInfo {
     std::int64_t sizeBytes = 0; // as stored (before decompression)
     std::string file;           // which file of a folder holds it, relative; empty for a single file
     std::int64_t offset = -1;   // of its bytes in that file; -1 if they are not there as they are (compressed, decoded)
+    TensorUse use = {};
     std::int64_t numel() const { return ql::numel(shape); }
 };
 

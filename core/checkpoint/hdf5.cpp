@@ -189,7 +189,6 @@ void readRootTexts(hdf5::Id root, LoaderCheckpoint::Parts& parts)
     }
 }
 
-/// Keras writes dense kernels [in, out] and convolutions [height, width, in, out].
 bool looksLikeKeras(const LoaderCheckpoint::Parts& parts)
 {
     const auto has = [&](std::string_view key) {
@@ -229,7 +228,8 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     }
     readRootTexts(file->handle.get(), parts);
     if (looksLikeKeras(parts))
-        parts.metadata.emplace_back("layout", "Keras: kernels are [in, out], convolutions [height, width, in, out]");
+        parts.metadata.emplace_back("layout",
+                                    "Keras: kernels are stored as [in, out], convolutions as [height, width, in, out]");
     Fingerprint fingerprint;
     fingerprint.addFile(mapped->bytes(), std::int64_t{64} << 10U);
     parts.fingerprint = fingerprint.hex();

@@ -353,6 +353,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
         if (tensor.dtype == Dtype::f4_e2m1 && source->elements % 2 != 0)
             tensor.dtype = Dtype::f32;
         tensor.shape = source->shape;
+        tensor.use = found.use;
         tensor.sizeBytes = source->storedBytes;
         tensor.file = found.isExternal ? found.location : std::string();
         const bool mapped = source->field == 0 && source->storedBytes > 0 &&

@@ -2,10 +2,12 @@
 #include "core/checkpoint/onnx_graph.h"
 
 #include "core/base/text.h"
+#include "core/checkpoint/onnx_uses.h"
 #include "core/checkpoint/tensor_names.h"
 
 #include <algorithm>
 #include <bit>
+#include <deque>
 #include <set>
 
 namespace ql {
@@ -18,6 +20,9 @@ using wire::Type;
 
 constexpr int kMaxDepth = 64; // of graphs inside graphs
 constexpr std::size_t kMaxRank = 64;
+constexpr std::size_t kMaxGraphs = 100'000;
+constexpr std::size_t kMaxNodes = 2'000'000; // that use weights
+constexpr std::size_t kMaxInputs = 3;        // of which weights are one
 
 // Field numbers of onnx.proto3.
 namespace model {
@@ -28,7 +33,7 @@ namespace graph {
 constexpr std::uint32_t node = 1, name = 2, initializer = 5, sparseInitializer = 15;
 }
 namespace node {
-constexpr std::uint32_t output = 2, name = 3, op = 4, attribute = 5;
+constexpr std::uint32_t input = 1, output = 2, name = 3, op = 4, attribute = 5;
 }
 namespace function {
 constexpr std::uint32_t name = 1, node = 7;
@@ -46,24 +51,31 @@ std::string_view textOf(const Field& field)
     return field.type == Type::bytes ? field.text() : std::string_view();
 }
 
+std::string pathOf(const OnnxScope& scope)
+{
+    const std::string around = scope.parent ? pathOf(*scope.parent) : std::string();
+    return around.empty() ? scope.step : around + "/" + scope.step;
+}
+
 class Parser {
 public:
     Parser(OnnxModel& model, std::string where) : m_model(model), m_where(std::move(where)) {}
 
-    Result<void> graphMessage(Bytes bytes, const std::string& scope, int depth)
+    Result<void> graphMessage(Bytes bytes, std::string step, const OnnxScope* parent, int depth)
     {
         if (depth > kMaxDepth)
             return badInput("has graphs nested more than " + std::to_string(kMaxDepth) + " deep", m_where);
-        std::set<std::string, std::less<>> ownNames;
+        QL_CHECK(checkGraphs());
+        OnnxScope& scope = m_scopes.emplace_back(std::move(step), parent);
         wire::Reader reader(bytes);
         while (const auto field = reader.next()) {
             if (field->type != Type::bytes)
                 continue;
             if (field->number == graph::node) {
-                QL_CHECK(nodeMessage(field->bytes, scope, depth, ownNames));
+                QL_CHECK(nodeMessage(field->bytes, scope, depth));
             } else if (field->number == graph::initializer) {
                 QL_TRY(found, tensorMessage(field->bytes));
-                QL_CHECK(keep(std::move(found), scope, ownNames));
+                QL_CHECK(keep(std::move(found), scope));
             } else if (field->number == graph::sparseInitializer) {
                 m_model.warnings.push_back(
                     {m_where, "holds a sparse initializer, which is left out; write it as a dense one"});
@@ -85,11 +97,14 @@ public:
         }
         if (reader.failed())
             return damaged();
-        std::set<std::string, std::less<>> ownNames;
+        QL_CHECK(checkGraphs());
+        OnnxScope& scope = m_scopes.emplace_back(std::move(name), nullptr);
         for (const Bytes part : nodes)
-            QL_CHECK(nodeMessage(part, name, 1, ownNames));
+            QL_CHECK(nodeMessage(part, scope, 1));
         return {};
     }
+
+    void findUses() const { ql::findUses(m_nodes, m_model.tensors); }
 
     Error damaged() const
     {
@@ -97,23 +112,32 @@ public:
     }
 
 private:
-    Result<void> nodeMessage(Bytes bytes, const std::string& scope, int depth,
-                             std::set<std::string, std::less<>>& ownNames)
+    Result<void> checkGraphs() const
+    {
+        if (m_scopes.size() >= kMaxGraphs)
+            return badInput("holds more than " + std::to_string(kMaxGraphs) + " graphs", m_where);
+        return {};
+    }
+
+    Result<void> nodeMessage(Bytes bytes, OnnxScope& scope, int depth)
     {
         std::string name;
         std::string output;
         std::string op;
         std::vector<Bytes> attributes;
+        OnnxNode found{.scope = &scope, .op = {}, .inputs = {}, .output = {}, .numbers = {}};
         wire::Reader reader(bytes);
         while (const auto field = reader.next()) {
             if (field->type != Type::bytes)
                 continue;
-            if (field->number == node::output && output.empty())
-                output = field->text();
+            if (field->number == node::input && found.inputs.size() < kMaxInputs)
+                found.inputs.push_back(field->text());
+            else if (field->number == node::output && output.empty())
+                output = found.output = field->text();
             else if (field->number == node::name)
                 name = field->text();
             else if (field->number == node::op)
-                op = field->text();
+                op = found.op = field->text();
             else if (field->number == node::attribute)
                 attributes.push_back(field->bytes);
         }
@@ -121,13 +145,18 @@ private:
             return damaged();
         for (const Bytes part : attributes)
             QL_CHECK(attributeMessage(part, name.empty() ? (output.empty() ? op : output) : name,
-                                      op == "Constant" ? output : std::string(), scope, depth, ownNames));
+                                      op == "Constant" ? output : std::string(), scope, depth, found));
+        if (!usesWeights(found.op))
+            return {};
+        if (m_nodes.size() >= kMaxNodes)
+            return badInput("has more than " + std::to_string(kMaxNodes) + " nodes", m_where);
+        m_nodes.push_back(std::move(found));
         return {};
     }
 
     /// constantName: the output of a Constant node; empty for other nodes.
     Result<void> attributeMessage(Bytes bytes, const std::string& nodeName, const std::string& constantName,
-                                  const std::string& scope, int depth, std::set<std::string, std::less<>>& ownNames)
+                                  OnnxScope& scope, int depth, OnnxNode& into)
     {
         std::string name;
         std::vector<Bytes> graphs;
@@ -144,16 +173,16 @@ private:
         }
         if (reader.failed())
             return damaged();
+        if (usesWeights(into.op) && usesNumber(name))
+            QL_CHECK(numbersOf(bytes, into.numbers[name]));
         for (const Bytes part : graphs)
-            QL_CHECK(graphMessage(
-                part, (scope.empty() ? "" : scope + "/") + nodeName.substr(0, 200) + "." + name.substr(0, 100),
-                depth + 1));
+            QL_CHECK(graphMessage(part, nodeName.substr(0, 200) + "." + name.substr(0, 100), &scope, depth + 1));
         if (constantName.empty())
             return {};
         if (name == "value" && value) {
             QL_TRY(found, tensorMessage(*value));
             found.name = constantName;
-            return keep(std::move(found), scope, ownNames);
+            return keep(std::move(found), scope);
         }
         if (name == "sparse_value" || name == "value_string" || name == "value_strings") {
             m_model.warnings.push_back(
@@ -161,12 +190,32 @@ private:
                  name == "sparse_value" ? "is a sparse constant; left out" : "is a text constant; left out"});
             return {};
         }
-        return plainConstant(bytes, name, constantName, scope, ownNames);
+        return plainConstant(bytes, name, constantName, scope);
+    }
+
+    /// The integers of an attribute.
+    Result<void> numbersOf(Bytes bytes, std::vector<std::int64_t>& numbers) const
+    {
+        wire::Reader reader(bytes);
+        const auto add = [&](std::uint64_t value) { numbers.push_back(static_cast<std::int64_t>(value)); };
+        while (const auto field = reader.next()) {
+            if (numbers.size() > kMaxRank || (field->number != attribute::oneInt && field->number != attribute::ints))
+                continue;
+            if (field->type == Type::varint)
+                add(field->value);
+            wire::Reader packed(field->bytes);
+            while (!packed.atEnd() && numbers.size() <= kMaxRank) {
+                const auto value = packed.varint();
+                if (!value)
+                    return damaged();
+                add(*value);
+            }
+        }
+        return {};
     }
 
     /// value_float, value_floats, value_int, value_ints.
-    Result<void> plainConstant(Bytes bytes, const std::string& name, const std::string& constantName,
-                               const std::string& scope, std::set<std::string, std::less<>>& ownNames)
+    Result<void> plainConstant(Bytes bytes, const std::string& name, const std::string& constantName, OnnxScope& scope)
     {
         const bool isFloat = name == "value_float" || name == "value_floats";
         const bool isList = name == "value_floats" || name == "value_ints";
@@ -195,7 +244,7 @@ private:
             found.shape = {count};
         found.message = bytes;
         found.isAttribute = true;
-        return keep(std::move(found), scope, ownNames);
+        return keep(std::move(found), scope);
     }
 
     Result<OnnxTensor> tensorMessage(Bytes bytes)
@@ -261,18 +310,18 @@ private:
     }
 
     /// Names must be unique in their own graph; across graphs a scope is added.
-    Result<void> keep(OnnxTensor found, const std::string& scope, std::set<std::string, std::less<>>& ownNames)
+    Result<void> keep(OnnxTensor found, OnnxScope& scope)
     {
         if (std::ssize(m_model.tensors) >= kMaxTensors)
             return badInput("holds more than " + std::to_string(kMaxTensors) + " tensors", m_where);
         QL_CHECK(checkTensorName(found.name, m_where));
-        if (!ownNames.insert(found.name).second)
+        if (!scope.tensors.emplace(found.name, m_model.tensors.size()).second)
             return badInput(
                 "the tensor '" + printable(found.name) +
                     "' is listed twice in one graph, so it is unclear which one is meant; write the file anew",
                 m_where);
         if (m_names.contains(found.name)) {
-            const std::string base = found.name + "@" + printable(scope);
+            const std::string base = found.name + "@" + printable(pathOf(scope));
             found.name = base;
             for (int i = 2; m_names.contains(found.name); ++i)
                 found.name = base + "#" + std::to_string(i);
@@ -286,6 +335,8 @@ private:
     OnnxModel& m_model;
     std::string m_where;
     std::set<std::string, std::less<>> m_names;
+    std::deque<OnnxScope> m_scopes; // nodes point to them
+    std::vector<OnnxNode> m_nodes;
 };
 
 } // namespace
@@ -355,7 +406,7 @@ Result<OnnxModel> parseOnnx(wire::Bytes file, const std::string& where)
         }
         case model::graph:
             if (field->type == Type::bytes)
-                QL_CHECK(parser.graphMessage(field->bytes, {}, 0));
+                QL_CHECK(parser.graphMessage(field->bytes, {}, nullptr, 0));
             break;
         case model::functions:
             if (field->type == Type::bytes)
@@ -369,6 +420,7 @@ Result<OnnxModel> parseOnnx(wire::Bytes file, const std::string& where)
         return parser.damaged();
     for (const Bytes part : functions)
         QL_CHECK(parser.functionMessage(part));
+    parser.findUses();
     return found;
 }
 

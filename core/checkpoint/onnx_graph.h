@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The weights in an ONNX model: initializers and Constant nodes of the graph, of its subgraphs (If, Loop, Scan) and of
-// its functions. Field numbers: onnx/onnx.proto3.
+// its functions, and what the nodes compute with them. Field numbers: onnx/onnx.proto3.
 #pragma once
 
 #include "core/checkpoint/checkpoint.h"
@@ -21,6 +21,7 @@ struct OnnxTensor {
     std::string location; // of external data
     std::int64_t offset = 0;
     std::optional<std::int64_t> length;
+    TensorUse use;
 };
 
 struct OnnxModel {

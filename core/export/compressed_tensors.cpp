@@ -22,19 +22,22 @@ Result<void> acceptsModel(const Model& model)
             "'" +
                 checkpoint.reader() + "': use the target gguf or hdf5",
             checkpoint.path().string());
-    if (model.architecture && model.architecture->id == "gpt2")
-        return refused("GPT-2 keeps its weights in Conv1D modules, transposed, which compressed-tensors does not "
-                       "handle: use the target hdf5",
-                       checkpoint.path().string());
+    const bool isGpt2 = model.architecture && model.architecture->id == "gpt2";
+    if (isGpt2 && std::ranges::any_of(model.layers, [](const Layer& layer) { return layer.stored.moves(); }))
+        return refused(
+            "GPT-2 keeps its weights as [in, out] in Conv1D modules; compressed-tensors compresses nn.Linear "
+            "only, so transformers would ignore them and vLLM would not turn them: use the target hdf5",
+            checkpoint.path().string());
     QL_TRY(made, ct::parts(model));
     return {};
 }
 
 /// The layer is a module that transformers and vLLM replace by a compressed one.
-bool isCompressible(const Layer& layer)
+bool isCompressible(const Model& model, const Layer& layer)
 {
-    return layer.op == Operator::linear && layer.role != "output" && layer.name != "lm_head.weight" &&
-           layer.shape.size() == 2 && layer.name.ends_with(".weight") &&
+    const bool isMatrix = model.checkpoint->tensors()[static_cast<std::size_t>(layer.tensor)].shape.size() == 2;
+    return layer.op == Operator::linear && layer.role != "output" && layer.name != "lm_head.weight" && isMatrix &&
+           !layer.stored.moves() && layer.name.ends_with(".weight") &&
            (layer.dtype == Dtype::bf16 || layer.dtype == Dtype::f16 || layer.dtype == Dtype::f32);
 }
 
@@ -43,12 +46,12 @@ ScaleCoding scaleCodingOf(Dtype dtype)
     return dtype == Dtype::bf16 ? ScaleCoding::bf16 : dtype == Dtype::f16 ? ScaleCoding::f16 : ScaleCoding::f32;
 }
 
-Candidate complete(const Model&, const Layer& layer, const Candidate& candidate)
+Candidate complete(const Model& model, const Layer& layer, const Candidate& candidate)
 {
     Candidate completed = candidate;
     Scheme& scheme = completed.weights;
     const bool integer = scheme.element->kind == FormatKind::integer;
-    if (integer && !scheme.scaleGiven && isCompressible(layer)) {
+    if (integer && !scheme.scaleGiven && isCompressible(model, layer)) {
         scheme.scale = scaleCodingOf(layer.dtype);
         scheme.scaleGiven = true;
     }
@@ -84,7 +87,7 @@ Result<void> acceptsGroups(const Layer& layer, const Scheme& scheme)
     return {};
 }
 
-Result<void> accepts(const Model&, const Layer& layer, const Candidate& candidate)
+Result<void> accepts(const Model& model, const Layer& layer, const Candidate& candidate)
 {
     const Scheme& scheme = candidate.weights;
     if (candidate.activations)
@@ -94,7 +97,7 @@ Result<void> accepts(const Model&, const Layer& layer, const Candidate& candidat
     if (scheme.isCast())
         return refused("stays as the model stores it in this target; use keep instead of " + printScheme(scheme),
                        layer.name);
-    if (!isCompressible(layer))
+    if (!isCompressible(model, layer))
         return refused("is kept as stored by this target, which quantizes the Linear layers inside the blocks only; "
                        "use keep",
                        layer.name);
@@ -134,7 +137,7 @@ std::vector<Tie> ties(const Model& model)
     std::vector<std::string> order;
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         const Layer& layer = model.layers[i];
-        if (!isCompressible(layer) || !layer.quantizable)
+        if (!isCompressible(model, layer) || !layer.quantizable)
             continue;
         const bool attention = layer.role == "q_proj" || layer.role == "k_proj" || layer.role == "v_proj";
         const bool gated = layer.role == "gate_proj" || layer.role == "up_proj";

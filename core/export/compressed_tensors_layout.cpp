@@ -123,7 +123,7 @@ Result<Parts> makeParts(const Model& model)
         tensor.layer = static_cast<std::int64_t>(i);
         headTensor = headTensor || layer.name == "lm_head.weight";
         constexpr std::string_view kEnding = ".weight";
-        if (layer.op != Operator::linear || layer.shape.size() != 2 || !layer.name.ends_with(kEnding))
+        if (layer.op != Operator::linear || tensor.shape.size() != 2 || !layer.name.ends_with(kEnding))
             continue;
         tensor.linear = true;
         tensor.jsonModule = jsonString(std::string_view(layer.name).substr(0, layer.name.size() - kEnding.size()));

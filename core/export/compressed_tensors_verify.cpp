@@ -335,9 +335,7 @@ Result<VerifyReport> verifyFolder(const ExportRequest& request, const std::files
     QL_CHECK(verifyOtherFiles(request, path, config, report));
 
     const Model& model = request.model;
-    std::vector<std::int64_t> layerOf(model.checkpoint->tensors().size(), -1);
-    for (std::size_t i = 0; i < model.layers.size(); ++i)
-        layerOf[static_cast<std::size_t>(model.layers[i].tensor)] = static_cast<std::int64_t>(i);
+    const std::vector<std::int64_t> layerOf = model.layerOfTensor();
     context.progress().addTotal(file->sizeBytes());
     Reading reading(request, *file, config, context);
     for (std::size_t i = 0; i < layerOf.size(); ++i) {

@@ -48,9 +48,7 @@ void putKey(std::string& out, const Key& key)
 /// Which layer each tensor is.
 void setLayers(const Model& model, Parts& made)
 {
-    std::vector<std::int64_t> layerOf(model.checkpoint->tensors().size(), -1);
-    for (std::size_t i = 0; i < model.layers.size(); ++i)
-        layerOf[static_cast<std::size_t>(model.layers[i].tensor)] = static_cast<std::int64_t>(i);
+    const std::vector<std::int64_t> layerOf = model.layerOfTensor();
     for (TensorPart& part : made.tensors)
         if (part.tensor >= 0)
             part.layer = layerOf[static_cast<std::size_t>(part.tensor)];

@@ -45,11 +45,13 @@ public:
         const Dtype type = m_layout.types[index];
         if (tensor.tensor < 0)
             return append(std::as_bytes(std::span(tensor.generated)));
-        QL_TRY(data, m_request.model.checkpoint->load(tensor.tensor, m_context));
-        if (tensor.permutedHeads > 0)
-            data = permuted(data, tensor.permutedHeads);
+        const Model& model = m_request.model;
         const bool coded =
             tensor.layer >= 0 && blockTypeOf(m_request.plan.candidates[static_cast<std::size_t>(tensor.layer)].weights);
+        QL_TRY(data,
+               coded ? model.loadWeights(tensor.layer, m_context) : model.checkpoint->load(tensor.tensor, m_context));
+        if (tensor.permutedHeads > 0)
+            data = permuted(data, tensor.permutedHeads);
         if (coded)
             return writeCoded(tensor, type, data.view);
         if (type == data.view.dtype)

@@ -20,17 +20,21 @@ constexpr char kReadme[] =
     "/plan is the plan as JSON text. /tensors has one group per tensor; its attribute 'name' is the tensor's name,\n"
     "'dtype' how the checkpoint stored it, 'candidate' what the plan made of it.\n"
     "Kept tensors: 'values', or 'bytes' where HDF5 has no such type.\n"
-    "Quantized tensors: W is taken as a matrix [first dimension, all others]. Groups of g columns of a row share a "
-    "scale\n"
-    "(candidate ...:g<g>, gguf: and mx formats 32, nvfp4 16; the last group of a row may be shorter), or a row does, "
-    "or\n"
-    "the tensor. With level = levels[code] (codes as uint8) if there is a dataset 'levels', else the code itself:\n"
+    "Quantized tensors: 'codes' has the shape of W[out, in...], taken as a matrix [first dimension, all others]. "
+    "Groups\n"
+    "of g columns of a row share a scale (candidate ...:g<g>, gguf: and mx formats 32, nvfp4 16; the last group of a "
+    "row\n"
+    "may be shorter), or a row does, or the tensor. With level = levels[code] (codes as uint8) if there is a dataset "
+    "'levels', else the code itself:\n"
     "  weight = level * (scale * tensor_scale)         tensor_scale only if there is one\n"
     "  weight = (level - zero_point) * scale           if there are zero_points\n"
     "  weight = level * scale + minimum                if there are minima\n"
-    "each product and sum rounded once to float32; 'weights' holds the result. Casts (f16, bf16, f32): 'codes' are "
-    "the\n"
-    "bit patterns.\n";
+    "each product and sum rounded once to float32; 'weights' holds the result in the checkpoint's order and shape. "
+    "Casts\n"
+    "(f16, bf16, f32): 'codes' are the bit patterns. Where the checkpoint orders axes in another way (Keras kernels, "
+    "GPT-2)\n"
+    "the attributes 'stored_as' and 'axes' say how: W = "
+    "weights.reshape(stored_as).transpose(axes).reshape(codes.shape).\n";
 
 std::optional<hid_t> plainType(Dtype dtype)
 {
@@ -175,20 +179,72 @@ Skeleton makeSkeleton(const char* path, bool inMemory, std::span<const std::stri
     return made;
 }
 
-struct Texts {
-    std::string_view name;
-    std::string_view dtype;
-    std::string candidate;
-};
+using Texts = std::vector<std::pair<const char*, std::string>>;
+
+Texts textsOf(const Model& model, const TensorInfo& tensor, const Choice& choice)
+{
+    Texts texts{{"name", tensor.name},
+                {"dtype", std::string(info(tensor.dtype).word)},
+                {"candidate", choice.candidate ? printCandidate(*choice.candidate) : "keep"}};
+    if (choice.candidate) {
+        const StoredOrder& stored = model.layers[static_cast<std::size_t>(choice.layer)].stored;
+        if (stored.moves()) {
+            texts.emplace_back("stored_as", formatShape(stored.seenAs));
+            texts.emplace_back("axes", formatShape(stored.axes));
+        }
+    }
+    return texts;
+}
+
+/// Of a tensor that is kept: values or bytes.
+std::vector<Item> keptItems(const TensorInfo& tensor)
+{
+    if (hasType(tensor.dtype))
+        return {{"values", tensor.dtype, tensor.shape}};
+    if (tensor.dtype == Dtype::boolean)
+        return {{"values", Dtype::u8, tensor.shape}};
+    return {{"bytes", Dtype::u8, {storedBytes(tensor.dtype, tensor.numel()).value()}}};
+}
+
+/// The datasets of a tensor.
+std::vector<Item> itemsOf(const Model& model, const TensorInfo& tensor, const Choice& choice)
+{
+    if (!choice.candidate)
+        return keptItems(tensor);
+    const Scheme& scheme = choice.candidate->weights;
+    const Shape& shape = model.layers[static_cast<std::size_t>(choice.layer)].shape;
+    if (scheme.isCast())
+        return {{"codes", scheme.element->bits == 32 ? Dtype::u32 : Dtype::u16, shape},
+                {"weights", Dtype::f32, tensor.shape}};
+    const MatrixShape matrix = matrixShape(shape);
+    Shape scales{matrix.rows, scheme.groupsPerRow(matrix.cols)};
+    if (scheme.granularity != Granularity::group)
+        scales = {scheme.granularity == Granularity::channel ? matrix.rows : 1};
+    const bool integer = scheme.element->kind == FormatKind::integer;
+    const bool own = integer && scheme.element->levels[1] == 1.0F; // the code is its level
+    const bool isSigned = integer && own && scheme.zeroPoint != ZeroPoint::minimum;
+    std::vector<Item> items{{"codes", isSigned ? Dtype::i8 : Dtype::u8, shape}};
+    if (!own)
+        items.push_back({"levels", Dtype::f32, {std::ssize(scheme.element->levels)}});
+    items.push_back({"scales", Dtype::f32, scales});
+    if (scheme.zeroPoint == ZeroPoint::integer)
+        items.push_back({"zero_points", Dtype::i16, scales});
+    if (scheme.zeroPoint == ZeroPoint::minimum)
+        items.push_back({"minima", Dtype::f32, scales});
+    if (scheme.scale == ScaleCoding::ue4m3)
+        items.push_back({"tensor_scale", Dtype::f32, {1}});
+    items.push_back({"weights", Dtype::f32, tensor.shape});
+    return items;
+}
 
 /// Attributes and datasets of one tensor's group.
 bool fillGroup(hid_t tensors, const std::string& link, const Texts& texts, std::span<const Item> items,
                std::vector<Placed>* placed)
 {
     const Handle group(H5Gopen2(tensors, link.c_str(), H5P_DEFAULT));
-    bool ok = group && putText(group.get(), "name", texts.name, textRoom(texts.name.size())) &&
-              putText(group.get(), "dtype", texts.dtype, textRoom(texts.dtype.size())) &&
-              putText(group.get(), "candidate", texts.candidate, textRoom(texts.candidate.size()));
+    bool ok = static_cast<bool>(group);
+    for (const auto& [attribute, text] : texts)
+        ok = ok && putText(group.get(), attribute, text, textRoom(text.size()));
     for (const Item& item : items) {
         const Handle type = typeOf(item.element);
         const Handle dataset = ok ? putDataset(group.get(), item.name, type.get(), item.shape) : Handle();
@@ -235,7 +291,7 @@ Result<std::int64_t> contentBytes(const Texts& texts, std::span<const Item> item
     static std::mutex mutex;
     static std::map<std::string, std::int64_t> known;
     std::string signature;
-    for (const std::string_view text : {texts.name, texts.dtype, std::string_view(texts.candidate)})
+    for (const auto& [attribute, text] : texts)
         signature += std::to_string(textRoom(text.size())) + ' ';
     for (const Item& item : items) {
         signature += item.name;
@@ -267,17 +323,6 @@ Result<std::int64_t> contentBytes(const Texts& texts, std::span<const Item> item
     return known[signature] = after - before - data;
 }
 
-std::string candidateText(const Candidate* candidate)
-{
-    return candidate ? printCandidate(*candidate) : "keep";
-}
-
-const Scheme& keepScheme()
-{
-    static const Scheme scheme = parseScheme("keep").value();
-    return scheme;
-}
-
 } // namespace
 
 std::string linkName(std::string_view tensorName)
@@ -298,46 +343,14 @@ std::string linkName(std::string_view tensorName)
     return link.empty() ? "%" : link;
 }
 
-std::vector<const Candidate*> candidatesByTensor(const Model& model, const Plan& plan)
+std::vector<Choice> choicesByTensor(const Model& model, const Plan& plan)
 {
-    std::vector<const Candidate*> byTensor(model.checkpoint->tensors().size(), nullptr);
-    for (std::size_t i = 0; i < model.layers.size(); ++i)
-        if (!plan.candidates[i].weights.isKeep())
-            byTensor[static_cast<std::size_t>(model.layers[i].tensor)] = &plan.candidates[i];
-    return byTensor;
-}
-
-std::vector<Item> itemsOf(const TensorInfo& tensor, const Scheme& scheme)
-{
-    if (scheme.isKeep()) {
-        if (hasType(tensor.dtype))
-            return {{"values", tensor.dtype, tensor.shape}};
-        if (tensor.dtype == Dtype::boolean)
-            return {{"values", Dtype::u8, tensor.shape}};
-        return {{"bytes", Dtype::u8, {storedBytes(tensor.dtype, tensor.numel()).value()}}};
+    std::vector<Choice> choices;
+    for (const std::int64_t layer : model.layerOfTensor()) {
+        const Candidate* candidate = layer < 0 ? nullptr : &plan.candidates[static_cast<std::size_t>(layer)];
+        choices.push_back({layer, candidate && !candidate->weights.isKeep() ? candidate : nullptr});
     }
-    if (scheme.isCast())
-        return {{"codes", scheme.element->bits == 32 ? Dtype::u32 : Dtype::u16, tensor.shape},
-                {"weights", Dtype::f32, tensor.shape}};
-    const MatrixShape matrix = matrixShape(tensor.shape);
-    Shape scales{matrix.rows, scheme.groupsPerRow(matrix.cols)};
-    if (scheme.granularity != Granularity::group)
-        scales = {scheme.granularity == Granularity::channel ? matrix.rows : 1};
-    const bool integer = scheme.element->kind == FormatKind::integer;
-    const bool own = integer && scheme.element->levels[1] == 1.0F; // the code is its level
-    const bool isSigned = integer && own && scheme.zeroPoint != ZeroPoint::minimum;
-    std::vector<Item> items{{"codes", isSigned ? Dtype::i8 : Dtype::u8, tensor.shape}};
-    if (!own)
-        items.push_back({"levels", Dtype::f32, {std::ssize(scheme.element->levels)}});
-    items.push_back({"scales", Dtype::f32, scales});
-    if (scheme.zeroPoint == ZeroPoint::integer)
-        items.push_back({"zero_points", Dtype::i16, scales});
-    if (scheme.zeroPoint == ZeroPoint::minimum)
-        items.push_back({"minima", Dtype::f32, scales});
-    if (scheme.scale == ScaleCoding::ue4m3)
-        items.push_back({"tensor_scale", Dtype::f32, {1}});
-    items.push_back({"weights", Dtype::f32, tensor.shape});
-    return items;
+    return choices;
 }
 
 Result<Structure> createStructure(const std::filesystem::path& path, const Model& model, const Plan& plan,
@@ -355,13 +368,12 @@ Result<Structure> createStructure(const std::filesystem::path& path, const Model
         return failure();
     Structure structure;
     structure.planOffset = offsetOf(made.plan);
-    const auto candidates = candidatesByTensor(model, plan);
+    const auto choices = choicesByTensor(model, plan);
     for (std::size_t i = 0; i < links.size(); ++i) {
         const TensorInfo& tensor = model.checkpoint->tensors()[i];
-        const auto items = itemsOf(tensor, candidates[i] ? candidates[i]->weights : keepScheme());
-        const Texts texts{tensor.name, info(tensor.dtype).word, candidateText(candidates[i])};
         std::vector<Placed> placed;
-        if (!fillGroup(made.tensors.get(), links[i], texts, items, &placed))
+        if (!fillGroup(made.tensors.get(), links[i], textsOf(model, tensor, choices[i]),
+                       itemsOf(model, tensor, choices[i]), &placed))
             return failure();
         structure.tensors.push_back(std::move(placed));
     }
@@ -376,12 +388,11 @@ Result<std::int64_t> sizeBytes(const Model& model, const Plan& plan)
     static ModelCache<ModelBytes> cache;
     QL_TRY(measured, cache.get(model, measureSkeleton));
     std::int64_t total = measured->skeleton + std::ssize(printPlan(plan, model));
-    const auto candidates = candidatesByTensor(model, plan);
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const auto choices = choicesByTensor(model, plan);
+    for (std::size_t i = 0; i < choices.size(); ++i) {
         const TensorInfo& tensor = model.checkpoint->tensors()[i];
-        const auto items = itemsOf(tensor, candidates[i] ? candidates[i]->weights : keepScheme());
-        const Texts texts{tensor.name, info(tensor.dtype).word, candidateText(candidates[i])};
-        QL_TRY(bytes, contentBytes(texts, items));
+        const auto items = itemsOf(model, tensor, choices[i]);
+        QL_TRY(bytes, contentBytes(textsOf(model, tensor, choices[i]), items));
         total += bytes;
         for (const Item& item : items)
             total += item.sizeBytes();

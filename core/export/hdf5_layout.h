@@ -3,15 +3,17 @@
 //   /            attributes README, format, version
 //   /plan        the plan, text
 //   /tensors/N/  one group per tensor of the checkpoint, N its name with "/" as %2F; attributes name, dtype (as the
-//                checkpoint stores it) and candidate
+//                checkpoint stores it) and candidate; where the axes of its array are not those of W[out, in…], also
+//                stored_as and axes (StoredOrder, as JSON)
 //     values     a tensor that is kept, as stored; or
 //     bytes      the same where HDF5 has no such type (GGUF blocks, 8-bit floats); or
-//     codes      one integer a weight: int8; uint8 where codes are unsigned or patterns of bits; uint16/32 for casts
+//     codes      one integer a weight, in the order and shape of the layer: int8; uint8 where codes are unsigned or
+//                patterns of bits; uint16/32 for casts
 //     levels     float32 by code, where the level of a code is not the code itself
 //     scales     float32 [rows, groups], [rows] or [1]
 //     zero_points int16, or minima float32, like scales
 //     tensor_scale float32 [1]
-//     weights    float32, what all this restores to
+//     weights    float32, what all this restores to, in the checkpoint's order and shape
 // Every dataset is contiguous and allocated at once, the file keeps no free space, and groups are made before their
 // content: so the size is the sum of parts that do not depend on each other, and each part is measured once in memory.
 #pragma once
@@ -33,8 +35,13 @@ struct Item {
     Shape shape;
     std::int64_t sizeBytes() const { return storedBytes(element, numel(shape)).value(); }
 };
-/// The datasets of a tensor; keep: values or bytes.
-std::vector<Item> itemsOf(const TensorInfo& tensor, const Scheme& scheme);
+
+/// What becomes of a tensor of the checkpoint.
+struct Choice {
+    std::int64_t layer = -1;              // -1: none is made of it
+    const Candidate* candidate = nullptr; // null: kept as stored
+};
+std::vector<Choice> choicesByTensor(const Model& model, const Plan& plan);
 
 struct Placed {
     Item item;
@@ -51,8 +58,6 @@ Result<Structure> createStructure(const std::filesystem::path& path, const Model
 /// Exact size of the file; the plan is complete and admitted.
 Result<std::int64_t> sizeBytes(const Model& model, const Plan& plan);
 
-/// Candidate of every tensor of the checkpoint: null for those no layer is made of.
-std::vector<const Candidate*> candidatesByTensor(const Model& model, const Plan& plan);
 std::string linkName(std::string_view tensorName);
 
 } // namespace ql::h5out

@@ -8,6 +8,7 @@
 #include "core/export/hdf5_layout.h"
 #include "core/export/tensor_compare.h"
 #include "core/jobs/parallel.h"
+#include "core/model/stored_order.h"
 #include "core/realize/realize.h"
 
 #include <hdf5.h>
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <utility>
 
 namespace ql::h5out {
 
@@ -171,20 +173,28 @@ public:
         return result;
     }
 
-    Result<VerifiedTensor> quantized(std::int64_t index, std::int64_t layer, const Candidate& candidate) const
+    Result<VerifiedTensor> quantized(std::int64_t index, const Choice& choice) const
     {
+        const Layer& layer = m_request.model.layers[static_cast<std::size_t>(choice.layer)];
+        const Candidate& candidate = *choice.candidate;
         const TensorInfo& tensor = m_request.model.checkpoint->tensors()[static_cast<std::size_t>(index)];
         VerifiedTensor result{
             .name = tensor.name, .candidate = printCandidate(candidate), .elements = tensor.numel(), .problem = {}};
         Group group = open(tensor, result.candidate, result);
         const Data weights = group.read("weights", Element::f32, tensor.shape);
+        if (layer.stored.moves()) {
+            group.checkText("stored_as", formatShape(layer.stored.seenAs));
+            group.checkText("axes", formatShape(layer.stored.axes));
+        }
         Data restored;
-        QL_CHECK(restoreStored(group, candidate.weights, tensor.shape, result, restored));
+        QL_CHECK(restoreStored(group, candidate.weights, layer.shape, result, restored));
         group.checkNothingLeft();
         if (!result.problem.empty())
             return result;
-        QL_TRY(realized, realize(m_request.model, layer, candidate, m_request.activations, m_context));
-        QL_TRY(expected, restoreAs(realized, Dtype::f32, m_context));
+        QL_CHECK(putInStoredOrder(layer.stored, restored));
+        QL_TRY(realized, realize(m_request.model, choice.layer, candidate, m_request.activations, m_context));
+        QL_TRY(asLayer, restoreAs(realized, Dtype::f32, m_context));
+        QL_TRY(expected, toStoredOrder(layer, std::move(asLayer), m_context));
         compareFloats(Dtype::f32, expected.data(), restored.bytes.data(), tensor.numel(), result);
         if (result.differing == 0) {
             compareFloats(Dtype::f32, expected.data(), weights.bytes.data(), tensor.numel(), result);
@@ -267,6 +277,33 @@ private:
         });
     }
 
+    /// float32 from the order of W to that of the checkpoint, one by one as the README says.
+    Result<void> putInStoredOrder(const StoredOrder& stored, Data& values) const
+    {
+        if (!stored.moves())
+            return {};
+        Shape step(stored.axes.size()); // in W, of each axis as it is stored
+        std::int64_t next = 1;
+        for (std::size_t d = step.size(); d-- > 0;) {
+            const auto axis = static_cast<std::size_t>(stored.axes[d]);
+            step[axis] = std::exchange(next, next * stored.seenAs[axis]);
+        }
+        std::vector<std::byte> moved(values.bytes.size());
+        QL_CHECK(parallelFor(m_context, next, std::int64_t{1} << 18, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t i = begin; i < end; ++i) {
+                std::int64_t from = 0;
+                for (std::size_t axis = step.size(), rest = static_cast<std::size_t>(i); axis-- > 0;) {
+                    const auto size = static_cast<std::size_t>(stored.seenAs[axis]);
+                    from += static_cast<std::int64_t>(rest % size) * step[axis];
+                    rest /= size;
+                }
+                std::memcpy(moved.data() + 4 * i, values.bytes.data() + 4 * from, 4);
+            }
+        }));
+        values.bytes = std::move(moved);
+        return {};
+    }
+
     const ExportRequest& m_request;
     hdf5::Id m_tensors;
     const JobContext& m_context;
@@ -323,19 +360,16 @@ Result<VerifyReport> verifyFile(const ExportRequest& request, const std::filesys
     if (plan != printPlan(request.plan, model))
         report.problems.push_back("the plan in the file is not the plan it is verified against");
 
-    const auto candidates = candidatesByTensor(model, request.plan);
-    std::vector<std::int64_t> layerOf(candidates.size(), -1);
-    for (std::size_t i = 0; i < model.layers.size(); ++i)
-        layerOf[static_cast<std::size_t>(model.layers[i].tensor)] = static_cast<std::int64_t>(i);
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const auto choices = choicesByTensor(model, request.plan);
+    for (std::size_t i = 0; i < choices.size(); ++i) {
         const TensorInfo& tensor = model.checkpoint->tensors()[i];
-        context.progress().addTotal(candidates[i] ? 4 * tensor.numel() : tensor.sizeBytes);
+        context.progress().addTotal(choices[i].candidate ? 4 * tensor.numel() : tensor.sizeBytes);
     }
     const Reading reading(request, tensors.get(), context);
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
+    for (std::size_t i = 0; i < choices.size(); ++i) {
         QL_CHECK(context.checkStop());
         const auto index = static_cast<std::int64_t>(i);
-        QL_TRY(verified, candidates[i] ? reading.quantized(index, layerOf[i], *candidates[i]) : reading.kept(index));
+        QL_TRY(verified, choices[i].candidate ? reading.quantized(index, choices[i]) : reading.kept(index));
         report.tensors.push_back(std::move(verified));
     }
     return report;

@@ -5,6 +5,7 @@
 #include "core/export/hdf5_files.h"
 #include "core/export/hdf5_layout.h"
 #include "core/export/output_file.h"
+#include "core/model/stored_order.h"
 #include "core/realize/realize.h"
 
 #include <algorithm>
@@ -42,16 +43,16 @@ public:
         return put(placed, {data.view.data, static_cast<std::size_t>(placed.item.sizeBytes())});
     }
 
-    Result<void> quantized(std::int64_t layer, const Candidate& candidate, std::span<const Placed> places) const
+    Result<void> quantized(const Choice& choice, std::span<const Placed> places) const
     {
-        QL_TRY(tensor, realize(m_request.model, layer, candidate, m_request.activations, m_context));
+        QL_TRY(tensor, realize(m_request.model, choice.layer, *choice.candidate, m_request.activations, m_context));
         for (const Placed& placed : places)
-            QL_CHECK(part(placed, tensor));
+            QL_CHECK(part(placed, m_request.model.layers[static_cast<std::size_t>(choice.layer)], tensor));
         return {};
     }
 
 private:
-    Result<void> part(const Placed& placed, const QuantizedTensor& tensor) const
+    Result<void> part(const Placed& placed, const Layer& layer, const QuantizedTensor& tensor) const
     {
         const std::string_view name = placed.item.name;
         if (name == "codes")
@@ -66,7 +67,7 @@ private:
             return put(placed, bytesOf(tensor.minima));
         if (name == "tensor_scale")
             return put(placed, std::as_bytes(std::span(&tensor.tensorScale, 1)));
-        return weights(placed, tensor);
+        return layer.stored.moves() ? movedWeights(placed, layer, tensor) : weights(placed, tensor);
     }
 
     Result<void> put(const Placed& placed, std::span<const std::byte> bytes) const
@@ -75,6 +76,14 @@ private:
             return badInput("has " + std::to_string(bytes.size()) + " bytes of " + placed.item.name + " instead of " +
                             std::to_string(placed.item.sizeBytes()));
         return m_file.writeAt(placed.offset, bytes, m_context);
+    }
+
+    /// Restored as a whole, because each run of the checkpoint's order takes from many rows.
+    Result<void> movedWeights(const Placed& placed, const Layer& layer, const QuantizedTensor& tensor) const
+    {
+        QL_TRY(restored, restore(tensor, m_context));
+        QL_TRY(moved, toStoredOrder(layer, std::move(restored), m_context));
+        return put(placed, {moved.data(), static_cast<std::size_t>(moved.sizeBytes())});
     }
 
     /// Restored in pieces of rows of about 4 MiB.
@@ -116,15 +125,12 @@ Result<std::vector<WrittenFile>> writeFile(const ExportRequest& request, const s
     for (const auto& places : structure.tensors)
         for (const Placed& placed : places)
             context.progress().addTotal(placed.item.sizeBytes());
-    std::vector<std::int64_t> layerOf(structure.tensors.size(), -1);
-    for (std::size_t i = 0; i < model.layers.size(); ++i)
-        layerOf[static_cast<std::size_t>(model.layers[i].tensor)] = static_cast<std::int64_t>(i);
     const Writer writer(request, file, context);
-    const auto candidates = candidatesByTensor(model, request.plan);
+    const auto choices = choicesByTensor(model, request.plan);
     for (std::size_t i = 0; i < structure.tensors.size(); ++i) {
         QL_CHECK(context.checkStop());
-        QL_CHECK(candidates[i] ? writer.quantized(layerOf[i], *candidates[i], structure.tensors[i])
-                               : writer.kept(static_cast<std::int64_t>(i), structure.tensors[i].front()));
+        QL_CHECK(choices[i].candidate ? writer.quantized(choices[i], structure.tensors[i])
+                                      : writer.kept(static_cast<std::int64_t>(i), structure.tensors[i].front()));
     }
     QL_CHECK(context.checkStop());
     QL_CHECK(file.finish());

@@ -77,7 +77,7 @@ bool fits(const Checkpoint&)
 
 } // namespace
 
-void describeGenerically(const Checkpoint& checkpoint, Layer& layer)
+void describeGenerically(const Checkpoint&, Layer& layer)
 {
     const NameParts parts = splitName(layer.name);
     layer.block = parts.block;
@@ -85,9 +85,6 @@ void describeGenerically(const Checkpoint& checkpoint, Layer& layer)
     layer.role = parts.module;
     if (layer.op == Operator::bias && parts.kind == "bias")
         layer.role += "_bias";
-    // Keras stores kernels as [in, out] and [kh, kw, in, out].
-    layer.transposed = checkpoint.reader() == "hdf5" && info(layer.op).quantizable && layer.op != Operator::embedding &&
-                       (parts.kind == "kernel" || contains(layer.name, "/vars/"));
 }
 
 namespace architectures {

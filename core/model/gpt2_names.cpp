@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// GPT-2. Its Conv1D weights are stored as [in, out], transposed against nn.Linear: the layers say so, and schemes take
-// the stored rows (one row = one input feature). Source: transformers, pytorch_utils.Conv1D, models/gpt2.
+// GPT-2. transformers keeps its weights in Conv1D modules, as [in, out]; other programs with the same names
+// (GPT-BigCode, nanoGPT) as nn.Linear does. Source: transformers, pytorch_utils.Conv1D, models/{gpt2,gpt_bigcode}.
 #include "core/model/name_rules.h"
 
 #include <array>
@@ -28,6 +28,20 @@ constexpr std::array kRules{
     NameRule{"ln_f", "final_norm", kNorm},
 };
 
+/// c_attn makes q, k and v of its input, so its longer side is the output: its shape tells how the block is stored.
+bool isConv1d(const Checkpoint& checkpoint, std::string_view name)
+{
+    for (const std::string_view module : {".attn.", ".crossattention.", ".mlp."})
+        if (const auto at = name.find(module); at != std::string_view::npos) {
+            const std::int64_t sibling = checkpoint.indexOf(std::string(name.substr(0, at)) + ".attn.c_attn.weight");
+            if (sibling < 0)
+                return true;
+            const Shape& shape = checkpoint.tensors()[static_cast<std::size_t>(sibling)].shape;
+            return shape.size() != 2 || shape[0] < shape[1];
+        }
+    return false;
+}
+
 bool fits(const Checkpoint& checkpoint)
 {
     return anyName(checkpoint, ".attn.c_attn.");
@@ -42,7 +56,9 @@ void describe(const Checkpoint& checkpoint, Layer& layer)
         return;
     }
     applyRules(kRules, layer);
-    layer.transposed = layer.op == kLinear && layer.role != "output";
+    const bool hasGraph = checkpoint.reader() == "onnx"; // which knows better than names
+    if (layer.op == kLinear && !hasGraph && isConv1d(checkpoint, layer.name))
+        storedAsInOut(layer);
 }
 
 } // namespace

@@ -62,6 +62,25 @@ constexpr std::array kRules{
     NameRule{"final_layernorm", "final_norm", kNorm},
 };
 
+/// Whether experts are stacked as [experts, in, out] (Llama 4, gpt-oss), not [experts, out, in]: gate_up_proj makes
+/// twice as many features as down_proj takes.
+bool expertsAreInOut(const Checkpoint& checkpoint, std::string_view name)
+{
+    constexpr std::string_view kModule = "experts.";
+    const auto at = name.find(kModule);
+    if (at == std::string_view::npos)
+        return false;
+    const std::string module(name.substr(0, at + kModule.size()));
+    const auto shapeOf = [&](const char* weight) {
+        const std::int64_t tensor = checkpoint.indexOf(module + weight);
+        return tensor < 0 ? Shape() : checkpoint.tensors()[static_cast<std::size_t>(tensor)].shape;
+    };
+    const Shape both = shapeOf("gate_up_proj");
+    const Shape down = shapeOf("down_proj");
+    return both.size() == 3 && down.size() == 3 && both[2] / 2 == down[1] && both[1] == down[2] && both[2] % 2 == 0 &&
+           down[1] != 0;
+}
+
 bool fits(const Checkpoint& checkpoint)
 {
     for (const std::string_view inside : {".self_attn.", ".mlp.gate_proj", ".mlp.gate_up_proj", ".block_sparse_moe.",
@@ -87,9 +106,10 @@ void describe(const Checkpoint& checkpoint, Layer& layer)
         layer.role = "final_norm";
     if (layer.name == "output.weight" && layer.op == kLinear) // Meta's name of the head
         layer.role = "output";
-    // Experts stacked as [experts, in, out] (Llama 4, gpt-oss) or [experts, out, in] (others): rows stay as stored.
     if (layer.shape.size() == 3 && layer.op == Operator::convolution && layer.name.find("experts") != std::string::npos)
         layer.op = kLinear;
+    if (layer.op == kLinear && layer.shape.size() == 3 && expertsAreInOut(checkpoint, layer.name))
+        storedAsInOut(layer);
 }
 
 } // namespace

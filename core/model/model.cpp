@@ -3,7 +3,9 @@
 
 #include "core/base/text.h"
 #include "core/checkpoint/reader.h"
+#include "core/model/keras_kernels.h"
 #include "core/model/name_rules.h"
+#include "core/model/stored_order.h"
 
 #include <algorithm>
 #include <array>
@@ -59,6 +61,7 @@ Result<std::shared_ptr<const Model>> makeModel(std::shared_ptr<const Checkpoint>
     model->architecture = &architectureOf(source);
     model->warnings.assign(source.warnings().begin(), source.warnings().end());
     model->layers.reserve(source.tensors().size());
+    const KerasKernels keras(source);
     for (std::size_t i = 0; i < source.tensors().size(); ++i) {
         const TensorInfo& tensor = source.tensors()[i];
         Layer layer;
@@ -67,6 +70,10 @@ Result<std::shared_ptr<const Model>> makeModel(std::shared_ptr<const Checkpoint>
         layer.shape = tensor.shape;
         layer.dtype = tensor.dtype;
         model->architecture->describe(source, layer);
+        keras.describe(layer);
+        describeUse(tensor.use, layer);
+        if (layer.op == Operator::linear && layer.shape.size() > 2 && layer.numel() > 0)
+            layer.shape = {layer.numel() / layer.shape.back(), layer.shape.back()};
         layer.quantizable = isQuantizable(layer);
         model->blockCount = std::max(model->blockCount, layer.block + 1);
         model->layers.push_back(std::move(layer));
@@ -79,10 +86,6 @@ Result<std::shared_ptr<const Model>> makeModel(std::shared_ptr<const Checkpoint>
         for (const std::string& alias : layer.aliases)
             model->layerOfName.emplace(alias, static_cast<std::int64_t>(i));
     }
-    if (std::ranges::any_of(model->layers, [](const Layer& layer) { return layer.transposed && layer.quantizable; }))
-        model->warnings.push_back({source.path().string(),
-                                   "stores weights as [in, out]: channels and groups of a scheme "
-                                   "run along the stored rows, one input feature each"});
     if (source.configJson().find("\"quantization_config\"") != std::string::npos)
         model->warnings.push_back({source.path().string(),
                                    "is already quantized (config.json has a quantization_config): weights stored with "
@@ -129,9 +132,19 @@ std::vector<std::int64_t> Model::quantizableLayers() const
     return found;
 }
 
+std::vector<std::int64_t> Model::layerOfTensor() const
+{
+    std::vector<std::int64_t> found(checkpoint->tensors().size(), -1);
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        found[static_cast<std::size_t>(layers[i].tensor)] = static_cast<std::int64_t>(i);
+    return found;
+}
+
 Result<TensorData> Model::loadWeights(std::int64_t layer, const JobContext& context) const
 {
-    return checkpoint->load(layers[static_cast<std::size_t>(layer)].tensor, context);
+    const Layer& described = layers[static_cast<std::size_t>(layer)];
+    QL_TRY(stored, checkpoint->load(described.tensor, context));
+    return toLayerOrder(described, std::move(stored), context);
 }
 
 } // namespace ql

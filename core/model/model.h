@@ -26,6 +26,15 @@ struct OperatorInfo {
 const OperatorInfo& info(Operator op);
 std::span<const OperatorInfo> allOperators();
 
+/// How the array in the checkpoint becomes W[out, in…]: seen in the shape `seenAs`, its axes are put in the order
+/// `axes` (axis d of the result is axis axes[d]), and the result is seen in the layer's shape. Without axes nothing
+/// moves and at most the shape differs.
+struct StoredOrder {
+    Shape seenAs;
+    std::vector<std::int64_t> axes;
+    bool moves() const { return !axes.empty(); }
+};
+
 /// The unit one quantizes, or (for norms, biases, tables) a tensor shown beside them.
 struct Layer {
     std::string name;         // the tensor's name in the checkpoint
@@ -34,11 +43,11 @@ struct Layer {
     std::string role; // "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "embedding",
                       // "output", …; the field's words, equal across architectures
     std::int64_t block = -1; // -1: outside the blocks
-    Shape shape;
+    Shape shape; // W[out, in…] whatever the checkpoint stores, whose own shape is in checkpoint.tensors(); a stack of
+                 // matrices (experts) is [stack · out, in]
     Dtype dtype = Dtype::f32;
     std::vector<std::string> aliases; // other names or uses of the same bytes (tied output head)
-    bool transposed = false; // stored as [in, out] (GPT-2's Conv1D, Keras kernels): rows, and so channels and groups of
-                             // a scheme, are those of the stored array
+    StoredOrder stored;
 
     /// Whether a plan gives it a candidate: op quantizable, at least two dimensions, decodable dtype, not empty, and no
     /// router of experts (tiny, and kept in full precision by every runtime).
@@ -52,7 +61,7 @@ struct Architecture {
     std::string_view source;
     /// Whether the convention fits, judged by config.json / GGUF keys and tensor names.
     bool (*fits)(const Checkpoint& checkpoint);
-    /// Fills op, role, block of a layer from its name.
+    /// Fills op, role, block and stored order of a layer from its name; its shape comes as stored.
     void (*describe)(const Checkpoint& checkpoint, Layer& layer);
 };
 std::span<const Architecture* const> allArchitectures();
@@ -75,10 +84,14 @@ struct Model {
     /// Indices of layers whose name matches the glob; an error if none does.
     Result<std::vector<std::int64_t>> match(std::string_view glob) const;
     std::vector<std::int64_t> quantizableLayers() const;
+    /// Layer of each tensor of the checkpoint, -1 where it is but an alias.
+    std::vector<std::int64_t> layerOfTensor() const;
     /// One number of config.json, e.g. "num_attention_heads": at the top, in its text_config, under the name another
     /// family uses ("n_head"), or the GGUF key of the same meaning. What config.json may omit follows from the rest:
     /// "num_key_value_heads" is num_attention_heads, "head_dim" is hidden_size / num_attention_heads.
     std::optional<double> configNumber(std::string_view key) const;
+    /// The weights in the order and shape of the layer: the checkpoint's own bytes, or a copy where axes move (float32
+    /// where several elements share a byte).
     Result<TensorData> loadWeights(std::int64_t layer, const JobContext& context) const;
 };
 

@@ -51,6 +51,12 @@ NameParts splitName(std::string_view name)
     if (last.size() < name.size() && std::ranges::find(kKinds, last) != kKinds.end()) {
         parts.kind = last;
         parts.stem = name.substr(0, name.size() - last.size() - 1);
+    } else if (constexpr std::string_view kVars = "/vars/"; parseInt(last)) {
+        const std::string_view before = name.substr(0, name.size() - last.size());
+        if (before.ends_with(kVars)) {
+            parts.kind = "vars";
+            parts.stem = before.substr(0, before.size() - kVars.size());
+        }
     }
     parts.module = lastPart(parts.stem);
     return parts;

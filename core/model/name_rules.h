@@ -12,7 +12,7 @@ namespace ql {
 struct NameParts {
     std::string_view stem;
     std::string_view module;
-    std::string_view kind; // "weight", "bias", "kernel", …; empty if the name does not end in such a word
+    std::string_view kind; // "weight", "bias", "kernel", …, "vars" of Keras 3's "…/dense/vars/0"; empty otherwise
     std::int64_t block = -1;
 };
 NameParts splitName(std::string_view name);
@@ -33,6 +33,11 @@ bool applyRules(std::span<const NameRule> rules, Layer& layer);
 
 /// The generic convention.
 void describeGenerically(const Checkpoint& checkpoint, Layer& layer);
+
+/// The stored array holds W[out, in] as [in, out], or a stack of such. Sets order and shape of the layer.
+void storedAsInOut(Layer& layer);
+/// Sets op, order and shape by what the graph in the checkpoint computes with the tensor.
+void describeUse(const TensorUse& use, Layer& layer);
 
 /// Joins layers that use the same bytes, and finds a tied output head. Fills aliases and tiedEmbedding.
 void joinSharedWeights(Model& model);

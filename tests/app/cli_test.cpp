@@ -156,6 +156,31 @@ private Q_SLOTS:
             qloupe({text("quantize"), kSample, text("--scheme"), text("int9"), text("--npz"), path("q.npz")}).exitCode,
             2);
     }
+    /// A Keras kernel is stored [in, out]: weights and codes keep that shape, scales belong to W[out, in].
+    void quantizeKeepsTheFilesOrder()
+    {
+        const QString keras = text(QL_TEST_DATA "/checkpoints/oriented_keras.h5");
+        QCOMPARE(
+            qloupe({text("quantize"), keras, text("--scheme"), text("int4:g16:asym"), text("--npz"), path("keras.npz")})
+                .exitCode,
+            0);
+        const QJsonArray arrays =
+            qloupe({text("stats"), path("keras.npz"), text("--json")}).json().value(QLatin1String("tensors")).toArray();
+        const auto shapeOf = [&](const char* name) {
+            return find(arrays, "name", text("model_weights/") + text(name)).value(QLatin1String("shape")).toArray();
+        };
+        QCOMPARE(shapeOf("dense/dense/kernel"), (QJsonArray{37, 24}));
+        QCOMPARE(shapeOf("dense/dense/kernel.codes"), (QJsonArray{37, 24}));
+        QCOMPARE(shapeOf("dense/dense/kernel.scales"), (QJsonArray{24, 3}));
+        QCOMPARE(shapeOf("dense/dense/kernel.zero_points"), (QJsonArray{24, 3}));
+        QCOMPARE(shapeOf("my_conv/my_conv/kernel.codes"), (QJsonArray{3, 2, 5, 6}));
+        QCOMPARE(shapeOf("my_conv/my_conv/kernel.scales"), (QJsonArray{6, 2}));
+        const QJsonArray layers =
+            qloupe({text("info"), keras, text("--json")}).json().value(QLatin1String("layers")).toArray();
+        const QJsonObject dense = find(layers, "name", text("model_weights/dense/dense/kernel"));
+        QCOMPARE(dense.value(QLatin1String("shape")).toArray(), (QJsonArray{24, 37}));
+        QCOMPARE(dense.value(QLatin1String("stored_shape")).toArray(), (QJsonArray{37, 24}));
+    }
     void solveExportVerify_data()
     {
         QTest::addColumn<QString>("target");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Operator, role, block and ties from names and config.json, for each naming convention.
+#include "core/export/export.h"
 #include "core/model/model.h"
 #include "tests/support/file_builders.h"
 #include "tests/support/temporary_folder.h"
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 using namespace ql;
 
@@ -86,6 +88,11 @@ class NamesTest : public QObject {
             QVERIFY2(layer.quantizable == expected.quantizable, expected.name);
             QVERIFY2(model.checkpoint->indexOf(layer.name) == layer.tensor, expected.name);
         }
+    }
+
+    static const Layer& layerOf(const Model& model, const char* name)
+    {
+        return model.layers.at(static_cast<std::size_t>(model.indexOf(name)));
     }
 
     void check(const char* architecture, const std::vector<Expected>& tensors)
@@ -189,11 +196,45 @@ private Q_SLOTS:
         QCOMPARE(model->configNumber("max_position_embeddings").value(), 8.0);
         QCOMPARE(model->configNumber("vocab_size").value(), 16.0);
         QVERIFY(!model->configNumber("rope_theta"));
-        QVERIFY(model->layers[static_cast<std::size_t>(model->indexOf("h.11.mlp.c_fc.weight"))].transposed);
-        QVERIFY(!model->layers[static_cast<std::size_t>(model->indexOf("wte.weight"))].transposed);
-        QVERIFY(std::ranges::any_of(model->warnings, [](const Warning& warning) {
-            return warning.what.find("[in, out]") != std::string::npos;
-        }));
+        QVERIFY(layerOf(*model, "h.11.mlp.c_fc.weight").stored.moves());
+        QCOMPARE(layerOf(*model, "h.11.mlp.c_fc.weight").shape, (Shape{16, 4}));
+        QVERIFY(!layerOf(*model, "wte.weight").stored.moves());
+        const auto refusal = findTarget("compressed-tensors").value()->profile.acceptsModel(*model);
+        QVERIFY(!refusal && refusal.error().what.find("Conv1D") != std::string::npos);
+    }
+    /// GPT-BigCode and nanoGPT use the names of GPT-2 for nn.Linear.
+    void gpt2NamesOfLinear()
+    {
+        const test::TemporaryFolder folder;
+        const auto model = openFolder(folder,
+                                      {{"h.0.attn.c_attn.weight", {12, 4}, kLinear, "", 0, true},
+                                       {"h.0.mlp.c_proj.weight", {4, 16}, kLinear, "", 0, true}},
+                                      "{}");
+        QVERIFY(model);
+        QCOMPARE(std::string(model->architecture->id), std::string("gpt2"));
+        QCOMPARE(layerOf(*model, "h.0.attn.c_attn.weight").shape, (Shape{12, 4}));
+        QCOMPARE(layerOf(*model, "h.0.mlp.c_proj.weight").shape, (Shape{4, 16}));
+    }
+    /// Stacked experts are [experts · out, in], stored as [experts, out, in] or, by Llama 4 and gpt-oss, [experts, in,
+    /// out].
+    void experts()
+    {
+        const auto shapesOf = [&](Shape both, Shape down) {
+            const test::TemporaryFolder folder;
+            const auto model =
+                openFolder(folder,
+                           {{"model.layers.0.self_attn.q_proj.weight", {4, 4}, kLinear, "", 0, true},
+                            {"model.layers.0.mlp.experts.gate_up_proj", std::move(both), kLinear, "", 0, true},
+                            {"model.layers.0.mlp.experts.down_proj", std::move(down), kLinear, "", 0, true}},
+                           "{}");
+            const Layer& layer = layerOf(*model, "model.layers.0.mlp.experts.gate_up_proj");
+            return std::tuple(layer.shape, layerOf(*model, "model.layers.0.mlp.experts.down_proj").shape,
+                              layer.stored.moves());
+        };
+        const Shape wide{60, 6};
+        const Shape narrow{18, 10};
+        QVERIFY(shapesOf({3, 20, 6}, {3, 6, 10}) == std::tuple(wide, narrow, false));
+        QVERIFY(shapesOf({3, 6, 20}, {3, 10, 6}) == std::tuple(wide, narrow, true));
     }
     void anythingElse()
     {

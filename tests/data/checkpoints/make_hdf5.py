@@ -141,11 +141,40 @@ with h5py.File("hdf5_keras2.h5", "w") as f:
     g["dense/dense/bias:0"] = b
 golden.write("hdf5_keras2.h5", {"model_weights/dense/dense/kernel:0": golden.tensor(k, "f32"),
                                 "model_weights/dense/dense/bias:0": golden.tensor(b, "f32")},
-             metadata={"keras_version": "2.15.0", "layout": "Keras: kernels are [in, out], convolutions [height, width, in, out]"},
+             metadata={"keras_version": "2.15.0", "layout": "Keras: kernels are stored as [in, out], convolutions as [height, width, in, out]"},
              config=config)
 with h5py.File("hdf5_keras3.weights.h5", "w") as f:
     f["layers/dense/vars/0"] = k
     f["layers/dense/vars/1"] = b
     f.create_group("vars")
 golden.write("hdf5_keras3.weights.h5", {"layers/dense/vars/0": golden.tensor(k, "f32"), "layers/dense/vars/1": golden.tensor(b, "f32")},
-             metadata={"layout": "Keras: kernels are [in, out], convolutions [height, width, in, out]"})
+             metadata={"layout": "Keras: kernels are stored as [in, out], convolutions as [height, width, in, out]"})
+
+# Kernels in the order of Keras, under the names of Keras 3.15 in .h5 and .weights.h5 files.
+w = golden.oriented()
+kernels = {"dense": w["dense"].T, "recurrent": w["recurrent"].T, "conv": w["conv"].transpose(2, 3, 1, 0),
+           "conv1d": w["conv1d"].transpose(2, 1, 0), "depthwise": w["depthwise"].reshape(4, 2, 3, 2).transpose(2, 3, 0, 1),
+           "pointwise": w["pointwise"].transpose(2, 3, 1, 0), "transposed": w["transposed"].transpose(2, 3, 0, 1),
+           "query": w["query"].T.reshape(12, 2, 4), "output": w["output"].T.reshape(2, 4, 12), "embedding": w["embedding"]}
+classes = {"my_conv": "Conv2D", "block_dw": "DepthwiseConv2D", "upsample": "Conv2DTranspose", "separable": "SeparableConv2D"}
+with h5py.File("oriented_keras.h5", "w") as f:
+    f.attrs["keras_version"] = np.bytes_("3.15.1")
+    f.attrs["model_config"] = np.bytes_(json.dumps({"class_name": "Functional", "config": {"name": "model", "layers": [
+        {"class_name": kind, "config": {"name": name}} for name, kind in classes.items()]}}))
+    for path, kernel in {"dense/dense/kernel": "dense", "embed_dense/embed_dense/kernel": "dense", "lstm/lstm/lstm_cell/recurrent_kernel": "recurrent",
+                         "my_conv/my_conv/kernel": "conv", "conv1d/conv1d/kernel": "conv1d", "block_dw/block_dw/kernel": "depthwise",
+                         "separable/separable/depthwise_kernel": "depthwise", "separable/separable/pointwise_kernel": "pointwise",
+                         "upsample/upsample/kernel": "transposed", "mha/mha/query/kernel": "query",
+                         "mha/mha/attention_output/kernel": "output", "embedding/embedding/embeddings": "embedding"}.items():
+        f["model_weights/" + path] = kernels[kernel]
+    f["model_weights/mha/mha/query/bias"] = np.zeros((2, 4), "f4")
+    f["optimizer_weights/adam/dense_kernel_momentum"] = kernels["dense"]
+with h5py.File("oriented_keras.weights.h5", "w") as f:
+    for path, kernel in {"dense/vars/0": "dense", "lstm/cell/vars/1": "recurrent", "conv2d/vars/0": "conv", "conv1d/vars/0": "conv1d",
+                         "depthwise_conv2d/vars/0": "depthwise", "separable_conv2d/vars/0": "depthwise",
+                         "separable_conv2d/vars/1": "pointwise", "conv2d_transpose_1/vars/0": "transposed",
+                         "multi_head_attention/query_dense/vars/0": "query", "multi_head_attention/output_dense/vars/0": "output",
+                         "embedding/vars/0": "embedding"}.items():
+        f["layers/" + path] = kernels[kernel]
+    f["layers/multi_head_attention/query_dense/vars/1"] = np.zeros((2, 4), "f4")
+    f["optimizer/vars/2"] = kernels["dense"]

@@ -91,3 +91,5 @@ npy("numpy_object.npy", np.array([{"a": 1}], object), (1, 0), None)
 npy("numpy_text.npy", np.array(["text"]), (1, 0), None)
 npy("numpy_records.npy", np.zeros(2, [("a", "f4"), ("b", "i4")]), (1, 0), None)
 npy("numpy_longdouble.npy", np.ones(2, np.longdouble), (1, 0), None)
+
+np.savez("oriented.npz", **golden.oriented())

@@ -154,3 +154,27 @@ for name, pairs in {"climbs": {"location": "../secret"}, "absolute": {"location"
         entry.value = pairs.get(entry.key, entry.value)
     with open(f"onnx_bad_{name}.onnx", "wb") as out:
         out.write(bad.SerializeToString())
+
+# Weights as operators take them; the names say nothing.
+w = golden.oriented()
+
+
+def grouped(weights, groups):
+    """W[out, in/groups, k...] as ConvTranspose takes it, [in, out/groups, k...]."""
+    return np.concatenate([part.swapaxes(0, 1) for part in np.split(weights, groups)])
+
+
+stored = {"a.right": w["dense"].T, "b.left": w["dense"], "c.gemm": w["dense"].T, "d.gemm_b": w["dense"], "e.gemm_a": w["dense"].T,
+          "f.turned": w["dense"], "g.stack": w["stack"].transpose(0, 2, 1), "h.conv": w["conv"], "i.deconv": grouped(w["transposed"], 1),
+          "j.deconv_2": grouped(w["transposed"], 2), "k.table": w["embedding"], "l.lstm": w["stack"], "m.outer": w["dense"].T,
+          "n.unused": w["dense"]}
+inner = helper.make_graph([node("MatMul", ["x", "m.outer"], ["out"])], "then", [], [helper.make_tensor_value_info("out", T.FLOAT, None)])
+nodes = [node("MatMul", ["x", "a.right"], ["ya"]), node("MatMul", ["b.left", "x"], ["yb"]), node("Gemm", ["x", "c.gemm"], ["yc"]),
+         node("Gemm", ["x", "d.gemm_b"], ["yd"], transB=1), node("Gemm", ["e.gemm_a", "x"], ["ye"], transA=1),
+         node("Identity", ["f.turned"], ["f.same"]), node("Transpose", ["f.same"], ["f.t"], perm=[1, 0]),
+         node("MatMul", ["x", "f.t"], ["yf"]), node("MatMul", ["x", "g.stack"], ["yg"]), node("Conv", ["x", "h.conv"], ["yh"]),
+         node("ConvTranspose", ["x", "i.deconv"], ["yi"]), node("ConvTranspose", ["x", "j.deconv_2"], ["yj"], group=2),
+         node("Gather", ["k.table", "ids"], ["yk"]), node("LSTM", ["x", "l.lstm", "r"], ["yl"]),
+         node("If", ["cond"], ["ym"], then_branch=inner, else_branch=inner)]
+onnx.save(helper.make_model(helper.make_graph(nodes, "graph", [], [], [numpy_helper.from_array(np.ascontiguousarray(a), name)
+                                                                      for name, a in stored.items()])), "oriented.onnx")

@@ -101,3 +101,13 @@ for i, part in enumerate((names[:9], names[9:])):
     weight_map.update({k: shard for k in part})
 with open("huggingface_sharded/model.safetensors.index.json", "w") as out:
     json.dump({"metadata": {"total_size": sum(v.numel() * 2 for v in llama.values())}, "weight_map": weight_map}, out)
+
+# GPT-2's Conv1D modules store [in, out].
+w = golden.oriented()
+gpt2 = {"attn.c_attn": w["c_attn"], "attn.c_proj": w["attn_proj"], "mlp.c_fc": w["c_fc"], "mlp.c_proj": w["mlp_proj"]}
+gpt2 = {f"transformer.h.0.{name}.weight": torch.from_numpy(a.T.copy()) for name, a in gpt2.items()}
+gpt2["transformer.wte.weight"] = torch.from_numpy(w["embedding"])
+os.makedirs("oriented_gpt2", exist_ok=True)
+save_file(gpt2, "oriented_gpt2/model.safetensors", {"format": "pt"})
+with open("oriented_gpt2/config.json", "w") as out:
+    json.dump({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}, out)

@@ -120,6 +120,25 @@ private Q_SLOTS:
         QCOMPARE(proxy.rowCount(), 0);
     }
 
+    void shapesAreOutInWhateverIsStored()
+    {
+        Executor executor(2);
+        JobRunner jobs(executor);
+        Document document(jobs);
+        LayerTreeModel model(document);
+        QSignalSpy measured(&document, &Document::measured);
+        document.open(QStringLiteral(QL_TEST_DATA "/checkpoints/oriented_gpt2"));
+        QVERIFY(measured.wait(60000));
+        const auto shapeOf = [&](const char* name) {
+            return model.indexOf(document.model()->indexOf(name), LayerTreeModel::kShape);
+        };
+        QCOMPARE(shapeOf("transformer.h.0.attn.c_attn.weight").data().toString(), QStringLiteral("[24, 8]"));
+        QVERIFY(shapeOf("transformer.h.0.attn.c_attn.weight")
+                    .data(Qt::ToolTipRole)
+                    .toString()
+                    .contains(QLatin1String("[8, 24]")));
+        QVERIFY(shapeOf("transformer.wte.weight").data(Qt::ToolTipRole).toString().isEmpty());
+    }
     void aBatchOfChangesIsOneRangePerBlock()
     {
         Executor executor(2);

@@ -345,6 +345,10 @@ QString LayerTreeModel::toolTip(std::int64_t layer, int column) const
             text += tr("\nalso used as %1").arg(toQString(alias));
         return text;
     }
+    case kShape: {
+        const Shape& stored = m_document.model()->checkpoint->tensors()[static_cast<std::size_t>(l.tensor)].shape;
+        return stored == l.shape ? QString() : tr("Stored as %1").arg(toQString(formatShape(stored)));
+    }
     case kParameters:
         return tr("%1 weights").arg(countText(l.numel()));
     case kSize:
@@ -423,6 +427,8 @@ QVariant LayerTreeModel::headerData(int section, Qt::Orientation orientation, in
         return int((isNumeric(section) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
     if (role == Qt::ToolTipRole) {
         switch (section) {
+        case kShape:
+            return tr("W[out, in…]: a row is an output, groups of a scheme lie along a row");
         case kCandidate:
             return tr("What the plan makes of the layer");
         case kBits:

@@ -83,6 +83,7 @@ Result<int> run(Console& console, const std::string& file, const std::string& ou
         }
         QL_TRY(data, checkpoint->load(static_cast<std::int64_t>(i), console.context()));
         QL_CHECK(add(npz, tensor, data.view, console.context()));
+        QL_CHECK(checkpoint->checkIntact());
         console.context().progress().addDone(tensor.sizeBytes);
         ++written;
     }

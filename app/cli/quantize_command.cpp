@@ -102,6 +102,7 @@ Result<int> run(Console& console, const Options& options)
         QL_TRY(data, model->loadWeights(layer, console.context()));
         QL_TRY(quantized, realize(*model, layer, candidate, activations.get(), console.context()));
         QL_TRY(error, measureError(data.view, quantized, console.context()));
+        QL_CHECK(model->checkpoint->checkIntact());
         const Shape& stored = model->checkpoint->tensors()[static_cast<std::size_t>(description.tensor)].shape;
         QL_CHECK(add(npz, description, stored, quantized, console.context()));
         rows.push_back({{"name", description.name},

@@ -43,6 +43,7 @@ Result<std::vector<ReportLayer>> analyse(Console& console, const Model& model, c
             QL_TRY(error, measureError(data.view, quantized, context));
             entry.error = error;
         }
+        QL_CHECK(model.checkpoint->checkIntact());
         layers.push_back(entry);
     }
     return layers;

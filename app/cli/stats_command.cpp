@@ -52,6 +52,7 @@ Result<int> run(Console& console, const Options& options)
             views.push_back(data.view);
         const JobContext inBytes(console.context().executor(), console.context().stopToken());
         QL_TRY(statistics, computeStatistics(views, inBytes));
+        QL_CHECK(checkpoint->checkIntact());
         for (std::size_t i = 0; i < infos.size(); ++i) {
             rows.push_back(row(*infos[i], statistics[i]));
             progress.addDone(infos[i]->sizeBytes);

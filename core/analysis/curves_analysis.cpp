@@ -13,6 +13,7 @@ Result<std::string> run(const Model& model, std::int64_t layer, const JobContext
 {
     QL_TRY(weights, model.loadWeights(layer, context));
     QL_TRY(curves, computeErrorCurves(weights.view, kGroupSize, context));
+    QL_CHECK(model.checkpoint->checkIntact());
     nlohmann::ordered_json json = layerJson(model.layers[static_cast<std::size_t>(layer)]);
     json["crest_factor_block32"] = curves.crestFactor32;
     json["crest_factor_block16"] = curves.crestFactor16;

@@ -13,6 +13,7 @@ Result<std::string> run(const Model& model, std::int64_t layer, const JobContext
 {
     QL_TRY(weights, model.loadWeights(layer, context));
     QL_TRY(histogram, computeHistogram(weights.view, context, kBins));
+    QL_CHECK(model.checkpoint->checkIntact());
     nlohmann::ordered_json json = layerJson(model.layers[static_cast<std::size_t>(layer)]);
     json["min"] = histogram.min;
     json["max"] = histogram.max;

@@ -13,6 +13,7 @@ Result<std::string> run(const Model& model, std::int64_t layer, const JobContext
 {
     QL_TRY(weights, model.loadWeights(layer, context));
     QL_TRY(summary, findOutliers(weights.view, context, kSigmas));
+    QL_CHECK(model.checkpoint->checkIntact());
     nlohmann::ordered_json json = layerJson(model.layers[static_cast<std::size_t>(layer)]);
     json["threshold_sigmas"] = kSigmas;
     json["threshold_abs"] = summary.threshold;

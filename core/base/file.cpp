@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/file.h"
 
+#include "core/base/mapping_guard.h"
 #include "core/base/text.h"
 
 #include <fcntl.h>
@@ -69,20 +70,34 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem
     std::shared_ptr<MappedFile> file(new MappedFile);
     file->m_path = path;
     file->m_size = status.st_size;
+    file->m_inode = status.st_ino;
     if (status.st_size > 0) {
         void* data =
             ::mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
         if (data == MAP_FAILED)
             return systemError("cannot map", path.string(), errno);
         file->m_data = static_cast<const std::byte*>(data);
+        file->m_guard = std::make_unique<MappingGuard>(file->bytes());
     }
     return std::shared_ptr<const MappedFile>(std::move(file));
 }
 
 MappedFile::~MappedFile()
 {
+    m_guard.reset();
     if (m_data)
         ::munmap(const_cast<std::byte*>(m_data), static_cast<std::size_t>(m_size));
+}
+
+Result<void> MappedFile::checkIntact() const
+{
+    // What is missing of the last page raises no signal.
+    struct stat now {};
+    const bool shorter = ::stat(m_path.c_str(), &now) == 0 && now.st_ino == m_inode && now.st_size < m_size;
+    if (shorter || (m_guard && m_guard->damaged()))
+        return badInput("was cut short while it was open, or its disk failed; get the file again and open it anew",
+                        m_path.string());
+    return {};
 }
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path)
@@ -122,10 +137,15 @@ AtomicFile::~AtomicFile()
 namespace {
 Result<void> writeAll(int descriptor, const char* data, std::size_t size, const std::filesystem::path& path)
 {
+    bool touched = false;
     while (size > 0) {
         const ssize_t written = ::write(descriptor, data, std::min<std::size_t>(size, std::size_t{1} << 30U));
         if (written < 0 && errno == EINTR)
             continue;
+        if (written < 0 && errno == EFAULT && !std::exchange(touched, true)) {
+            touchPages(std::as_bytes(std::span(data, size))); // a mapped source that was cut short
+            continue;
+        }
         if (written < 0)
             return systemError("cannot write", path.string(), errno);
         data += written;
@@ -201,7 +221,9 @@ Result<std::string> readTextFile(const std::filesystem::path& path, std::int64_t
                             " make sense here",
                         path.string());
     const auto bytes = file->bytes();
-    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    QL_CHECK(file->checkIntact());
+    return text;
 }
 
 Result<std::filesystem::path> pathInside(const std::filesystem::path& folder, std::string_view relative)

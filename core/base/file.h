@@ -15,7 +15,10 @@
 
 namespace ql {
 
-/// A read-only mapping; empty files map to an empty span. Immutable, so safe to share between threads.
+class MappingGuard;
+
+/// A read-only mapping; empty files map to an empty span. Immutable, so safe to share between threads. Where the file
+/// is cut short while it is mapped, the missing bytes read as zero: ask checkIntact before a result is believed.
 class MappedFile {
 public:
     static Result<std::shared_ptr<const MappedFile>> open(const std::filesystem::path& path);
@@ -26,12 +29,18 @@ public:
     std::span<const std::byte> bytes() const { return {m_data, static_cast<std::size_t>(m_size)}; }
     std::int64_t sizeBytes() const { return m_size; }
     const std::filesystem::path& path() const { return m_path; }
+    /// Names the file in its file system, also when another one has taken its path.
+    std::uint64_t inode() const { return m_inode; }
+    /// An error if bytes that were read since it was opened are zeros instead of the file's.
+    Result<void> checkIntact() const;
 
 private:
     MappedFile() = default;
     std::filesystem::path m_path;
+    std::uint64_t m_inode = 0;
     const std::byte* m_data = nullptr;
     std::int64_t m_size = 0;
+    std::unique_ptr<MappingGuard> m_guard;
 };
 
 /// Writes beside the final name and renames on commit, after fsync of file and folder: readers see the old file or the

@@ -9,8 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-#include <system_error>
 
 namespace ql::hdf5 {
 
@@ -118,24 +116,6 @@ Error failureIn(Id object, const std::string& doing)
 }
 } // namespace
 
-Result<Handle> openFile(const std::filesystem::path& path)
-{
-    std::error_code error;
-    const auto status = std::filesystem::status(path, error);
-    if (!std::filesystem::exists(status))
-        return systemError("cannot open", path.string(), error ? error.value() : ENOENT);
-    if (!std::filesystem::is_regular_file(status))
-        return badInput("is not a regular file", path.string());
-    const Lock lock;
-    const Handle access(H5Pcreate(H5P_FILE_ACCESS));
-    H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG);
-    H5Pset_file_locking(access.get(), false, true); // a reader must work on read-only and network folders
-    Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
-    if (!file)
-        return stackError("cannot be opened as HDF5; it may be truncated or damaged, or not readable", path.string());
-    return file;
-}
-
 Result<Handle> createFile(const std::filesystem::path& path)
 {
     const Lock lock;
@@ -207,119 +187,6 @@ Result<Handle> createGroup(Id parent, const std::string& path)
 
 namespace {
 
-/// Property list of a lookup that never leaves the file.
-Handle insideOnly()
-{
-    Handle access(H5Pcreate(H5P_LINK_ACCESS));
-    H5Pset_elink_cb(
-        access.get(),
-        [](const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) -> herr_t { return -1; },
-        nullptr);
-    return access;
-}
-
-} // namespace
-
-Result<Object> openObject(Id parent, const std::string& path)
-{
-    const Lock lock;
-    const Handle inside = insideOnly();
-    Object object;
-    object.handle = Handle(H5Oopen(parent, path.c_str(), inside.get()));
-    H5O_info_t info{};
-    if (!object.handle || H5Oget_info2(object.handle.get(), &info, H5O_INFO_BASIC) < 0)
-        return failureIn(parent, "cannot open '" + printable(path) +
-                                     "': damaged, or written by a newer HDF5 than " H5_VERS_INFO);
-    object.kind = info.type == H5O_TYPE_GROUP     ? ObjectKind::group
-                  : info.type == H5O_TYPE_DATASET ? ObjectKind::dataset
-                                                  : ObjectKind::other;
-    object.address = info.addr;
-    return object;
-}
-
-Result<Handle> openGroup(Id parent, const std::string& path)
-{
-    QL_TRY(object, openObject(parent, path));
-    if (object.kind != ObjectKind::group)
-        return badInput("'" + printable(path) + "' is no group", nameOf(parent));
-    return std::move(object.handle);
-}
-
-Result<Handle> openDataset(Id parent, const std::string& path)
-{
-    QL_TRY(object, openObject(parent, path));
-    if (object.kind != ObjectKind::dataset)
-        return badInput("'" + printable(path) + "' is no dataset", nameOf(parent));
-    return std::move(object.handle);
-}
-
-bool exists(Id group, const std::string& name)
-{
-    const Lock lock;
-    const bool found = H5Lexists(group, name.c_str(), H5P_DEFAULT) > 0;
-    H5Eclear2(H5E_DEFAULT);
-    return found;
-}
-
-Result<std::vector<Link>> links(Id group, std::int64_t limit)
-{
-    const Lock lock;
-    struct Found {
-        std::vector<Link> links;
-        std::size_t limit;
-    } found{{}, static_cast<std::size_t>(limit)};
-    hsize_t index = 0;
-    const herr_t status = H5Literate(
-        group, H5_INDEX_NAME, H5_ITER_INC, &index,
-        [](hid_t, const char* name, const H5L_info_t* info, void* data) -> herr_t {
-            auto* into = static_cast<Found*>(data);
-            if (into->links.size() >= into->limit)
-                return 1;
-            into->links.push_back({name, info->type == H5L_TYPE_HARD       ? LinkKind::hard
-                                         : info->type == H5L_TYPE_SOFT     ? LinkKind::soft
-                                         : info->type == H5L_TYPE_EXTERNAL ? LinkKind::external
-                                                                           : LinkKind::other});
-            return 0;
-        },
-        &found);
-    if (status < 0)
-        return failureIn(group, "cannot list a group; the file may be damaged");
-    if (status > 0)
-        return badInput("has a group with more than " + std::to_string(limit) + " entries", nameOf(group));
-    return std::move(found.links);
-}
-
-Result<std::vector<std::string>> linkNames(Id group)
-{
-    QL_TRY(found, links(group));
-    std::vector<std::string> names;
-    for (Link& link : found)
-        names.push_back(std::move(link.name));
-    return names;
-}
-
-std::vector<std::string> attributeNames(Id object, std::size_t limit)
-{
-    const Lock lock;
-    struct Found {
-        std::vector<std::string> names;
-        std::size_t limit;
-    } found{{}, limit};
-    hsize_t index = 0;
-    H5Aiterate2(
-        object, H5_INDEX_NAME, H5_ITER_INC, &index,
-        [](hid_t, const char* name, const H5A_info_t*, void* data) -> herr_t {
-            auto* into = static_cast<Found*>(data);
-            into->names.emplace_back(name);
-            return into->names.size() >= into->limit ? 1 : 0;
-        },
-        &found);
-    H5Eclear2(H5E_DEFAULT);
-    return std::move(found.names);
-}
-
-namespace {
-
 Result<void> writeScalarAttribute(Id object, const std::string& name, Id type, const void* value)
 {
     const Handle space(H5Screate(H5S_SCALAR));
@@ -329,29 +196,6 @@ Result<void> writeScalarAttribute(Id object, const std::string& name, Id type, c
     if (!attribute || H5Awrite(attribute.get(), type, value) < 0)
         return failureIn(object, "cannot write the attribute '" + printable(name) + "'");
     return {};
-}
-
-Result<Handle> openScalarAttribute(Id object, const std::string& name)
-{
-    Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT));
-    if (!attribute)
-        return failureIn(object, "has no attribute '" + printable(name) + "'");
-    const Handle space(H5Aget_space(attribute.get()));
-    if (!space || H5Sget_simple_extent_npoints(space.get()) != 1)
-        return badInput("the attribute '" + printable(name) + "' is not a single value", nameOf(object));
-    return attribute;
-}
-
-template<typename T>
-Result<T> readNumber(Id object, const std::string& name, Id memoryType)
-{
-    QL_TRY(attribute, openScalarAttribute(object, name));
-    const Handle type(H5Aget_type(attribute.get()));
-    const H5T_class_t kind = H5Tget_class(type.get());
-    T value{};
-    if ((kind != H5T_INTEGER && kind != H5T_FLOAT) || H5Aread(attribute.get(), memoryType, &value) < 0)
-        return failureIn(object, "the attribute '" + printable(name) + "' is no number");
-    return value;
 }
 
 } // namespace
@@ -379,65 +223,6 @@ Result<void> writeAttribute(Id object, const std::string& name, std::int64_t val
 {
     const Lock lock;
     return writeScalarAttribute(object, name, H5T_NATIVE_INT64, &value);
-}
-
-Result<void> writeAttribute(Id object, const std::string& name, double value)
-{
-    const Lock lock;
-    return writeScalarAttribute(object, name, H5T_NATIVE_DOUBLE, &value);
-}
-
-bool hasAttribute(Id object, const std::string& name)
-{
-    const Lock lock;
-    const bool found = H5Aexists(object, name.c_str()) > 0;
-    H5Eclear2(H5E_DEFAULT);
-    return found;
-}
-
-Result<std::string> readStringAttribute(Id object, const std::string& name, std::int64_t limitBytes, bool fixedOnly)
-{
-    const Lock lock;
-    QL_TRY(attribute, openScalarAttribute(object, name));
-    const Handle type(H5Aget_type(attribute.get()));
-    const auto failure = [&](const char* reason) {
-        return badInput("the attribute '" + printable(name) + "' " + reason, nameOf(object));
-    };
-    if (H5Tget_class(type.get()) != H5T_STRING)
-        return failure("is no text");
-    if (H5Tis_variable_str(type.get()) > 0) {
-        if (fixedOnly)
-            return failure("is damaged");
-        char* text = nullptr;
-        if (H5Aread(attribute.get(), type.get(), static_cast<void*>(&text)) < 0)
-            return failureIn(object, "cannot read the attribute '" + printable(name) + "'");
-        const std::string value = text ? text : "";
-        H5free_memory(text);
-        if (static_cast<std::int64_t>(value.size()) > limitBytes)
-            return failure("is too long");
-        return value;
-    }
-    const std::size_t size = H5Tget_size(type.get());
-    if (static_cast<std::int64_t>(size) > limitBytes || size > H5Aget_storage_size(attribute.get()))
-        return failure("is too long");
-    std::string value(size, '\0');
-    if (H5Aread(attribute.get(), type.get(), value.data()) < 0)
-        return failureIn(object, "cannot read the attribute '" + printable(name) + "'");
-    if (H5Tget_strpad(type.get()) != H5T_STR_NULLPAD)
-        value.resize(std::min(value.find('\0'), value.size()));
-    return value;
-}
-
-Result<std::int64_t> readIntAttribute(Id object, const std::string& name)
-{
-    const Lock lock;
-    return readNumber<std::int64_t>(object, name, H5T_NATIVE_INT64);
-}
-
-Result<double> readDoubleAttribute(Id object, const std::string& name)
-{
-    const Lock lock;
-    return readNumber<double>(object, name, H5T_NATIVE_DOUBLE);
 }
 
 } // namespace ql::hdf5

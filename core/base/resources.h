@@ -6,11 +6,15 @@
 #include "core/base/result.h"
 
 #include <filesystem>
+#include <string_view>
 
 namespace ql {
 
 /// The sample's folder: <bin>/../../../resources/sample in a build tree, <bin>/../share/quantloupe/sample when
 /// installed. An error names both places.
 Result<std::filesystem::path> findSample();
+
+/// A program of QuantLoupe: <bin>/<name>, or <bin>/../bin/<name> for tests. An error names both places.
+Result<std::filesystem::path> findProgram(std::string_view name);
 
 } // namespace ql

@@ -68,9 +68,12 @@ private:
     {
         QL_TRY(data, m_file->load(entry, context));
         QL_TRY(gram, asGram(data.view, context));
-        if (gram)
-            return std::move(*gram);
-        return reduceInputs(data.view, in, context);
+        if (!gram) {
+            QL_TRY(reduced, reduceInputs(data.view, in, context));
+            gram = std::move(reduced);
+        }
+        QL_CHECK(m_file->checkIntact());
+        return std::move(*gram);
     }
 
     std::shared_ptr<const ActivationStatistics> find(std::int64_t layer) const

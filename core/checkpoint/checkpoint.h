@@ -17,6 +17,8 @@
 
 namespace ql {
 
+class MappedFile;
+
 /// What the graph in a file (ONNX) computes with a tensor first; nothing where there is no graph.
 struct TensorUse {
     enum class Operation { none, product, convolution, transposedConvolution, lookup };
@@ -38,39 +40,51 @@ struct TensorInfo {
 
 class Checkpoint {
 public:
+    /// What readers find; the accessors below say what each is.
+    struct Contents {
+        std::string reader;
+        std::filesystem::path path;
+        std::vector<TensorInfo> tensors; // offset and sizeBytes checked against the file
+        std::vector<std::pair<std::string, std::string>> metadata;
+        std::string configJson;
+        std::vector<Warning> warnings;
+        std::string fingerprint;
+        std::vector<std::shared_ptr<const MappedFile>> files; // all that tensors are read from
+    };
     virtual ~Checkpoint() = default;
 
     /// The reader that opened it: "safetensors", "huggingface", "gguf", "numpy", "hdf5", "onnx".
-    const std::string& reader() const { return m_reader; }
-    const std::filesystem::path& path() const { return m_path; }
-    std::span<const TensorInfo> tensors() const { return m_tensors; }
+    const std::string& reader() const { return m_contents.reader; }
+    const std::filesystem::path& path() const { return m_contents.path; }
+    std::span<const TensorInfo> tensors() const { return m_contents.tensors; }
     /// Index of the tensor of that name, or -1.
     std::int64_t indexOf(std::string_view name) const;
     /// Key and value as text, in file order (GGUF keys, safetensors __metadata__, ONNX producer, …); long arrays are
     /// abridged.
-    std::span<const std::pair<std::string, std::string>> metadata() const { return m_metadata; }
+    std::span<const std::pair<std::string, std::string>> metadata() const { return m_contents.metadata; }
     /// Text of config.json beside the weights, or an equivalent; empty if there is none.
-    const std::string& configJson() const { return m_configJson; }
-    std::span<const Warning> warnings() const { return m_warnings; }
+    const std::string& configJson() const { return m_contents.configJson; }
+    std::span<const Warning> warnings() const { return m_contents.warnings; }
     /// Sum of sizeBytes.
     std::int64_t sizeBytes() const;
     /// Names the content: hash over file sizes, headers and samples of the data. Two equal files have equal
     /// fingerprints.
-    const std::string& fingerprint() const { return m_fingerprint; }
+    const std::string& fingerprint() const { return m_contents.fingerprint; }
 
     /// The tensor's elements, contiguous, row-major, native byte order: a view of the mapping where the file allows it.
-    virtual Result<TensorData> load(std::int64_t tensor, const JobContext& context) const = 0;
+    /// Errors name the file and the tensor.
+    Result<TensorData> load(std::int64_t tensor, const JobContext& context) const;
+    /// An error if a file was cut short since it was opened. Views may then show zeros: whoever has used some asks this
+    /// before showing, keeping or writing what came of them.
+    Result<void> checkIntact() const;
 
 protected:
-    std::string m_reader;
-    std::filesystem::path m_path;
-    std::vector<TensorInfo> m_tensors;
-    std::vector<std::pair<std::string, std::string>> m_metadata;
-    std::string m_configJson;
-    std::vector<Warning> m_warnings;
-    std::string m_fingerprint;
+    explicit Checkpoint(Contents contents) : m_contents(std::move(contents)) {}
+    Contents m_contents;
 
 private:
+    virtual Result<TensorData> loadTensor(std::size_t index, const JobContext& context) const = 0;
+
     mutable std::once_flag m_sortOnce; // indexOf sorts at its first call
     mutable std::vector<std::int64_t> m_byName;
 };

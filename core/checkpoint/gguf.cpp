@@ -21,7 +21,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     Fingerprint fingerprint;
     fingerprint.addFile(file->bytes(), gguf.dataStart);
 
-    MappedCheckpoint::Parts parts;
+    Checkpoint::Contents parts;
     parts.reader = "gguf";
     parts.path = path;
     parts.files = {file};

@@ -2,9 +2,7 @@
 // HDF5 files of any layout, and Keras models (.h5, .weights.h5): every dataset of plain numbers is a tensor named by
 // its path. Nothing outside the file is ever opened: external links, external storage and virtual datasets are left out
 // with a warning, as are types that are no plain numbers. Contiguous little-endian data are views of the mapping.
-#include "core/base/hdf5.h"
-
-#include "core/base/file.h"
+#include "core/base/hdf5_file.h"
 #include "core/base/text.h"
 #include "core/checkpoint/array_order.h"
 #include "core/checkpoint/config_json.h"
@@ -12,6 +10,7 @@
 #include "core/checkpoint/loader_checkpoint.h"
 #include "core/checkpoint/reader.h"
 #include "core/checkpoint/tensor_names.h"
+#include "core/jobs/parallel.h"
 
 #include <algorithm>
 #include <array>
@@ -22,10 +21,10 @@ namespace ql::readers {
 
 namespace {
 
-constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20U;    // between two stop tests
-constexpr std::int64_t kMaxChunkBytes = std::int64_t{1} << 29U; // unpacked at once
-constexpr std::int64_t kSmallBytes = std::int64_t{64} << 20U;   // below it no dataset is a bomb
-constexpr std::int64_t kMaxRatio = 1100;                        // of deflate
+constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20U;       // read by one thread at once
+constexpr std::int64_t kLargeChunkBytes = std::int64_t{64} << 20U; // unpacked one by one
+constexpr std::int64_t kSmallBytes = std::int64_t{64} << 20U;      // below it no dataset is a bomb
+constexpr std::int64_t kMaxRatio = 1100;                           // of deflate
 constexpr int kMaxDepth = 100;
 
 bool sniff(const std::filesystem::path&, std::span<const std::byte> head)
@@ -46,142 +45,147 @@ Dtype dtypeOf(hdf5::Element element)
     return kDtypes[static_cast<std::size_t>(element)];
 }
 
-/// The open file and the datasets found in it, shared by the loaders.
-struct File {
-    std::shared_ptr<const MappedFile> mapped;
-    hdf5::Handle handle;
-};
+using FilePointer = std::shared_ptr<const hdf5::File>;
 
+/// A dataset under one of its names.
 struct Found {
     std::string name;
-    hdf5::DatasetInfo info;
+    const hdf5::Dataset* dataset;
 };
 
 class Walk {
 public:
-    Walk(const File& file, const JobContext& context, std::vector<Warning>& warnings)
+    Walk(const hdf5::File& file, const JobContext& context, std::vector<Warning>& warnings)
         : m_file(file), m_context(context), m_warnings(warnings)
     {}
 
     Result<std::vector<Found>> run()
     {
-        QL_TRY(root, hdf5::openObject(m_file.handle.get(), "/"));
-        QL_CHECK(group(root, "", 0));
+        QL_CHECK(group(0, "", 0));
         return std::move(m_found);
     }
 
 private:
     void leaveOut(const std::string& name, const std::string& why)
     {
-        m_warnings.push_back({m_file.mapped->path().string() + ": " + printable(name), why + "; left out"});
+        m_warnings.push_back({where() + ": " + printable(name), why + "; left out"});
     }
 
-    Result<void> group(const hdf5::Object& object, const std::string& prefix, int depth)
+    Result<void> group(std::int64_t index, const std::string& prefix, int depth)
     {
         QL_CHECK(m_context.checkStop());
-        if (!m_visited.insert(object.address).second)
+        if (!m_visited.insert(index).second)
             return {}; // groups may contain each other
         if (depth > kMaxDepth)
             return badInput("has groups nested more than " + std::to_string(kMaxDepth) + " deep", where());
-        auto links = hdf5::links(object.handle.get(), kMaxTensors);
-        if (!links)
-            return badInput(links.error().what, where());
-        for (const hdf5::Link& link : *links) {
-            const std::string name = prefix + link.name;
-            if (link.kind == hdf5::LinkKind::external || link.kind == hdf5::LinkKind::other) {
-                leaveOut(name, "is a link to another file, which is never followed");
-                continue;
-            }
-            auto child = hdf5::openObject(object.handle.get(), link.name);
-            if (!child && link.kind == hdf5::LinkKind::soft) {
-                leaveOut(name, "is a link that leads nowhere, around in a circle or to another file");
-                continue;
-            }
-            if (!child)
-                return badInput(child.error().what, where());
-            if (child->kind == hdf5::ObjectKind::group) {
-                QL_CHECK(group(*child, name + "/", depth + 1));
-            } else if (child->kind == hdf5::ObjectKind::dataset) {
-                QL_CHECK(dataset(child->handle.get(), name));
-            }
+        const hdf5::Group& group = m_file.index().groups[static_cast<std::size_t>(index)];
+        if (!group.problem.empty())
+            return badInput(group.problem, where());
+        for (const hdf5::Link& link : group.links)
+            QL_CHECK(follow(link, prefix + link.name, depth));
+        return {};
+    }
+
+    Result<void> follow(const hdf5::Link& link, const std::string& name, int depth)
+    {
+        switch (link.kind) {
+        case hdf5::LinkKind::group:
+            return group(link.target, name + "/", depth + 1);
+        case hdf5::LinkKind::dataset:
+            return dataset(m_file.index().datasets[static_cast<std::size_t>(link.target)], name);
+        case hdf5::LinkKind::outside:
+            leaveOut(name, "is a link to another file, which is never followed");
+            return {};
+        case hdf5::LinkKind::nowhere:
+            leaveOut(name, "is a link that leads nowhere, around in a circle or to another file");
+            return {};
+        case hdf5::LinkKind::damaged:
+            return badInput(link.problem, where());
+        case hdf5::LinkKind::other:
+            return {};
         }
         return {};
     }
 
-    Result<void> dataset(hdf5::Id id, const std::string& name)
+    Result<void> dataset(const hdf5::Dataset& set, const std::string& name)
     {
         QL_CHECK(checkTensorName(name, where()));
         if (std::ssize(m_found) >= kMaxTensors)
             return badInput("holds more than " + std::to_string(kMaxTensors) + " datasets", where());
-        auto info = hdf5::describeDataset(id);
-        if (!info)
-            return badInput(info.error().what, where() + ": " + name);
-        if (!info->element) {
-            leaveOut(name, "holds " + info->type + ", not plain numbers");
+        if (!set.problem.empty())
+            return badInput(set.problem, where() + ": " + name);
+        if (!set.element) {
+            leaveOut(name, "holds " + set.type + ", not plain numbers");
             return {};
         }
-        if (!info->refusal.empty()) {
-            leaveOut(name, info->refusal);
+        if (!set.refusal.empty()) {
+            leaveOut(name, set.refusal);
             return {};
         }
-        const std::int64_t fileBytes = m_file.mapped->sizeBytes();
-        const bool beyond = info->storedBytes > fileBytes ||
-                            (info->offset && (*info->offset < 0 || *info->offset > fileBytes - info->sizeBytes));
-        if (beyond)
+        const std::int64_t fileBytes = m_file.mapped()->sizeBytes();
+        if (set.storedBytes > fileBytes)
             return badInput("its data reach beyond the file, which is truncated or damaged. Get the file again",
                             where() + ": " + name);
-        if (info->sizeBytes > kSmallBytes && info->sizeBytes / kMaxRatio > info->storedBytes) {
-            leaveOut(name, "claims " + formatBytes(info->sizeBytes) + " of elements, of which the file stores " +
-                               formatBytes(info->storedBytes));
+        if (set.offset >= 0) {
+            if (const auto view = m_file.view(set); !view)
+                return badInput(view.error().what, where() + ": " + name);
+        }
+        if (set.sizeBytes > kSmallBytes && set.sizeBytes / kMaxRatio > set.storedBytes) {
+            leaveOut(name, "claims " + formatBytes(set.sizeBytes) + " of elements, of which the file stores " +
+                               formatBytes(set.storedBytes));
             return {};
         }
-        std::int64_t chunkBytes = hdf5::elementBytes(*info->element);
-        for (const std::int64_t n : info->chunk)
-            chunkBytes = mulChecked(chunkBytes, n).value_or(kMaxChunkBytes + 1);
-        if (chunkBytes > kMaxChunkBytes) {
-            leaveOut(name, "has chunks of more than " + formatBytes(kMaxChunkBytes) + "; store it in smaller ones");
+        if (hdf5::File::unitBytes(set) > hdf5::kMaxChunkBytes) {
+            leaveOut(name,
+                     "has chunks of more than " + formatBytes(hdf5::kMaxChunkBytes) + "; store it in smaller ones");
             return {};
         }
-        m_found.push_back({name, std::move(*info)});
+        m_found.push_back({name, &set});
         return {};
     }
 
-    std::string where() const { return m_file.mapped->path().string(); }
+    std::string where() const { return m_file.mapped()->path().string(); }
 
-    const File& m_file;
+    const hdf5::File& m_file;
     const JobContext& m_context;
     std::vector<Warning>& m_warnings;
-    std::set<std::uint64_t> m_visited;
+    std::set<std::int64_t> m_visited;
     std::vector<Found> m_found;
 };
 
-Result<TensorData> loadDataset(const std::shared_ptr<File>& file, const Found& found, const JobContext& context)
+/// Whether elements are in the file as they are in memory.
+bool isView(const hdf5::Dataset& set)
 {
-    const hdf5::DatasetInfo& info = found.info;
-    const Dtype dtype = dtypeOf(*info.element);
-    if (info.nativeOrder && info.offset)
-        return TensorData{{dtype, info.shape, file->mapped->bytes().data() + *info.offset}, file->mapped};
-    QL_TRY(buffer, allocate(info.sizeBytes, context));
-    QL_TRY(dataset, hdf5::openDataset(file->handle.get(), found.name));
-    const auto read = [&](const hdf5::Extent& start, const hdf5::Extent& count) -> Result<void> {
-        QL_CHECK(context.checkStop());
-        return hdf5::readBlock(dataset.get(), *info.element, start, count, buffer->data());
-    };
-    QL_CHECK(hdf5::forEachBlock(info, kPieceBytes, read));
-    return TensorData{{dtype, info.shape, buffer->data()}, buffer};
+    return !set.bigEndian && set.offset >= 0;
+}
+
+Result<TensorData> load(const FilePointer& file, const hdf5::Dataset& set, const JobContext& context)
+{
+    const Dtype dtype = dtypeOf(*set.element);
+    if (isView(set)) {
+        QL_TRY(bytes, file->view(set));
+        return TensorData{{dtype, set.shape, bytes.data()}, file};
+    }
+    QL_TRY(buffer, allocate(set.sizeBytes, context));
+    const std::int64_t units = hdf5::File::unitCount(set);
+    const std::int64_t bytes = hdf5::File::unitBytes(set);
+    const std::int64_t grain = std::max<std::int64_t>(1, bytes > kLargeChunkBytes ? units : kPieceBytes / bytes);
+    QL_CHECK(parallelFor(context, units, grain, [&](std::int64_t begin, std::int64_t end) {
+        return file->readUnits(set, begin, end, buffer->data(), context.stopToken());
+    }));
+    return TensorData{{dtype, set.shape, buffer->data()}, buffer};
 }
 
 /// Texts at the root: what wrote the file; Keras keeps the architecture there.
-void readRootTexts(hdf5::Id root, LoaderCheckpoint::Parts& parts)
+void readRootTexts(const hdf5::Group& root, Checkpoint::Contents& parts)
 {
-    constexpr std::int64_t kMaxConfigBytes = std::int64_t{64} << 20U;
     constexpr std::size_t kShownBytes = 1000;
-    for (const std::string& name : hdf5::attributeNames(root)) {
-        auto text = hdf5::readStringAttribute(root, name, kMaxConfigBytes);
+    for (const auto& [name, value] : root.attributes) {
+        const auto* text = std::get_if<std::string>(&value);
         if (!text)
             continue;
         if (name == "model_config" && isHarmlessObject(*text)) {
-            parts.configJson = std::move(*text);
+            parts.configJson = *text;
             continue;
         }
         const bool abridged = text->size() > kShownBytes;
@@ -189,7 +193,7 @@ void readRootTexts(hdf5::Id root, LoaderCheckpoint::Parts& parts)
     }
 }
 
-bool looksLikeKeras(const LoaderCheckpoint::Parts& parts)
+bool looksLikeKeras(const Checkpoint::Contents& parts)
 {
     const auto has = [&](std::string_view key) {
         return std::ranges::any_of(parts.metadata, [&](const auto& entry) { return entry.first == key; });
@@ -202,38 +206,35 @@ bool looksLikeKeras(const LoaderCheckpoint::Parts& parts)
 
 Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path, const JobContext& context)
 {
-    const auto file = std::make_shared<File>();
-    QL_TRY(mapped, MappedFile::open(path));
-    file->mapped = mapped;
-    QL_TRY(handle, hdf5::openFile(path));
-    file->handle = std::move(handle);
-
-    LoaderCheckpoint::Parts parts;
+    QL_TRY(file, hdf5::File::open(path, context.stopToken()));
+    Checkpoint::Contents parts;
+    std::vector<LoaderCheckpoint::Loader> loaders;
     parts.reader = "hdf5";
     parts.path = path;
+    parts.files = {file->mapped()};
     QL_TRY(datasets, Walk(*file, context, parts.warnings).run());
     if (datasets.empty() && !parts.warnings.empty())
         return badInput("holds no dataset of numbers: " + parts.warnings.front().what, parts.warnings.front().where);
     for (Found& found : datasets) {
+        const hdf5::Dataset* set = found.dataset;
         TensorInfo tensor;
-        tensor.name = found.name;
-        tensor.dtype = dtypeOf(*found.info.element);
-        tensor.shape = found.info.shape;
-        tensor.sizeBytes = found.info.sizeBytes;
-        if (found.info.nativeOrder && found.info.offset)
-            tensor.offset = *found.info.offset;
+        tensor.name = std::move(found.name);
+        tensor.dtype = dtypeOf(*set->element);
+        tensor.shape = set->shape;
+        tensor.sizeBytes = set->sizeBytes;
+        if (isView(*set))
+            tensor.offset = set->offset;
         parts.tensors.push_back(std::move(tensor));
-        parts.loaders.emplace_back(
-            [file, dataset = std::move(found)](const JobContext& job) { return loadDataset(file, dataset, job); });
+        loaders.emplace_back([file, set](const JobContext& job) { return load(file, *set, job); });
     }
-    readRootTexts(file->handle.get(), parts);
+    readRootTexts(file->root(), parts);
     if (looksLikeKeras(parts))
         parts.metadata.emplace_back("layout",
                                     "Keras: kernels are stored as [in, out], convolutions as [height, width, in, out]");
     Fingerprint fingerprint;
-    fingerprint.addFile(mapped->bytes(), std::int64_t{64} << 10U);
+    fingerprint.addFile(file->mapped()->bytes(), std::int64_t{64} << 10U);
     parts.fingerprint = fingerprint.hex();
-    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts)));
+    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts), std::move(loaders)));
 }
 
 } // namespace

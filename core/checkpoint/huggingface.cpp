@@ -106,7 +106,8 @@ private:
 /// Files of the folder with their headers, and which tensors are wanted of them.
 struct Folder {
     fs::path path;
-    MappedCheckpoint::Parts parts;
+    Checkpoint::Contents parts;
+    std::vector<std::int32_t> fileOfTensor;
     Fingerprint fingerprint;
 
     /// Opens the next file and appends its tensors; wanted (if given) says which, and loses those it found.
@@ -135,7 +136,7 @@ struct Folder {
             }
             tensor.file = name;
             parts.tensors.push_back(std::move(tensor));
-            parts.fileOfTensor.push_back(static_cast<std::int32_t>(parts.files.size()));
+            fileOfTensor.push_back(static_cast<std::int32_t>(parts.files.size()));
         }
         if (std::ssize(parts.tensors) > kMaxTensors)
             return badInput("has more than 500000 tensors", path.string());
@@ -246,7 +247,7 @@ bool sniff(const fs::path& path, std::span<const std::byte>)
 
 Result<std::shared_ptr<const Checkpoint>> open(const fs::path& path, const JobContext& context)
 {
-    Folder folder{.path = path, .parts = {}, .fingerprint = {}};
+    Folder folder{.path = path, .parts = {}, .fileOfTensor = {}, .fingerprint = {}};
     if (isThere(path / kSingleName)) {
         QL_CHECK(folder.add(std::string(kSingleName), nullptr));
     } else if (isThere(path / kIndexName)) {
@@ -265,14 +266,15 @@ Result<std::shared_ptr<const Checkpoint>> open(const fs::path& path, const JobCo
             return badInput(unique.error().what + ", or open one of the files: " + names.front() + ", …",
                             path.string());
     }
-    MappedCheckpoint::Parts& parts = folder.parts;
+    Checkpoint::Contents& parts = folder.parts;
     parts.reader = "huggingface";
     parts.path = path;
     parts.configJson = readConfigJson(path, parts.warnings);
     if (!isThere(path / "config.json"))
         parts.warnings.push_back({path.string(), "has no config.json; roles are read from names alone"});
     parts.fingerprint = folder.fingerprint.hex();
-    return std::shared_ptr<const Checkpoint>(std::make_shared<MappedCheckpoint>(std::move(parts)));
+    return std::shared_ptr<const Checkpoint>(
+        std::make_shared<MappedCheckpoint>(std::move(parts), std::move(folder.fileOfTensor)));
 }
 
 } // namespace

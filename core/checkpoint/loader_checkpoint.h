@@ -12,22 +12,17 @@ class LoaderCheckpoint final : public Checkpoint {
 public:
     /// Thread-safe; captures what keeps the file open.
     using Loader = std::function<Result<TensorData>(const JobContext& context)>;
-    struct Parts {
-        std::string reader;
-        std::filesystem::path path;
-        std::vector<TensorInfo> tensors;
-        std::vector<Loader> loaders; // one per tensor
-        std::vector<std::pair<std::string, std::string>> metadata;
-        std::string configJson;
-        std::vector<Warning> warnings;
-        std::string fingerprint;
-    };
-    explicit LoaderCheckpoint(Parts parts);
-
-    /// Errors name the file and the tensor.
-    Result<TensorData> load(std::int64_t tensor, const JobContext& context) const override;
+    /// One loader per tensor.
+    LoaderCheckpoint(Contents contents, std::vector<Loader> loaders)
+        : Checkpoint(std::move(contents)), m_loaders(std::move(loaders))
+    {}
 
 private:
+    Result<TensorData> loadTensor(std::size_t index, const JobContext& context) const override
+    {
+        return m_loaders[index](context);
+    }
+
     std::vector<Loader> m_loaders;
 };
 

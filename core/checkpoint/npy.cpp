@@ -29,9 +29,11 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
                             formatBytes(header.sizeBytes) + ", the file holds " + formatBytes(available) +
                             ". Get the file again",
                         path.string());
-    LoaderCheckpoint::Parts parts;
+    Checkpoint::Contents parts;
+    std::vector<LoaderCheckpoint::Loader> loaders;
     parts.reader = "numpy";
     parts.path = path;
+    parts.files = {file};
     TensorInfo tensor;
     tensor.name = printable(path.stem().string());
     tensor.dtype = header.dtype;
@@ -48,7 +50,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     Fingerprint fingerprint;
     fingerprint.addFile(file->bytes(), header.dataOffset);
     parts.fingerprint = fingerprint.hex();
-    parts.loaders.emplace_back([file, header](const JobContext& job) -> Result<TensorData> {
+    loaders.emplace_back([file, header](const JobContext& job) -> Result<TensorData> {
         const std::byte* data = file->bytes().data() + header.dataOffset;
         if (header.order.isNative())
             return TensorData{{header.dtype, header.shape, data}, file};
@@ -56,7 +58,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
         QL_CHECK(toNativeOrder(data, header.shape, header.order, buffer->data(), job));
         return TensorData{{header.dtype, header.shape, buffer->data()}, buffer};
     });
-    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts)));
+    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts), std::move(loaders)));
 }
 
 } // namespace

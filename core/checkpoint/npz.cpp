@@ -95,9 +95,11 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     const std::vector<ZipMember>& members = archive->directory.members;
     archive->checked = std::vector<std::atomic<bool>>(members.size());
 
-    LoaderCheckpoint::Parts parts;
+    Checkpoint::Contents parts;
+    std::vector<LoaderCheckpoint::Loader> loaders;
     parts.reader = "numpy";
     parts.path = path;
+    parts.files = {file};
     std::vector<TensorInfo> all; // with those left out: a name must not occur twice at all
     for (std::size_t i = 0; i < members.size(); ++i) {
         QL_CHECK(context.checkStop());
@@ -124,7 +126,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
         if (!header.note.empty())
             parts.warnings.push_back({where, header.note});
         parts.tensors.push_back(std::move(tensor));
-        parts.loaders.emplace_back([archive, i, found = std::move(header)](const JobContext& job) {
+        loaders.emplace_back([archive, i, found = std::move(header)](const JobContext& job) {
             return loadMember(archive, i, found, job);
         });
     }
@@ -136,7 +138,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     const auto tail = file->bytes().subspan(static_cast<std::size_t>(archive->directory.offset));
     fingerprint.addFile(tail, std::ssize(tail));
     parts.fingerprint = fingerprint.hex();
-    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts)));
+    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts), std::move(loaders)));
 }
 
 } // namespace

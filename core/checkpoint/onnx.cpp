@@ -336,9 +336,11 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     QL_CHECK(context.checkStop());
     QL_TRY(file, MappedFile::open(path));
     QL_TRY(model, parseOnnx(file->bytes(), path.string()));
-    LoaderCheckpoint::Parts parts;
+    Checkpoint::Contents parts;
+    std::vector<LoaderCheckpoint::Loader> loaders;
     parts.reader = "onnx";
     parts.path = path;
+    parts.files = {file};
     parts.metadata = std::move(model.metadata);
     parts.warnings = std::move(model.warnings);
     Opening opening(path, file);
@@ -360,17 +362,19 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
                             (source->row.coding == Coding::plain || tensor.dtype == Dtype::f4_e2m1);
         if (mapped)
             tensor.offset = source->data.data() - source->file->bytes().data();
-        parts.loaders.emplace_back([dtype = tensor.dtype, kept = std::move(*source)](const JobContext& job) {
+        loaders.emplace_back([dtype = tensor.dtype, kept = std::move(*source)](const JobContext& job) {
             return load(kept, dtype, job);
         });
         parts.tensors.push_back(std::move(tensor));
     }
     Fingerprint fingerprint;
     fingerprint.addFile(file->bytes(), std::int64_t{64} << 10U);
-    for (const auto& [name, external] : opening.externalFiles())
+    for (const auto& [name, external] : opening.externalFiles()) {
         fingerprint.addFile(external->bytes(), 0);
+        parts.files.push_back(external);
+    }
     parts.fingerprint = fingerprint.hex();
-    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts)));
+    return std::shared_ptr<const Checkpoint>(std::make_shared<LoaderCheckpoint>(std::move(parts), std::move(loaders)));
 }
 
 } // namespace

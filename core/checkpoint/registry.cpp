@@ -71,8 +71,11 @@ Result<std::shared_ptr<const Checkpoint>> openCheckpoint(const std::filesystem::
         head = file->bytes().first(std::min(file->bytes().size(), kHeadBytes));
     }
     for (const Reader* reader : allReaders())
-        if (reader->sniff(path, head))
-            return reader->open(path, context);
+        if (reader->sniff(path, head)) {
+            QL_TRY(checkpoint, reader->open(path, context));
+            QL_CHECK(checkpoint->checkIntact());
+            return checkpoint;
+        }
     return unknownKind(path, head);
 }
 

@@ -23,7 +23,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     Fingerprint fingerprint;
     fingerprint.addFile(file->bytes(), header.dataStart);
 
-    MappedCheckpoint::Parts parts;
+    Checkpoint::Contents parts;
     parts.reader = "safetensors";
     parts.path = path;
     parts.tensors = std::move(header.tensors);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/checkpoint/zip_archive.h"
 
+#include "core/base/inflater.h"
 #include "core/base/text.h"
 #include "core/checkpoint/tensor_names.h"
 #include "core/jobs/parallel.h"
@@ -149,53 +150,6 @@ Result<Central> parseCentral(Bytes record, const std::string& where)
     return found;
 }
 
-/// zlib's inflate over one member.
-class Inflater {
-public:
-    explicit Inflater(Bytes input) : m_input(input) { m_ready = ::inflateInit2(&m_stream, -MAX_WBITS) == Z_OK; }
-    ~Inflater()
-    {
-        if (m_ready)
-            ::inflateEnd(&m_stream);
-    }
-    Inflater(const Inflater&) = delete;
-    Inflater& operator=(const Inflater&) = delete;
-
-    /// Unpacks as much as fits; the number of bytes, fewer at the end or where the data are damaged.
-    std::size_t read(std::span<std::byte> out)
-    {
-        std::size_t done = 0;
-        while (m_ready && !m_ended && done < out.size()) {
-            constexpr std::size_t kMax = std::size_t{1} << 30U;
-            const std::size_t given = std::min(m_input.size() - m_taken, kMax);
-            const std::size_t room = std::min(out.size() - done, kMax);
-            m_stream.next_in =
-                const_cast<Bytef*>(reinterpret_cast<const Bytef*>(m_input.data() + m_taken)); // zlib lacks the const
-            m_stream.avail_in = static_cast<uInt>(given);
-            m_stream.next_out = reinterpret_cast<Bytef*>(out.data() + done);
-            m_stream.avail_out = static_cast<uInt>(room);
-            const int status = ::inflate(&m_stream, Z_NO_FLUSH);
-            m_taken += given - m_stream.avail_in;
-            done += room - m_stream.avail_out;
-            m_ended = status != Z_OK;
-        }
-        return done;
-    }
-    /// Whether nothing more comes.
-    bool exhausted()
-    {
-        std::byte more{};
-        return read(std::span(&more, 1)) == 0;
-    }
-
-private:
-    Bytes m_input;
-    z_stream m_stream{};
-    std::size_t m_taken = 0;
-    bool m_ready = false;
-    bool m_ended = false;
-};
-
 Bytes dataOf(Bytes archive, const ZipMember& member)
 {
     return archive.subspan(static_cast<std::size_t>(member.dataOffset),
@@ -253,7 +207,8 @@ Result<ZipDirectory> readZipDirectory(std::span<const std::byte> archive, const 
 Result<void> readZipStart(std::span<const std::byte> archive, const ZipMember& member, std::span<std::byte> out)
 {
     const Bytes data = dataOf(archive, member);
-    const bool complete = member.deflated ? Inflater(data).read(out) == out.size() : data.size() >= out.size();
+    const bool complete =
+        member.deflated ? Inflater(data, Inflater::Format::raw).read(out) == out.size() : data.size() >= out.size();
     if (!complete)
         return badInput("is truncated or damaged. Get the file again", {});
     if (!member.deflated)
@@ -265,7 +220,7 @@ Result<void> inflateZipMember(std::span<const std::byte> archive, const ZipMembe
                               std::span<std::byte> out, const JobContext& context)
 {
     constexpr std::size_t kPiece = std::size_t{1} << 20U; // some 5 ms
-    Inflater inflater(dataOf(archive, member));
+    Inflater inflater(dataOf(archive, member), Inflater::Format::raw);
     const Error damaged = badInput("its compressed data are damaged. Get the file again", {});
     std::vector<std::byte> skipped(static_cast<std::size_t>(skip));
     if (inflater.read(skipped) != skipped.size())

@@ -160,10 +160,12 @@ Result<std::vector<WrittenFile>> writeFolder(const ExportRequest& request, const
         if (source->sizeBytes() != copy.sizeBytes)
             return ioError("changed since the model was opened; open it again", source->path().string());
         QL_CHECK(writeWhole(folder.temporaryPath() / copy.name, source->bytes(), context));
+        QL_CHECK(source->checkIntact());
         written.push_back({copy.name, copy.sizeBytes});
     }
     QL_CHECK(writeWeights(request, layout, folder.temporaryPath() / kWeightsFile, context));
     QL_CHECK(context.checkStop());
+    QL_CHECK(request.model.checkpoint->checkIntact());
     QL_CHECK(folder.commit());
     return written;
 }

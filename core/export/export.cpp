@@ -36,6 +36,7 @@ Result<std::vector<WrittenFile>> exportPlan(const Target& target, const ExportRe
 {
     if (path.empty())
         return usageError("no name is given for the export");
+    QL_CHECK(request.model.checkpoint->checkIntact());
     QL_TRY(plan, admit(target.profile, request.model, request.plan));
     QL_CHECK(checkNotSource(request.model, path));
     QL_TRY(bytes, target.profile.fileBytes(request.model, plan));
@@ -57,7 +58,9 @@ Result<VerifyReport> verifyExport(const Model& model, const std::filesystem::pat
         if (!parsed)
             return badInput("its plan does not fit the model: " + describe(parsed.error()), path.string());
         QL_TRY(plan, admit(target->profile, model, *parsed));
-        return target->verify({model, plan, activations}, path, context);
+        QL_TRY(report, target->verify({model, plan, activations}, path, context));
+        QL_CHECK(model.checkpoint->checkIntact());
+        return report;
     }
     return badInput("is no export with a plan in it (" + reasons + ")", path.string());
 }

@@ -38,6 +38,7 @@ Result<Parts> partsOfGguf(const Model& model)
         part.tensor = static_cast<std::int64_t>(i);
         made.tensors.push_back(std::move(part));
     }
+    QL_CHECK(mapping->checkIntact());
     return made;
 }
 

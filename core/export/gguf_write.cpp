@@ -121,6 +121,7 @@ Result<std::vector<WrittenFile>> writeFile(const ExportRequest& request, const s
     }
     QL_CHECK(context.checkStop());
     const std::int64_t size = file.sizeBytes();
+    QL_CHECK(request.model.checkpoint->checkIntact());
     QL_CHECK(file.commit());
     return std::vector<WrittenFile>{{"", size}};
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Reads the HDF5 file back through the library, as any other program would, and restores the weights from codes,
+// Reads the HDF5 file back by what libhdf5 says of it, as any other program would, and restores the weights from codes,
 // levels, scales, zero points and minima by the formulas of its README; compares them and the weights stored beside
 // them with what the plan restores to.
-#include "core/base/hdf5.h"
+#include "core/base/hdf5_file.h"
 #include "core/base/text.h"
 #include "core/export/hdf5_files.h"
 #include "core/export/hdf5_layout.h"
@@ -10,8 +10,6 @@
 #include "core/jobs/parallel.h"
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
-
-#include <hdf5.h>
 
 #include <algorithm>
 #include <cstring>
@@ -23,6 +21,8 @@ namespace ql::h5out {
 namespace {
 
 using hdf5::Element;
+
+constexpr std::string_view kTensors = "tensors";
 
 std::optional<Element> elementOf(Dtype dtype)
 {
@@ -39,7 +39,6 @@ std::optional<Element> elementOf(Dtype dtype)
 
 struct Data {
     std::vector<std::byte> bytes;
-    Shape shape;
     template<typename T>
     T at(std::int64_t index) const
     {
@@ -51,21 +50,17 @@ struct Data {
 
 class Group {
 public:
-    Group(hdf5::Id tensors, std::string link, VerifiedTensor& result)
-        : m_tensors(tensors), m_link(std::move(link)), m_result(result)
+    Group(const hdf5::File& file, const std::string& link, VerifiedTensor& result) : m_file(file), m_result(result)
     {
-        if (!hdf5::exists(m_tensors, m_link)) {
+        const auto group = m_file.group(m_file.root(), std::string(kTensors) + "/" + link);
+        if (!group) {
             m_result.problem = "is missing";
             return;
         }
-        auto group = hdf5::openGroup(m_tensors, m_link);
-        auto names = group ? hdf5::linkNames(group->get()) : Result<std::vector<std::string>>(group.error());
-        if (!names)
-            m_result.problem = describe(names.error());
-        else
-            m_left.insert(names->begin(), names->end());
-        if (group)
-            m_group = std::move(group).value();
+        m_group = *group;
+        m_result.problem = m_group->problem;
+        for (const hdf5::Link& inside : m_group->links)
+            m_left.insert(inside.name);
     }
 
     bool ok() const { return m_result.problem.empty(); }
@@ -75,7 +70,7 @@ public:
     {
         if (!ok())
             return;
-        const auto text = hdf5::readStringAttribute(m_group.get(), attribute);
+        const auto* text = m_group->attribute<std::string>(attribute);
         if (!text || *text != wanted)
             m_result.problem = "has the attribute " + std::string(attribute) + " '" +
                                (text ? printable(*text) : std::string()) + "', not '" + std::string(wanted) + "'";
@@ -88,19 +83,18 @@ public:
         if (!ok())
             return data;
         m_left.erase(name);
-        const auto dataset = hdf5::openDataset(m_group.get(), name);
-        const auto described =
-            dataset ? hdf5::describeDataset(dataset->get()) : Result<hdf5::DatasetInfo>(dataset.error());
-        if (!described) {
+        const auto dataset = m_file.dataset(*m_group, name);
+        if (!dataset) {
             m_result.problem = "has no " + name;
             return data;
         }
-        if (described->element != element || described->shape != shape) {
-            m_result.problem = name + " is " + described->type + " " + formatShape(described->shape) + ", not " +
+        const hdf5::Dataset& found = **dataset;
+        if (found.element != element || found.shape != shape) {
+            m_result.problem = name + " is " + found.type + " " + formatShape(found.shape) + ", not " +
                                formatShape(shape) + " of the expected type";
             return data;
         }
-        auto bytes = hdf5::readDataset(m_group.get(), name, element, &data.shape, described->sizeBytes);
+        auto bytes = m_file.read(found, element, found.sizeBytes);
         if (!bytes) {
             m_result.problem = describe(bytes.error());
             return data;
@@ -116,10 +110,9 @@ public:
     }
 
 private:
-    hdf5::Id m_tensors;
-    std::string m_link;
+    const hdf5::File& m_file;
     VerifiedTensor& m_result;
-    hdf5::Handle m_group;
+    const hdf5::Group* m_group = nullptr;
     std::set<std::string> m_left;
 };
 
@@ -152,8 +145,8 @@ struct Stored {
 
 class Reading {
 public:
-    Reading(const ExportRequest& request, hdf5::Id tensors, const JobContext& context)
-        : m_request(request), m_tensors(tensors), m_context(context)
+    Reading(const ExportRequest& request, const hdf5::File& file, const JobContext& context)
+        : m_request(request), m_file(file), m_context(context)
     {}
 
     Result<VerifiedTensor> kept(std::int64_t index) const
@@ -208,7 +201,7 @@ public:
 private:
     Group open(const TensorInfo& tensor, std::string_view candidate, VerifiedTensor& result) const
     {
-        Group group(m_tensors, linkName(tensor.name), result);
+        Group group(m_file, linkName(tensor.name), result);
         group.checkText("name", tensor.name);
         group.checkText("dtype", info(tensor.dtype).word);
         group.checkText("candidate", candidate);
@@ -305,58 +298,57 @@ private:
     }
 
     const ExportRequest& m_request;
-    hdf5::Id m_tensors;
+    const hdf5::File& m_file;
     const JobContext& m_context;
 };
 
-Result<hdf5::Handle> openExport(const std::filesystem::path& path)
+Result<std::shared_ptr<const hdf5::File>> openExport(const std::filesystem::path& path, const std::stop_token& stop)
 {
-    QL_TRY(file, hdf5::openFile(path));
-    const auto format = hdf5::readStringAttribute(file.get(), "format");
+    QL_TRY(file, hdf5::File::open(path, stop));
+    const auto* format = file->root().attribute<std::string>("format");
     if (!format || *format != kFormat)
         return badInput("is an HDF5 file, but no export of this program", path.string());
-    return Result<hdf5::Handle>(std::move(file));
+    return file;
 }
 
-void addExtra(const Model& model, const std::vector<std::string>& links, VerifyReport& report)
+Result<std::string> planIn(const hdf5::File& file)
+{
+    constexpr std::int64_t kLongest = std::int64_t{256} << 20U;
+    QL_TRY(dataset, file.dataset(file.root(), "plan"));
+    if (dataset->type != "string" || !dataset->shape.empty() || dataset->sizeBytes > kLongest)
+        return badInput("the dataset 'plan' is no text", file.mapped()->path().string());
+    QL_TRY(bytes, file.view(*dataset));
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+void addExtra(const Model& model, const hdf5::Group& tensors, VerifyReport& report)
 {
     std::set<std::string> wanted;
     for (const TensorInfo& tensor : model.checkpoint->tensors())
         wanted.insert(linkName(tensor.name));
-    for (const std::string& link : links)
-        if (!wanted.contains(link))
-            report.problems.push_back("the file has a tensor " + printable(link) + " that the model does not give");
+    for (const hdf5::Link& link : tensors.links)
+        if (!wanted.contains(link.name))
+            report.problems.push_back("the file has a tensor " + printable(link.name) +
+                                      " that the model does not give");
 }
 
 } // namespace
 
 Result<std::string> readPlan(const std::filesystem::path& path)
 {
-    constexpr std::size_t kLongest = std::size_t{256} << 20U;
-    QL_TRY(file, openExport(path));
-    QL_TRY(dataset, hdf5::openDataset(file.get(), "plan"));
-    const hdf5::Lock lock;
-    const hdf5::Handle type(H5Dget_type(dataset.get()));
-    const std::size_t size = H5Tget_size(type.get());
-    if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 || size > kLongest ||
-        H5Dget_storage_size(dataset.get()) != size)
-        return badInput("the dataset 'plan' is no text", path.string());
-    std::string text(size, '\0');
-    if (H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()) < 0)
-        return hdf5::stackError("cannot read the plan", path.string());
-    return text;
+    QL_TRY(file, openExport(path, {}));
+    return planIn(*file);
 }
 
 Result<VerifyReport> verifyFile(const ExportRequest& request, const std::filesystem::path& path,
                                 const JobContext& context)
 {
     const Model& model = request.model;
-    QL_TRY(file, openExport(path));
-    QL_TRY(tensors, hdf5::openGroup(file.get(), "tensors"));
-    QL_TRY(links, hdf5::linkNames(tensors.get()));
+    QL_TRY(file, openExport(path, context.stopToken()));
+    QL_TRY(tensors, file->group(file->root(), kTensors));
     VerifyReport report;
-    addExtra(model, links, report);
-    QL_TRY(plan, readPlan(path));
+    addExtra(model, *tensors, report);
+    QL_TRY(plan, planIn(*file));
     if (plan != printPlan(request.plan, model))
         report.problems.push_back("the plan in the file is not the plan it is verified against");
 
@@ -365,7 +357,7 @@ Result<VerifyReport> verifyFile(const ExportRequest& request, const std::filesys
         const TensorInfo& tensor = model.checkpoint->tensors()[i];
         context.progress().addTotal(choices[i].candidate ? 4 * tensor.numel() : tensor.sizeBytes);
     }
-    const Reading reading(request, tensors.get(), context);
+    const Reading reading(request, *file, context);
     for (std::size_t i = 0; i < choices.size(); ++i) {
         QL_CHECK(context.checkStop());
         const auto index = static_cast<std::int64_t>(i);

@@ -134,6 +134,7 @@ Result<std::vector<WrittenFile>> writeFile(const ExportRequest& request, const s
     }
     QL_CHECK(context.checkStop());
     QL_CHECK(file.finish());
+    QL_CHECK(request.model.checkpoint->checkIntact());
     QL_CHECK(target.commit());
     std::error_code error;
     const auto size = std::filesystem::file_size(path, error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/export/output_file.h"
 
+#include "core/base/mapping_guard.h"
 #include "core/base/text.h"
 
 #include <fcntl.h>
@@ -108,11 +109,16 @@ Result<void> OutputFile::reserve(std::int64_t sizeBytes) const
 
 Result<void> OutputFile::writeAt(std::int64_t offset, std::span<const std::byte> bytes) const
 {
+    bool touched = false;
     while (!bytes.empty()) {
         const ssize_t written =
             ::pwrite(m_descriptor, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30U), offset);
         if (written < 0 && errno == EINTR)
             continue;
+        if (written < 0 && errno == EFAULT && !std::exchange(touched, true)) {
+            touchPages(bytes); // a mapped source that was cut short
+            continue;
+        }
         if (written < 0)
             return systemError("cannot write", m_shown.string(), errno);
         bytes = bytes.subspan(static_cast<std::size_t>(written));

@@ -26,6 +26,7 @@ Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Ca
     }
     QL_TRY(weights, model.loadWeights(layer, context));
     auto quantized = realize(weights.view, candidate, statistics.get(), context);
+    QL_CHECK(model.checkpoint->checkIntact());
     if (!quantized)
         return inLayer(quantized.error(), described);
     return quantized;

@@ -188,6 +188,7 @@ Result<std::string> layerPictures(const ReportInput& input, std::int64_t layer, 
     QL_TRY(histogram, histogramFigure(input, data.view, layer, context));
     QL_TRY(curves, curvesFigure(data.view, context));
     QL_TRY(pyramid, computePyramid(data.view, context));
+    QL_CHECK(input.model.checkpoint->checkIntact());
     QL_TRY(png, heatMapPng(pyramid, 1024, 512));
     const std::string picture =
         "<img class='heat' alt='outlier heat map' src='data:image/png;base64," + base64(png) + "'/>";

@@ -200,6 +200,7 @@ private:
             }
             measurement.losses.push_back(loss);
         }
+        QL_CHECK(m_model.checkpoint->checkIntact());
         if (m_request.sink)
             QL_CHECK(m_request.sink->keep(cell.key, pack(measurement)));
         finish(measurement);

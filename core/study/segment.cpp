@@ -4,6 +4,7 @@
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/base/hdf5.h"
+#include "core/base/hdf5_file.h"
 #include "core/base/text.h"
 #include "core/study/text_table.h"
 
@@ -38,27 +39,31 @@ std::string nameOf(const std::string& study, std::int64_t sequence, std::string_
     return hasher.hex() + std::string(kSuffix);
 }
 
-Result<void> writeBytes(hdf5::Id parent, const std::string& name, std::span<const std::byte> bytes)
+/// The place of the bytes in the file; 0 if there are none.
+Result<std::int64_t> writeBytes(hdf5::Id parent, const std::string& name, std::span<const std::byte> bytes)
 {
-    return hdf5::writeDataset(parent, name, hdf5::Element::u8, {std::ssize(bytes)}, bytes.data());
+    const std::int64_t size = std::ssize(bytes);
+    QL_TRY(dataset, hdf5::createDataset(parent, name, hdf5::Element::u8, {size}));
+    QL_CHECK(hdf5::writeRows(dataset.get(), hdf5::Element::u8, 0, size, bytes.data()));
+    return std::max<std::int64_t>(0, hdf5::offsetOf(dataset.get()));
 }
 
 /// Index and data of a group that holds a segment, checked against its name.
-Result<Segment> parse(hdf5::Id group, const MappedFile& file, const std::string& name)
+Result<Segment> parse(const hdf5::File& h5, const hdf5::Group& group, const std::string& name)
 {
+    const MappedFile& file = *h5.mapped();
     const std::string where = file.path().string();
     Segment segment;
     segment.file = file.path();
     segment.name = name;
-    QL_TRY(study, hdf5::readStringAttribute(group, "study", 1000, true));
-    QL_TRY(sequence, hdf5::readIntAttribute(group, "sequence"));
-    QL_TRY(index, hdf5::readDataset(group, "index", hdf5::Element::u8, nullptr, file.sizeBytes()));
-    QL_TRY(dataset, hdf5::openDataset(group, "data"));
-    QL_TRY(info, hdf5::describeDataset(dataset.get()));
-    const std::int64_t offset = info.sizeBytes == 0 ? 0 : info.offset.value_or(-1);
-    if (info.element != hdf5::Element::u8 || offset < 0 || info.sizeBytes > file.sizeBytes() - offset)
+    QL_TRY(study, h5.text(group, "study"));
+    QL_TRY(sequence, h5.integer(group, "sequence"));
+    QL_TRY(indexSet, h5.dataset(group, "index"));
+    QL_TRY(index, h5.read(*indexSet, hdf5::Element::u8, file.sizeBytes()));
+    QL_TRY(dataSet, h5.dataset(group, "data"));
+    if (dataSet->element != hdf5::Element::u8)
         return badInput("is damaged", where);
-    const auto data = file.bytes().subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(info.sizeBytes));
+    QL_TRY(data, h5.view(*dataSet));
     const std::string_view text(reinterpret_cast<const char*>(index.data()), index.size());
     if (nameOf(study, sequence, text, data) != name)
         return badInput("is damaged: its content does not belong to its name", where);
@@ -66,13 +71,28 @@ Result<Segment> parse(hdf5::Id group, const MappedFile& file, const std::string&
     for (const auto& row : rows) {
         const auto at = parseInt(row[1]);
         const auto size = parseInt(row[2]);
-        if (!at || !size || *at < 0 || *size < 0 || *at > info.sizeBytes || *size > info.sizeBytes - *at)
+        if (!at || !size || *at < 0 || *size < 0 || *at > std::ssize(data) || *size > std::ssize(data) - *at)
             return badInput("is damaged: a piece reaches beyond the data", where);
-        segment.pieces[row[0]] = {offset + *at, *size};
+        segment.pieces[row[0]] = {std::max<std::int64_t>(0, dataSet->offset) + *at, *size};
     }
     segment.study = std::move(study);
     segment.sequence = sequence;
     segment.sizeBytes = file.sizeBytes();
+    return segment;
+}
+
+Result<Segment> check(const hdf5::File& h5, const SegmentFile& wanted)
+{
+    const MappedFile& file = *h5.mapped();
+    if (wanted.sizeBytes >= 0 && file.sizeBytes() != wanted.sizeBytes)
+        return badInput("is damaged: it has " + formatBytes(file.sizeBytes()) + " instead of " +
+                            formatBytes(wanted.sizeBytes),
+                        wanted.path.string());
+    const std::string checksum = hashOf(file.bytes());
+    if (!wanted.checksum.empty() && checksum != wanted.checksum)
+        return badInput("is damaged: its checksum is wrong", wanted.path.string());
+    QL_TRY(segment, parse(h5, h5.root(), wanted.path.filename().string()));
+    segment.checksum = checksum;
     return segment;
 }
 
@@ -88,41 +108,45 @@ Result<Segment> writeSegment(const std::filesystem::path& folder, const std::str
         data.insert(data.end(), bytes.begin(), bytes.end());
     }
     const std::string index = printTable(rows);
-    const std::filesystem::path path = folder / nameOf(study, sequence, index, data);
+    Segment segment;
+    segment.name = nameOf(study, sequence, index, data);
+    segment.file = folder / segment.name;
     QL_TRY(h5, hdf5::createImage());
     QL_CHECK(hdf5::writeAttribute(h5.get(), "study", study));
     QL_CHECK(hdf5::writeAttribute(h5.get(), "sequence", sequence));
     QL_CHECK(writeBytes(h5.get(), "index", bytesOf(index)));
-    QL_CHECK(writeBytes(h5.get(), "data", data));
+    QL_TRY(offset, writeBytes(h5.get(), "data", data));
     QL_TRY(image, hdf5::finishImage(std::move(h5)));
-    QL_TRY(file, AtomicFile::create(path));
+    QL_TRY(file, AtomicFile::create(segment.file));
     QL_CHECK(file.write(image));
     QL_CHECK(file.commit());
-    return readSegment(path);
-}
-
-Result<Segment> readSegment(const std::filesystem::path& path, const std::string& checksum, std::int64_t sizeBytes)
-{
-    QL_TRY(file, MappedFile::open(path));
-    if (sizeBytes >= 0 && file->sizeBytes() != sizeBytes)
-        return badInput("is damaged: it has " + formatBytes(file->sizeBytes()) + " instead of " +
-                            formatBytes(sizeBytes),
-                        path.string());
-    const std::string found = hashOf(file->bytes());
-    if (!checksum.empty() && found != checksum)
-        return badInput("is damaged: its checksum is wrong", path.string());
-    QL_TRY(h5, hdf5::openFile(path));
-    QL_TRY(segment, parse(h5.get(), *file, path.filename().string()));
-    segment.checksum = found;
+    segment.study = study;
+    segment.sequence = sequence;
+    segment.sizeBytes = std::ssize(image);
+    segment.checksum = hashOf(image);
+    for (const auto& [key, bytes] : pieces) {
+        segment.pieces[key] = {offset, std::ssize(bytes)};
+        offset += std::ssize(bytes);
+    }
     return segment;
 }
 
-Result<Segment> readPackedSegment(const std::filesystem::path& path, const std::string& name)
+std::vector<Result<Segment>> readSegments(std::span<const SegmentFile> files)
 {
-    QL_TRY(file, MappedFile::open(path));
-    QL_TRY(h5, hdf5::openFile(path));
-    QL_TRY(group, hdf5::openGroup(h5.get(), "packed/" + name));
-    QL_TRY(segment, parse(group.get(), *file, name));
+    std::vector<std::filesystem::path> paths;
+    for (const SegmentFile& file : files)
+        paths.push_back(file.path);
+    const auto opened = hdf5::File::open(paths);
+    std::vector<Result<Segment>> segments;
+    for (std::size_t i = 0; i < files.size(); ++i)
+        segments.push_back(opened[i] ? check(**opened[i], files[i]) : opened[i].error());
+    return segments;
+}
+
+Result<Segment> readPackedSegment(const hdf5::File& file, const std::string& name)
+{
+    QL_TRY(group, file.group(file.root(), "packed/" + name));
+    QL_TRY(segment, parse(file, *group, name));
     segment.packed = true;
     return segment;
 }
@@ -142,7 +166,8 @@ Result<void> packSegment(std::int64_t h5, const Segment& segment)
     QL_CHECK(hdf5::writeAttribute(group.get(), "study", segment.study));
     QL_CHECK(hdf5::writeAttribute(group.get(), "sequence", segment.sequence));
     QL_CHECK(writeBytes(group.get(), "index", bytesOf(printTable(rows))));
-    return writeBytes(group.get(), "data", data);
+    QL_CHECK(writeBytes(group.get(), "data", data));
+    return {};
 }
 
 Result<std::vector<std::byte>> readPiece(const Segment& segment, const Piece& piece)
@@ -152,7 +177,9 @@ Result<std::vector<std::byte>> readPiece(const Segment& segment, const Piece& pi
         return badInput("was cut off while the study was open", segment.file.string());
     const auto bytes =
         file->bytes().subspan(static_cast<std::size_t>(piece.offset), static_cast<std::size_t>(piece.sizeBytes));
-    return std::vector<std::byte>(bytes.begin(), bytes.end());
+    std::vector<std::byte> copy(bytes.begin(), bytes.end());
+    QL_CHECK(file->checkIntact());
+    return copy;
 }
 
 bool isSegmentName(const std::string& name)

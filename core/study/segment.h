@@ -16,6 +16,10 @@
 
 namespace ql {
 
+namespace hdf5 {
+class File;
+}
+
 struct Piece {
     std::int64_t offset = 0; // in the file
     std::int64_t sizeBytes = 0;
@@ -38,11 +42,16 @@ using Pieces = std::map<std::string, std::vector<std::byte>>;
 /// Writes to a temporary name, synced and renamed.
 Result<Segment> writeSegment(const std::filesystem::path& folder, const std::string& study, std::int64_t sequence,
                              const Pieces& pieces);
-/// Reads and checks a segment file; checksum and size if they are given.
-Result<Segment> readSegment(const std::filesystem::path& file, const std::string& checksum = {},
-                            std::int64_t sizeBytes = -1);
+/// A segment to be read, and what it has to be if that is known.
+struct SegmentFile {
+    std::filesystem::path path;
+    std::string checksum{};
+    std::int64_t sizeBytes = -1;
+};
+/// Reads and checks segment files; results in their order. Many at once cost little more than one.
+std::vector<Result<Segment>> readSegments(std::span<const SegmentFile> files);
 /// The same of one inside a packed study's main file, at group packed/<name>.
-Result<Segment> readPackedSegment(const std::filesystem::path& file, const std::string& name);
+Result<Segment> readPackedSegment(const hdf5::File& file, const std::string& name);
 /// Adds the segment's datasets to an open HDF5 file, as group packed/<name>.
 Result<void> packSegment(std::int64_t h5, const Segment& segment);
 /// Bytes of one piece.

@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/base/hdf5.h"
+#include "core/base/hdf5_file.h"
 #include "core/base/text.h"
 #include "core/study/lock_file.h"
 #include "core/study/segment.h"
@@ -55,9 +56,10 @@ Result<void> writeText(hdf5::Id file, const std::string& name, std::string_view 
     return hdf5::writeDataset(file, name, hdf5::Element::u8, {std::ssize(text)}, text.data());
 }
 
-Result<std::string> readText(hdf5::Id file, const std::string& name, std::int64_t limitBytes)
+Result<std::string> readText(const hdf5::File& file, const std::string& name)
 {
-    QL_TRY(bytes, hdf5::readDataset(file, name, hdf5::Element::u8, nullptr, limitBytes));
+    QL_TRY(dataset, file.dataset(file.root(), name));
+    QL_TRY(bytes, file.read(*dataset, hdf5::Element::u8, file.mapped()->sizeBytes()));
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
@@ -69,9 +71,9 @@ TextTable tableOf(const std::map<std::string, std::string>& texts)
     return rows;
 }
 
-Result<std::map<std::string, std::string>> readTexts(hdf5::Id file, const std::string& name, std::int64_t limitBytes)
+Result<std::map<std::string, std::string>> readTexts(const hdf5::File& file, const std::string& name)
 {
-    QL_TRY(text, readText(file, name, limitBytes));
+    QL_TRY(text, readText(file, name));
     QL_TRY(rows, parseTable(text, 2));
     std::map<std::string, std::string> texts;
     for (auto& row : rows)
@@ -89,10 +91,11 @@ Result<void> writePath(hdf5::Id file, const std::string& name, const std::filesy
     return hdf5::writeAttribute(file, name + "_absolute", absolute.generic_string());
 }
 
-Result<std::filesystem::path> readPath(hdf5::Id file, const std::string& name, const std::filesystem::path& study)
+Result<std::filesystem::path> readPath(const hdf5::File& file, const std::string& name,
+                                       const std::filesystem::path& study)
 {
-    QL_TRY(relative, hdf5::readStringAttribute(file, name, 32768, true));
-    QL_TRY(absolute, hdf5::readStringAttribute(file, name + "_absolute", 32768, true));
+    QL_TRY(relative, file.text(file.root(), name));
+    QL_TRY(absolute, file.text(file.root(), name + "_absolute"));
     if (absolute.empty())
         return std::filesystem::path();
     const auto near = (std::filesystem::absolute(study).parent_path() / relative).lexically_normal();
@@ -125,43 +128,44 @@ public:
 
     Result<void> open(std::vector<Warning>& warnings)
     {
-        QL_TRY(h5, hdf5::openFile(m_path));
-        QL_TRY(mapped, MappedFile::open(m_path));
-        const std::int64_t limit = mapped->sizeBytes();
-        auto format = hdf5::readStringAttribute(h5.get(), "format", 100, true);
+        QL_TRY(h5, hdf5::File::open(m_path));
+        const hdf5::Group& root = h5->root();
+        const auto* format = root.attribute<std::string>("format");
         if (!format || *format != kFormat)
             return badInput("is no study of this program", m_path.string());
-        QL_TRY(version, hdf5::readIntAttribute(h5.get(), "version"));
+        QL_TRY(version, h5->integer(root, "version"));
         if (version != kVersion)
             return badInput("is a study of version " + std::to_string(version) + "; this program knows version " +
                                 std::to_string(kVersion) + ". Use a newer program",
                             m_path.string());
-        QL_TRY(id, hdf5::readStringAttribute(h5.get(), "id", 100, true));
-        QL_TRY(fingerprint, hdf5::readStringAttribute(h5.get(), "fingerprint", 1000, true));
-        QL_TRY(checkpoint, readPath(h5.get(), "checkpoint", m_path));
-        QL_TRY(activations, readPath(h5.get(), "activations", m_path));
-        QL_TRY(plan, readText(h5.get(), "plan", limit));
-        QL_TRY(view, readTexts(h5.get(), "view", limit));
-        QL_TRY(settings, readTexts(h5.get(), "settings", limit));
-        QL_TRY(segments, readText(h5.get(), "segments", limit));
+        QL_TRY(id, h5->text(root, "id"));
+        QL_TRY(fingerprint, h5->text(root, "fingerprint"));
+        QL_TRY(checkpoint, readPath(*h5, "checkpoint", m_path));
+        QL_TRY(activations, readPath(*h5, "activations", m_path));
+        QL_TRY(plan, readText(*h5, "plan"));
+        QL_TRY(view, readTexts(*h5, "view"));
+        QL_TRY(settings, readTexts(*h5, "settings"));
+        QL_TRY(segments, readText(*h5, "segments"));
         QL_TRY(rows, parseTable(segments, 3));
         m_id = std::move(id);
         m_document = {std::move(checkpoint), std::move(fingerprint), std::move(activations),
                       std::move(plan),       std::move(view),        std::move(settings)};
         std::set<std::string> listed;
+        std::vector<SegmentFile> files;
         for (const auto& row : rows) {
             // The name comes from the file: nothing but a segment's name is looked up.
             if (!isSegmentName(row[0]) || !listed.insert(row[0]).second)
                 return badInput("lists a segment of an impossible name", m_path.string());
-            const auto size = parseInt(row[1]);
-            add(readSegment(m_folder / row[0], row[2], size.value_or(0)), row[0], warnings);
+            files.push_back({m_folder / row[0], row[2], parseInt(row[1]).value_or(0)});
         }
-        if (hdf5::exists(h5.get(), "packed")) {
-            QL_TRY(packed, hdf5::openGroup(h5.get(), "packed"));
-            QL_TRY(names, hdf5::linkNames(packed.get()));
-            for (const std::string& name : names)
-                if (listed.insert(name).second)
-                    add(readPackedSegment(m_path, name), name, warnings);
+        std::vector<Result<Segment>> found = readSegments(files);
+        for (std::size_t i = 0; i < found.size(); ++i)
+            add(std::move(found[i]), rows[i][0], warnings);
+        if (root.link("packed")) {
+            QL_TRY(packed, h5->group(root, "packed"));
+            for (const hdf5::Link& link : packed->links)
+                if (listed.insert(link.name).second)
+                    add(readPackedSegment(*h5, link.name), link.name, warnings);
         }
         adoptUnlisted(listed);
         m_isNew = false;
@@ -330,13 +334,13 @@ private:
     /// Segments finished after the last save, by this study.
     void adoptUnlisted(const std::set<std::string>& listed)
     {
-        for (const std::string& name : segmentFiles()) {
-            if (listed.contains(name) || name.starts_with('.'))
-                continue;
-            auto segment = readSegment(m_folder / name);
+        std::vector<SegmentFile> files;
+        for (const std::string& name : segmentFiles())
+            if (!listed.contains(name) && !name.starts_with('.'))
+                files.push_back({m_folder / name});
+        for (auto& segment : readSegments(files))
             if (segment && segment->study == m_id)
                 take(std::move(*segment));
-        }
     }
 
     void removeUnlisted(const std::set<std::string>& listed)

@@ -11,27 +11,30 @@ namespace ql::test {
 
 class MemoryCheckpoint : public Checkpoint {
 public:
-    explicit MemoryCheckpoint(std::string name, std::string fingerprint)
-    {
-        m_reader = "memory";
-        m_path = std::move(name);
-        m_fingerprint = std::move(fingerprint);
-    }
+    MemoryCheckpoint(std::string name, std::string fingerprint)
+        : Checkpoint({.reader = "memory",
+                      .path = std::move(name),
+                      .tensors = {},
+                      .metadata = {},
+                      .configJson = {},
+                      .warnings = {},
+                      .fingerprint = std::move(fingerprint),
+                      .files = {}})
+    {}
     std::int64_t add(std::string name, Shape shape, std::vector<float> values)
     {
         TensorInfo tensor{
             .name = std::move(name), .dtype = Dtype::f32, .shape = std::move(shape), .sizeBytes = 0, .file = {}};
         tensor.sizeBytes = tensor.numel() * 4;
-        m_tensors.push_back(std::move(tensor));
+        m_contents.tensors.push_back(std::move(tensor));
         m_values.push_back(std::make_shared<std::vector<float>>(std::move(values)));
-        return std::ssize(m_tensors) - 1;
+        return std::ssize(m_contents.tensors) - 1;
     }
-    Result<TensorData> load(std::int64_t tensor, const JobContext&) const override
+    Result<TensorData> loadTensor(std::size_t index, const JobContext&) const override
     {
-        const auto index = static_cast<std::size_t>(tensor);
         ++loads;
         return TensorData{.view = {.dtype = Dtype::f32,
-                                   .shape = m_tensors[index].shape,
+                                   .shape = m_contents.tensors[index].shape,
                                    .data = reinterpret_cast<const std::byte*>(m_values[index]->data())},
                           .owner = m_values[index]};
     }

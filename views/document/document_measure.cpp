@@ -91,6 +91,7 @@ void Document::startStatistics()
                         QL_TRY(outliers, findOutliers(weights.view, inner, 6, 0));
                         facts.outlierShare = outliers.share;
                     }
+                    QL_CHECK(model->checkpoint->checkIntact());
                     const std::scoped_lock lock(mailbox->mutex);
                     mailbox->facts.emplace_back(index, facts);
                 }

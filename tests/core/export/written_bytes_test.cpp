@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The bytes of each target against their specification: packed words, blocks, config.json, GGUF keys, row order, HDF5
 // datasets.
-#include "core/base/hdf5.h"
+#include "core/base/hdf5_file.h"
 #include "core/checkpoint/gguf_file.h"
 #include "core/checkpoint/reader.h"
 #include "core/export/gguf_blocks.h"
@@ -424,10 +424,9 @@ private Q_SLOTS:
         const auto model = open({}, "plain");
         const auto path =
             write(*model, "hdf5", {"*q_proj*=int4:g50:asym", "*k_proj*=nvfp4", "*norm*=keep"}, "plain.h5");
-        const auto file = hdf5::openFile(path).value();
+        const auto file = hdf5::File::open(path).value();
         const auto read = [&](const std::string& name, hdf5::Element element) {
-            hdf5::Extent shape;
-            return hdf5::readDataset(file.get(), "tensors/" + name, element, &shape, 1 << 24).value();
+            return file->read(*file->dataset(file->root(), "tensors/" + name).value(), element, 1 << 24).value();
         };
         const auto at = [](const std::vector<std::byte>& bytes, std::int64_t i, auto value) {
             std::memcpy(&value, bytes.data() + i * static_cast<std::int64_t>(sizeof value), sizeof value);
@@ -454,8 +453,8 @@ private Q_SLOTS:
             const float scale = at(blocks, i / 16, 0.0F) * at(whole, 0, 0.0F);
             QCOMPARE(at(levels, at(patterns, i, std::uint8_t{}), 0.0F) * scale, at(restored, i, 0.0F));
         }
-        QCOMPARE(hdf5::readStringAttribute(file.get(), "format").value(), std::string("quantloupe-export"));
-        QVERIFY(hdf5::readStringAttribute(file.get(), "README").value().find("tensor_scale") != std::string::npos);
+        QCOMPARE(file->text(file->root(), "format").value(), std::string("quantloupe-export"));
+        QVERIFY(file->text(file->root(), "README").value().find("tensor_scale") != std::string::npos);
         const auto norm = read("model.norm.weight/values", hdf5::Element::bf16);
         const auto source = model->checkpoint->load(model->checkpoint->indexOf("model.norm.weight"), m_context).value();
         QCOMPARE(std::memcmp(norm.data(), source.view.data, norm.size()), 0);

@@ -242,7 +242,7 @@ private Q_SLOTS:
         const std::string whole((std::istreambuf_iterator<char>(in)), {});
         const CounterRng rng(1);
         int refusedCount = 0;
-        for (std::uint64_t i = 0; i < 400; ++i) { // must not crash or hang; content that is no secret may differ
+        for (std::uint64_t i = 0; i < 120; ++i) { // must not crash or hang; content that is no secret may differ
             std::string broken = whole;
             if (i % 4 == 0)
                 broken.resize(rng.bits(i) % whole.size());
@@ -258,7 +258,7 @@ private Q_SLOTS:
             ++refusedCount;
             QCOMPARE(study.error().where, m_path.string());
         }
-        QVERIFY(refusedCount >= 100);
+        QVERIFY(refusedCount >= 30);
         std::ofstream(m_path, std::ios::trunc) << "no study";
         std::vector<Warning> warnings;
         QVERIFY(!openStudy(m_path, warnings));

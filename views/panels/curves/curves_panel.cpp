@@ -95,7 +95,9 @@ protected:
             [model = m_document.model(), layer,
              group = m_group->currentData().toInt()](const JobContext& context) -> Result<ErrorCurves> {
                 QL_TRY(weights, model->loadWeights(layer, context));
-                return computeErrorCurves(weights.view, group, context);
+                QL_TRY(curves, computeErrorCurves(weights.view, group, context));
+                QL_CHECK(model->checkpoint->checkIntact());
+                return curves;
             },
             [this, layer](Result<ErrorCurves> curves) {
                 if (curves) {

@@ -115,7 +115,9 @@ protected:
             {.title = tr("Histogram"), .channel = QStringLiteral("histogram"), .quiet = true}, this,
             [model = m_document.model(), layer](const JobContext& context) -> Result<Histogram> {
                 QL_TRY(weights, model->loadWeights(layer, context));
-                return computeHistogram(weights.view, context);
+                QL_TRY(histogram, computeHistogram(weights.view, context));
+                QL_CHECK(model->checkpoint->checkIntact());
+                return histogram;
             },
             [this](Result<Histogram> histogram) {
                 if (!histogram) {

@@ -114,6 +114,7 @@ protected:
                 QL_TRY(weights, model->loadWeights(layer, context));
                 QL_TRY(pyramid, computePyramid(weights.view, context));
                 QL_TRY(summary, findOutliers(weights.view, context, kSigmas, kListed));
+                QL_CHECK(model->checkpoint->checkIntact());
                 auto view = std::make_shared<OutlierView>();
                 view->pyramid = std::make_shared<const OutlierPyramid>(std::move(pyramid));
                 view->summary = std::move(summary);

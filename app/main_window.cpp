@@ -16,6 +16,7 @@
 #include <QInputDialog>
 #include <QMessageBox>
 #include <QMimeData>
+#include <QPushButton>
 #include <QSettings>
 #include <QStackedWidget>
 #include <QStatusBar>
@@ -25,9 +26,6 @@ namespace ql::views {
 
 namespace {
 
-constexpr int kLayoutVersion = 1; // layouts of another version are not restored
-const QString kGeometryKey = QStringLiteral("window/geometry");
-const QString kLayoutKey = QStringLiteral("window/layout");
 const QString kThemeKey = QStringLiteral("theme");
 const QString kStudyFilter = QStringLiteral("QuantLoupe (*.qloupe)");
 
@@ -53,9 +51,7 @@ MainWindow::MainWindow(Executor& executor, QWidget* parent)
     buildPanels();
     buildMenus();
     connectDocument();
-    resize(1600, 950);
-    restoreGeometry(QSettings().value(kGeometryKey).toByteArray());
-    resetLayout();
+    restoreLayout();
     refreshTitle();
     refreshActions();
 }
@@ -72,85 +68,6 @@ MainWindow::~MainWindow()
     delete m_status;
 }
 
-void MainWindow::buildPanels()
-{
-    const PanelContext context{m_document, m_jobs};
-    setCorner(Qt::BottomLeftCorner, Qt::BottomDockWidgetArea);
-    setCorner(Qt::BottomRightCorner, Qt::BottomDockWidgetArea);
-    for (const Panel* panel : allPanels()) {
-        if (panel->place == PanelPlace::centre) {
-            m_stack->addWidget(panel->create(context, m_stack));
-            continue;
-        }
-        auto* dock = new QDockWidget(panelTitle(*panel), this);
-        dock->setObjectName(QStringLiteral("dock-%1").arg(QLatin1String(panel->id)));
-        dock->setWidget(panel->create(context, dock));
-        addDockWidget(Qt::LeftDockWidgetArea, dock);
-    }
-}
-
-void MainWindow::resetLayout()
-{
-    QDockWidget* right = nullptr;
-    QDockWidget* rightBottom = nullptr;
-    QDockWidget* left = nullptr;
-    QDockWidget* bottom = nullptr;
-    for (const Panel* panel : allPanels()) {
-        auto* dock = findChild<QDockWidget*>(QStringLiteral("dock-%1").arg(QLatin1String(panel->id)));
-        if (!dock)
-            continue;
-        dock->setFloating(false);
-        dock->setVisible(true);
-        switch (panel->place) {
-        case PanelPlace::left:
-            addDockWidget(Qt::LeftDockWidgetArea, dock);
-            left = dock;
-            break;
-        case PanelPlace::right:
-            addDockWidget(Qt::RightDockWidgetArea, dock);
-            right = dock;
-            break;
-        case PanelPlace::rightBottom:
-            // Split before there are tabs: splitting takes a dock out of its tabs.
-            if (rightBottom) {
-                tabifyDockWidget(rightBottom, dock);
-            } else {
-                addDockWidget(Qt::RightDockWidgetArea, dock);
-                if (right)
-                    splitDockWidget(right, dock, Qt::Vertical);
-                rightBottom = dock;
-            }
-            break;
-        case PanelPlace::bottom:
-            addDockWidget(Qt::BottomDockWidgetArea, dock);
-            bottom = dock;
-            break;
-        case PanelPlace::centre:
-            break;
-        }
-    }
-    if (rightBottom)
-        rightBottom->raise();
-    if (left && right)
-        resizeDocks({left, right}, {width() * 36 / 100, width() * 27 / 100}, Qt::Horizontal);
-    if (right && rightBottom)
-        resizeDocks({right, rightBottom}, {height() * 28 / 100, height() * 32 / 100}, Qt::Vertical);
-    if (bottom)
-        resizeDocks({bottom}, {height() * 30 / 100}, Qt::Vertical);
-}
-
-void MainWindow::showEvent(QShowEvent* event)
-{
-    QMainWindow::showEvent(event);
-    if (std::exchange(m_layoutRestored, true))
-        return;
-    // Dock sizes hold only once the window has its own.
-    resetLayout();
-    const QByteArray layout = QSettings().value(kLayoutKey).toByteArray();
-    if (!layout.isEmpty() && !restoreState(layout, kLayoutVersion))
-        resetLayout();
-}
-
 void MainWindow::connectDocument()
 {
     connect(&m_document, &Document::titleChanged, this, &MainWindow::refreshTitle);
@@ -161,19 +78,12 @@ void MainWindow::connectDocument()
     connect(&m_document, &Document::opened, this, [this] {
         m_welcome->setBusy({});
         addRecentFile(m_document.studyPath().isEmpty() ? m_document.checkpointPath() : m_document.studyPath());
-        if (!m_recovering.planJson.empty()) {
-            if (const auto plan = parsePlan(m_recovering.planJson, *m_document.model())) {
-                m_document.adoptPlan(*plan, tr("Recovered plan"));
-                Recovery::remove(m_recovering);
-            } else {
-                report(tr("Recover"), errorText(plan.error()));
-            }
-            m_recovering = {};
-        }
         restoreViewState();
-        const QString activations = std::exchange(m_sampleActivations, {});
-        if (QFileInfo(activations).absolutePath() == m_document.checkpointPath() && QFileInfo::exists(activations))
-            m_document.openActivations(activations);
+        if (m_recovering.file.isEmpty())
+            offerRecovery();
+        else
+            restore(std::exchange(m_recovering, {}));
+        openSampleActivations();
         statusBar()->showMessage(tr("Opened %1").arg(m_document.checkpointPath()), 5000);
     });
     connect(&m_document, &Document::openFailed, this, [this](const QString& path, const QString& reason) {
@@ -190,6 +100,11 @@ void MainWindow::connectDocument()
             m_welcome->refresh();
         refreshActions();
     });
+    connect(&m_document, &Document::saveFailed, this, [this](const QString& path, const QString& reason) {
+        m_afterSave = {};
+        statusBar()->showMessage(tr("%1 is not saved: %2").arg(path, reason), 8000);
+        m_status->showProblems();
+    });
     connect(&m_document, &Document::saved, this, [this](const QString& path) {
         addRecentFile(path);
         statusBar()->showMessage(tr("Saved %1").arg(path), 5000);
@@ -201,6 +116,14 @@ void MainWindow::connectDocument()
     connect(m_welcome, &WelcomePage::sampleRequested, this, &MainWindow::openSample);
     connect(m_welcome, &WelcomePage::pathRequested, this, &MainWindow::open);
     connect(m_welcome, &WelcomePage::recoverRequested, this, &MainWindow::recover);
+    connect(m_welcome, &WelcomePage::discardRequested, this, [this](const RecoveredWork& work) {
+        Recovery::remove(work);
+        m_welcome->refresh();
+    });
+    connect(&m_document, &Document::activationsChanged, this, [this] {
+        if (!m_document.activationsPath().isEmpty())
+            statusBar()->showMessage(tr("Activations of %1").arg(m_document.activationsPath()), 5000);
+    });
 }
 
 void MainWindow::refreshTitle()
@@ -260,27 +183,6 @@ bool MainWindow::saveAs()
     return true;
 }
 
-void MainWindow::takeViewState()
-{
-    const std::int64_t current = m_document.selection().current();
-    if (current >= 0)
-        m_document.setViewState("layer", m_document.layer(current).name);
-    m_document.setViewState("layout", saveState(kLayoutVersion).toBase64().toStdString());
-}
-
-void MainWindow::restoreViewState()
-{
-    const auto& state = m_document.viewState();
-    if (const auto layer = state.find("layer"); layer != state.end()) {
-        if (const std::int64_t index = m_document.model()->indexOf(layer->second); index >= 0) {
-            m_document.selection().setCurrent(index);
-            m_document.selection().setSelected({index});
-        }
-    }
-    if (const auto layout = state.find("layout"); layout != state.end())
-        restoreState(QByteArray::fromBase64(QByteArray::fromStdString(layout->second)), kLayoutVersion);
-}
-
 void MainWindow::open(const QString& path)
 {
     whenSaved([this, path] { m_document.open(QFileInfo(path).absoluteFilePath()); });
@@ -288,11 +190,21 @@ void MainWindow::open(const QString& path)
 
 void MainWindow::openSample()
 {
-    if (const auto sample = findSample()) {
+    if (const auto sample = findSample())
         open(pathText(*sample));
-        m_sampleActivations = pathText(*sample / "activations.npz");
-    } else
+    else
         m_welcome->setProblem(errorText(sample.error()));
+}
+
+void MainWindow::openSampleActivations()
+{
+    const auto sample = findSample();
+    if (!sample || m_document.activations() ||
+        QFileInfo(pathText(*sample)) != QFileInfo(m_document.checkpointPath())) // whatever way it was opened
+        return;
+    const QString activations = pathText(*sample / "activations.npz");
+    if (QFileInfo::exists(activations))
+        m_document.openActivations(activations);
 }
 
 void MainWindow::openFile()
@@ -314,8 +226,41 @@ void MainWindow::openFolder()
 
 void MainWindow::recover(const RecoveredWork& work)
 {
-    m_recovering = work;
-    open(work.study.isEmpty() || !QFileInfo::exists(work.study) ? work.checkpoint : work.study);
+    const QString path = work.study.isEmpty() || !QFileInfo::exists(work.study) ? work.checkpoint : work.study;
+    whenSaved([this, work, path] {
+        m_recovering = work;
+        m_document.open(path);
+    });
+}
+
+void MainWindow::restore(const RecoveredWork& work)
+{
+    if (const auto restored = Recovery::restore(work, m_document))
+        Recovery::remove(work);
+    else
+        report(tr("Recover"), errorText(restored.error()));
+}
+
+void MainWindow::offerRecovery()
+{
+    for (const RecoveredWork& work : Recovery::leftBehind()) {
+        if (work.study != m_document.studyPath() || work.checkpoint != m_document.checkpointPath())
+            continue;
+        auto* question = new QMessageBox(
+            QMessageBox::Question, tr("Unsaved plan"),
+            tr("A plan of %1 for %2 was not saved when the program ended.").arg(work.time, m_document.title()),
+            QMessageBox::NoButton, this);
+        question->setObjectName(QStringLiteral("offerRecovery"));
+        question->setAttribute(Qt::WA_DeleteOnClose);
+        QPushButton* back = question->addButton(tr("&Restore"), QMessageBox::AcceptRole);
+        QPushButton* discard = question->addButton(tr("&Discard"), QMessageBox::DestructiveRole);
+        question->addButton(tr("&Later"), QMessageBox::RejectRole);
+        question->setDefaultButton(back);
+        connect(back, &QPushButton::clicked, this, [this, work] { restore(work); });
+        connect(discard, &QPushButton::clicked, this, [work] { Recovery::remove(work); });
+        question->open();
+        return;
+    }
 }
 
 void MainWindow::exportPlan()
@@ -375,6 +320,12 @@ void MainWindow::setTheme(ThemeChoice choice)
 
 void MainWindow::closeEvent(QCloseEvent* event)
 {
+    if (m_jobs.isRunning(ExportDialog::channel()) &&
+        QMessageBox::question(this, tr("Export"), tr("An export is still running. Stop it and close?")) !=
+            QMessageBox::Yes) {
+        event->ignore();
+        return;
+    }
     bool leave = false;
     whenSaved([&leave] { leave = true; });
     if (m_afterSave) { // saving runs as a job; the window closes when it is done
@@ -386,9 +337,7 @@ void MainWindow::closeEvent(QCloseEvent* event)
         event->ignore();
         return;
     }
-    QSettings settings;
-    settings.setValue(kGeometryKey, saveGeometry());
-    settings.setValue(kLayoutKey, saveState(kLayoutVersion));
+    keepLayout();
     m_jobs.cancelAll();
     m_recovery.discard();
     event->accept();
@@ -406,7 +355,7 @@ void MainWindow::dropEvent(QDropEvent* event)
     const QString path = event->mimeData()->urls().front().toLocalFile();
     event->acceptProposedAction();
     // The drop is finished before a question may open.
-    QTimer::singleShot(0, this, [this, path] { open(path); });
+    QTimer::singleShot(0, this, [this, path] { m_document.openActivationsOr(path, [this, path] { open(path); }); });
 }
 
 } // namespace ql::views

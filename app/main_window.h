@@ -42,7 +42,6 @@ protected:
 
 private:
     // main_window.cpp
-    void buildPanels();
     void connectDocument();
     void refreshTitle();
     /// Runs then once unsaved work is saved or given up; not at all if the user cancels.
@@ -50,16 +49,25 @@ private:
     bool save();
     bool saveAs();
     void openSample();
+    void openSampleActivations();
     void openFile();
     void openFolder();
-    void recover(const RecoveredWork& work);
+    void recover(const RecoveredWork& work); // opens what it belongs to first
+    void restore(const RecoveredWork& work);
+    void offerRecovery();
     void exportPlan();
     void loadPlan();
     void savePlan();
     void editCandidates();
+    void report(const QString& doing, const QString& problem);
+
+    // main_window_layout.cpp
+    void buildPanels();
+    void restoreLayout();
+    void keepLayout();
     void takeViewState();
     void restoreViewState();
-    void report(const QString& doing, const QString& problem);
+    void focusPanel(int direction);
 
     // main_window_menus.cpp
     void buildMenus();
@@ -84,7 +92,6 @@ private:
     bool m_layoutRestored = false;
     std::function<void()> m_afterSave;
     RecoveredWork m_recovering;
-    QString m_sampleActivations; // loaded once the sample is open
 };
 
 } // namespace ql::views

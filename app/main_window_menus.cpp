@@ -43,7 +43,7 @@ void MainWindow::buildFileMenu()
     m_needModel.push_back(add(menu, tr("Re&load"), QKeySequence::Refresh, [this] {
         open(m_document.studyPath().isEmpty() ? m_document.checkpointPath() : m_document.studyPath());
     }));
-    m_needModel.push_back(add(menu, tr("Load &activations…"), {}, [this] {
+    m_needModel.push_back(add(menu, tr("Load acti&vations…"), {}, [this] {
         const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(),
                                                           tr("Activations (*.npz *.h5 *.hdf5);;All files (*)"));
         if (!path.isEmpty())
@@ -66,7 +66,7 @@ void MainWindow::fillRecentMenu()
 {
     m_recentMenu->clear();
     for (const QString& path : recentFiles()) {
-        QAction* action = m_recentMenu->addAction(path);
+        QAction* action = m_recentMenu->addAction(QString(path).replace(QLatin1Char('&'), QStringLiteral("&&")));
         action->setEnabled(QFileInfo::exists(path));
         connect(action, &QAction::triggered, this, [this, path] { open(path); });
     }
@@ -82,7 +82,7 @@ void MainWindow::buildEditMenu()
     undo->setShortcut(QKeySequence::Undo);
     menu->addAction(undo);
     QAction* redo = m_document.undoStack().createRedoAction(this, tr("&Redo"));
-    redo->setShortcut(QKeySequence::Redo);
+    redo->setShortcuts({QKeySequence(tr("Ctrl+Shift+Z")), QKeySequence(tr("Ctrl+Y"))}); // on every desktop
     menu->addAction(redo);
     menu->addSeparator();
     m_needModel.push_back(add(menu, tr("&Candidates…"), {}, [this] { editCandidates(); }));
@@ -96,7 +96,7 @@ void MainWindow::buildEditMenu()
         m_document.adoptPlan(plan, tr("Keep everything as stored"));
     }));
     m_needModel.push_back(
-        add(menu, tr("Unloc&k all"), {}, [this] { m_document.setLocked(m_document.planLayers(), false); }));
+        add(menu, tr("Un&lock all"), {}, [this] { m_document.setLocked(m_document.planLayers(), false); }));
 }
 
 void MainWindow::buildViewMenu()
@@ -109,6 +109,8 @@ void MainWindow::buildViewMenu()
         menu->addAction(toggle);
     }
     menu->addSeparator();
+    add(menu, tr("&Next panel"), QKeySequence(Qt::Key_F6), [this] { focusPanel(1); });
+    add(menu, tr("Pre&vious panel"), QKeySequence(Qt::SHIFT | Qt::Key_F6), [this] { focusPanel(-1); });
     add(menu, tr("&Reset layout"), {}, [this] { resetLayout(); });
     QAction* full = add(menu, tr("&Full screen"), QKeySequence::FullScreen,
                         [this] { setWindowState(windowState() ^ Qt::WindowFullScreen); });

@@ -7,6 +7,7 @@
 #include "core/formats/element_coder.h"
 #include "core/jobs/parallel.h"
 #include "core/quantizers/scale_rule.h"
+#include "core/tensor/float_array.h"
 
 #include <algorithm>
 #include <array>
@@ -91,7 +92,21 @@ struct Run {
     RunRange range;
 };
 
-void measureChunk(std::vector<float>& weights, std::int64_t cols, const std::array<std::int64_t, kCuts>& lengths,
+/// Calls body(first, count) for pieces of [first, first + count), a stop test before each: a row may be as long as the
+/// tensor. Sums over longer runs are sums of pieces. False after a stop request.
+template<typename Body>
+bool forPieces(const JobContext& context, std::int64_t first, std::int64_t count, const Body& body)
+{
+    for (const std::int64_t end = first + count; first < end; first += kChunk) {
+        if (context.stopRequested())
+            return false;
+        body(first, std::min(kChunk, end - first));
+    }
+    return true;
+}
+
+/// After a stop request the sums are of no use.
+void measureChunk(FloatArray& weights, std::int64_t cols, const std::array<std::int64_t, kCuts>& lengths,
                   const std::vector<Contender>& contenders, const std::vector<Measurer>& measurers,
                   const JobContext& context, Sums& sums)
 {
@@ -102,11 +117,22 @@ void measureChunk(std::vector<float>& weights, std::int64_t cols, const std::arr
             for (std::int64_t begin = 0; begin < cols; begin += lengths[cut]) {
                 const std::int64_t first = row * cols + begin;
                 const std::int64_t count = std::min(lengths[cut], cols - begin);
-                const float* const w = weights.data() + first;
-                runs[cut].push_back({first, count, rangeOfRun(w, count)});
+                RunRange range;
+                RunError energy;
+                const bool whole = forPieces(context, first, count, [&](std::int64_t at, std::int64_t n) {
+                    const float* const w = weights.data() + at;
+                    range.merge(rangeOfRun(w, n));
+                    if (cut == kGroups)
+                        return;
+                    const RunError piece = errorOfRun(w, w, n);
+                    energy.squares += piece.squares;
+                    energy.count += piece.count;
+                });
+                if (!whole)
+                    return;
+                runs[cut].push_back({first, count, range});
                 if (cut == kGroups)
                     continue;
-                const RunError energy = errorOfRun(w, w, count);
                 if (cut == kRows) {
                     sums.squares.add(energy.squares);
                     sums.finite += energy.count;
@@ -124,9 +150,18 @@ void measureChunk(std::vector<float>& weights, std::int64_t cols, const std::arr
     for (std::size_t i = 0; i < contenders.size() && !context.stopRequested(); ++i) {
         const auto& [rule, coder] = measurers[i];
         double total = 0;
-        for (const Run& run : runs[contenders[i].cut])
-            total +=
-                squaredErrorOfRun(coder, rule.affine(rule.choose(run.range)), weights.data() + run.first, run.count);
+        std::int64_t sinceTest = 0;
+        for (const Run& run : runs[contenders[i].cut]) {
+            const auto affine = rule.affine(rule.choose(run.range));
+            for (std::int64_t at = 0; at < run.count; at += kChunk) {
+                const std::int64_t n = std::min(kChunk, run.count - at);
+                total += squaredErrorOfRun(coder, affine, weights.data() + run.first + at, n);
+                sinceTest += n;
+                if (sinceTest >= kChunk && context.stopRequested())
+                    return;
+                sinceTest %= kChunk;
+            }
+        }
         sums.errors[i].add(total);
     }
 }
@@ -163,9 +198,13 @@ Result<ErrorCurves> computeErrorCurves(const TensorView& tensor, std::int64_t gr
     QL_TRY(sums, deterministicReduce(
                      context, rows, std::max<std::int64_t>(1, kChunk / cols), identity,
                      [&](std::int64_t begin, std::int64_t end) {
-                         std::vector<float> weights(static_cast<std::size_t>((end - begin) * width));
-                         decodeRange(tensor, begin * width, (end - begin) * width, weights.data());
+                         FloatArray weights(static_cast<std::size_t>((end - begin) * width));
                          Sums part = identity;
+                         const std::int64_t first = begin * width;
+                         if (!forPieces(context, first, (end - begin) * width, [&](std::int64_t at, std::int64_t n) {
+                                 decodeRange(tensor, at, n, weights.data() + (at - first));
+                             }))
+                             return part;
                          measureChunk(weights, width, lengths, contenders, measurers, context, part);
                          context.progress().addDone((end - begin) * width);
                          return part;

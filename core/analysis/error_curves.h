@@ -47,12 +47,19 @@ constexpr double kRhoE4m3 = 1.05;
 double theoreticalIntQsnrDb(int bits, double crestFactor, double rho, int exactMaxGroup);
 double theoreticalFpQsnrDb(int exponentBits, int mantissaBits, double maxLevel, double crestFactor, double rho,
                            int exactMaxGroup);
-/// The crest factor below which the integer of a pair wins by those formulas, solved by bisection: mxint8/mxfp8_e4m3
-/// 7.55, mxint6/mxfp6_e2m3 1.96, mxint4/mxfp4 2.04, nvint4/nvfp4 2.39.
+/// An integer and a minifloat format of equal storage, and the crest factor of their blocks below which the integer
+/// wins by those formulas, solved by bisection: mxint8/mxfp8_e4m3 7.55, mxint6/mxfp6_e2m3 1.96, mxint4/mxfp4 2.04,
+/// nvint4/nvfp4 2.39.
 struct Crossover {
     std::string_view integer, minifloat;
+    int block; // elements that share a scale
     double crestFactor;
 };
+/// The pair's expected QSNR (dB) at a crest factor.
+struct PairQsnr {
+    double integerDb, minifloatDb;
+};
+PairQsnr theoreticalQsnrDb(const Crossover& pair, double crestFactor);
 std::vector<Crossover> crestFactorCrossovers();
 
 } // namespace ql

@@ -3,6 +3,7 @@
 #include "core/analysis/error_curves.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <numbers>
 
@@ -27,14 +28,22 @@ struct Pair {
     int exponentBits, mantissaBits;
     double maxLevel;
     double rho;
+    int block;
     int exactMaxGroup;
 };
 constexpr Pair kPairs[] = {
-    {"mxint8", "mxfp8_e4m3", 8, 4, 3, 448, kRhoE8m0, 0},
-    {"mxint6", "mxfp6_e2m3", 6, 2, 3, 7.5, kRhoE8m0, 0},
-    {"mxint4", "mxfp4", 4, 2, 1, 6, kRhoE8m0, 0},
-    {"nvint4", "nvfp4", 4, 2, 1, 6, kRhoE4m3, 16},
+    {"mxint8", "mxfp8_e4m3", 8, 4, 3, 448, kRhoE8m0, 32, 0},
+    {"mxint6", "mxfp6_e2m3", 6, 2, 3, 7.5, kRhoE8m0, 32, 0},
+    {"mxint4", "mxfp4", 4, 2, 1, 6, kRhoE8m0, 32, 0},
+    {"nvint4", "nvfp4", 4, 2, 1, 6, kRhoE4m3, 16, 16},
 };
+
+PairQsnr qsnrOf(const Pair& pair, double crest)
+{
+    return {
+        theoreticalIntQsnrDb(pair.bits, crest, pair.rho, pair.exactMaxGroup),
+        theoreticalFpQsnrDb(pair.exponentBits, pair.mantissaBits, pair.maxLevel, crest, pair.rho, pair.exactMaxGroup)};
+}
 
 } // namespace
 
@@ -67,20 +76,24 @@ std::vector<Crossover> crestFactorCrossovers()
 {
     std::vector<Crossover> crossovers;
     for (const Pair& pair : kPairs) {
-        const auto integerGain = [&](double crest) {
-            return theoreticalIntQsnrDb(pair.bits, crest, pair.rho, pair.exactMaxGroup) -
-                   theoreticalFpQsnrDb(pair.exponentBits, pair.mantissaBits, pair.maxLevel, crest, pair.rho,
-                                       pair.exactMaxGroup);
-        };
         double low = 1; // the integer wins here and loses at high
         double high = 64;
         for (int i = 0; i < 60; ++i) {
             const double middle = (low + high) / 2;
-            (integerGain(middle) > 0 ? low : high) = middle;
+            const PairQsnr qsnr = qsnrOf(pair, middle);
+            (qsnr.integerDb > qsnr.minifloatDb ? low : high) = middle;
         }
-        crossovers.push_back({pair.integer, pair.minifloat, (low + high) / 2});
+        crossovers.push_back({pair.integer, pair.minifloat, pair.block, (low + high) / 2});
     }
     return crossovers;
+}
+
+PairQsnr theoreticalQsnrDb(const Crossover& crossover, double crestFactor)
+{
+    const auto* const pair = std::find_if(std::begin(kPairs), std::end(kPairs),
+                                          [&](const Pair& p) { return p.integer == crossover.integer; });
+    assert(pair != std::end(kPairs));
+    return qsnrOf(*pair, crestFactor);
 }
 
 } // namespace ql

@@ -140,8 +140,12 @@ Result<OutlierPyramid> computePyramid(const TensorView& tensor, const JobContext
     QL_CHECK(context.checkMemory((kept ? n * 4 : 0) + n / 3 * 4, "the outlier map"));
     if (kept)
         pyramid.values.resize(static_cast<std::size_t>(n));
-    pyramid.rowMax.resize(static_cast<std::size_t>(rows));
-    pyramid.colMax.resize(static_cast<std::size_t>(cols));
+    for (auto& [maxima, count] : {std::pair(&pyramid.rowMax, rows), std::pair(&pyramid.colMax, cols)}) {
+        maxima->resize(static_cast<std::size_t>(count));
+        QL_CHECK(parallelFor(context, count, kGrain, [&, into = maxima->data()](std::int64_t begin, std::int64_t end) {
+            std::fill(into + begin, into + end, 0.0F);
+        }));
+    }
     makeLevels(pyramid);
 
     const std::int64_t tileCols = std::min(cols, kTileCols);

@@ -22,10 +22,10 @@ struct PyramidLevel {
 /// Level 0 is the tensor itself (signed, decoded to float32) when it fits; the rest halve rows and cols, rounding up,
 /// down to ≤ 64 cells a side. Level 0 of tensors of more than 2^28 elements is not kept.
 struct OutlierPyramid {
-    std::int64_t rows = 0, cols = 0;   // of the matrix
-    FloatArray values;                 // [rows, cols], empty if not kept
-    std::vector<PyramidLevel> levels;  // levels[k] covers 2^(k+1) × 2^(k+1) cells
-    std::vector<float> rowMax, colMax; // max |x|
+    std::int64_t rows = 0, cols = 0;  // of the matrix
+    FloatArray values;                // [rows, cols], empty if not kept
+    std::vector<PyramidLevel> levels; // levels[k] covers 2^(k+1) × 2^(k+1) cells
+    FloatArray rowMax, colMax;        // max |x|
     float absmax = 0;
 };
 Result<OutlierPyramid> computePyramid(const TensorView& tensor, const JobContext& context);

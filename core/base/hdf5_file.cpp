@@ -196,7 +196,8 @@ Result<std::span<const std::byte>> File::view(const Dataset& dataset) const
                                      static_cast<std::size_t>(dataset.sizeBytes));
 }
 
-Result<std::vector<std::byte>> File::read(const Dataset& dataset, Element element, std::int64_t limitBytes) const
+Result<std::vector<std::byte>> File::read(const Dataset& dataset, Element element, std::int64_t limitBytes,
+                                          const std::stop_token& stop) const
 {
     if (!dataset.problem.empty() || !dataset.refusal.empty())
         return badInput(dataset.problem + dataset.refusal, where());
@@ -206,7 +207,7 @@ Result<std::vector<std::byte>> File::read(const Dataset& dataset, Element elemen
         unitBytes(dataset) > std::min(kMaxChunkBytes, std::max<std::int64_t>(limitBytes, 8)))
         return badInput("is larger than it may be here", where());
     std::vector<std::byte> data(static_cast<std::size_t>(dataset.sizeBytes));
-    QL_CHECK(readUnits(dataset, 0, unitCount(dataset), data.data(), {}));
+    QL_CHECK(readUnits(dataset, 0, unitCount(dataset), data.data(), stop));
     QL_CHECK(m_mapped->checkIntact());
     return data;
 }

@@ -37,6 +37,8 @@ std::optional<Element> elementOf(Dtype dtype)
     return std::nullopt;
 }
 
+constexpr std::int64_t kPieceBytes = std::int64_t{1} << 22; // between two stop tests
+
 struct Data {
     std::vector<std::byte> bytes;
     template<typename T>
@@ -50,7 +52,8 @@ struct Data {
 
 class Group {
 public:
-    Group(const hdf5::File& file, const std::string& link, VerifiedTensor& result) : m_file(file), m_result(result)
+    Group(const hdf5::File& file, const std::string& link, VerifiedTensor& result, const JobContext& context)
+        : m_file(file), m_result(result), m_context(context)
     {
         const auto group = m_file.group(m_file.root(), std::string(kTensors) + "/" + link);
         if (!group) {
@@ -76,7 +79,8 @@ public:
                                (text ? printable(*text) : std::string()) + "', not '" + std::string(wanted) + "'";
     }
 
-    /// The dataset, whose type and shape must be these; empty with the problem set otherwise.
+    /// The dataset, whose type and shape must be these; empty with the problem set otherwise, also after a stop
+    /// request.
     Data read(const std::string& name, Element element, const Shape& shape)
     {
         Data data;
@@ -94,7 +98,7 @@ public:
                                formatShape(shape) + " of the expected type";
             return data;
         }
-        auto bytes = m_file.read(found, element, found.sizeBytes);
+        auto bytes = m_file.read(found, element, found.sizeBytes, m_context.stopToken());
         if (!bytes) {
             m_result.problem = describe(bytes.error());
             return data;
@@ -112,6 +116,7 @@ public:
 private:
     const hdf5::File& m_file;
     VerifiedTensor& m_result;
+    const JobContext& m_context;
     const hdf5::Group* m_group = nullptr;
     std::set<std::string> m_left;
 };
@@ -188,9 +193,9 @@ public:
         QL_TRY(realized, realize(m_request.model, choice.layer, candidate, m_request.activations, m_context));
         QL_TRY(asLayer, restoreAs(realized, Dtype::f32, m_context));
         QL_TRY(expected, toStoredOrder(layer, std::move(asLayer), m_context));
-        compareFloats(Dtype::f32, expected.data(), restored.bytes.data(), tensor.numel(), result);
+        QL_CHECK(compare(expected, restored, result));
         if (result.differing == 0) {
-            compareFloats(Dtype::f32, expected.data(), weights.bytes.data(), tensor.numel(), result);
+            QL_CHECK(compare(expected, weights, result));
             if (result.differing > 0)
                 result.problem = "the stored weights are not what codes and scales restore to";
         }
@@ -199,16 +204,26 @@ public:
     }
 
 private:
+    Result<void> compare(const Buffer& expected, const Data& actual, VerifiedTensor& result) const
+    {
+        for (std::int64_t at = 0; at < expected.sizeBytes(); at += kPieceBytes) {
+            QL_CHECK(m_context.checkStop());
+            compareFloats(Dtype::f32, expected.data() + at, actual.bytes.data() + at,
+                          std::min(kPieceBytes, expected.sizeBytes() - at) / 4, result);
+        }
+        return {};
+    }
+
     Group open(const TensorInfo& tensor, std::string_view candidate, VerifiedTensor& result) const
     {
-        Group group(m_file, linkName(tensor.name), result);
+        Group group(m_file, linkName(tensor.name), result, m_context);
         group.checkText("name", tensor.name);
         group.checkText("dtype", info(tensor.dtype).word);
         group.checkText("candidate", candidate);
         return group;
     }
 
-    static Data readCast(Group& group, const Scheme& scheme, const Shape& shape)
+    Result<Data> readCast(Group& group, const Scheme& scheme, const Shape& shape) const
     {
         const bool wide = scheme.element->id == "f32";
         const Data codes = group.read("codes", wide ? Element::u32 : Element::u16, shape);
@@ -217,8 +232,11 @@ private:
             return restored;
         const std::int64_t count = numel(shape);
         restored.bytes.resize(static_cast<std::size_t>(4 * count));
-        decode(*dtypeFromWord(scheme.element->id), codes.bytes.data(), 0, count,
-               reinterpret_cast<float*>(restored.bytes.data()));
+        const Dtype dtype = *dtypeFromWord(scheme.element->id);
+        QL_CHECK(parallelFor(m_context, count, kPieceBytes / 4, [&](std::int64_t begin, std::int64_t end) {
+            decode(dtype, codes.bytes.data(), begin, end - begin,
+                   reinterpret_cast<float*>(restored.bytes.data()) + begin);
+        }));
         return restored;
     }
 
@@ -226,7 +244,8 @@ private:
                                Data& restored) const
     {
         if (scheme.isCast()) {
-            restored = readCast(group, scheme, shape);
+            QL_TRY(cast, readCast(group, scheme, shape));
+            restored = std::move(cast);
             return {};
         }
         const MatrixShape matrix = matrixShape(shape);
@@ -364,6 +383,7 @@ Result<VerifyReport> verifyFile(const ExportRequest& request, const std::filesys
         QL_TRY(verified, choices[i].candidate ? reading.quantized(index, choices[i]) : reading.kept(index));
         report.tensors.push_back(std::move(verified));
     }
+    QL_CHECK(context.checkStop()); // else the last tensor's problem might be that it was not read
     return report;
 }
 

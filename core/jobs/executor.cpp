@@ -13,6 +13,8 @@ Executor::Executor(int threads, Backend backend)
       m_pool(backend == Backend::tbb ? makeTbbPool(m_threadCount) : makeThreadPool(m_threadCount))
 {}
 
+Executor::Executor(int threads, std::unique_ptr<Pool> pool) : m_threadCount(threads), m_pool(std::move(pool)) {}
+
 Executor::~Executor() = default;
 
 void Executor::forEach(std::int64_t n, const std::stop_token& stop, const std::function<void(std::int64_t)>& body)

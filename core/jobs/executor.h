@@ -17,6 +17,8 @@ public:
 
     /// threads = 0: all cores.
     explicit Executor(int threads = 0, Backend backend = Backend::tbb);
+    struct Pool; // a back end, see core/jobs/pool.h
+    Executor(int threads, std::unique_ptr<Pool> pool);
     ~Executor();
     Executor(const Executor&) = delete;
     Executor& operator=(const Executor&) = delete;
@@ -26,8 +28,6 @@ public:
     /// Calls body(i) for every i in [0, n) on the pool and returns when all are done, or, after a stop request, when
     /// those begun are done. Exceptions of a body are rethrown here. Use core/jobs/parallel.h instead of this.
     void forEach(std::int64_t n, const std::stop_token& stop, const std::function<void(std::int64_t)>& body);
-
-    struct Pool; // a back end
 
 private:
     int m_threadCount;

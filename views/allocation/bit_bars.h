@@ -9,6 +9,8 @@
 // only (0.05 ms for 300 layers).
 #pragma once
 
+#include "views/allocation/bar_axis.h"
+
 #include <QPointF>
 #include <QRect>
 #include <QWidget>
@@ -73,7 +75,7 @@ public:
     QRect columnRect(int bar) const;
     /// The y at which a level's top is drawn.
     int yOfBits(double bits) const;
-    int barAt(double x) const;
+    int barAt(double x) const { return m_axis.barAt(x); }
     /// The allowed level of the bar nearest to a number of bits; −1 if it has none.
     int nearestLevel(int bar, double bits) const;
 
@@ -105,45 +107,43 @@ private:
     enum class Drag { none, pressed, paint, block, relative, band, overview };
 
     // Geometry.
-    void layoutBars();
-    void setView(double from, double span);
-    double xOfEdge(double edge) const;
+    void layOut();
+    void setSight(double from, double span);
     QRect overviewRect() const;
     QRect sensitivityRect() const;
     double bitsAt(double y) const;
-    double minimumSpan() const;
     void zoom(double factor, double x);
     void updateBar(int bar);
-    void reveal(int bar);
 
     // Editing.
     void beginDrag(QPointF point, Qt::KeyboardModifiers modifiers);
     void moveDrag(QPointF point);
     void endDrag();
     void cancelDrag();
+    void moveTag(QPointF point);
+    void hideTag();
     void paintTo(QPointF point);
     void apply(std::vector<BarEdit> edits);
     void setFromKeys(const std::function<int(int bar)>& levelOf, const QString& text);
     std::vector<int> editedBars() const;
     void moveCurrent(int bar, bool extend);
     QString commitText() const;
-    bool isLevelAllowed(int bar, int level) const;
 
     // Painting.
     void paintBackground(QPainter& painter) const;
     void paintBars(QPainter& painter, const QRect& dirty) const;
     void paintBar(QPainter& painter, int bar, const QRect& column) const;
     void paintOverview(QPainter& painter, const QRect& dirty) const;
+    void paintTag(QPainter& painter) const;
     double bitsOf(int bar, int level) const;
 
     std::vector<BarLevel> m_levels;
     std::vector<Bar> m_bars;
-    std::vector<double> m_edges; // bars+1, 0…1
+    BarAxis m_axis;
     std::vector<bool> m_selected;
     std::vector<int> m_preview;
     std::vector<int> m_before; // levels when the drag began; drawn as ghost
     double m_axisMax = 16;
-    double m_from = 0, m_span = 1; // part of 0…1 in sight
     bool m_byShare = false;
     int m_current = -1;
     int m_anchor = -1;
@@ -156,6 +156,8 @@ private:
     int m_lastBar = -1;
     std::vector<int> m_dragBars; // of a relative drag
     QRect m_band;
+    QRect m_tag; // beside the pointer of a drag: the level under it
+    QString m_tagText;
 };
 
 } // namespace ql::views

@@ -2,6 +2,7 @@
 #include "views/allocation/bit_bars_accessible.h"
 
 #include "views/allocation/bit_bars.h"
+#include "views/text/format.h"
 
 #include <QAccessible>
 #include <QAccessibleWidget>
@@ -28,7 +29,7 @@ public:
             return QAccessibleWidget::text(which);
         const QString level = bar->level >= 0 ? bars().levels()[static_cast<std::size_t>(bar->level)].text : QString();
         return BitBars::tr("%1: %2, %3 bits%4")
-            .arg(bar->name, level, QString::number(bits(*bar)), bar->locked ? BitBars::tr(", locked") : QString());
+            .arg(bar->name, level, numberText(bits(*bar), 4), bar->locked ? BitBars::tr(", locked") : QString());
     }
 
     QVariant currentValue() const override { return current() ? bits(*current()) : 0.0; }

@@ -30,6 +30,8 @@ QChart* ChartView::newChart()
     fresh->layout()->setContentsMargins(0, 0, 0, 0);
     fresh->setBackgroundRoundness(0);
     fresh->legend()->setVisible(false);
+    fresh->legend()->setMarkerShape(QLegend::MarkerShapeFromSeries); // dashes tell lines apart, too
+    fresh->setLocalizeNumbers(true);
     QChart* old = chart();
     setChart(fresh);
     delete old;
@@ -58,6 +60,23 @@ void ChartView::applyTheme()
         axis->setMinorGridLinePen(QPen(c.minorGrid, 1)); // else glaring white on dark log axes
         axis->setShadesVisible(false);
     }
+    showTitlesWhereTheyFit();
+}
+
+void ChartView::showTitlesWhereTheyFit()
+{
+    // In a small view the titles would leave no room for the numbers, which then turn into dots.
+    const int line = fontMetrics().height();
+    for (QAbstractAxis* axis : chart()->axes(Qt::Horizontal))
+        axis->setTitleVisible(height() >= 10 * line);
+    for (QAbstractAxis* axis : chart()->axes(Qt::Vertical))
+        axis->setTitleVisible(width() >= 16 * line);
+}
+
+void ChartView::resizeEvent(QResizeEvent* event)
+{
+    QChartView::resizeEvent(event);
+    showTitlesWhereTheyFit();
 }
 
 void ChartView::setMessage(const QString& text)
@@ -92,13 +111,29 @@ void ChartView::leaveEvent(QEvent* event)
 void ChartView::drawForeground(QPainter* painter, const QRectF& rect)
 {
     QChartView::drawForeground(painter, rect);
-    if (m_message.isEmpty())
-        return;
+    const Colors c = colors(palette());
     painter->save();
     painter->resetTransform();
-    painter->setPen(colors(palette()).dim);
+    painter->setPen(c.dim);
     painter->drawText(viewport()->rect().adjusted(12, 12, -12, -12), Qt::AlignCenter | Qt::TextWordWrap, m_message);
+    if (hasFocus()) {
+        painter->setPen(QPen(c.accent, 1));
+        painter->setBrush(Qt::NoBrush);
+        painter->drawRect(viewport()->rect().adjusted(0, 0, -1, -1));
+    }
     painter->restore();
+}
+
+void ChartView::focusInEvent(QFocusEvent* event)
+{
+    QChartView::focusInEvent(event);
+    viewport()->update();
+}
+
+void ChartView::focusOutEvent(QFocusEvent* event)
+{
+    QChartView::focusOutEvent(event);
+    viewport()->update();
 }
 
 } // namespace ql::views

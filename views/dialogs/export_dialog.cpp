@@ -140,12 +140,21 @@ ExportDialog::ExportDialog(Document& document, JobRunner& jobs, QWidget* parent)
     fillTargets();
     setPath({});
     refresh();
+    browseButton->setAutoDefault(false);
+    m_export->setDefault(true);
+    m_path->setFocus();
+    m_path->selectAll();
 }
 
 ExportDialog::~ExportDialog()
 {
     if (m_job != 0)
         m_jobs.cancel(m_job);
+}
+
+QString ExportDialog::channel()
+{
+    return QStringLiteral("export");
 }
 
 const Target* ExportDialog::target() const
@@ -262,10 +271,7 @@ void ExportDialog::start()
     m_tensors->hide();
     say(tr("Writing, then reading it back with another decoder…"), false);
     m_job = m_jobs.start(
-        {.title = tr("Exporting %1").arg(QFileInfo(path).fileName()),
-         .channel = QStringLiteral("export"),
-         .quiet = true},
-        this,
+        {.title = tr("Exporting %1").arg(QFileInfo(path).fileName()), .channel = channel(), .quiet = true}, this,
         [model = m_document.model(), plan = m_document.plan(), activations = m_document.activations(),
          target = target(), file = toPath(path)](const JobContext& context) -> Result<Outcome> {
             QL_TRY(admitted, admit(target->profile, *model, plan));

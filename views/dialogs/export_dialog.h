@@ -28,6 +28,8 @@ public:
 
     void setPath(const QString& path);
     QString command() const;
+    /// Of the jobs that write.
+    static QString channel();
 
 Q_SIGNALS:
     void finishedExport(bool verified);

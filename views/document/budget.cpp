@@ -46,4 +46,10 @@ QString printBudget(const Budget& budget)
     return {};
 }
 
+QString budgetText(const Budget& budget)
+{
+    QString text = printBudget(budget);
+    return text.replace(QLatin1Char('.'), QLocale().decimalPoint());
+}
+
 } // namespace ql::views

@@ -2,10 +2,10 @@
 // State and editing. Files are in document_files.cpp, background measuring in document_measure.cpp.
 #include "views/document/document.h"
 
+#include "core/base/text.h"
 #include "core/study/study.h"
 #include "views/document/measure_mailbox.h"
 #include "views/document/memory_sink.h"
-#include "views/document/plan_command.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
 
@@ -19,16 +19,6 @@ namespace ql::views {
 namespace {
 
 constexpr int kDrainMs = 60; // batches of measured cells
-
-PlanChange changeOf(const Plan& plan, std::int64_t layer)
-{
-    const auto i = static_cast<std::size_t>(layer);
-    return {.layer = layer,
-            .before = plan.candidates[i],
-            .after = plan.candidates[i],
-            .lockedBefore = plan.locked[i],
-            .lockedAfter = plan.locked[i]};
-}
 
 } // namespace
 
@@ -147,157 +137,6 @@ std::vector<const Metric*> Document::usableMetrics() const
     return usable;
 }
 
-void Document::beginEdit()
-{
-    cancelEdit();
-    m_editing = true;
-    m_edit.clear();
-    m_editAt.assign(m_model ? m_model->layers.size() : 0, -1);
-}
-
-void Document::setCandidateOf(std::int64_t layer, const Candidate& candidate)
-{
-    m_plan.candidates[static_cast<std::size_t>(layer)] = candidate;
-}
-
-void Document::previewEdit(std::span<const LayerColumn> changes)
-{
-    if (!m_editing)
-        return;
-    std::vector<std::int64_t> touched;
-    for (const LayerColumn& change : changes) {
-        const auto item = itemOf(change.layer);
-        if (!item || !m_table->at(*item, change.column).allowed)
-            continue;
-        const std::vector<std::int64_t>& layers = m_table->items[*item].layers;
-        if (std::any_of(layers.begin(), layers.end(), [this](std::int64_t l) { return isLocked(l); }))
-            continue;
-        m_planTotals->set(change.layer, change.column);
-        for (const std::int64_t layer : layers) {
-            std::int32_t& at = m_editAt[static_cast<std::size_t>(layer)];
-            if (at < 0) {
-                at = static_cast<std::int32_t>(m_edit.size());
-                m_edit.push_back(changeOf(m_plan, layer));
-            }
-            const Candidate& candidate = m_table->candidateOf(*item, change.column);
-            m_edit[static_cast<std::size_t>(at)].after = candidate;
-            setCandidateOf(layer, candidate);
-            touched.push_back(layer);
-        }
-    }
-    if (touched.empty())
-        return;
-    Q_EMIT planChanged(touched);
-    refreshTotals();
-}
-
-void Document::commitEdit(const QString& text, bool mergeable)
-{
-    if (!m_editing)
-        return;
-    m_editing = false;
-    std::erase_if(m_edit, [](const PlanChange& change) { return change.before == change.after; });
-    if (!m_edit.empty())
-        m_undo.push(new PlanCommand(*this, std::move(m_edit), text, mergeable));
-    m_edit.clear();
-}
-
-void Document::cancelEdit()
-{
-    if (!m_editing)
-        return;
-    m_editing = false;
-    if (!m_edit.empty())
-        applyChanges(m_edit, false);
-    m_edit.clear();
-}
-
-void Document::assign(std::span<const LayerColumn> changes, const QString& text)
-{
-    beginEdit();
-    previewEdit(changes);
-    commitEdit(text);
-}
-
-void Document::setLocked(std::span<const std::int64_t> layers, bool locked)
-{
-    std::vector<PlanChange> changes;
-    std::set<std::int64_t> seen;
-    for (const std::int64_t layer : layers) {
-        const auto item = itemOf(layer);
-        for (const std::int64_t tied : item ? m_table->items[*item].layers : std::vector<std::int64_t>{layer}) {
-            if (isLocked(tied) == locked || !seen.insert(tied).second)
-                continue;
-            changes.push_back(changeOf(m_plan, tied));
-            changes.back().lockedAfter = locked;
-        }
-    }
-    if (changes.empty())
-        return;
-    cancelEdit();
-    applyChanges(changes, true);
-    const auto count = static_cast<int>(changes.size());
-    const QString name = toQString(layer(changes.front().layer).name);
-    const QString text = count == 1 ? (locked ? tr("Lock %1") : tr("Unlock %1")).arg(name)
-                         : locked   ? tr("Lock %1 layers").arg(count)
-                                    : tr("Unlock %1 layers").arg(count);
-    m_undo.push(new PlanCommand(*this, std::move(changes), text, false));
-}
-
-void Document::adoptPlan(const Plan& plan, const QString& text)
-{
-    cancelEdit();
-    std::vector<PlanChange> changes;
-    for (const std::int64_t layer : m_planLayers) {
-        const auto i = static_cast<std::size_t>(layer);
-        if (plan.candidates[i] == m_plan.candidates[i] && plan.locked[i] == m_plan.locked[i])
-            continue;
-        changes.push_back(changeOf(m_plan, layer));
-        changes.back().after = plan.candidates[i];
-        changes.back().lockedAfter = plan.locked[i];
-    }
-    if (changes.empty())
-        return;
-    applyChanges(changes, true);
-    m_undo.push(new PlanCommand(*this, std::move(changes), text, false));
-}
-
-void Document::applyChanges(std::span<const PlanChange> changes, bool forward)
-{
-    m_editing = false;
-    std::vector<std::int64_t> touched;
-    for (const PlanChange& change : changes) {
-        setCandidateOf(change.layer, forward ? change.after : change.before);
-        m_plan.locked[static_cast<std::size_t>(change.layer)] = forward ? change.lockedAfter : change.lockedBefore;
-        touched.push_back(change.layer);
-    }
-    resetTotals();
-    Q_EMIT planChanged(touched);
-    refreshTotals();
-}
-
-void Document::setTarget(const Target* target)
-{
-    if (!m_model || target == m_target)
-        return;
-    cancelEdit();
-    const Plan before = m_plan;
-    const QString text = target ? tr("Change target to %1").arg(toQString(target->profile.title)) : tr("No target");
-    m_undo.push(new TargetCommand(*this, m_target, before, target, planFor(target), text));
-}
-
-void Document::applyTarget(const Target* target, const Plan& plan)
-{
-    m_editing = false;
-    m_target = target;
-    m_plan = plan;
-    buildTable();
-    Q_EMIT tableChanged();
-    Q_EMIT planChanged(m_planLayers);
-    refreshTotals();
-    startMeasuring();
-}
-
 void Document::setMetric(const Metric* metric)
 {
     const auto metrics = allMetrics();
@@ -325,92 +164,46 @@ void Document::setBudget(const Budget& budget)
     Q_EMIT titleChanged();
 }
 
-Result<void> Document::setCandidates(const QString& text)
+std::map<std::string, std::string> Document::settings() const
 {
-    std::vector<Candidate> candidates;
-    if (!text.trimmed().isEmpty()) {
-        QL_TRY(parsed, parseCandidates(text.toStdString()));
-        candidates = std::move(parsed);
+    std::vector<std::string> own;
+    for (const Candidate& candidate : m_ownCandidates)
+        own.push_back(printCandidate(candidate));
+    return {{"target", m_plan.target},
+            {"metric", metric() ? std::string(metric()->id) : std::string()},
+            {"budget", printBudget(m_budget).toStdString()},
+            {"candidates", join(own, ",")}};
+}
+
+void Document::takeSettings(const std::map<std::string, std::string>& settings)
+{
+    const auto setting = [&](const char* key) {
+        const auto found = settings.find(key);
+        return found == settings.end() ? std::string() : found->second;
+    };
+    if (auto own = parseCandidates(setting("candidates")); own)
+        m_ownCandidates = std::move(*own);
+    const auto metrics = allMetrics();
+    for (std::size_t i = 0; i < metrics.size(); ++i) {
+        if (metrics[i]->id == setting("metric") && (m_activations || !metrics[i]->needsActivations))
+            m_metric = i;
     }
-    if (candidates == m_ownCandidates)
-        return {};
-    m_ownCandidates = std::move(candidates);
+    if (const auto budget = parseBudget(toQString(setting("budget"))))
+        m_budget = *budget;
+    buildTable();
+}
+
+void Document::restoreSettings(const std::map<std::string, std::string>& settings)
+{
+    if (!m_model)
+        return;
+    takeSettings(settings);
     m_settingsModified = true;
-    if (m_model)
-        applyTarget(m_target, m_plan);
+    Q_EMIT tableChanged();
     Q_EMIT settingsChanged();
     Q_EMIT titleChanged();
-    return {};
-}
-
-std::vector<Candidate> Document::menuOf(const Target* target) const
-{
-    std::vector<Candidate> columns;
-    const auto add = [&columns](const Candidate& candidate) {
-        if (std::find(columns.begin(), columns.end(), candidate) == columns.end())
-            columns.push_back(candidate);
-    };
-    if (!m_ownCandidates.empty()) {
-        columns = m_ownCandidates;
-    } else if (target) {
-        for (const std::int64_t layer : m_planLayers) {
-            for (const Candidate& candidate : target->profile.menu(*m_model, this->layer(layer)))
-                add(candidate);
-        }
-    }
-    // What the checkpoint has is always one of the choices, and so is what a loaded plan brings along.
-    for (const std::int64_t layer : m_planLayers)
-        add(candidate(layer));
-    return columns;
-}
-
-/// The plan in the terms of another target: what it takes stays, the rest becomes the nearest in bits of its menu.
-Plan Document::planFor(const Target* target) const
-{
-    Plan plan = m_plan;
-    plan.target = target ? std::string(target->profile.id) : std::string();
-    if (!target)
-        return plan;
-    const TargetProfile& profile = target->profile;
-    const auto adapted = [&](std::int64_t index) {
-        const Layer& layer = this->layer(index);
-        const Candidate completed = profile.complete(*m_model, layer, candidate(index));
-        if (profile.accepts(*m_model, layer, completed))
-            return completed;
-        const auto bits = static_cast<double>(layerPayloadBits(layer, candidate(index)));
-        Candidate best = completed;
-        double distance = std::numeric_limits<double>::infinity();
-        for (const Candidate& offered : profile.menu(*m_model, layer)) {
-            const double d = std::fabs(static_cast<double>(layerPayloadBits(layer, offered)) - bits);
-            if (d < distance) {
-                distance = d;
-                best = offered;
-            }
-        }
-        return best;
-    };
-    for (const Item& item : makeItems(*m_model, &profile)) {
-        for (const std::int64_t layer : item.layers)
-            plan.candidates[static_cast<std::size_t>(layer)] = adapted(item.layers.front());
-    }
-    return plan;
-}
-
-/// 5 bits per weight, or half a bit above the smallest plan, in quarters.
-double Document::usualBudget() const
-{
-    std::int64_t least = 0;
-    std::int64_t weights = 0;
-    for (const std::int64_t index : layersInPlan(*m_model, m_target ? &m_target->profile : nullptr)) {
-        const auto item = itemOf(index);
-        if (!item || m_ladders[*item].empty())
-            continue;
-        const Layer& decided = layer(index);
-        weights += decided.numel();
-        least += layerPayloadBits(decided, m_table->candidateOf(*item, m_ladders[*item].front()));
-    }
-    const double smallest = weights > 0 ? static_cast<double>(least) / static_cast<double>(weights) : 0;
-    return std::max(5.0, std::ceil((smallest + 0.5) * 4) / 4);
+    refreshTotals();
+    startMeasuring();
 }
 
 void Document::resetTotals()

@@ -16,9 +16,9 @@
 #include <QTimer>
 #include <QUndoStack>
 
+#include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 
 namespace ql {
 class Study;
@@ -44,6 +44,8 @@ struct Budget {
 /// "90 MB", "1.5 GiB", "5.0", "4.25 bpw"; nothing if it is neither.
 std::optional<Budget> parseBudget(const QString& text);
 QString printBudget(const Budget& budget);
+/// The same with the locale's decimal sign, which parseBudget() reads as well.
+QString budgetText(const Budget& budget);
 
 /// What the summary shows of the plan.
 struct Totals {
@@ -132,11 +134,17 @@ public:
     void setBudget(const Budget& budget);
     /// Offers these instead of the target's own menu; empty: the menu.
     Result<void> setCandidates(const QString& text);
+    /// Target, metric, budget and own candidates as words, for studies and recovery.
+    std::map<std::string, std::string> settings() const;
+    /// Puts back metric, budget and own candidates; what is not there, or not usable here, stays.
+    void restoreSettings(const std::map<std::string, std::string>& settings);
     const std::vector<Candidate>& ownCandidates() const { return m_ownCandidates; }
 
     // Files, by jobs; opened() or openFailed() follows.
     void open(const QString& path);
     void openActivations(const QString& path);
+    /// Activations where the file fits the open model as such, else another checkpoint or study: otherwise() is called.
+    void openActivationsOr(const QString& path, std::function<void()> otherwise);
     void save(const QString& path);
     void close();
 
@@ -158,12 +166,15 @@ Q_SIGNALS:
     void activationsChanged();
     void titleChanged();
     void saved(const QString& path);
+    void saveFailed(const QString& path, const QString& reason);
 
 private:
     friend struct OpenedWork;
     struct Mailbox;
 
     void take(OpenedWork work);
+    void takeActivations(std::shared_ptr<const Activations> activations);
+    void takeSettings(const std::map<std::string, std::string>& settings);
     void buildTable();
     std::vector<Candidate> menuOf(const Target* target) const;
     Plan planFor(const Target* target) const;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Opening, saving and closing.
-#include "core/base/text.h"
 #include "core/study/study.h"
 #include "views/document/document.h"
 #include "views/document/measure_mailbox.h"
@@ -27,12 +26,6 @@ const Target* targetOf(const Model& model, std::string_view id)
             return target;
     }
     return nullptr;
-}
-
-std::string setting(const StudyDocument& document, const std::string& key)
-{
-    const auto found = document.settings.find(key);
-    return found == document.settings.end() ? std::string() : found->second;
 }
 
 } // namespace
@@ -128,19 +121,12 @@ void Document::take(OpenedWork work)
     m_target = targetOf(*m_model, m_plan.target);
     m_plan.target = m_target ? std::string(m_target->profile.id) : std::string();
     m_ownCandidates.clear();
-    if (auto own = parseCandidates(setting(work.document, "candidates")); own)
-        m_ownCandidates = std::move(*own);
     m_metric = 0;
-    const auto metrics = allMetrics();
-    for (std::size_t i = 0; i < metrics.size(); ++i) {
-        if (metrics[i]->id == setting(work.document, "metric") && (m_activations || !metrics[i]->needsActivations))
-            m_metric = i;
-    }
+    m_budget = {};
     m_settingsModified = false;
-    buildTable();
-    m_budget = {.fileBytes = std::nullopt, .bitsPerWeight = usualBudget()};
-    if (const auto budget = parseBudget(toQString(setting(work.document, "budget"))); budget)
-        m_budget = *budget;
+    takeSettings(work.document.settings);
+    if (m_budget == Budget())
+        m_budget.bitsPerWeight = usualBudget();
     m_facts.assign(m_model->layers.size(), {});
     Q_EMIT modelChanged();
     Q_EMIT tableChanged();
@@ -173,18 +159,46 @@ void Document::openActivations(const QString& path)
             return ql::openActivations(file, *model, context);
         },
         [this, model = m_model](Result<std::shared_ptr<const Activations>> activations) {
-            if (!activations || model != m_model)
-                return;
-            m_activations = std::move(*activations);
-            m_settingsModified = true;
-            buildTable(); // losses of the second metric have to be measured
-            Q_EMIT tableChanged();
-            Q_EMIT activationsChanged();
-            Q_EMIT settingsChanged();
-            Q_EMIT titleChanged();
-            refreshTotals();
-            startMeasuring();
+            if (activations && model == m_model)
+                takeActivations(std::move(*activations));
         });
+}
+
+void Document::openActivationsOr(const QString& path, std::function<void()> otherwise)
+{
+    if (!m_model) {
+        otherwise();
+        return;
+    }
+    m_jobs.start(
+        {.title = tr("Opening %1").arg(QFileInfo(path).fileName()),
+         .channel = QStringLiteral("activations"),
+         .quiet = true},
+        this,
+        [file = toPath(path), model = m_model](const JobContext& context) {
+            return ql::openActivations(file, *model, context);
+        },
+        [this, model = m_model,
+         otherwise = std::move(otherwise)](Result<std::shared_ptr<const Activations>> activations) {
+            if (activations && model == m_model)
+                takeActivations(std::move(*activations));
+            else if (!activations && activations.error().code != Errc::cancelled)
+                otherwise();
+        });
+}
+
+void Document::takeActivations(std::shared_ptr<const Activations> activations)
+{
+    m_activations = std::move(activations);
+    // A study names its activations and has to be saved; a model alone has nothing that could be lost.
+    m_settingsModified = m_settingsModified || m_study;
+    buildTable(); // losses of the second metric have to be measured
+    Q_EMIT tableChanged();
+    Q_EMIT activationsChanged();
+    Q_EMIT settingsChanged();
+    Q_EMIT titleChanged();
+    refreshTotals();
+    startMeasuring();
 }
 
 void Document::save(const QString& path)
@@ -198,13 +212,7 @@ void Document::save(const QString& path)
         document.activations = m_activations->path();
     document.planJson = printPlan(m_plan, *m_model);
     document.viewState = m_viewState;
-    document.settings["target"] = m_plan.target;
-    document.settings["metric"] = std::string(metric()->id);
-    document.settings["budget"] = printBudget(m_budget).toStdString();
-    std::vector<std::string> own;
-    for (const Candidate& candidate : m_ownCandidates)
-        own.push_back(printCandidate(candidate));
-    document.settings["candidates"] = join(own, ",");
+    document.settings = settings();
 
     const bool sameStudy = m_study && path == m_studyPath;
     const int undoIndex = m_undo.index();
@@ -222,8 +230,12 @@ void Document::save(const QString& path)
             return into;
         },
         [this, path, undoIndex, model = m_model](Result<std::shared_ptr<Study>> study) {
-            if (!study || model != m_model)
+            if (model != m_model)
                 return;
+            if (!study) {
+                Q_EMIT saveFailed(path, errorText(study.error()));
+                return;
+            }
             m_study = std::move(*study);
             m_studyPath = path;
             m_settingsModified = false;

@@ -65,8 +65,13 @@ void Recovery::write()
     QJsonObject object;
     object[QStringLiteral("checkpoint")] = m_document.checkpointPath();
     object[QStringLiteral("study")] = m_document.studyPath();
+    object[QStringLiteral("activations")] = m_document.activationsPath();
     object[QStringLiteral("time")] = QDateTime::currentDateTime().toString(Qt::ISODate);
     object[QStringLiteral("plan")] = toQString(printPlan(m_document.plan(), *m_document.model()));
+    QJsonObject settings;
+    for (const auto& [key, value] : m_document.settings())
+        settings[toQString(key)] = toQString(value);
+    object[QStringLiteral("settings")] = settings;
     QDir().mkpath(folder());
     QSaveFile out(file());
     if (out.open(QIODevice::WriteOnly)) {
@@ -98,6 +103,10 @@ std::vector<RecoveredWork> Recovery::leftBehind()
         work.file = dir.filePath(name);
         work.checkpoint = object[QStringLiteral("checkpoint")].toString();
         work.study = object[QStringLiteral("study")].toString();
+        work.activations = object[QStringLiteral("activations")].toString();
+        const QJsonObject settings = object[QStringLiteral("settings")].toObject();
+        for (auto setting = settings.begin(); setting != settings.end(); ++setting)
+            work.settings[setting.key().toStdString()] = setting.value().toString().toStdString();
         work.planJson = object[QStringLiteral("plan")].toString().toStdString();
         const auto time = QDateTime::fromString(object[QStringLiteral("time")].toString(), Qt::ISODate);
         work.time = QLocale().toString(time, QLocale::ShortFormat);
@@ -105,6 +114,16 @@ std::vector<RecoveredWork> Recovery::leftBehind()
             found.push_back(work);
     }
     return found;
+}
+
+Result<void> Recovery::restore(const RecoveredWork& work, Document& document)
+{
+    QL_TRY(plan, parsePlan(work.planJson, *document.model()));
+    document.restoreSettings(work.settings);
+    document.adoptPlan(plan, tr("Recovered plan"));
+    if (!work.activations.isEmpty() && work.activations != document.activationsPath())
+        document.openActivations(work.activations);
+    return {};
 }
 
 void Recovery::remove(const RecoveredWork& work)

@@ -121,6 +121,12 @@ void JobRunner::cancelAll()
     Q_EMIT changed();
 }
 
+bool JobRunner::isRunning(const QString& channel) const
+{
+    return std::any_of(m_jobs.begin(), m_jobs.end(),
+                       [&](const auto& job) { return job->spec.channel == channel && !job->replaced; });
+}
+
 std::vector<JobState> JobRunner::running() const
 {
     std::vector<JobState> states;

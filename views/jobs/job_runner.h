@@ -70,6 +70,7 @@ public:
     void cancelChannel(const QString& channel);
     void cancelAll();
     bool isIdle() const { return m_jobs.empty(); }
+    bool isRunning(const QString& channel) const;
     std::vector<JobState> running() const;
     const std::vector<JobFailure>& failures() const { return m_failures; }
     void clearFailures();

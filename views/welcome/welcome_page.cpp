@@ -6,11 +6,13 @@
 #include "views/theme/theme.h"
 
 #include <QCommandLinkButton>
+#include <QEvent>
 #include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QPainter>
 #include <QPushButton>
+#include <QToolButton>
 #include <QVBoxLayout>
 
 namespace ql::views {
@@ -23,7 +25,11 @@ QPushButton* makeEntry(const QString& path, QWidget* parent)
     const QFileInfo file(path);
     auto* entry = new QPushButton(parent);
     entry->setFlat(true);
-    entry->setStyleSheet(QStringLiteral("text-align: left; padding: 3px 6px;"));
+    entry->setStyleSheet(QStringLiteral("QPushButton { text-align: left; padding: 3px 6px; border: 1px solid "
+                                        "transparent; color: palette(window-text); }"
+                                        "QPushButton:disabled { color: palette(placeholder-text); }"
+                                        "QPushButton:hover { background: palette(midlight); }"
+                                        "QPushButton:focus { border-color: palette(highlight); }"));
     entry->setText(
         QStringLiteral("%1   —   %2")
             .arg(file.fileName(), entry->fontMetrics().elidedText(file.absolutePath(), Qt::ElideMiddle, 330)));
@@ -39,7 +45,8 @@ QPushButton* makeEntry(const QString& path, QWidget* parent)
 WelcomePage::WelcomePage(QWidget* parent)
     : QWidget(parent), m_problem(new QLabel(this)), m_busy(new QLabel(this)), m_recent(new QWidget(this))
 {
-    setAcceptDrops(false); // the window takes drops anywhere
+    setAcceptDrops(false);                                     // the window takes drops anywhere
+    setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Ignored); // behind a model it asks for no room
     auto* outer = new QHBoxLayout(this);
     outer->addStretch(1);
     auto* column = new QVBoxLayout;
@@ -62,7 +69,7 @@ WelcomePage::WelcomePage(QWidget* parent)
 
     const auto link = [&](const QString& text, const QString& description) {
         auto* button = new QCommandLinkButton(text, description, this);
-        button->setMinimumWidth(520);
+        button->setMinimumWidth(380);
         column->addWidget(button);
         return button;
     };
@@ -87,6 +94,7 @@ WelcomePage::WelcomePage(QWidget* parent)
     m_recentColumn->setSpacing(0);
     column->addWidget(m_recent);
     column->addStretch(2);
+    setFocusProxy(file);
     refresh();
 }
 
@@ -111,7 +119,18 @@ void WelcomePage::refresh()
         auto* entry = makeEntry(work.checkpoint, m_recent);
         entry->setText(tr("%1   —   plan of %2").arg(QFileInfo(work.checkpoint).fileName(), work.time));
         connect(entry, &QPushButton::clicked, this, [this, work] { Q_EMIT recoverRequested(work); });
-        m_recentColumn->addWidget(entry);
+        auto* discard = new QToolButton(m_recent);
+        discard->setText(tr("Discard"));
+        discard->setAccessibleName(tr("Discard the plan of %1").arg(work.time));
+        connect(
+            discard, &QToolButton::clicked, this, [this, work] { Q_EMIT discardRequested(work); },
+            Qt::QueuedConnection); // the answer removes the button
+        auto* line = new QWidget(m_recent);
+        auto* row = new QHBoxLayout(line);
+        row->setContentsMargins(0, 0, 0, 0);
+        row->addWidget(entry, 1);
+        row->addWidget(discard);
+        m_recentColumn->addWidget(line);
     }
     const QStringList recent = recentFiles();
     if (!recent.isEmpty())
@@ -136,6 +155,14 @@ void WelcomePage::setBusy(const QString& text)
 {
     m_busy->setText(text);
     m_busy->setVisible(!text.isEmpty());
+}
+
+void WelcomePage::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::PaletteChange)
+        QMetaObject::invokeMethod(this, &WelcomePage::refresh,
+                                  Qt::QueuedConnection); // style sheets keep the old colours
 }
 
 void WelcomePage::paintEvent(QPaintEvent*)

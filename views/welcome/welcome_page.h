@@ -29,9 +29,11 @@ Q_SIGNALS:
     void sampleRequested();
     void pathRequested(const QString& path);
     void recoverRequested(const ql::views::RecoveredWork& work);
+    void discardRequested(const ql::views::RecoveredWork& work);
 
 protected:
     void paintEvent(QPaintEvent* event) override;
+    void changeEvent(QEvent* event) override;
 
 private:
     QLabel* m_problem;

@@ -137,8 +137,14 @@ private Q_SLOTS:
         const std::map<std::string_view, double> want = {
             {"mxint8", 7.55}, {"mxint6", 1.96}, {"mxint4", 2.04}, {"nvint4", 2.39}};
         QCOMPARE(found.size(), want.size());
-        for (const Crossover& crossover : found)
+        for (const Crossover& crossover : found) {
             QVERIFY2(std::fabs(crossover.crestFactor - want.at(crossover.integer)) < 0.01, crossover.integer.data());
+            QCOMPARE(crossover.block, crossover.integer.starts_with("nv") ? 16 : 32);
+            const PairQsnr at = theoreticalQsnrDb(crossover, crossover.crestFactor);
+            QVERIFY(std::fabs(at.integerDb - at.minifloatDb) < 1e-9);
+            const PairQsnr below = theoreticalQsnrDb(crossover, crossover.crestFactor - 0.5);
+            QVERIFY(below.integerDb > below.minifloatDb);
+        }
         // Levels at the crossings, and the limit of wide ranges, E4M3: 13.80 + 6.02·3 dB.
         QVERIFY(std::fabs(theoreticalIntQsnrDb(8, 7.5459, 1.5, 0) - 31.86) < 0.01);
         QVERIFY(std::fabs(theoreticalFpQsnrDb(4, 3, 448, 7.5459, 1.5, 0) - 31.86) < 0.01);

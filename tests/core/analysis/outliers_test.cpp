@@ -24,7 +24,7 @@ void verify(const OutlierPyramid& p, const std::vector<float>& values, std::int6
 {
     QCOMPARE(p.rows, rows);
     QCOMPARE(p.cols, cols);
-    std::vector<float> rowMax(static_cast<std::size_t>(rows)), colMax(static_cast<std::size_t>(cols));
+    FloatArray rowMax(static_cast<std::size_t>(rows), 0.0F), colMax(static_cast<std::size_t>(cols), 0.0F);
     float absmax = 0;
     for (std::int64_t r = 0; r < rows; ++r) {
         for (std::int64_t c = 0; c < cols; ++c) {

@@ -307,6 +307,18 @@ private Q_SLOTS:
         QVERIFY(interface->text(QAccessible::Value).contains(QStringLiteral("int8")));
     }
 
+    void aDragTellsTheLevelUnderThePointer()
+    {
+        const QImage before = m_bars->grab().toImage();
+        drag(*m_bars, {at(*m_bars, 3, 4), at(*m_bars, 3, 8)}, Qt::NoModifier, false);
+        const QImage during = m_bars->grab().toImage();
+        QTest::keyClick(m_bars.get(), Qt::Key_Escape);
+        QVERIFY(during != before);
+        QCOMPARE(m_bars->grab().toImage(), before);             // the tag is gone with the drag
+        const QPoint tip = at(*m_bars, 3, 8) + QPoint(18, -14); // above the pointer, over the ground
+        QVERIFY(during.pixel(tip) != before.pixel(tip));
+    }
+
 private:
     std::unique_ptr<BitBars> m_bars;
 };

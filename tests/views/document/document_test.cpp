@@ -333,6 +333,36 @@ private Q_SLOTS:
         QCOMPARE(recentFiles().count(QStringLiteral("/tmp/model9")), 1);
     }
 
+    void aPlanBringsTheTargetAndCandidatesItWasMadeFor()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        const Target* const before = d.target();
+        const Plan planBefore = d.plan();
+        Plan plan = uniformPlan(*d.model(), parseCandidate("mxfp4").value());
+        plan.target = "hdf5";
+        plan.fingerprint = planBefore.fingerprint;
+        QVERIFY(before->profile.id != plan.target);
+        d.adoptPlan(plan, QStringLiteral("load"));
+        QCOMPARE(d.target()->profile.id, std::string_view("hdf5"));
+        for (const std::int64_t layer : d.planLayers()) {
+            QVERIFY(d.columnOf(layer)); // it has a bar
+            QCOMPARE(printCandidate(d.candidate(layer)), std::string("mxfp4"));
+        }
+        QCOMPARE(d.undoStack().count(), 1);
+        d.undoStack().undo();
+        QCOMPARE(d.target(), before);
+        QCOMPARE(d.plan(), planBefore);
+        // Without a target of its own it is for the one at hand, and what is not offered becomes a choice.
+        plan.target.clear();
+        plan.candidates.assign(plan.candidates.size(), planBefore.candidates.front());
+        plan.candidates[static_cast<std::size_t>(d.planLayers().back())] = parseCandidate("int8:g32@mse").value();
+        d.adoptPlan(plan, QStringLiteral("load"));
+        QCOMPARE(d.target(), before);
+        QVERIFY(d.columnOf(d.planLayers().back()));
+    }
+
 private:
     QTemporaryDir m_folder;
 };

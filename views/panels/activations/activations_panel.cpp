@@ -2,6 +2,7 @@
 // What flows into the current layer: histogram of its inputs and the range of every input channel, from captured
 // activations. Without them the panel says how to load some.
 #include "core/calibration/activations.h"
+#include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
@@ -31,7 +32,8 @@ namespace {
 constexpr std::size_t kShownChannels = 512; // more are joined by their extremes
 constexpr double kLogFloor = 0.5;
 
-/// Extremes of neighbouring channels, so that a single wide channel stays visible.
+/// Extremes of neighbouring channels, so that a single wide channel stays visible. Where only XᵀX is known they are
+/// norms, and low is 0.
 struct ChannelRange {
     double first = 0, low = 0, high = 0;
 };
@@ -44,7 +46,7 @@ std::vector<ChannelRange> ranges(const ActivationStatistics& s)
     for (std::size_t i = 0; i < n; i += step) {
         ChannelRange range{static_cast<double>(i), INFINITY, -INFINITY};
         for (std::size_t k = i; k < std::min(n, i + step); ++k) {
-            range.low = std::min(range.low, hasRange ? s.channelMin[k] : -s.channelRms[k]);
+            range.low = std::min(range.low, hasRange ? s.channelMin[k] : 0.0);
             range.high = std::max(range.high, hasRange ? s.channelMax[k] : s.channelRms[k]);
         }
         result.push_back(range);
@@ -68,7 +70,7 @@ public:
     ActivationsPanel(const PanelContext& context, QWidget* parent)
         : LayerPanel(context, parent),
           m_note(new QLabel(this)),
-          m_load(new QPushButton(tr("&Load activations…"), this)),
+          m_load(new QPushButton(tr("L&oad activations…"), this)),
           m_histogram(new ChartView(this)),
           m_channels(new ChartView(this))
     {
@@ -130,6 +132,7 @@ private:
     void draw()
     {
         m_load->setVisible(m_document.isOpen() && !m_document.activations());
+        setFocusProxy(m_load->isHidden() ? static_cast<QWidget*>(m_channels) : m_load);
         m_channels->setVisible(m_statistics != nullptr);
         m_histogram->setVisible(m_statistics && !m_statistics->histogram.empty());
         if (!m_document.isOpen()) {
@@ -146,7 +149,7 @@ private:
             m_note->setText(m_statistics->tokens > 0
                                 ? tr("%1 tokens, %2 input channels")
                                       .arg(countText(m_statistics->tokens), countText(m_statistics->in))
-                                : tr("XᵀX of %1 input channels (token count unknown: RMS, not ranges)")
+                                : tr("XᵀX of %1 input channels: norms over an unknown number of tokens, no ranges")
                                       .arg(countText(m_statistics->in)));
             drawChannels();
             if (!m_statistics->histogram.empty())
@@ -177,20 +180,22 @@ private:
         lower->replace(lows);
         upper->setPen(QPen(c.series[0], 1));
         lower->setPen(QPen(c.series[1], 1));
-        upper->setName(m_statistics->channelMin.empty() ? tr("+RMS") : tr("max"));
-        lower->setName(m_statistics->channelMin.empty() ? tr("−RMS") : tr("min"));
+        upper->setName(tr("max"));
+        lower->setName(tr("min"));
+        const bool hasRange = !m_statistics->channelMin.empty();
         chart->addSeries(upper);
-        chart->addSeries(lower);
+        if (hasRange)
+            chart->addSeries(lower);
+        else
+            delete lower;
         auto* x = new QValueAxis(chart);
-        x->setRange(0, static_cast<double>(std::max<std::int64_t>(1, m_statistics->in - 1)));
-        x->setLabelFormat(QStringLiteral("%.0f"));
+        setRoundTicks(*x, 0, static_cast<double>(m_statistics->in - 1), 6);
         x->setTitleText(tr("input channel"));
         auto* y = new QValueAxis(chart);
-        y->setRange(lowest, highest > lowest ? highest : lowest + 1);
-        y->setLabelFormat(QStringLiteral("%.3g"));
-        y->setTitleText(tr("activation"));
+        setRoundTicks(*y, lowest, highest, 4);
+        y->setTitleText(hasRange ? tr("activation") : tr("channel norm √(XᵀX)ᵢᵢ"));
         attach(*chart, x, y);
-        chart->legend()->setVisible(true);
+        chart->legend()->setVisible(hasRange);
         chart->legend()->setAlignment(Qt::AlignTop);
         m_channels->applyTheme();
     }
@@ -225,13 +230,10 @@ private:
         area->setPen(QPen(c.series[0], 1));
         chart->addSeries(area);
         auto* x = new QValueAxis(chart);
-        x->setRange(points.front().x(), std::max(points.back().x(), points.front().x() + 1e-30));
-        x->setLabelFormat(QStringLiteral("%.3g"));
+        setRoundTicks(*x, points.front().x(), points.back().x(), 6);
         x->setTitleText(tr("activation"));
         auto* y = new QLogValueAxis(chart);
-        y->setBase(10);
-        y->setRange(kLogFloor, std::pow(10, std::ceil(std::log10(most * 1.2))));
-        y->setLabelFormat(QStringLiteral("%.0g"));
+        setPowerTicks(*y, kLogFloor, std::pow(10, std::ceil(std::log10(most * 1.2))));
         y->setTitleText(tr("count"));
         attach(*chart, x, y);
         m_histogram->applyTheme();

@@ -55,6 +55,7 @@ public:
         m_bars->setToolTipSource([this](int bar) { return tip(bar); });
         connectBars();
         connectDocument();
+        setFocusProxy(m_bars);
         rebuild();
     }
 
@@ -96,7 +97,7 @@ private:
         connect(m_summary, &SummaryBar::balanceRequested, this, &AllocationPanel::startBalance);
         connect(m_preview, &BalancePreview::accepted, this, [this] {
             if (m_proposal)
-                m_document.adoptPlan(m_proposal->plan, tr("Balance to %1").arg(printBudget(m_document.budget())));
+                m_document.adoptPlan(m_proposal->plan, tr("Balance to %1").arg(budgetText(m_document.budget())));
             dropProposal();
         });
         connect(m_preview, &BalancePreview::discarded, this, &AllocationPanel::dropProposal);
@@ -293,6 +294,8 @@ private:
         m_bars->setPreview(std::move(levels));
         m_preview->showResult(result);
         m_proposal = std::move(result);
+        if (isAncestorOf(window()->focusWidget())) // who asked here answers here
+            m_preview->setFocus(Qt::OtherFocusReason);
     }
 
     void dropProposal()
@@ -302,6 +305,8 @@ private:
             return;
         m_proposal.reset();
         m_bars->setPreview({});
+        if (m_preview->isAncestorOf(window()->focusWidget()))
+            m_bars->setFocus(Qt::OtherFocusReason);
         m_preview->hide();
     }
 

@@ -2,10 +2,12 @@
 #include "views/panels/allocation/balance_preview.h"
 
 #include "views/document/document.h"
+#include "views/document/layer_names.h"
 #include "views/text/format.h"
 
 #include <QHBoxLayout>
 #include <QHeaderView>
+#include <QKeyEvent>
 #include <QLabel>
 #include <QPushButton>
 #include <QTableWidget>
@@ -18,6 +20,7 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
       m_document(document),
       m_text(new QLabel(this)),
       m_changes(new QTableWidget(0, 3, this)),
+      m_discard(new QPushButton(tr("&Discard"), this)),
       m_accept(new QPushButton(tr("&Accept"), this))
 {
     auto* column = new QVBoxLayout(this);
@@ -28,9 +31,8 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
     column->addWidget(m_text);
     column->addWidget(m_changes, 1);
     auto* buttons = new QHBoxLayout;
-    auto* discard = new QPushButton(tr("&Discard"), this);
     buttons->addStretch(1);
-    buttons->addWidget(discard);
+    buttons->addWidget(m_discard);
     buttons->addWidget(m_accept);
     column->addLayout(buttons);
     m_changes->setHorizontalHeaderLabels({tr("layer"), tr("now"), tr("proposed")});
@@ -39,7 +41,6 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
     m_changes->setSelectionMode(QAbstractItemView::SingleSelection);
     m_changes->setShowGrid(false);
     m_changes->setAlternatingRowColors(true);
-    m_changes->setTextElideMode(Qt::ElideLeft);
     m_changes->setWordWrap(false); // else names break at their dots
     m_changes->verticalHeader()->hide();
     m_changes->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 4);
@@ -49,7 +50,8 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
     m_changes->setAccessibleName(tr("Layers that Balance would change"));
     m_accept->setToolTip(tr("Makes the proposal the plan; one step to undo"));
     connect(m_accept, &QPushButton::clicked, this, &BalancePreview::accepted);
-    connect(discard, &QPushButton::clicked, this, &BalancePreview::discarded);
+    m_discard->setToolTip(tr("Leaves the plan as it is (Esc)"));
+    connect(m_discard, &QPushButton::clicked, this, &BalancePreview::discarded);
     connect(m_changes, &QTableWidget::itemSelectionChanged, this, [this] {
         const auto items = m_changes->selectedItems();
         if (!items.isEmpty())
@@ -81,19 +83,28 @@ void BalancePreview::showResult(const BalanceResult& result)
     m_changes->setRowCount(static_cast<int>(changed.size()));
     for (int row = 0; row < m_changes->rowCount(); ++row) {
         const std::int64_t layer = changed[static_cast<std::size_t>(row)];
-        const QString cells[] = {toQString(m_document.layer(layer).name),
+        const QString cells[] = {nameWithBlock(m_document.layer(layer)),
                                  toQString(printCandidate(m_document.candidate(layer))),
                                  toQString(printCandidate(result.plan.candidates[static_cast<std::size_t>(layer)]))};
         for (int column = 0; column < 3; ++column) {
             auto* item = new QTableWidgetItem(cells[column]);
             item->setData(Qt::UserRole, static_cast<qlonglong>(layer));
-            item->setToolTip(cells[column]);
+            item->setToolTip(column == 0 ? toQString(m_document.layer(layer).name) : cells[column]);
             m_changes->setItem(row, column, item);
         }
     }
     m_accept->setEnabled(!changed.empty());
     m_accept->setDefault(true);
+    setFocusProxy(m_accept->isEnabled() ? m_accept : m_discard);
     QWidget::show();
+}
+
+void BalancePreview::keyPressEvent(QKeyEvent* event)
+{
+    if (event->key() == Qt::Key_Escape)
+        Q_EMIT discarded();
+    else
+        QWidget::keyPressEvent(event);
 }
 
 } // namespace ql::views

@@ -20,6 +20,9 @@ public:
     explicit BalancePreview(Document& document, QWidget* parent = nullptr);
     void showResult(const BalanceResult& result);
 
+protected:
+    void keyPressEvent(QKeyEvent* event) override; // Esc discards
+
 Q_SIGNALS:
     void accepted();
     void discarded();
@@ -29,6 +32,7 @@ private:
     Document& m_document;
     QLabel* m_text;
     QTableWidget* m_changes;
+    QPushButton* m_discard;
     QPushButton* m_accept;
 };
 

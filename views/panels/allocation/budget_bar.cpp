@@ -12,7 +12,8 @@ namespace ql::views {
 
 namespace {
 constexpr double kBudgetAt = 0.75; // of the width: room to show how far over
-}
+constexpr int kMarkHeight = 5;
+} // namespace
 
 BudgetBar::BudgetBar(QWidget* parent) : QWidget(parent)
 {
@@ -51,7 +52,8 @@ void BudgetBar::paintEvent(QPaintEvent*)
         painter.fillRect(QRect(0, 0, std::min(filled, mark), height()), within);
         if (filled > mark)
             painter.fillRect(QRect(mark, 0, filled - mark, height()), beyond);
-        painter.fillRect(QRect(mark, 0, 2, height()), c.text);
+        for (const int top : {0, height() - kMarkHeight}) // the text stands between
+            painter.fillRect(QRect(mark, top, 2, kMarkHeight), c.text);
     }
     painter.setPen(c.grid);
     painter.drawRect(rect().adjusted(0, 0, -1, -1));

@@ -3,6 +3,7 @@
 
 #include "views/document/document.h"
 #include "views/panels/allocation/budget_bar.h"
+#include "views/text/elided_label.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
@@ -27,28 +28,33 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
       m_balance(new QPushButton(tr("&Balance"), this)),
       m_bar(new BudgetBar(this)),
       m_size(new QLabel(this)),
-      m_loss(new QLabel(this))
+      m_loss(new ElidedLabel(this))
 {
-    auto* row = new QHBoxLayout(this);
-    row->setContentsMargins(8, 4, 8, 4);
-    row->setSpacing(6);
+    m_lines = new QBoxLayout(QBoxLayout::LeftToRight, this);
+    m_lines->setContentsMargins(8, 4, 8, 4);
+    m_lines->setSpacing(6);
+    auto* numbers = new QHBoxLayout;
+    m_choices = new QHBoxLayout;
+    m_choices->setSpacing(6);
+    m_lines->addLayout(numbers);
+    m_lines->addLayout(m_choices, 1);
     const auto label = [this](const QString& text, QWidget* buddy) {
         auto* made = new QLabel(text, this);
         made->setBuddy(buddy);
         return made;
     };
-    row->addWidget(m_size);
-    row->addSpacing(10);
-    row->addWidget(m_loss);
-    row->addStretch(1);
-    row->addWidget(label(tr("&Target"), m_target));
-    row->addWidget(m_target);
-    row->addWidget(label(tr("&Loss"), m_metric));
-    row->addWidget(m_metric);
-    row->addWidget(label(tr("B&udget"), m_budget));
-    row->addWidget(m_budget);
-    row->addWidget(m_bar, 1);
-    row->addWidget(m_balance);
+    numbers->addWidget(m_size);
+    numbers->addSpacing(10);
+    numbers->addWidget(m_loss, 1);
+    m_choices->addStretch(1);
+    m_choices->addWidget(label(tr("&Target"), m_target));
+    m_choices->addWidget(m_target);
+    m_choices->addWidget(label(tr("&Loss"), m_metric));
+    m_choices->addWidget(m_metric);
+    m_choices->addWidget(label(tr("B&udget"), m_budget));
+    m_choices->addWidget(m_budget);
+    m_choices->addWidget(m_bar, 2);
+    m_choices->addWidget(m_balance);
     QFont bold = font();
     bold.setBold(true);
     m_size->setFont(bold);
@@ -57,13 +63,14 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
     m_target->setAccessibleName(tr("Target"));
     m_metric->setAccessibleName(tr("Predicted loss"));
     m_metric->setSizeAdjustPolicy(QComboBox::AdjustToContents);
-    m_budget->setMaximumWidth(fontMetrics().horizontalAdvance(QStringLiteral("000.000 MB")) + 24);
+    m_budget->setFixedWidth(fontMetrics().horizontalAdvance(QStringLiteral("90 MB or 5.0 bpw")) + 16);
     m_budget->setPlaceholderText(tr("90 MB or 5.0 bpw"));
     m_budget->setAccessibleName(tr("Budget"));
     m_budget->setToolTip(tr("What Balance may use: the target's files (90 MB, 1.2 GiB) or bits per weight (5.0 bpw)"));
     m_balance->setToolTip(
         tr("Finds the plan with the least predicted loss within the budget; locked layers stay. You see it first."));
     m_bar->setMinimumWidth(150);
+    m_bar->setMaximumWidth(320);
     connect(m_balance, &QPushButton::clicked, this, [this] {
         takeBudget();
         Q_EMIT balanceRequested();
@@ -83,6 +90,28 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
     connect(&document, &Document::totalsChanged, this, &SummaryBar::refreshTotals);
     connect(&document, &Document::measured, this, &SummaryBar::refreshTotals);
     refreshChoices();
+}
+
+QSize SummaryBar::minimumSizeHint() const
+{
+    const QMargins margins = m_lines->contentsMargins();
+    return {m_choices->minimumSize().width() + margins.left() + margins.right(), m_lines->minimumSize().height()};
+}
+
+void SummaryBar::resizeEvent(QResizeEvent* event)
+{
+    QWidget::resizeEvent(event);
+    arrange();
+}
+
+void SummaryBar::arrange()
+{
+    const int needed = m_size->sizeHint().width() + m_loss->sizeHint().width() + m_choices->minimumSize().width() + 40;
+    const auto direction = width() < needed ? QBoxLayout::TopToBottom : QBoxLayout::LeftToRight;
+    if (direction == m_lines->direction())
+        return;
+    m_lines->setDirection(direction);
+    updateGeometry(); // it is of another height now
 }
 
 void SummaryBar::setBusy(bool busy)
@@ -130,7 +159,7 @@ void SummaryBar::refreshChoices()
         m_metric->setToolTip(toQString(metric->title) + QStringLiteral("\n") + toQString(metric->formula) +
                              QStringLiteral(" / ") + toQString(metric->unit));
     if (!m_budget->hasFocus() || !m_budget->isModified())
-        m_budget->setText(printBudget(m_document.budget()));
+        m_budget->setText(budgetText(m_document.budget()));
     setEnabled(m_document.isOpen());
     refreshTotals();
 }
@@ -192,13 +221,15 @@ void SummaryBar::refreshTotals()
     } else if (budget.bitsPerWeight) {
         const double left = *budget.bitsPerWeight - totals.bitsPerWeight;
         m_bar->setState(totals.bitsPerWeight, *budget.bitsPerWeight,
-                        left >= 0 ? tr("%1 bits under budget").arg(fixedText(left, 3))
-                                  : tr("%1 bits over budget").arg(fixedText(-left, 3)));
+                        std::fabs(left) < 5e-4 ? tr("at the budget")
+                        : left > 0             ? tr("%1 bits under budget").arg(fixedText(left, 3))
+                                               : tr("%1 bits over budget").arg(fixedText(-left, 3)));
         m_bar->setToolTip({});
     } else {
         m_bar->setState(0, 0, tr("no budget"));
     }
     m_balance->setEnabled(!m_busy && !m_document.isMeasuring() && !m_document.planLayers().empty());
+    arrange();
 }
 
 } // namespace ql::views

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The line above the bars: target, metric and budget to choose, what the plan weighs and is predicted to lose, Balance.
+// The line above the bars: what the plan weighs and is predicted to lose; target, metric and budget to choose; Balance.
+// Two lines where one is too narrow.
 #pragma once
 
 #include <QWidget>
 
+class QBoxLayout;
 class QComboBox;
 class QLabel;
 class QLineEdit;
@@ -13,6 +15,7 @@ namespace ql::views {
 
 class BudgetBar;
 class Document;
+class ElidedLabel;
 
 class SummaryBar : public QWidget {
     Q_OBJECT
@@ -20,22 +23,30 @@ public:
     explicit SummaryBar(Document& document, QWidget* parent = nullptr);
     void setBusy(bool busy);
 
+    QSize minimumSizeHint() const override;
+
 Q_SIGNALS:
     void balanceRequested();
 
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
 private:
+    void arrange();
     void refreshChoices();
     void refreshTotals();
     void takeBudget();
 
     Document& m_document;
+    QBoxLayout* m_lines;
+    QBoxLayout* m_choices;
     QComboBox* m_target;
     QComboBox* m_metric;
     QLineEdit* m_budget;
     QPushButton* m_balance;
     BudgetBar* m_bar;
     QLabel* m_size;
-    QLabel* m_loss;
+    ElidedLabel* m_loss;
     bool m_busy = false;
 };
 

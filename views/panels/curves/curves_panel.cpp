@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// FP against INT for the current layer: error of each family of formats over its bits, with the layer's crest factor
-// and the crest factors at which the winner changes.
+// FP against INT for the current layer: error of each family of formats over its bits, or what theory expects over the
+// crest factor, with the layer's own point.
 #include "core/analysis/error_curves.h"
+#include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
+#include "views/panels/curves/crest_chart.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
 #include "views/text/format.h"
@@ -43,7 +45,8 @@ public:
           m_group(new QComboBox(this)),
           m_crest(new QLabel(this))
     {
-        m_what->addItems({tr("SQNR (dB, higher is better)"), tr("MSE (weight², lower is better)")});
+        m_what->addItems({tr("SQNR over bits"), tr("MSE over bits"), tr("INT or FP over the crest factor")});
+        m_what->setObjectName(QStringLiteral("curvesShown"));
         m_what->setAccessibleName(tr("Error shown"));
         for (const int group : {0, 32, 64, 128})
             m_group->addItem(group == 0 ? tr("scale per channel") : tr("groups of %1").arg(group), group);
@@ -73,6 +76,7 @@ public:
         connect(m_view, &ChartView::themeChanged, this, &CurvesPanel::draw, Qt::QueuedConnection);
         connect(m_view, &ChartView::hovered, this, &CurvesPanel::hover);
         addViewMenu(m_view, [this] { return table(); });
+        setFocusProxy(m_what);
     }
 
 protected:
@@ -118,6 +122,7 @@ protected:
 
 private:
     bool showsMse() const { return m_what->currentIndex() == 1; }
+    bool showsCrest() const { return m_what->currentIndex() == 2; }
     double valueOf(double sqnrDb, double mse) const { return showsMse() ? std::max(mse, kLeastMse) : sqnrDb; }
 
     void draw()
@@ -133,6 +138,15 @@ private:
                                                                   : QString());
         if (!m_curves)
             return;
+        m_crest->setText(crestText());
+        if (showsCrest())
+            drawCrestChart(*m_view, *m_curves);
+        else
+            drawFamilies(*chart);
+    }
+
+    void drawFamilies(QChart& chart)
+    {
         const Colors c = colors(m_view->palette());
         double lowest = INFINITY;
         double highest = -INFINITY;
@@ -151,7 +165,7 @@ private:
             }
             if (points.isEmpty())
                 continue;
-            auto* line = new QLineSeries(chart);
+            auto* line = new QLineSeries(&chart);
             line->setName(toQString(curve.family));
             line->replace(points);
             QPen pen(c.series[index % c.series.size()], 1.8);
@@ -159,47 +173,39 @@ private:
             pen.setStyle(kStyles[(index / 2) % 3]); // families are told apart without colour as well
             line->setPen(pen);
             line->setPointsVisible(true);
-            chart->addSeries(line);
+            chart.addSeries(line);
             ++index;
         }
         if (!(highest >= lowest)) {
             m_view->setMessage(tr("No finite error to show."));
             return;
         }
-        auto* x = new QValueAxis(chart);
-        x->setRange(2, std::ceil(mostBits));
-        x->setTickType(QValueAxis::TicksDynamic);
-        x->setTickInterval(1);
-        x->setTickAnchor(2);
-        x->setLabelFormat(QStringLiteral("%.0f"));
+        auto* x = new QValueAxis(&chart);
+        setRoundTicks(*x, 2, std::ceil(mostBits), static_cast<int>(std::ceil(mostBits)) - 2);
         x->setTitleText(tr("stored bits per weight"));
-        chart->addAxis(x, Qt::AlignBottom);
+        chart.addAxis(x, Qt::AlignBottom);
         QAbstractAxis* y = nullptr;
         if (showsMse()) {
-            auto* axis = new QLogValueAxis(chart);
-            axis->setBase(10);
-            axis->setRange(std::pow(10, std::floor(std::log10(lowest))), std::pow(10, std::ceil(std::log10(highest))));
-            axis->setLabelFormat(QStringLiteral("%.0e"));
-            axis->setMinorTickCount(-1);
+            auto* axis = new QLogValueAxis(&chart);
+            setPowerTicks(*axis, std::pow(10, std::floor(std::log10(lowest))),
+                          std::pow(10, std::ceil(std::log10(highest))));
             axis->setTitleText(tr("MSE / weight²"));
             y = axis;
         } else {
-            auto* axis = new QValueAxis(chart);
-            axis->setRange(std::floor(lowest / 5) * 5, std::ceil(highest / 5) * 5);
-            axis->setLabelFormat(QStringLiteral("%.0f"));
+            auto* axis = new QValueAxis(&chart);
+            setRoundTicks(*axis, std::floor(lowest / 5) * 5, std::ceil(highest / 5) * 5, 5);
             axis->setTitleText(tr("SQNR / dB"));
             y = axis;
         }
-        chart->addAxis(y, Qt::AlignLeft);
-        addPlanned(*chart, c);
-        for (QAbstractSeries* series : chart->series()) {
+        chart.addAxis(y, Qt::AlignLeft);
+        addPlanned(chart, c);
+        for (QAbstractSeries* series : chart.series()) {
             series->attachAxis(x);
             series->attachAxis(y);
         }
-        chart->legend()->setVisible(true);
-        chart->legend()->setAlignment(Qt::AlignTop);
+        chart.legend()->setVisible(true);
+        chart.legend()->setAlignment(Qt::AlignTop);
         m_view->applyTheme();
-        m_crest->setText(crestText());
     }
 
     /// The plan's candidate as a diamond.
@@ -224,29 +230,22 @@ private:
 
     QString crestText() const
     {
-        QString text = tr("Crest factor max|w|/RMS: %1 in blocks of 32, %2 in blocks of 16, %3 per channel.")
-                           .arg(fixedText(m_curves->crestFactor32, 2), fixedText(m_curves->crestFactor16, 2),
-                                fixedText(m_curves->crestFactorChannel, 2));
-        QStringList wins;
-        for (const Crossover& crossover : crestFactorCrossovers()) {
-            // NV formats have blocks of 16, MX of 32.
-            const double crest =
-                crossover.integer.starts_with("nv") ? m_curves->crestFactor16 : m_curves->crestFactor32;
-            const bool integerWins = crest < crossover.crestFactor;
-            wins << tr("%1 (crossover %2)")
-                        .arg(toQString(integerWins ? crossover.integer : crossover.minifloat),
-                             fixedText(crossover.crestFactor, 2));
-        }
-        if (!wins.isEmpty())
-            text +=
-                QLatin1Char(' ') + tr("For Gaussian blocks theory prefers %1.").arg(wins.join(QStringLiteral(", ")));
-        return text;
+        const QString factors = tr("Crest factor max|w|/RMS: %1 in blocks of 32, %2 in blocks of 16, %3 per channel.")
+                                    .arg(fixedText(m_curves->crestFactor32, 2), fixedText(m_curves->crestFactor16, 2),
+                                         fixedText(m_curves->crestFactorChannel, 2));
+        return showsCrest() ? factors + QLatin1Char(' ') +
+                                  tr("For Gaussian blocks theory prefers %1.").arg(crestWinners(*m_curves))
+                            : factors;
     }
 
     void hover(const QPointF& value, const QPoint& point, bool inside)
     {
         if (!inside || !m_curves) {
             QToolTip::hideText();
+            return;
+        }
+        if (showsCrest()) {
+            QToolTip::showText(point, crestTip(value.x()), m_view);
             return;
         }
         const QPointF pointer = m_view->chart()->mapToPosition(value);
@@ -276,6 +275,8 @@ private:
 
     ViewTable table() const
     {
+        if (m_curves && showsCrest())
+            return crestTable(*m_curves);
         ViewTable table{{QStringLiteral("family"), QStringLiteral("scheme"), QStringLiteral("bits_per_weight"),
                          QStringLiteral("sqnr_db"), QStringLiteral("mse")},
                         {}};

@@ -3,18 +3,19 @@
 // are at least 3 pixels apart. One pass of 4096 bins per layer; the view sums them to at most 512.
 #include "core/analysis/histogram.h"
 #include "core/realize/realize.h"
+#include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
+#include "views/text/elided_label.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
 #include <QAreaSeries>
 #include <QCheckBox>
 #include <QHBoxLayout>
-#include <QLabel>
 #include <QLegend>
 #include <QLineSeries>
 #include <QLogValueAxis>
@@ -76,7 +77,7 @@ public:
     HistogramPanel(const PanelContext& context, QWidget* parent)
         : LayerPanel(context, parent),
           m_view(new ChartView(this)),
-          m_summary(new QLabel(this)),
+          m_summary(new ElidedLabel(this)),
           m_log(new QCheckBox(tr("Logarithmic &counts"), this))
     {
         auto* top = new QHBoxLayout;
@@ -89,7 +90,6 @@ public:
         column->addLayout(top);
         column->addWidget(m_view, 1);
         m_log->setChecked(true);
-        m_summary->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
         m_view->setAccessibleName(tr("Weight histogram"));
         m_settle.setSingleShot(true);
         m_settle.setInterval(kSettleMs);
@@ -98,6 +98,7 @@ public:
         connect(m_view, &ChartView::themeChanged, this, &HistogramPanel::draw, Qt::QueuedConnection);
         connect(m_view, &ChartView::hovered, this, &HistogramPanel::hover);
         addViewMenu(m_view, [this] { return table(); });
+        setFocusProxy(m_view);
     }
 
 protected:
@@ -206,23 +207,17 @@ private:
                                                                         m_shownQuantized.counts.end())));
         }
         auto* x = new QValueAxis(chart);
-        x->setRange(m_shown.min, m_shown.max > m_shown.min ? m_shown.max : m_shown.min + 1);
-        x->setTickCount(5);
-        x->setLabelFormat(QStringLiteral("%.3g"));
+        setRoundTicks(*x, m_shown.min, m_shown.max, 6);
         x->setTitleText(tr("weight"));
         chart->addAxis(x, Qt::AlignBottom);
         QAbstractAxis* y = nullptr;
         if (log) {
             auto* axis = new QLogValueAxis(chart);
-            axis->setBase(10);
-            axis->setRange(kLogFloor, std::pow(10, std::ceil(std::log10(most * 1.2))));
-            axis->setLabelFormat(QStringLiteral("%.0g"));
-            axis->setMinorTickCount(-1);
+            setPowerTicks(*axis, kLogFloor, std::pow(10, std::ceil(std::log10(most * 1.2))));
             y = axis;
         } else {
             auto* axis = new QValueAxis(chart);
-            axis->setRange(0, most * 1.05);
-            axis->setLabelFormat(QStringLiteral("%.3g"));
+            setRoundTicks(*axis, 0, most * 1.05, 4);
             y = axis;
         }
         y->setTitleText(tr("count"));
@@ -308,7 +303,7 @@ private:
     }
 
     ChartView* m_view;
-    QLabel* m_summary;
+    ElidedLabel* m_summary;
     QCheckBox* m_log;
     QTimer m_settle;
     std::optional<Histogram> m_base;

@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 
 #include <QCoreApplication>
+#include <QLocale>
 
 #include <cmath>
 #include <map>
@@ -39,7 +40,8 @@ const std::map<QString, double LayerValues::*>& numberFields()
 
 std::optional<double> parseNumber(const QString& text)
 {
-    const std::string plain = text.toStdString();
+    const std::string plain =
+        QString(text).replace(QLocale().decimalPoint(), QStringLiteral(".")).toStdString(); // 0.1 or the locale's 0,1
     if (const auto number = parseDouble(plain))
         return number;
     if (const auto bytes = parseBytes(plain))

@@ -14,22 +14,11 @@ namespace ql::views {
 namespace {
 
 constexpr int kFlushMs = 50;
-constexpr double kBarSqnrDb = 60;     // a full bar
-constexpr double kBarOutliers = 1e-3; // share of a full bar
-
-QVariant number(double value)
-{
-    return std::isnan(value) ? QVariant() : QVariant(value);
-}
-
-bool isNumeric(int column)
-{
-    return column == LayerTreeModel::kParameters || column >= LayerTreeModel::kBits;
-}
 
 } // namespace
 
-LayerTreeModel::LayerTreeModel(Document& document, QObject* parent) : QAbstractItemModel(parent), m_document(document)
+LayerTreeModel::LayerTreeModel(Document& document, QObject* parent)
+    : QAbstractItemModel(parent), m_document(document), m_columns(document)
 {
     m_flush.setSingleShot(true);
     m_flush.setInterval(kFlushMs);
@@ -156,152 +145,11 @@ QModelIndex LayerTreeModel::indexOf(std::int64_t layer, int column) const
     return index(place.child, column, index(place.top, 0));
 }
 
-double LayerTreeModel::lossOf(std::int64_t layer) const
-{
-    const auto cell = m_document.plannedCell(layer);
-    return cell ? m_document.lossOf(*cell) : LayerValues::kUnknown;
-}
-
-double LayerTreeModel::sqnrOf(std::int64_t layer) const
-{
-    const auto cell = m_document.plannedCell(layer);
-    return cell ? cell->error.sqnrDb() : LayerValues::kUnknown;
-}
-
-QString LayerTreeModel::shortName(std::int64_t layer) const
-{
-    const Layer& l = m_document.layer(layer);
-    QString name = toQString(l.name);
-    if (l.block >= 0) {
-        const QString number = QStringLiteral(".%1.").arg(l.block);
-        const qsizetype at = name.indexOf(number);
-        if (at >= 0)
-            name = name.mid(at + number.size());
-    }
-    if (name.endsWith(QLatin1String(".weight")))
-        name.chop(7);
-    return name;
-}
-
-LayerValues LayerTreeModel::valuesOf(std::int64_t layer) const
-{
-    const Layer& l = m_document.layer(layer);
-    LayerValues values;
-    values.name = toQString(l.name);
-    values.role = toQString(l.role);
-    values.op = toQString(info(l.op).id);
-    values.dtype = toQString(info(l.dtype).word);
-    values.block = l.block >= 0 ? static_cast<double>(l.block) : LayerValues::kUnknown;
-    values.params = static_cast<double>(l.numel());
-    values.size = static_cast<double>(m_document.layerBytes(layer));
-    values.bits = m_document.layerBits(layer);
-    if (l.quantizable) {
-        values.candidate = toQString(printCandidate(m_document.candidate(layer)));
-        values.loss = lossOf(layer);
-        values.sqnr = sqnrOf(layer);
-    }
-    const LayerFacts& facts = m_document.facts(layer);
-    if (facts.known) {
-        values.outliers = facts.outlierShare * 100;
-        values.crest = facts.statistics.crestFactor();
-        values.kurtosis = facts.statistics.kurtosis;
-    }
-    return values;
-}
-
-QVariant LayerTreeModel::sortValue(std::int64_t layer, int column) const
-{
-    const Layer& l = m_document.layer(layer);
-    const LayerFacts& facts = m_document.facts(layer);
-    switch (column) {
-    case kName:
-        return toQString(l.name);
-    case kRole:
-        return toQString(l.role.empty() ? info(l.op).id : std::string_view(l.role));
-    case kShape:
-        return toQString(formatShape(l.shape));
-    case kParameters:
-        return static_cast<qlonglong>(l.numel());
-    case kDtype:
-        return toQString(info(l.dtype).word);
-    case kCandidate:
-        return l.quantizable ? toQString(printCandidate(m_document.candidate(layer))) : QVariant();
-    case kBits:
-        return m_document.layerBits(layer);
-    case kSize:
-        return static_cast<qlonglong>(m_document.layerBytes(layer));
-    case kLoss:
-        return l.quantizable ? number(lossOf(layer)) : QVariant();
-    case kSqnr:
-        return l.quantizable ? number(sqnrOf(layer)) : QVariant();
-    case kOutliers:
-        return facts.known ? number(facts.outlierShare) : QVariant();
-    case kCrest:
-        return facts.known ? number(facts.statistics.crestFactor()) : QVariant();
-    case kKurtosis:
-        return facts.known ? number(facts.statistics.kurtosis) : QVariant();
-    default:
-        return {};
-    }
-}
-
-QVariant LayerTreeModel::display(std::int64_t layer, int column) const
-{
-    const Layer& l = m_document.layer(layer);
-    const QVariant raw = sortValue(layer, column);
-    switch (column) {
-    case kName:
-        return shortName(layer);
-    case kRole:
-        return raw;
-    case kShape:
-        return raw;
-    case kDtype:
-        return raw;
-    case kParameters:
-        return shortCountText(l.numel());
-    case kCandidate:
-        return raw;
-    case kBits:
-        return fixedText(raw.toDouble(), 2);
-    case kSize:
-        return bytesText(raw.toLongLong());
-    case kLoss:
-        return raw.isValid() ? numberText(raw.toDouble()) : l.quantizable ? QStringLiteral("…") : QString();
-    case kSqnr:
-        return raw.isValid() ? fixedText(raw.toDouble(), 1) : l.quantizable ? QStringLiteral("…") : QString();
-    case kOutliers:
-        return raw.isValid() ? percentText(raw.toDouble()) : QString();
-    case kCrest:
-    case kKurtosis:
-        return raw.isValid() ? numberText(raw.toDouble()) : QString();
-    default:
-        return {};
-    }
-}
-
-QVariant LayerTreeModel::barValue(std::int64_t layer, int column) const
-{
-    const QVariant raw = sortValue(layer, column);
-    if (!raw.isValid())
-        return {};
-    switch (column) {
-    case kBits:
-        return std::clamp(raw.toDouble() / 16, 0.0, 1.0);
-    case kSqnr:
-        return std::isfinite(raw.toDouble()) ? QVariant(std::clamp(raw.toDouble() / kBarSqnrDb, 0.0, 1.0)) : QVariant();
-    case kOutliers:
-        return std::clamp(raw.toDouble() / kBarOutliers, 0.0, 1.0);
-    default:
-        return {};
-    }
-}
-
 QVariant LayerTreeModel::blockData(const Top& top, int column, int role) const
 {
     if (role == kLayerRole)
         return qlonglong{-1};
-    if (role == Qt::TextAlignmentRole && isNumeric(column))
+    if (role == Qt::TextAlignmentRole && LayerColumns::isNumeric(column))
         return int(Qt::AlignRight | Qt::AlignVCenter);
     if (role != Qt::DisplayRole && role != kSortRole)
         return {};
@@ -312,7 +160,7 @@ QVariant LayerTreeModel::blockData(const Top& top, int column, int role) const
         weights += m_document.layer(layer).numel();
         bytes += m_document.layerBytes(layer);
         if (column == kLoss && m_document.layer(layer).quantizable)
-            loss += lossOf(layer);
+            loss += m_columns.loss(layer);
     }
     const bool raw = role == kSortRole;
     switch (column) {
@@ -335,32 +183,6 @@ QVariant LayerTreeModel::blockData(const Top& top, int column, int role) const
     }
 }
 
-QString LayerTreeModel::toolTip(std::int64_t layer, int column) const
-{
-    const Layer& l = m_document.layer(layer);
-    switch (column) {
-    case kName: {
-        QString text = toQString(l.name);
-        for (const std::string& alias : l.aliases)
-            text += tr("\nalso used as %1").arg(toQString(alias));
-        return text;
-    }
-    case kShape: {
-        const Shape& stored = m_document.model()->checkpoint->tensors()[static_cast<std::size_t>(l.tensor)].shape;
-        return stored == l.shape ? QString() : tr("Stored as %1").arg(toQString(formatShape(stored)));
-    }
-    case kParameters:
-        return tr("%1 weights").arg(countText(l.numel()));
-    case kSize:
-        return tr("%1 bytes, %2 bits")
-            .arg(countText(m_document.layerBytes(layer)), countText(layerPayloadBits(l, m_document.candidate(layer))));
-    case kCandidate:
-        return l.quantizable ? tr("Double click or F2 to change it; the selection changes along") : QString();
-    default:
-        return {};
-    }
-}
-
 QVariant LayerTreeModel::data(const QModelIndex& index, int role) const
 {
     if (!index.isValid())
@@ -371,23 +193,23 @@ QVariant LayerTreeModel::data(const QModelIndex& index, int role) const
         return blockData(m_tops[static_cast<std::size_t>(index.row())], column, role);
     switch (role) {
     case Qt::DisplayRole:
-        return display(layer, column);
+        return m_columns.text(layer, column);
     case Qt::EditRole:
-        return column == kCandidate ? display(layer, column) : QVariant();
+        return column == kCandidate ? m_columns.text(layer, column) : QVariant();
     case kSortRole:
-        return sortValue(layer, column);
+        return m_columns.raw(layer, column);
     case kBarRole:
-        return barValue(layer, column);
+        return m_columns.bar(layer, column);
     case kLayerRole:
         return static_cast<qlonglong>(layer);
     case Qt::ToolTipRole:
-        return toolTip(layer, column);
+        return m_columns.tip(layer, column);
     case Qt::DecorationRole:
         return column == kCandidate && m_document.layer(layer).quantizable
                    ? QVariant(bitsColor(m_document.layerBits(layer)))
                    : QVariant();
     case Qt::TextAlignmentRole:
-        return int((isNumeric(column) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
+        return int((LayerColumns::isNumeric(column) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
     default:
         return {};
     }
@@ -422,64 +244,13 @@ QVariant LayerTreeModel::headerData(int section, Qt::Orientation orientation, in
 {
     if (orientation != Qt::Horizontal)
         return {};
-    const Metric* metric = m_document.metric();
-    if (role == Qt::TextAlignmentRole)
-        return int((isNumeric(section) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
-    if (role == Qt::ToolTipRole) {
-        switch (section) {
-        case kShape:
-            return tr("W[out, in…]: a row is an output, groups of a scheme lie along a row");
-        case kCandidate:
-            return tr("What the plan makes of the layer");
-        case kBits:
-            return tr("Bits per weight: codes, scales, zero points and padding ÷ weights");
-        case kSize:
-            return tr("Stored bytes under the plan (MB = 10⁶ bytes)");
-        case kLoss:
-            return metric ? tr("%1, in %2: %3")
-                                .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
-                          : QString();
-        case kSqnr:
-            return tr("Signal to quantization noise, 10·log₁₀(Σw² ÷ Σ(w−ŵ)²) in dB; higher is better");
-        case kOutliers:
-            return tr("Share of weights beyond 6 standard deviations");
-        case kCrest:
-            return tr("Largest magnitude ÷ root mean square of the whole tensor");
-        case kKurtosis:
-            return tr("Pearson's kurtosis; a normal distribution has 3");
-        default:
-            return {};
-        }
-    }
-    if (role != Qt::DisplayRole)
-        return {};
-    switch (section) {
-    case kName:
-        return tr("layer");
-    case kRole:
-        return tr("role");
-    case kShape:
-        return tr("shape");
-    case kParameters:
-        return tr("weights");
-    case kDtype:
-        return tr("dtype");
-    case kCandidate:
-        return tr("candidate");
-    case kBits:
-        return tr("bits");
-    case kSize:
-        return tr("size");
-    case kLoss:
-        return tr("loss");
-    case kSqnr:
-        return tr("SQNR/dB");
-    case kOutliers:
-        return tr("outliers");
-    case kCrest:
-        return tr("crest");
-    case kKurtosis:
-        return tr("kurtosis");
+    switch (role) {
+    case Qt::DisplayRole:
+        return LayerColumns::title(section);
+    case Qt::ToolTipRole:
+        return m_columns.titleTip(section);
+    case Qt::TextAlignmentRole:
+        return int((LayerColumns::isNumeric(section) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
     default:
         return {};
     }

@@ -4,7 +4,7 @@
 // block). Changes of the document are gathered and told once per 50 ms, one range per block.
 #pragma once
 
-#include "views/panels/layers/layer_filter.h"
+#include "views/panels/layers/layer_columns.h"
 
 #include <QAbstractItemModel>
 #include <QTimer>
@@ -19,22 +19,7 @@ class Document;
 class LayerTreeModel : public QAbstractItemModel {
     Q_OBJECT
 public:
-    enum Column {
-        kName,
-        kRole,
-        kShape,
-        kParameters,
-        kDtype,
-        kCandidate,
-        kBits,
-        kSize,
-        kLoss,
-        kSqnr,
-        kOutliers,
-        kCrest,
-        kKurtosis,
-        kColumnCount
-    };
+    using enum LayerColumns::Id;
     enum Role { kSortRole = Qt::UserRole, kBarRole, kLayerRole };
 
     explicit LayerTreeModel(Document& document, QObject* parent = nullptr);
@@ -50,7 +35,7 @@ public:
 
     std::int64_t layerOf(const QModelIndex& index) const;
     QModelIndex indexOf(std::int64_t layer, int column = 0) const;
-    LayerValues valuesOf(std::int64_t layer) const;
+    LayerValues valuesOf(std::int64_t layer) const { return m_columns.filterValues(layer); }
     /// Tells changes gathered so far at once.
     void flush();
 
@@ -65,16 +50,10 @@ private:
     };
     void rebuild();
     void touch(const std::vector<std::int64_t>& layers);
-    double lossOf(std::int64_t layer) const;
-    double sqnrOf(std::int64_t layer) const;
-    QVariant display(std::int64_t layer, int column) const;
-    QVariant sortValue(std::int64_t layer, int column) const;
-    QVariant barValue(std::int64_t layer, int column) const;
     QVariant blockData(const Top& top, int column, int role) const;
-    QString toolTip(std::int64_t layer, int column) const;
-    QString shortName(std::int64_t layer) const;
 
     Document& m_document;
+    LayerColumns m_columns;
     std::vector<Top> m_tops;
     std::vector<Place> m_places; // by layer
     std::set<std::int64_t> m_dirty;

@@ -7,11 +7,11 @@
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
+#include "views/text/elided_label.h"
 #include "views/text/format.h"
 
 #include <QCheckBox>
 #include <QHBoxLayout>
-#include <QLabel>
 #include <QToolButton>
 #include <QVBoxLayout>
 
@@ -41,9 +41,9 @@ public:
     OutliersPanel(const PanelContext& context, QWidget* parent)
         : LayerPanel(context, parent),
           m_map(new HeatMap(this)),
-          m_where(new QLabel(this)),
-          m_summary(new QLabel(this)),
-          m_log(new QCheckBox(tr("&Logarithmic"), this))
+          m_where(new ElidedLabel(this)),
+          m_summary(new ElidedLabel(this)),
+          m_log(new QCheckBox(tr("Lo&garithmic"), this))
     {
         auto* top = new QHBoxLayout;
         top->setContentsMargins(8, 4, 8, 0);
@@ -71,9 +71,6 @@ public:
         column->addWidget(m_where);
         m_log->setChecked(m_map->isLogarithmic());
         m_log->setToolTip(tr("Colours by the logarithm of the magnitude (L)"));
-        m_summary->setTextFormat(Qt::PlainText);
-        m_summary->setMinimumWidth(0);
-        m_summary->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
         connect(m_log, &QCheckBox::toggled, m_map, &HeatMap::setLogarithmic);
         connect(m_map, &HeatMap::logarithmicChanged, m_log, &QCheckBox::setChecked);
         connect(previous, &QToolButton::clicked, m_map, [this] { m_map->stepOutlier(-1); });
@@ -81,6 +78,7 @@ public:
         connect(fit, &QToolButton::clicked, m_map, &HeatMap::fit);
         connect(m_map, &HeatMap::hovered, this, &OutliersPanel::hover);
         addViewMenu(m_map, [this] { return table(); });
+        setFocusProxy(m_map);
         hover(-1, -1);
     }
 
@@ -153,7 +151,6 @@ private:
                                  .arg(toQString(layer.name), numberText(static_cast<double>(view.pyramid->absmax), 4),
                                       countText(view.summary.count), percentText(view.summary.share));
         m_summary->setText(text);
-        m_summary->setToolTip(text);
     }
 
     void hover(qint64 row, qint64 col)
@@ -186,8 +183,8 @@ private:
     }
 
     HeatMap* m_map;
-    QLabel* m_where;
-    QLabel* m_summary;
+    ElidedLabel* m_where;
+    ElidedLabel* m_summary;
     QCheckBox* m_log;
     OutlierView m_view;
     std::shared_ptr<const Model> m_model;

@@ -4,11 +4,11 @@
 #include "views/document/document.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
+#include "views/text/elided_label.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
 #include <QHeaderView>
-#include <QLabel>
 #include <QTableWidget>
 #include <QVBoxLayout>
 
@@ -25,13 +25,12 @@ class StoragePanel : public LayerPanel {
     Q_OBJECT
 public:
     StoragePanel(const PanelContext& context, QWidget* parent)
-        : LayerPanel(context, parent), m_title(new QLabel(this)), m_table(new QTableWidget(0, kColumns, this))
+        : LayerPanel(context, parent), m_title(new ElidedLabel(this)), m_table(new QTableWidget(0, kColumns, this))
     {
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
         column->setSpacing(2);
         m_title->setContentsMargins(8, 4, 8, 0);
-        m_title->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
         column->addWidget(m_title);
         column->addWidget(m_table, 1);
         m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
@@ -45,13 +44,20 @@ public:
         m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::Interactive);
         m_table->horizontalHeader()->setStretchLastSection(true);
         m_table->horizontalHeader()->setDefaultAlignment(Qt::AlignRight | Qt::AlignVCenter);
-        m_table->setColumnWidth(kCandidate, fontMetrics().horizontalAdvance(QStringLiteral("●  int4:g128:s=bf16 ")));
-        m_table->setColumnWidth(kBits, fontMetrics().horizontalAdvance(QStringLiteral("bits/weight ")));
-        m_table->setColumnWidth(kBytes, fontMetrics().horizontalAdvance(QStringLiteral("000.0 MB  ")));
-        m_table->setColumnWidth(kSqnr, fontMetrics().horizontalAdvance(QStringLiteral("SQNR / dB ")));
+        QFont chosen = font(); // the row of the plan's candidate is the widest
+        chosen.setBold(true);
+        const QFontMetrics metrics(chosen);
+        const auto wide = [&](int col, const char* sample) {
+            m_table->setColumnWidth(col, metrics.horizontalAdvance(QString::fromUtf8(sample)) + 10);
+        };
+        wide(kCandidate, "●  int4:g128:s=bf16");
+        wide(kBits, "bits/weight");
+        wide(kBytes, "000.0 MB");
+        wide(kSqnr, "SQNR / dB");
         m_table->setAccessibleName(tr("Candidates of the layer"));
         connect(m_table, &QTableWidget::cellActivated, this, &StoragePanel::assign);
         addViewMenu(m_table, [this] { return table(); });
+        setFocusProxy(m_table);
         setHeaders();
         showLayer(-1);
     }
@@ -72,7 +78,6 @@ protected:
         }
         const Layer& l = m_document.layer(layer);
         m_title->setText(tr("%1  %2").arg(toQString(l.name), toQString(formatShape(l.shape))));
-        m_title->setToolTip(m_title->text());
         const std::vector<std::size_t>& ladder = m_document.ladder(layer);
         const auto current = m_document.columnOf(layer);
         m_table->setRowCount(static_cast<int>(ladder.size()));
@@ -113,12 +118,13 @@ private:
         const std::int64_t bits = layerPayloadBits(l, candidate);
         const Measurement* cell = m_document.cell(layer, column);
         const bool chosen = current && *current == column;
+        const QString waiting = m_document.isMeasuring() ? tr("…") : tr("—");
         const QString text = toQString(printCandidate(candidate));
         setCell(row, kCandidate, chosen ? tr("● %1").arg(text) : tr("   %1").arg(text), chosen);
         setCell(row, kBits, fixedText(static_cast<double>(bits) / static_cast<double>(l.numel()), 3), chosen);
         setCell(row, kBytes, bytesText(ceilDiv(bits, 8)), chosen);
-        setCell(row, kSqnr, cell ? fixedText(cell->error.sqnrDb(), 1) : tr("…"), chosen);
-        setCell(row, kLoss, cell ? numberText(m_document.lossOf(*cell)) : tr("…"), chosen);
+        setCell(row, kSqnr, cell ? fixedText(cell->error.sqnrDb(), 1) : waiting, chosen);
+        setCell(row, kLoss, cell ? numberText(m_document.lossOf(*cell)) : waiting, chosen);
         m_table->item(row, kCandidate)->setData(kColumnRole, static_cast<qulonglong>(column));
         m_table->item(row, kCandidate)
             ->setToolTip(tr("Double click or Enter gives the selected layers this candidate"));
@@ -152,7 +158,7 @@ private:
         return table;
     }
 
-    QLabel* m_title;
+    ElidedLabel* m_title;
     QTableWidget* m_table;
 };
 

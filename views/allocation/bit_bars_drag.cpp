@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Mouse and keyboard of the bars.
+// Dragging: what the mouse does to the bars.
 #include "views/allocation/bit_bars.h"
 
 #include <QContextMenuEvent>
-#include <QHelpEvent>
-#include <QKeyEvent>
 #include <QMouseEvent>
-#include <QToolTip>
 #include <QWheelEvent>
 
 #include <algorithm>
@@ -20,12 +17,6 @@ constexpr double kDragFrom = 3;       // pixels; less is a click, which selects 
 constexpr double kPixelsPerStep = 16; // of a relative drag
 
 } // namespace
-
-bool BitBars::isLevelAllowed(int bar, int level) const
-{
-    const auto& ladder = m_bars[static_cast<std::size_t>(bar)].ladder;
-    return std::find(ladder.begin(), ladder.end(), level) != ladder.end();
-}
 
 int BitBars::nearestLevel(int bar, double bits) const
 {
@@ -54,14 +45,6 @@ void BitBars::apply(std::vector<BarEdit> edits)
     Q_EMIT levelsEdited(edits);
 }
 
-std::vector<int> BitBars::editedBars() const
-{
-    const std::vector<int> chosen = selected();
-    if (chosen.size() > 1)
-        return chosen;
-    return m_current >= 0 ? std::vector<int>{m_current} : std::vector<int>{};
-}
-
 QString BitBars::commitText() const
 {
     std::vector<int> changed;
@@ -82,7 +65,7 @@ void BitBars::beginDrag(QPointF point, Qt::KeyboardModifiers modifiers)
     m_before.clear();
     for (const Bar& bar : m_bars)
         m_before.push_back(bar.level);
-    m_lastBar = barAt(m_pressPoint.x());
+    m_lastBar = m_axis.barAt(m_pressPoint.x());
     m_lastPoint = m_pressPoint;
     if (modifiers.testFlag(Qt::ControlModifier)) {
         m_drag = Drag::relative;
@@ -102,7 +85,7 @@ void BitBars::paintTo(QPointF point)
 {
     const QRect plot = plotRect();
     const double x = std::clamp(point.x(), static_cast<double>(plot.left()), static_cast<double>(plot.right()));
-    const int bar = barAt(x);
+    const int bar = m_axis.barAt(x);
     std::vector<BarEdit> edits;
     // Between two mouse events the pointer crossed columns; the last painted one already has its level.
     const int step = bar > m_lastBar ? 1 : -1;
@@ -132,7 +115,7 @@ void BitBars::moveDrag(QPointF point)
         paintTo(point);
         break;
     case Drag::block: {
-        const int under = barAt(point.x());
+        const int under = m_axis.barAt(point.x());
         const qint64 block = m_bars[static_cast<std::size_t>(under)].block;
         for (int i = 0; i < static_cast<int>(m_bars.size()); ++i) {
             if (m_bars[static_cast<std::size_t>(i)].block == block)
@@ -162,22 +145,47 @@ void BitBars::moveDrag(QPointF point)
         break;
     }
     case Drag::overview:
-        setView((point.x() - plot.left()) / plot.width() - m_span / 2, m_span);
+        setSight((point.x() - plot.left()) / plot.width() - m_axis.span() / 2, m_axis.span());
         break;
     case Drag::none:
     case Drag::pressed:
         break;
     }
+    if (m_drag == Drag::paint || m_drag == Drag::block || m_drag == Drag::relative)
+        moveTag(point);
+}
+
+void BitBars::moveTag(QPointF point)
+{
+    update(m_tag);
+    const Bar& bar = m_bars[static_cast<std::size_t>(m_axis.barAt(point.x()))];
+    m_tagText = bar.locked       ? tr("locked")
+                : bar.level >= 0 ? m_levels[static_cast<std::size_t>(bar.level)].text
+                                 : QString();
+    const QSize size(fontMetrics().horizontalAdvance(m_tagText) + 12, fontMetrics().height() + 6);
+    const QRect plot = plotRect();
+    m_tag = m_tagText.isEmpty() ? QRect() : QRect(point.toPoint() + QPoint(14, -size.height() - 6), size);
+    if (m_tag.right() > plot.right())
+        m_tag.moveRight(static_cast<int>(point.x()) - 10);
+    m_tag.moveTop(std::clamp(m_tag.top(), plot.top(), std::max(plot.top(), plot.bottom() - size.height())));
+    update(m_tag);
+}
+
+void BitBars::hideTag()
+{
+    update(m_tag);
+    m_tag = {};
 }
 
 void BitBars::endDrag()
 {
     const Drag drag = m_drag;
     m_drag = Drag::none;
+    hideTag();
     if (drag == Drag::band) {
         std::vector<int> bars;
         if (!m_band.isEmpty()) {
-            for (int i = barAt(m_band.left()); i <= barAt(m_band.right()); ++i)
+            for (int i = m_axis.barAt(m_band.left()); i <= m_axis.barAt(m_band.right()); ++i)
                 bars.push_back(i);
         }
         update(m_band.adjusted(-1, -1, 1, 1));
@@ -200,6 +208,7 @@ void BitBars::cancelDrag()
 {
     const Drag drag = m_drag;
     m_drag = Drag::none;
+    hideTag();
     if (drag == Drag::band)
         update(m_band.adjusted(-1, -1, 1, 1));
     if (drag != Drag::paint && drag != Drag::block && drag != Drag::relative)
@@ -252,7 +261,7 @@ void BitBars::mouseReleaseEvent(QMouseEvent* event)
         return;
     }
     m_drag = Drag::none;
-    const int bar = barAt(event->position().x());
+    const int bar = m_axis.barAt(event->position().x());
     if (m_pressModifiers.testFlag(Qt::ControlModifier)) {
         m_selected[static_cast<std::size_t>(bar)] = !m_selected[static_cast<std::size_t>(bar)];
         m_anchor = bar;
@@ -265,120 +274,6 @@ void BitBars::mouseReleaseEvent(QMouseEvent* event)
     }
 }
 
-void BitBars::moveCurrent(int bar, bool extend)
-{
-    if (m_bars.empty())
-        return;
-    const int to = std::clamp(bar, 0, static_cast<int>(m_bars.size()) - 1);
-    if (!extend || m_anchor < 0)
-        m_anchor = to;
-    std::vector<int> bars;
-    for (int i = std::min(m_anchor, to); i <= std::max(m_anchor, to); ++i)
-        bars.push_back(i);
-    setSelected(bars);
-    setCurrent(to);
-    Q_EMIT selectionChanged();
-    Q_EMIT currentChanged(to);
-}
-
-void BitBars::setFromKeys(const std::function<int(int bar)>& levelOf, const QString& text)
-{
-    std::vector<BarEdit> edits;
-    for (const int bar : editedBars()) {
-        const int level = levelOf(bar);
-        const Bar& b = m_bars[static_cast<std::size_t>(bar)];
-        if (level >= 0 && level != b.level && !b.locked)
-            edits.push_back({bar, level});
-    }
-    if (edits.empty())
-        return;
-    Q_EMIT editStarted();
-    apply(std::move(edits));
-    Q_EMIT editCommitted(text, true);
-}
-
-void BitBars::setBitsOfCurrent(double bits)
-{
-    setFromKeys([this, bits](int bar) { return nearestLevel(bar, bits); }, tr("Set about %1 bits").arg(bits));
-}
-
-void BitBars::keyPressEvent(QKeyEvent* event)
-{
-    if (event->key() == Qt::Key_Escape && m_drag != Drag::none) {
-        cancelDrag();
-        return;
-    }
-    if (m_bars.empty() || m_drag != Drag::none) {
-        QWidget::keyPressEvent(event);
-        return;
-    }
-    const bool shift = event->modifiers().testFlag(Qt::ShiftModifier);
-    const double middle = plotRect().center().x();
-    const auto stepped = [this](int direction) {
-        return [this, direction](int bar) {
-            const Bar& b = m_bars[static_cast<std::size_t>(bar)];
-            const auto at = std::find(b.ladder.begin(), b.ladder.end(), b.level);
-            if (at == b.ladder.end())
-                return nearestLevel(bar, b.bits);
-            const auto index = at - b.ladder.begin() + direction;
-            return index < 0 || index >= static_cast<std::ptrdiff_t>(b.ladder.size())
-                       ? b.level
-                       : b.ladder[static_cast<std::size_t>(index)];
-        };
-    };
-    if (event->matches(QKeySequence::SelectAll)) {
-        std::vector<int> all(m_bars.size());
-        for (std::size_t i = 0; i < all.size(); ++i)
-            all[i] = static_cast<int>(i);
-        setSelected(all);
-        Q_EMIT selectionChanged();
-        return;
-    }
-    switch (event->key()) {
-    case Qt::Key_Left:
-        moveCurrent(m_current - 1, shift);
-        break;
-    case Qt::Key_Right:
-        moveCurrent(m_current + 1, shift);
-        break;
-    case Qt::Key_Home:
-        moveCurrent(0, shift);
-        break;
-    case Qt::Key_End:
-        moveCurrent(static_cast<int>(m_bars.size()) - 1, shift);
-        break;
-    case Qt::Key_Up:
-        setFromKeys(stepped(1), tr("More bits"));
-        break;
-    case Qt::Key_Down:
-        setFromKeys(stepped(-1), tr("Fewer bits"));
-        break;
-    case Qt::Key_Plus:
-    case Qt::Key_Equal:
-        zoom(1.5, middle);
-        break;
-    case Qt::Key_Minus:
-        zoom(1 / 1.5, middle);
-        break;
-    case Qt::Key_0:
-        setView(0, 1);
-        break;
-    case Qt::Key_Space: {
-        const std::vector<int> bars = editedBars();
-        if (!bars.empty())
-            Q_EMIT lockToggled(bars, !m_bars[static_cast<std::size_t>(bars.front())].locked);
-        break;
-    }
-    default:
-        if (event->key() >= Qt::Key_1 && event->key() <= Qt::Key_8 && event->modifiers() == Qt::NoModifier) {
-            const int bits = event->key() == Qt::Key_1 ? 16 : event->key() - Qt::Key_0;
-            setBitsOfCurrent(bits);
-        } else {
-            QWidget::keyPressEvent(event);
-        }
-    }
-}
-
 void BitBars::wheelEvent(QWheelEvent* event)
 {
     if (m_bars.empty())
@@ -386,7 +281,7 @@ void BitBars::wheelEvent(QWheelEvent* event)
     const QPoint delta = event->angleDelta();
     if (delta.x() != 0 || event->modifiers().testFlag(Qt::ShiftModifier)) {
         const int along = delta.x() != 0 ? delta.x() : delta.y();
-        setView(m_from - along / 120.0 * m_span / 10, m_span);
+        setSight(m_axis.from() - along / 120.0 * m_axis.span() / 10, m_axis.span());
     } else {
         zoom(std::pow(1.2, delta.y() / 120.0), event->position().x());
     }
@@ -400,25 +295,6 @@ void BitBars::contextMenuEvent(QContextMenuEvent* event)
         event->accept();
     else
         QWidget::contextMenuEvent(event);
-}
-
-bool BitBars::event(QEvent* event)
-{
-    if (event->type() == QEvent::ToolTip) {
-        const auto* help = static_cast<QHelpEvent*>(event);
-        const int bar = plotRect().left() <= help->pos().x() ? barAt(help->pos().x()) : -1;
-        if (bar >= 0 && m_tip && !isDragging())
-            QToolTip::showText(help->globalPos(), m_tip(bar), this);
-        else
-            QToolTip::hideText();
-        return true;
-    }
-    if (event->type() == QEvent::ShortcutOverride) {
-        // Single keys belong to the bars while they have the focus.
-        event->setAccepted(static_cast<QKeyEvent*>(event)->modifiers() == Qt::NoModifier);
-        return event->isAccepted() || QWidget::event(event);
-    }
-    return QWidget::event(event);
 }
 
 } // namespace ql::views

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the target offers and what becomes of the plan when it changes.
+#include "views/document/document.h"
+#include "views/document/plan_command.h"
+#include "views/text/format.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql::views {
+
+void Document::setTarget(const Target* target)
+{
+    if (!m_model || target == m_target)
+        return;
+    cancelEdit();
+    const Plan before = m_plan;
+    const QString text = target ? tr("Change target to %1").arg(toQString(target->profile.title)) : tr("No target");
+    m_undo.push(new TargetCommand(*this, m_target, before, target, planFor(target), text));
+}
+
+void Document::applyTarget(const Target* target, const Plan& plan)
+{
+    m_editing = false;
+    m_target = target;
+    m_plan = plan;
+    buildTable();
+    Q_EMIT tableChanged();
+    Q_EMIT planChanged(m_planLayers);
+    refreshTotals();
+    startMeasuring();
+}
+
+Result<void> Document::setCandidates(const QString& text)
+{
+    std::vector<Candidate> candidates;
+    if (!text.trimmed().isEmpty()) {
+        QL_TRY(parsed, parseCandidates(text.toStdString()));
+        candidates = std::move(parsed);
+    }
+    if (candidates == m_ownCandidates)
+        return {};
+    m_ownCandidates = std::move(candidates);
+    m_settingsModified = true;
+    if (m_model)
+        applyTarget(m_target, m_plan);
+    Q_EMIT settingsChanged();
+    Q_EMIT titleChanged();
+    return {};
+}
+
+std::vector<Candidate> Document::menuOf(const Target* target) const
+{
+    std::vector<Candidate> columns;
+    const auto add = [&columns](const Candidate& candidate) {
+        if (std::find(columns.begin(), columns.end(), candidate) == columns.end())
+            columns.push_back(candidate);
+    };
+    if (!m_ownCandidates.empty()) {
+        columns = m_ownCandidates;
+    } else if (target) {
+        for (const std::int64_t layer : m_planLayers) {
+            for (const Candidate& candidate : target->profile.menu(*m_model, this->layer(layer)))
+                add(candidate);
+        }
+    }
+    // What the checkpoint has is always one of the choices, and so is what a loaded plan brings along.
+    for (const std::int64_t layer : m_planLayers)
+        add(candidate(layer));
+    return columns;
+}
+
+/// The plan in the terms of another target: what it takes stays, the rest becomes the nearest in bits of its menu.
+Plan Document::planFor(const Target* target) const
+{
+    Plan plan = m_plan;
+    plan.target = target ? std::string(target->profile.id) : std::string();
+    if (!target)
+        return plan;
+    const TargetProfile& profile = target->profile;
+    const auto adapted = [&](std::int64_t index) {
+        const Layer& layer = this->layer(index);
+        const Candidate completed = profile.complete(*m_model, layer, candidate(index));
+        if (profile.accepts(*m_model, layer, completed))
+            return completed;
+        const auto bits = static_cast<double>(layerPayloadBits(layer, candidate(index)));
+        Candidate best = completed;
+        double distance = std::numeric_limits<double>::infinity();
+        for (const Candidate& offered : profile.menu(*m_model, layer)) {
+            const double d = std::fabs(static_cast<double>(layerPayloadBits(layer, offered)) - bits);
+            if (d < distance) {
+                distance = d;
+                best = offered;
+            }
+        }
+        return best;
+    };
+    for (const Item& item : makeItems(*m_model, &profile)) {
+        for (const std::int64_t layer : item.layers)
+            plan.candidates[static_cast<std::size_t>(layer)] = adapted(item.layers.front());
+    }
+    return plan;
+}
+
+/// 5 bits per weight, or half a bit above the smallest plan, in quarters.
+double Document::usualBudget() const
+{
+    std::int64_t least = 0;
+    std::int64_t weights = 0;
+    for (const std::int64_t index : layersInPlan(*m_model, m_target ? &m_target->profile : nullptr)) {
+        const auto item = itemOf(index);
+        if (!item || m_ladders[*item].empty())
+            continue;
+        const Layer& decided = layer(index);
+        weights += decided.numel();
+        least += layerPayloadBits(decided, m_table->candidateOf(*item, m_ladders[*item].front()));
+    }
+    const double smallest = weights > 0 ? static_cast<double>(least) / static_cast<double>(weights) : 0;
+    return std::max(5.0, std::ceil((smallest + 0.5) * 4) / 4);
+}
+
+} // namespace ql::views

@@ -96,6 +96,7 @@ private Q_SLOTS:
         QTest::keyClick(window.focusWidget(), Qt::Key_Escape);
         QVERIFY(!preview->isVisible());
         QCOMPARE(d.plan(), before);
+        window.findChild<QLineEdit*>(QStringLiteral("layerFilter"))->setFocus(); // from anywhere
         QTest::keyClick(&window, Qt::Key_B, Qt::AltModifier);
         QTRY_VERIFY_WITH_TIMEOUT(preview->isVisible(), 30000);
         QTest::keyClick(window.focusWidget(), Qt::Key_Return);

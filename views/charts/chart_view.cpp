@@ -30,7 +30,6 @@ QChart* ChartView::newChart()
     fresh->layout()->setContentsMargins(0, 0, 0, 0);
     fresh->setBackgroundRoundness(0);
     fresh->legend()->setVisible(false);
-    fresh->legend()->setMarkerShape(QLegend::MarkerShapeFromSeries); // dashes tell lines apart, too
     fresh->setLocalizeNumbers(true);
     QChart* old = chart();
     setChart(fresh);

@@ -248,6 +248,7 @@ private:
         if (!m_document.isOpen() || m_document.isMeasuring())
             return;
         m_problem->hide();
+        m_bars->setFocus(Qt::OtherFocusReason); // until the answer is there to be accepted
         m_summary->setBusy(true);
         const auto table = m_document.tableSnapshot();
         const Budget budget = m_document.budget();
@@ -294,7 +295,7 @@ private:
         m_bars->setPreview(std::move(levels));
         m_preview->showResult(result);
         m_proposal = std::move(result);
-        if (isAncestorOf(window()->focusWidget())) // who asked here answers here
+        if (isAncestorOf(window()->focusWidget())) // and nobody has gone elsewhere meanwhile
             m_preview->setFocus(Qt::OtherFocusReason);
     }
 

@@ -135,6 +135,7 @@ void drawCrestChart(ChartView& view, const ErrorCurves& layer)
         series->attachAxis(y);
     }
     chart.legend()->setVisible(true);
+    chart.legend()->setMarkerShape(QLegend::MarkerShapeFromSeries); // dashes tell lines apart
     chart.legend()->setAlignment(Qt::AlignTop);
     view.applyTheme();
 }

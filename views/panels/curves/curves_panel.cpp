@@ -204,6 +204,7 @@ private:
             series->attachAxis(y);
         }
         chart.legend()->setVisible(true);
+        chart.legend()->setMarkerShape(QLegend::MarkerShapeFromSeries); // dashes tell lines apart
         chart.legend()->setAlignment(Qt::AlignTop);
         m_view->applyTheme();
     }

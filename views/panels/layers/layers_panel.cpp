@@ -94,7 +94,7 @@ private:
         const auto wide = [&](int col, const char* sample) {
             m_view->header()->resizeSection(col, metrics.horizontalAdvance(QString::fromUtf8(sample)) + 14);
         };
-        wide(LayerTreeModel::kName, "post_attention_layernorm     ");
+        wide(LayerTreeModel::kName, "post_attention_layernorm          ");
         wide(LayerTreeModel::kRole, "embedding ");
         wide(LayerTreeModel::kShape, "[49152, 576]");
         wide(LayerTreeModel::kParameters, "weights ▾");

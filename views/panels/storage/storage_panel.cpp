@@ -51,9 +51,10 @@ public:
             m_table->setColumnWidth(col, metrics.horizontalAdvance(QString::fromUtf8(sample)) + 10);
         };
         wide(kCandidate, "●  int4:g128:s=bf16");
-        wide(kBits, "bits/weight");
+        wide(kBits, "16.000");
         wide(kBytes, "000.0 MB");
-        wide(kSqnr, "SQNR / dB");
+        wide(kSqnr, "SQNR/dB");
+        wide(kLoss, "1.23e-05"); // and more, where there is room
         m_table->setAccessibleName(tr("Candidates of the layer"));
         connect(m_table, &QTableWidget::cellActivated, this, &StoragePanel::assign);
         addViewMenu(m_table, [this] { return table(); });
@@ -89,12 +90,13 @@ private:
     void setHeaders()
     {
         const Metric* metric = m_document.metric();
-        m_table->setHorizontalHeaderLabels({tr("candidate"), tr("bits/weight"), tr("size"), tr("SQNR / dB"),
-                                            metric ? tr("loss / %1").arg(toQString(metric->unit)) : tr("loss")});
+        m_table->setHorizontalHeaderLabels({tr("candidate"), tr("bits"), tr("size"), tr("SQNR/dB"), tr("loss")});
+        m_table->horizontalHeaderItem(kBits)->setToolTip(tr("Stored bits per weight"));
         if (auto* header = m_table->horizontalHeaderItem(kCandidate))
             header->setTextAlignment(Qt::AlignLeft | Qt::AlignVCenter);
         if (auto* header = m_table->horizontalHeaderItem(kLoss); header && metric)
-            header->setToolTip(toQString(metric->title) + QStringLiteral("\n") + toQString(metric->formula));
+            header->setToolTip(
+                tr("%1, in %2: %3").arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula)));
     }
 
     void setCell(int row, int column, const QString& text, bool bold)

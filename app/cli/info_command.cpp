@@ -28,8 +28,10 @@ Result<int> run(Console& console, const std::string& file)
             {"shape", layer.shape},
             {"bytes", tensor.sizeBytes},
             {"quantizable", layer.quantizable}};
-        if (tensor.shape != layer.shape)
+        if (tensor.shape != layer.shape || layer.stored.moves())
             row["stored_shape"] = tensor.shape;
+        if (layer.stored.moves())
+            row["stored_axes"] = layer.stored.axes;
         if (!layer.aliases.empty())
             row["aliases"] = layer.aliases;
         layers.push_back(std::move(row));

@@ -93,17 +93,16 @@ Result<int> run(Console& console, const Options& options)
     std::filesystem::create_directories(folder, error);
     if (error)
         return ioError("cannot create the folder: " + error.message(), options.out);
-    QL_CHECK(writePlan(plan, *model, folder / "plan.json"));
     ReportInput input{.model = *model, .plan = plan};
     input.title = "QuantLoupe report: " +
                   std::filesystem::absolute(model->checkpoint->path()).lexically_normal().filename().string();
     input.activations = activations.get();
-    input.planLayers = layersInPlan(*model, target ? &target->profile : nullptr);
+    input.planLayers = solved ? solved->result.planLayers : layersInPlan(*model, target ? &target->profile : nullptr);
     if (solved) {
         input.table = &solved->table;
         if (solved->uniform) {
-            input.uniformCandidate = printCandidate(*solved->uniform);
-            input.uniformLoss = solved->uniformLoss;
+            input.uniformCandidate = printCandidate(solved->uniformCandidate());
+            input.uniformLoss = solved->uniform->predictedLoss;
         }
     }
     QL_TRY(layers, analyse(console, *model, plan, activations.get()));
@@ -128,7 +127,7 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(path, writeReport(input, folder, console.context()));
     const bool ok = !input.verification || verification.ok();
     console.show({{"report", path.string()},
-                  {"plan", (folder / "plan.json").string()},
+                  {"plan", (folder / kReportPlan).string()},
                   {"bits_per_weight", bitsPerWeight(*model, plan, input.planLayers)},
                   {"predicted_loss", solved ? numberOrNull(solved->result.predictedLoss) : nlohmann::ordered_json()},
                   {"file_bytes", input.fileBytes},

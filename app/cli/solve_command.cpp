@@ -38,8 +38,8 @@ Result<int> run(Console& console, const Options& options)
         {"lower_bound", solved.result.allocation.lowerBound},
         {"solver_ms", solved.result.milliseconds}};
     if (solved.uniform) {
-        document["best_uniform"] = printCandidate(*solved.uniform);
-        document["best_uniform_loss"] = solved.uniformLoss;
+        document["best_uniform"] = printCandidate(solved.uniformCandidate());
+        document["best_uniform_loss"] = solved.uniform->predictedLoss;
     }
     auto counts = nlohmann::ordered_json::array();
     for (const auto& [candidate, layers] : layersPerCandidate)

@@ -5,8 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <cmath>
-#include <mutex>
+#include <map>
 
 namespace ql::cli {
 
@@ -71,66 +70,33 @@ Result<void> applyPins(const Model& model, const std::vector<std::string>& pins,
     return {};
 }
 
-/// Whether any candidate is allowed: the target may want an item as it is stored.
-bool hasChoice(const CostTable& table, std::size_t item)
-{
-    for (std::size_t column = 0; column < table.candidates.size(); ++column)
-        if (table.at(item, column).allowed)
-            return true;
-    return false;
-}
-
-/// The uniform candidate with the least loss that fits the budget the solved plan had.
-void findUniform(const Model& model, const SolveOptions& options, const Target* target, Solved& solved)
-{
-    const auto inPlan = layersInPlan(model, target ? &target->profile : nullptr);
-    for (std::size_t column = 0; column < solved.table.candidates.size(); ++column) {
-        Plan plan = solved.result.plan;
-        bool fits = true;
-        for (std::size_t i = 0; i < solved.table.items.size() && fits; ++i) {
-            const Cost& cost = solved.table.at(i, column);
-            const bool locked = plan.locked[static_cast<std::size_t>(solved.table.items[i].layers.front())];
-            if (locked || !hasChoice(solved.table, i))
-                continue;
-            fits = cost.allowed && std::isfinite(cost.loss);
-            for (const std::int64_t layer : solved.table.items[i].layers)
-                plan.candidates[static_cast<std::size_t>(layer)] = solved.table.candidates[column];
-        }
-        if (!fits)
-            continue;
-        if (target) {
-            const auto admitted = admit(target->profile, model, plan);
-            if (!admitted)
-                continue;
-            plan = *admitted;
-        }
-        const double loss = predictLoss(solved.table, plan);
-        if (options.bitsPerWeight > 0)
-            fits = bitsPerWeight(model, plan, inPlan) <= options.bitsPerWeight;
-        else if (target) {
-            const auto bytes = target->profile.fileBytes(model, plan);
-            fits = bytes && *bytes <= parseBytes(options.size).value_or(0);
-        }
-        if (fits && std::isfinite(loss) && (!solved.uniform || loss < solved.uniformLoss)) {
-            solved.uniform = solved.table.candidates[column];
-            solved.uniformLoss = loss;
-        }
-    }
-}
-
-/// Says which candidates the target refuses, for how many layers of the plan, and why for the first.
+/// Says which candidates the target refuses, for how many of the plan's layers, and why for the first.
 void warnOfRefusals(Console& console, const Model& model, const TargetProfile& target,
-                    std::span<const Candidate> candidates)
+                    std::span<const Candidate> candidates, std::span<const std::int64_t> layers)
 {
-    const auto layers = layersInPlan(model, &target);
+    struct Kind {
+        const Layer* first = nullptr;
+        std::size_t count = 0;
+    };
+    std::vector<Kind> kinds; // in the order of the layers
+    std::map<std::string, std::size_t> kindOf;
+    for (const std::int64_t index : layers) {
+        const Layer& layer = model.layers[static_cast<std::size_t>(index)];
+        const auto [known, isNew] = kindOf.try_emplace(layerKind(layer), kinds.size());
+        if (isNew)
+            kinds.push_back({&layer, 0});
+        ++kinds[known->second].count;
+    }
     for (const Candidate& candidate : candidates) {
         std::size_t refusals = 0;
         std::string first;
-        for (const std::int64_t index : layers) {
-            const Layer& layer = model.layers[static_cast<std::size_t>(index)];
-            const auto accepted = target.accepts(model, layer, target.complete(model, layer, candidate));
-            if (!accepted && refusals++ == 0)
+        for (const Kind& kind : kinds) {
+            const auto accepted = target.accepts(model, *kind.first, target.complete(model, *kind.first, candidate));
+            if (accepted)
+                continue;
+            if (refusals == 0)
                 first = describe(accepted.error());
+            refusals += kind.count;
         }
         if (refusals > 0)
             console.warn(std::vector<Warning>{{printCandidate(candidate), "is refused for " + std::to_string(refusals) +
@@ -157,6 +123,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
             return usageError("'" + options.size + "' is not a size; try 90MB or 1.5GiB");
     }
     request.target = target ? &target->profile : nullptr;
+    request.planLayers = layersInPlan(model, request.target);
     request.solver = options.solver;
     request.start = keepPlan(model);
     if (target)
@@ -176,7 +143,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     measureRequest.metrics = {metric};
 
     if (target)
-        warnOfRefusals(console, model, target->profile, measureRequest.candidates);
+        warnOfRefusals(console, model, target->profile, measureRequest.candidates, request.planLayers);
 
     Solved solved;
     console.status("measuring " + std::to_string(measureRequest.layers.size()) + " layers × " +
@@ -187,7 +154,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     request.table = &solved.table;
     QL_TRY(result, balance(model, request, console.context()));
     solved.result = std::move(result);
-    findUniform(model, options, target, solved);
+    solved.uniform = bestUniform(model, request, solved.result);
     return solved;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "app/cli/console.h"
-#include "core/allocation/balance.h"
+#include "core/allocation/uniform.h"
 #include "core/export/export.h"
 #include "core/sensitivity/metric.h"
 
@@ -43,9 +43,9 @@ struct Solved {
     CostTable table;
     std::vector<Measurement> cells;
     BalanceResult result;
-    /// The best uniform plan within the same budget, if any candidate fits everywhere: what mixing is compared with.
-    std::optional<Candidate> uniform;
-    double uniformLoss = 0;
+    std::optional<UniformPlan> uniform; // within the same budget: what mixing is compared with
+
+    const Candidate& uniformCandidate() const { return table.candidates[uniform->column]; }
 };
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
                          const Activations* activations);

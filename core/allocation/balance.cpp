@@ -2,6 +2,7 @@
 #include "core/allocation/balance.h"
 
 #include "core/allocation/file_sizes.h"
+#include "core/allocation/free_items.h"
 #include "core/base/text.h"
 #include "core/plan/plan_totals.h"
 
@@ -13,16 +14,15 @@ namespace ql {
 
 namespace {
 
-/// An item the solver decides, with the columns it may take.
-struct FreeItem {
-    std::size_t item = 0;
-    std::vector<std::size_t> columns;
-};
-
 class Balancing {
 public:
     Balancing(const Model& model, const BalanceRequest& request, const JobContext& context)
-        : m_model(model), m_request(request), m_table(*request.table), m_context(context), m_plan(request.start)
+        : m_model(model),
+          m_request(request),
+          m_table(*request.table),
+          m_context(context),
+          m_plan(request.start),
+          m_planLayers(request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers)
     {}
 
     Result<BalanceResult> run()
@@ -37,39 +37,26 @@ public:
     }
 
 private:
-    const Layer& layerAt(std::int64_t layer) const { return m_model.layers[static_cast<std::size_t>(layer)]; }
-
     void give(std::size_t item, std::size_t column, Plan& plan) const
     {
-        for (const std::int64_t layer : m_table.items[item].layers) {
-            const Candidate& candidate = m_table.candidates[column];
-            plan.candidates[static_cast<std::size_t>(layer)] =
-                m_request.target ? m_request.target->complete(m_model, layerAt(layer), candidate) : candidate;
-        }
+        assignColumn(m_model, m_table, m_request.target, item, column, plan);
     }
 
     /// Finds the items to decide; gives tied layers the candidate of a locked one.
     void separate()
     {
-        for (std::size_t i = 0; i < m_table.items.size(); ++i) {
-            const std::vector<std::int64_t>& layers = m_table.items[i].layers;
-            const auto locked = std::find_if(layers.begin(), layers.end(), [&](std::int64_t layer) {
-                return m_plan.locked[static_cast<std::size_t>(layer)];
-            });
-            FreeItem free{.item = i, .columns = {}};
-            if (locked == layers.end())
-                for (std::size_t c = 0; c < m_table.candidates.size(); ++c)
-                    if (m_table.at(i, c).allowed && std::isfinite(m_table.at(i, c).loss))
-                        free.columns.push_back(c);
-            if (!free.columns.empty()) {
-                give(i, free.columns.front(), m_plan);
-                m_free.push_back(std::move(free));
-            } else if (locked != layers.end()) {
-                for (const std::int64_t layer : layers)
-                    if (!m_plan.locked[static_cast<std::size_t>(layer)])
-                        m_plan.candidates[static_cast<std::size_t>(layer)] =
-                            m_plan.candidates[static_cast<std::size_t>(*locked)];
-            }
+        m_free = freeItems(m_table, m_plan);
+        for (const FreeItem& free : m_free)
+            give(free.item, free.columns.front(), m_plan);
+        for (const Item& item : m_table.items) {
+            const auto locked = std::ranges::find_if(
+                item.layers, [&](std::int64_t layer) { return m_plan.locked[static_cast<std::size_t>(layer)]; });
+            if (locked == item.layers.end())
+                continue;
+            for (const std::int64_t layer : item.layers)
+                if (!m_plan.locked[static_cast<std::size_t>(layer)])
+                    m_plan.candidates[static_cast<std::size_t>(layer)] =
+                        m_plan.candidates[static_cast<std::size_t>(*locked)];
         }
     }
 
@@ -126,7 +113,7 @@ private:
     {
         std::int64_t weights = 0;
         std::int64_t bits = 0; // of what the solver does not decide
-        for (const std::int64_t layer : layersInPlan(m_model, m_request.target)) {
+        for (const std::int64_t layer : m_planLayers) {
             const auto index = static_cast<std::size_t>(layer);
             weights += m_model.layers[index].numel();
             bits += layerPayloadBits(m_model.layers[index], m_plan.candidates[index]);
@@ -206,6 +193,7 @@ private:
     BalanceResult resultOf(Plan plan, Allocation allocation, std::int64_t bytes) const
     {
         BalanceResult result{.plan = std::move(plan),
+                             .planLayers = m_planLayers,
                              .allocation = std::move(allocation),
                              .predictedLoss = 0,
                              .bitsPerWeight = 0,
@@ -228,7 +216,7 @@ private:
         }
         result.allocation.choice = std::move(columns);
         result.predictedLoss = predictLoss(m_table, result.plan);
-        result.bitsPerWeight = bitsPerWeight(m_model, result.plan, layersInPlan(m_model, m_request.target));
+        result.bitsPerWeight = bitsPerWeight(m_model, result.plan, m_planLayers);
         return result;
     }
 
@@ -238,6 +226,7 @@ private:
     const JobContext& m_context;
     const Solver* m_solver = nullptr;
     Plan m_plan; // free items at their first column
+    std::vector<std::int64_t> m_planLayers;
     std::vector<FreeItem> m_free;
     AllocationProblem m_problem;
     double m_milliseconds = 0;

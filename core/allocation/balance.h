@@ -11,6 +11,7 @@ struct BalanceRequest {
     const CostTable* table = nullptr;
     Plan start; // locked layers keep their candidate
     const TargetProfile* target = nullptr;
+    std::vector<std::int64_t> planLayers;  // layersInPlan(model, target); empty: found anew
     std::optional<std::int64_t> fileBytes; // budget: exact bytes of the target's files …
     std::optional<double> bitsPerWeight;   // … or bits per weight of the plan's layers
     std::string solver = "exact";
@@ -18,6 +19,7 @@ struct BalanceRequest {
 
 struct BalanceResult {
     Plan plan;
+    std::vector<std::int64_t> planLayers; // whose bits per weight are counted
     /// choice: the column of each of the table's items (the number of columns where it has none). Losses include those
     /// of locked items where known. Sizes, and the shadow price, are per payload bit, or per byte with a file budget.
     Allocation allocation;

@@ -12,9 +12,7 @@ std::string FileSizes::kindOf(const Item& item) const
 {
     std::string kind;
     for (const std::int64_t index : item.layers) {
-        const Layer& layer = m_model.layers[static_cast<std::size_t>(index)];
-        kind += std::string(info(layer.op).id) + " " + layer.role + " " + formatShape(layer.shape) + " " +
-                std::string(info(layer.dtype).word) + " " +
+        kind += layerKind(m_model.layers[static_cast<std::size_t>(index)]) + " " +
                 printCandidate(m_plan.candidates[static_cast<std::size_t>(index)]) + "\n";
     }
     return kind;

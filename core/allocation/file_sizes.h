@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Bytes of a target's files that depend on one item's candidate, found by asking the target for the files of the
-// reference plan with and without the change. Layers of one kind (operator, role, shape, dtype) are asked for once.
+// reference plan with and without the change. Layers of one kind are asked for once.
 // Exact up to what one change does to padding and to the length of texts in the header.
 #pragma once
 

@@ -147,13 +147,15 @@ HWY_INLINE T loadScalar(const std::byte* from)
 }
 
 // How each stored type is read: units of kUnit elements that make kWides times eight lanes.
-struct F64 {
-    using Wide = Doubles;
-    static constexpr std::int64_t kUnit = 8, kBytes = 8, kPerLane = 1;
+/// Types whose elements make one lane each: Type::leaf reads as many as a vector of Wide holds.
+template<typename Type, typename Lanes, std::int64_t kSize>
+struct OnePerLane {
+    using Wide = Lanes;
+    static constexpr std::int64_t kUnit = 8, kBytes = kSize, kPerLane = 1;
     template<typename V>
     static HWY_INLINE void load(const std::byte* from, Leaf<V>& out)
     {
-        out.v = loadBytes(DoubleTag(), from);
+        out.v = Type::leaf(from);
     }
     template<typename H>
     static HWY_INLINE void load(const std::byte* from, Pair<H>& out)
@@ -168,51 +170,19 @@ struct F64 {
         load(from, x);
         visit.wide(x);
     }
+};
+struct F64 : OnePerLane<F64, Doubles, 8> {
+    static HWY_INLINE auto leaf(const std::byte* from) { return loadBytes(DoubleTag(), from); }
     static HWY_INLINE double scalar(const std::byte* from) { return loadScalar<double>(from); }
 };
-struct F32 {
-    using Wide = Floats;
-    static constexpr std::int64_t kUnit = 8, kBytes = 4, kPerLane = 1;
-    template<typename V>
-    static HWY_INLINE void load(const std::byte* from, Leaf<V>& out)
-    {
-        out.v = loadBytes(FloatTag(), from);
-    }
-    template<typename H>
-    static HWY_INLINE void load(const std::byte* from, Pair<H>& out)
-    {
-        load(from, out.lo);
-        load(from + H::kCount * kBytes, out.hi);
-    }
-    template<typename Visit>
-    static HWY_INLINE void unit(const std::byte* from, Visit& visit)
-    {
-        Wide x;
-        load(from, x);
-        visit.wide(x);
-    }
+struct F32 : OnePerLane<F32, Floats, 4> {
+    static HWY_INLINE auto leaf(const std::byte* from) { return loadBytes(FloatTag(), from); }
     static HWY_INLINE double scalar(const std::byte* from) { return static_cast<double>(loadScalar<float>(from)); }
 };
-struct F16 {
-    using Wide = Floats;
-    static constexpr std::int64_t kUnit = 8, kBytes = 2, kPerLane = 1;
-    template<typename V>
-    static HWY_INLINE void load(const std::byte* from, Leaf<V>& out)
+struct F16 : OnePerLane<F16, Floats, 2> {
+    static HWY_INLINE auto leaf(const std::byte* from)
     {
-        out.v = floatFromF16Codes(FloatTag(), loadBytes(HalfTag(), from));
-    }
-    template<typename H>
-    static HWY_INLINE void load(const std::byte* from, Pair<H>& out)
-    {
-        load(from, out.lo);
-        load(from + H::kCount * kBytes, out.hi);
-    }
-    template<typename Visit>
-    static HWY_INLINE void unit(const std::byte* from, Visit& visit)
-    {
-        Wide x;
-        load(from, x);
-        visit.wide(x);
+        return floatFromF16Codes(FloatTag(), loadBytes(HalfTag(), from));
     }
     static HWY_INLINE double scalar(const std::byte* from)
     {

@@ -287,17 +287,8 @@ private:
             m_context.progress().addDone((end - begin) * rowBytes);
             return part;
         };
-        QL_TRY(total, deterministicReduce(m_context, rows, grain, VerifiedTensor{}, compareRows,
-                                          [](VerifiedTensor& into, const VerifiedTensor& next) {
-                                              into.differing += next.differing;
-                                              into.maxAbsDifference =
-                                                  std::max(into.maxAbsDifference, next.maxAbsDifference);
-                                              if (into.problem.empty())
-                                                  into.problem = next.problem;
-                                          }));
-        result.differing = total.differing;
-        result.maxAbsDifference = total.maxAbsDifference;
-        result.problem = total.problem;
+        QL_TRY(total, deterministicReduce(m_context, rows, grain, VerifiedTensor{}, compareRows, addChunk));
+        addChunk(result, total);
         return {};
     }
 

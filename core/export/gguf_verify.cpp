@@ -167,14 +167,8 @@ private:
             m_context.progress().addDone((end - begin) * (tensor.sizeBytes / rows));
             return chunk;
         };
-        QL_TRY(total, deterministicReduce(m_context, rows, grain, VerifiedTensor{}, compare,
-                                          [](VerifiedTensor& into, const VerifiedTensor& next) {
-                                              into.differing += next.differing;
-                                              into.maxAbsDifference =
-                                                  std::max(into.maxAbsDifference, next.maxAbsDifference);
-                                          }));
-        result.differing = total.differing;
-        result.maxAbsDifference = total.maxAbsDifference;
+        QL_TRY(total, deterministicReduce(m_context, rows, grain, VerifiedTensor{}, compare, addChunk));
+        addChunk(result, total);
         return {};
     }
 

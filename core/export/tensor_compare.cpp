@@ -48,6 +48,14 @@ void compareFloats(Dtype dtype, const std::byte* expected, const std::byte* actu
         expected, actual, count, [](std::uint32_t bits) { return std::bit_cast<float>(bits); }, result);
 }
 
+void addChunk(VerifiedTensor& into, const VerifiedTensor& next)
+{
+    into.differing += next.differing;
+    into.maxAbsDifference = std::max(into.maxAbsDifference, next.maxAbsDifference);
+    if (into.problem.empty())
+        into.problem = next.problem;
+}
+
 Result<void> compareStored(const TensorView& expected, const TensorView& actual, VerifiedTensor& result,
                            const JobContext& context)
 {

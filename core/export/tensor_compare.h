@@ -10,6 +10,9 @@ namespace ql {
 void compareFloats(Dtype dtype, const std::byte* expected, const std::byte* actual, std::int64_t count,
                    VerifiedTensor& result);
 
+/// Adds what a chunk of the tensor found; the first problem stays.
+void addChunk(VerifiedTensor& into, const VerifiedTensor& next);
+
 /// Compares two tensors as stored: dtype, shape and every byte. Sets result.elements, differing and problem.
 Result<void> compareStored(const TensorView& expected, const TensorView& actual, VerifiedTensor& result,
                            const JobContext& context);

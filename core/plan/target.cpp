@@ -30,6 +30,14 @@ Result<void> checkTie(const Model& model, const Plan& plan, const Tie& tie)
 }
 } // namespace
 
+std::string layerKind(const Layer& layer)
+{
+    const auto dot = layer.name.find_last_of("./");
+    return std::string(info(layer.op).id) + (layer.block < 0 ? " outside " : " ") + layer.role + " " +
+           (dot == std::string::npos ? std::string() : layer.name.substr(dot)) + " " + formatShape(layer.shape) +
+           std::string(info(layer.dtype).word) + formatShape(layer.stored.seenAs) + formatShape(layer.stored.axes);
+}
+
 std::vector<std::int64_t> layersInPlan(const Model& model, const TargetProfile* target)
 {
     std::vector<std::int64_t> layers = model.quantizableLayers();
@@ -38,8 +46,7 @@ std::vector<std::int64_t> layersInPlan(const Model& model, const TargetProfile* 
     std::map<std::string, bool> onlyKept; // menus are alike for layers of one kind
     std::erase_if(layers, [&](std::int64_t index) {
         const Layer& layer = model.layers[static_cast<std::size_t>(index)];
-        const std::string kind = std::string(info(layer.op).id) + (layer.block < 0 ? " outside " : " ") + layer.role +
-                                 formatShape(layer.shape) + std::string(info(layer.dtype).word);
+        const std::string kind = layerKind(layer);
         auto known = onlyKept.find(kind);
         if (known == onlyKept.end()) {
             const auto menu = target->menu(model, layer);

@@ -34,6 +34,9 @@ struct TargetProfile {
     Result<std::int64_t> (*fileBytes)(const Model& model, const Plan& plan);
 };
 
+/// Names what a target's answers depend on: layers of one kind have the same menu, refusals and bytes.
+std::string layerKind(const Layer& layer);
+
 /// The layers a plan decides: quantizable and, with a target, offered more than keep. Where a runtime wants the
 /// embedding as it is stored, it is no part of the plan and of its bits per weight.
 std::vector<std::int64_t> layersInPlan(const Model& model, const TargetProfile* target);

@@ -259,6 +259,7 @@ std::string facts(const ReportInput& input)
 Result<std::filesystem::path> writeReport(const ReportInput& input, const std::filesystem::path& folder,
                                           const JobContext& context)
 {
+    const std::string plan = printPlan(input.plan, input.model);
     std::string html =
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
         "content='width=device-width'><title>" +
@@ -274,17 +275,17 @@ Result<std::filesystem::path> writeReport(const ReportInput& input, const std::f
         QL_TRY(pictures, layerPictures(input, layer, context));
         html += pictures;
     }
-    html += verification(input) + "<h2>Plan as text</h2><details><summary>plan.json</summary><pre>" +
-            escapeHtml(printPlan(input.plan, input.model)) + "</pre></details></body></html>\n";
+    html += verification(input) + "<h2>Plan as text</h2><details><summary>plan.json</summary><pre>" + escapeHtml(plan) +
+            "</pre></details></body></html>\n";
 
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error)
-        return ioError("cannot create the folder: " + error.message(), folder.string());
     const auto path = folder / "report.html";
-    QL_TRY(file, AtomicFile::create(path));
-    QL_CHECK(file.write(html));
-    QL_CHECK(file.commit());
+    const auto write = [](const std::filesystem::path& name, const std::string& text) -> Result<void> {
+        QL_TRY(file, AtomicFile::create(name));
+        QL_CHECK(file.write(text));
+        return file.commit();
+    };
+    QL_CHECK(write(folder / kReportPlan, plan));
+    QL_CHECK(write(path, html));
     return path;
 }
 

@@ -33,7 +33,9 @@ struct ReportInput {
     const VerifyReport* verification = nullptr;
     std::string title = {};
 };
-/// Writes folder/report.html (self-contained) and returns its path.
+constexpr std::string_view kReportPlan = "plan.json";
+
+/// Writes report.html (self-contained) and the plan into a folder that exists; returns the path of the page.
 Result<std::filesystem::path> writeReport(const ReportInput& input, const std::filesystem::path& folder,
                                           const JobContext& context);
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/balance.h"
-#include "core/sensitivity/metric.h"
 #include "tests/support/fused_target.h"
-#include "tests/support/memory_model.h"
+#include "tests/support/measured_model.h"
 
 #include <QTest>
 
@@ -10,46 +9,9 @@
 #include <limits>
 
 using namespace ql;
+using namespace ql::test;
 
 namespace {
-
-struct Measured {
-    Model model;
-    MeasureRequest request;
-    CostTable table;
-};
-
-Measured measured(std::int64_t blocks, std::int64_t width, const TargetProfile* target, std::string_view candidates)
-{
-    Measured result{.model = test::tinyModel(blocks, width), .request = {}, .table = {}};
-    result.request.layers = result.model.quantizableLayers();
-    result.request.candidates = parseCandidates(candidates).value();
-    result.request.metrics = {findMetric("weight_error").value()};
-    result.request.target = target;
-    Executor executor(2);
-    std::vector<Measurement> cells;
-    const auto done = measure(
-        result.model, result.request, [&](const Measurement& cell) { cells.push_back(cell); }, JobContext(executor));
-    if (!done)
-        qFatal("%s", describe(done.error()).c_str());
-    result.table = makeCostTable(result.model, result.request, 0, cells);
-    return result;
-}
-
-Result<BalanceResult> balanced(const Measured& measured, const BalanceRequest& request)
-{
-    Executor executor(1);
-    return balance(measured.model, request, JobContext(executor));
-}
-
-BalanceRequest requestFor(const Measured& measured)
-{
-    BalanceRequest request;
-    request.table = &measured.table;
-    request.start = keepPlan(measured.model);
-    request.target = measured.request.target;
-    return request;
-}
 
 /// The least predicted loss over all assignments of columns that `fits` accepts; items beyond a few are too many.
 template<typename Fits>

@@ -137,6 +137,7 @@ private Q_SLOTS:
                     .data(Qt::ToolTipRole)
                     .toString()
                     .contains(QLatin1String("[8, 24]")));
+        QVERIFY(!shapeOf("transformer.h.0.attn.c_proj.weight").data(Qt::ToolTipRole).toString().isEmpty()); // square
         QVERIFY(shapeOf("transformer.wte.weight").data(Qt::ToolTipRole).toString().isEmpty());
     }
     void aBatchOfChangesIsOneRangePerBlock()

@@ -228,7 +228,11 @@ QString LayerColumns::tip(std::int64_t layer, int column) const
     }
     case kShape: {
         const Shape& stored = m_document.model()->checkpoint->tensors()[static_cast<std::size_t>(l.tensor)].shape;
-        return stored == l.shape ? QString() : tr("Stored as %1").arg(toQString(formatShape(stored)));
+        if (!l.stored.moves())
+            return stored == l.shape ? QString() : tr("Stored as %1").arg(toQString(formatShape(stored)));
+        return tr("Stored as %1, which is turned: axes %2 of %3")
+            .arg(toQString(formatShape(stored)), toQString(formatShape(l.stored.axes)),
+                 toQString(formatShape(l.stored.seenAs)));
     }
     case kParameters:
         return tr("%1 weights").arg(countText(l.numel()));

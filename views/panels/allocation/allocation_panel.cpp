@@ -97,7 +97,8 @@ private:
         connect(m_summary, &SummaryBar::balanceRequested, this, &AllocationPanel::startBalance);
         connect(m_preview, &BalancePreview::accepted, this, [this] {
             if (m_proposal)
-                m_document.adoptPlan(m_proposal->plan, tr("Balance to %1").arg(budgetText(m_document.budget())));
+                m_document.adoptPlan(m_proposal->balanced.plan,
+                                     tr("Balance to %1").arg(budgetText(m_document.budget())));
             dropProposal();
         });
         connect(m_preview, &BalancePreview::discarded, this, &AllocationPanel::dropProposal);
@@ -262,12 +263,12 @@ private:
                 request.target = target ? &target->profile : nullptr;
                 request.fileBytes = budget.fileBytes;
                 request.bitsPerWeight = budget.bitsPerWeight;
-                return balance(*model, request, context);
+                return propose(*model, request, context);
             },
-            [this](Result<BalanceResult> result) {
+            [this](Result<Proposal> result) {
                 m_summary->setBusy(false);
                 if (result)
-                    propose(std::move(*result));
+                    show(std::move(*result));
                 else if (result.error().code != Errc::cancelled)
                     complain(errorText(result.error()));
             });
@@ -282,8 +283,9 @@ private:
         m_problem->show();
     }
 
-    void propose(BalanceResult result)
+    void show(Proposal proposal)
     {
+        const BalanceResult& result = proposal.balanced;
         std::vector<int> levels;
         for (const std::int64_t layer : m_document.planLayers()) {
             const auto item = m_document.itemOf(layer);
@@ -293,8 +295,8 @@ private:
             levels.push_back(column ? static_cast<int>(*column) : -1);
         }
         m_bars->setPreview(std::move(levels));
-        m_preview->showResult(result);
-        m_proposal = std::move(result);
+        m_preview->show(proposal);
+        m_proposal = std::move(proposal);
         if (isAncestorOf(window()->focusWidget())) // and nobody has gone elsewhere meanwhile
             m_preview->setFocus(Qt::OtherFocusReason);
     }
@@ -330,7 +332,7 @@ private:
     BitBars* m_bars;
     BalancePreview* m_preview;
     QLabel* m_problem;
-    std::optional<BalanceResult> m_proposal;
+    std::optional<Proposal> m_proposal;
 };
 
 } // namespace

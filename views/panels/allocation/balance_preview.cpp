@@ -59,8 +59,16 @@ BalancePreview::BalancePreview(Document& document, QWidget* parent)
     });
 }
 
-void BalancePreview::showResult(const BalanceResult& result)
+Result<Proposal> propose(const Model& model, const BalanceRequest& request, const JobContext& context)
 {
+    QL_TRY(balanced, balance(model, request, context));
+    auto uniform = bestUniform(model, request, balanced);
+    return Proposal{std::move(balanced), std::move(uniform)};
+}
+
+void BalancePreview::show(const Proposal& proposal)
+{
+    const BalanceResult& result = proposal.balanced;
     std::vector<std::int64_t> changed;
     for (const std::int64_t layer : m_document.planLayers()) {
         if (!(result.plan.candidates[static_cast<std::size_t>(layer)] == m_document.candidate(layer)))
@@ -75,6 +83,10 @@ void BalancePreview::showResult(const BalanceResult& result)
     text += tr(". Predicted loss %1 (now %2). ").arg(numberText(result.predictedLoss, 4), numberText(now.loss, 4));
     text += result.allocation.optimal ? tr("No plan within the budget is predicted to be better.")
                                       : tr("At best %1 is possible.").arg(numberText(result.allocation.lowerBound, 4));
+    if (proposal.uniform)
+        text += tr(" The best single candidate that fits, %1, is predicted at %2.")
+                    .arg(toQString(printCandidate(m_document.table().candidates[proposal.uniform->column])),
+                         numberText(proposal.uniform->predictedLoss, 4));
     text += QLatin1Char(' ') + (changed.empty()       ? tr("Nothing changes.")
                                 : changed.size() == 1 ? tr("One layer changes.")
                                                       : tr("%1 layers change.").arg(changed.size()));

@@ -2,7 +2,7 @@
 // What Balance proposes, before it is accepted: sizes and losses before and after, and every layer that would change.
 #pragma once
 
-#include "core/allocation/balance.h"
+#include "core/allocation/uniform.h"
 
 #include <QWidget>
 
@@ -14,11 +14,17 @@ namespace ql::views {
 
 class Document;
 
+struct Proposal {
+    BalanceResult balanced;
+    std::optional<UniformPlan> uniform; // the best single candidate within the same budget
+};
+Result<Proposal> propose(const Model& model, const BalanceRequest& request, const JobContext& context);
+
 class BalancePreview : public QWidget {
     Q_OBJECT
 public:
     explicit BalancePreview(Document& document, QWidget* parent = nullptr);
-    void showResult(const BalanceResult& result);
+    void show(const Proposal& proposal);
 
 protected:
     void keyPressEvent(QKeyEvent* event) override; // Esc discards

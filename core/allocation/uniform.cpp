@@ -26,7 +26,11 @@ bool fitsBudget(const Model& model, const BalanceRequest& request, std::span<con
 std::optional<UniformPlan> bestUniform(const Model& model, const BalanceRequest& request, const BalanceResult& balanced)
 {
     const CostTable& table = *request.table;
-    const std::vector<FreeItem> free = freeItems(table, balanced.plan);
+    std::vector<FreeItem> free = freeItems(table, balanced.plan);
+    std::erase_if(free, [&](const FreeItem& item) { // what the target wants as it is stored
+        return std::ranges::find(balanced.planLayers, table.items[item.item].layers.front()) ==
+               balanced.planLayers.end();
+    });
     std::optional<UniformPlan> best;
     for (std::size_t column = 0; !free.empty() && column < table.candidates.size(); ++column) {
         if (!std::ranges::all_of(free, [&](const FreeItem& item) {

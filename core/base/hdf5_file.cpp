@@ -196,20 +196,27 @@ Result<std::span<const std::byte>> File::view(const Dataset& dataset) const
                                      static_cast<std::size_t>(dataset.sizeBytes));
 }
 
-Result<std::vector<std::byte>> File::read(const Dataset& dataset, Element element, std::int64_t limitBytes,
-                                          const std::stop_token& stop) const
+Result<std::vector<std::byte>> File::read(const Dataset& dataset, Element element, std::int64_t limitBytes) const
+{
+    if (dataset.sizeBytes > limitBytes ||
+        (dataset.element && unitBytes(dataset) > std::max<std::int64_t>(limitBytes, 8)))
+        return badInput("is larger than it may be here", where());
+    std::vector<std::byte> data(static_cast<std::size_t>(dataset.sizeBytes));
+    QL_CHECK(readInto(dataset, element, data.data(), {}));
+    return data;
+}
+
+Result<void> File::readInto(const Dataset& dataset, Element element, std::byte* whole,
+                            const std::stop_token& stop) const
 {
     if (!dataset.problem.empty() || !dataset.refusal.empty())
         return badInput(dataset.problem + dataset.refusal, where());
     if (dataset.element != element)
         return badInput("holds " + dataset.type + " instead of " + std::string(info(element).word), where());
-    if (dataset.sizeBytes > limitBytes ||
-        unitBytes(dataset) > std::min(kMaxChunkBytes, std::max<std::int64_t>(limitBytes, 8)))
-        return badInput("is larger than it may be here", where());
-    std::vector<std::byte> data(static_cast<std::size_t>(dataset.sizeBytes));
-    QL_CHECK(readUnits(dataset, 0, unitCount(dataset), data.data(), stop));
-    QL_CHECK(m_mapped->checkIntact());
-    return data;
+    if (unitBytes(dataset) > kMaxChunkBytes)
+        return badInput("has chunks of more than " + formatBytes(kMaxChunkBytes), where());
+    QL_CHECK(readUnits(dataset, 0, unitCount(dataset), whole, stop));
+    return m_mapped->checkIntact();
 }
 
 std::int64_t File::unitCount(const Dataset& dataset)

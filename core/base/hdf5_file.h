@@ -46,8 +46,9 @@ public:
     /// Bytes of contiguous data in the file; empty data have no place there.
     Result<std::span<const std::byte>> view(const Dataset& dataset) const;
     /// All elements, which must be of this type and have at most limitBytes.
-    Result<std::vector<std::byte>> read(const Dataset& dataset, Element element, std::int64_t limitBytes,
-                                        const std::stop_token& stop = {}) const;
+    Result<std::vector<std::byte>> read(const Dataset& dataset, Element element, std::int64_t limitBytes) const;
+    /// The same into memory of dataset.sizeBytes.
+    Result<void> readInto(const Dataset& dataset, Element element, std::byte* whole, const std::stop_token& stop) const;
 
     /// What readUnits counts: chunks, or elements where there are none.
     static std::int64_t unitCount(const Dataset& dataset);

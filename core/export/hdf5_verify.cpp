@@ -10,6 +10,7 @@
 #include "core/jobs/parallel.h"
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
+#include "core/tensor/float_array.h"
 
 #include <algorithm>
 #include <cstring>
@@ -39,8 +40,10 @@ std::optional<Element> elementOf(Dtype dtype)
 
 constexpr std::int64_t kPieceBytes = std::int64_t{1} << 22; // between two stop tests
 
+using Bytes = std::vector<std::byte, UninitializedAllocator<std::byte>>;
+
 struct Data {
-    std::vector<std::byte> bytes;
+    Bytes bytes;
     template<typename T>
     T at(std::int64_t index) const
     {
@@ -98,12 +101,11 @@ public:
                                formatShape(shape) + " of the expected type";
             return data;
         }
-        auto bytes = m_file.read(found, element, found.sizeBytes, m_context.stopToken());
-        if (!bytes) {
-            m_result.problem = describe(bytes.error());
-            return data;
+        data.bytes.resize(static_cast<std::size_t>(found.sizeBytes));
+        if (const auto read = m_file.readInto(found, element, data.bytes.data(), m_context.stopToken()); !read) {
+            m_result.problem = describe(read.error());
+            return {};
         }
-        data.bytes = std::move(bytes).value();
         return data;
     }
 
@@ -300,7 +302,7 @@ private:
             const auto axis = static_cast<std::size_t>(stored.axes[d]);
             step[axis] = std::exchange(next, next * stored.seenAs[axis]);
         }
-        std::vector<std::byte> moved(values.bytes.size());
+        Bytes moved(values.bytes.size());
         QL_CHECK(parallelFor(m_context, next, std::int64_t{1} << 18, [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t i = begin; i < end; ++i) {
                 std::int64_t from = 0;

@@ -93,10 +93,6 @@ private Q_SLOTS:
         QTest::keyClick(&window, Qt::Key_B, Qt::AltModifier);
         QTRY_VERIFY_WITH_TIMEOUT(preview->isVisible(), 30000);
         QVERIFY(preview->isAncestorOf(window.focusWidget())); // Enter accepts, Esc does not
-        const auto texts = preview->findChildren<QLabel*>();
-        QVERIFY(std::any_of(texts.begin(), texts.end(), [](const QLabel* label) {
-            return label->text().contains(QStringLiteral("best single candidate that fits"));
-        }));
         QTest::keyClick(window.focusWidget(), Qt::Key_Escape);
         QVERIFY(!preview->isVisible());
         QCOMPARE(d.plan(), before);

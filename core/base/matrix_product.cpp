@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/base/matrix_product.h"
+
+#include "core/base/checked.h"
+
+#include <cblas.h>
+
+#include <algorithm>
+
+namespace ql {
+
+namespace {
+
+// A tile takes at most 2·256·512·8192 operations between two stop tests: 10–40 ms.
+constexpr std::int64_t kTileRows = 256;
+constexpr std::int64_t kTileCols = 512;
+constexpr std::int64_t kTileDepth = 8192;
+
+void useOneBlasThread()
+{
+    static const bool done = [] {
+        openblas_set_num_threads(1);
+        return true;
+    }();
+    static_cast<void>(done);
+}
+
+CBLAS_TRANSPOSE transposition(bool transposed)
+{
+    return transposed ? CblasTrans : CblasNoTrans;
+}
+
+template<typename T>
+void multiplyTile(const MatrixProduct<T>& p)
+{
+    const auto call = [&](auto gemm) {
+        gemm(CblasRowMajor, transposition(p.aTransposed), transposition(p.bTransposed), static_cast<blasint>(p.rows),
+             static_cast<blasint>(p.cols), static_cast<blasint>(p.depth), p.alpha, p.a, static_cast<blasint>(p.aStride),
+             p.b, static_cast<blasint>(p.bStride), p.beta, p.c, static_cast<blasint>(p.cStride));
+    };
+    if constexpr (std::is_same_v<T, float>)
+        call(cblas_sgemm);
+    else
+        call(cblas_dgemm);
+}
+
+/// The part of [0, n) that belongs to tile i of `count` nearly equal ones.
+struct Part {
+    std::int64_t begin, size;
+};
+Part part(std::int64_t n, std::int64_t count, std::int64_t i)
+{
+    const std::int64_t begin = n * i / count;
+    return {begin, n * (i + 1) / count - begin};
+}
+
+template<typename T>
+Result<void> multiplyInTiles(const MatrixProduct<T>& p, const TileRunner& run)
+{
+    useOneBlasThread();
+    const std::int64_t rowTiles = ceilDiv(p.rows, kTileRows);
+    const std::int64_t colTiles = ceilDiv(p.cols, kTileCols);
+    const std::int64_t rounds = std::max<std::int64_t>(1, ceilDiv(p.depth, kTileDepth));
+    for (std::int64_t round = 0; round < rounds; ++round) {
+        const Part depth = part(p.depth, rounds, round);
+        QL_CHECK(run(rowTiles * colTiles, [&](std::int64_t task) {
+            // Tasks that follow each other share a panel of B, usually the larger operand.
+            const Part rows = part(p.rows, rowTiles, task % rowTiles);
+            const Part cols = part(p.cols, colTiles, task / rowTiles);
+            MatrixProduct<T> tile = p;
+            tile.rows = rows.size;
+            tile.cols = cols.size;
+            tile.depth = depth.size;
+            tile.a += p.aTransposed ? depth.begin * p.aStride + rows.begin : rows.begin * p.aStride + depth.begin;
+            tile.b += p.bTransposed ? cols.begin * p.bStride + depth.begin : depth.begin * p.bStride + cols.begin;
+            tile.c += rows.begin * p.cStride + cols.begin;
+            if (round > 0)
+                tile.beta = 1;
+            multiplyTile(tile);
+        }));
+    }
+    return {};
+}
+
+} // namespace
+
+void multiply(const MatrixProduct<float>& product)
+{
+    useOneBlasThread();
+    multiplyTile(product);
+}
+void multiply(const MatrixProduct<double>& product)
+{
+    useOneBlasThread();
+    multiplyTile(product);
+}
+
+Result<void> multiply(const MatrixProduct<float>& product, const TileRunner& run)
+{
+    return multiplyInTiles(product, run);
+}
+Result<void> multiply(const MatrixProduct<double>& product, const TileRunner& run)
+{
+    return multiplyInTiles(product, run);
+}
+
+} // namespace ql

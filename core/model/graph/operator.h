@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// An operator: what a node computes, forward and gradient, written once for float and double. One line in
+// operators/operators.def and one file operators/<id>.cpp add one:
+//   namespace { template<typename T> Result<void> forward(Call<T>& call); … gradient(GradientCall<T>& call); }
+//   QL_OPERATOR(<id>, "Title", …)
+// Shapes are checked at run time; an error names the node. Arrays are row-major, [batch, tokens, features] where they
+// are sequences. Equal bits for any thread count on one CPU.
+#pragma once
+
+#include "core/jobs/parallel.h"
+#include "core/model/graph/graph.h"
+
+#include <span>
+#include <unordered_map>
+
+namespace ql::graph {
+
+/// Keys and values of the tokens already seen, for generating token by token; kept per attention node.
+template<typename T>
+struct SequenceState {
+    struct KeysValues {
+        Array<T> keys, values; // [batch, tokens, features]
+    };
+    std::int64_t position = 0; // tokens already seen
+    std::unordered_map<const Node*, KeysValues> attention;
+};
+
+template<typename T>
+struct Call {
+    const Node& node;
+    std::span<const Value<T>* const> inputs; // null where left out
+    std::span<Value<T>> outputs;             // to be filled
+    const JobContext& context;
+    SequenceState<T>* state = nullptr; // null: sequences are whole
+
+    bool has(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+    const Array<T>& real(std::size_t i) const { return inputs[i]->real; }
+    const Array<std::int64_t>& integers(std::size_t i) const { return inputs[i]->integers; }
+    /// Makes output i, not filled, and returns its elements.
+    T* make(std::size_t i, Shape shape)
+    {
+        outputs[i].real = Array<T>(std::move(shape));
+        return outputs[i].real.write();
+    }
+};
+
+/// The vector-Jacobian product: from the gradients of the outputs to those of the inputs.
+template<typename T>
+struct GradientCall {
+    const Node& node;
+    std::span<const Value<T>* const> inputs;   // as forward had them
+    std::span<const Value<T>* const> outputs;  // as forward made them
+    std::span<const Array<T>> outputGradients; // empty where nothing depends on the output
+    std::span<const bool> wanted;              // which inputs' gradients are asked for
+    std::span<Array<T>> inputGradients;        // to be made where wanted; real inputs only
+    const JobContext& context;
+
+    bool has(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
+    bool wants(std::size_t i) const { return has(i) && wanted[i]; }
+    const Array<T>& real(std::size_t i) const { return inputs[i]->real; }
+    const Array<std::int64_t>& integers(std::size_t i) const { return inputs[i]->integers; }
+    const Array<T>& output(std::size_t i) const { return outputs[i]->real; }
+    /// Makes the gradient of input i, of that input's shape, not filled, and returns its elements.
+    T* make(std::size_t i)
+    {
+        inputGradients[i] = Array<T>(real(i).shape());
+        return inputGradients[i].write();
+    }
+};
+
+struct Operator {
+    std::string_view id;
+    std::string_view title;
+    Result<void> (*forwardFloat)(Call<float>&);
+    Result<void> (*forwardDouble)(Call<double>&);
+    /// Null where the output has no gradient (integers) or none is defined.
+    Result<void> (*gradientFloat)(GradientCall<float>&);
+    Result<void> (*gradientDouble)(GradientCall<double>&);
+    /// Which input is the weight [out, in, …] of a layer that can be quantized, and which its activations; −1: none.
+    int weights = -1;
+    int activations = -1;
+};
+
+template<typename T>
+auto forwardOf(const Operator& op)
+{
+    if constexpr (std::is_same_v<T, float>)
+        return op.forwardFloat;
+    else
+        return op.forwardDouble;
+}
+template<typename T>
+auto gradientOf(const Operator& op)
+{
+    if constexpr (std::is_same_v<T, float>)
+        return op.gradientFloat;
+    else
+        return op.gradientDouble;
+}
+
+std::span<const Operator* const> allOperators();
+/// Null if there is none of that id.
+const Operator* findOperator(std::string_view id);
+
+/// "blocks.3.q_proj (linear): what".
+Error nodeError(const Node& node, const std::string& what);
+
+/// Elements a task of an elementwise loop works on: 0.1 ms or more.
+constexpr std::int64_t kElementGrain = 1 << 15;
+/// Rows of that width a task works on.
+inline std::int64_t rowGrain(std::int64_t width)
+{
+    return std::max<std::int64_t>(1, kElementGrain / std::max<std::int64_t>(1, width));
+}
+
+} // namespace ql::graph
+
+/// Defines an operator from the templates forward and gradient of its file, at namespace ql::graph.
+#define QL_OPERATOR(name, titleText, ...)                                                                              \
+    namespace operators {                                                                                              \
+    extern const Operator name##_operator;                                                                             \
+    const Operator name##_operator{.id = #name,                                                                        \
+                                   .title = titleText,                                                                 \
+                                   .forwardFloat = forward<float>,                                                     \
+                                   .forwardDouble = forward<double>,                                                   \
+                                   .gradientFloat = gradient<float>,                                                   \
+                                   .gradientDouble = gradient<double> __VA_OPT__(, ) __VA_ARGS__};                     \
+    }

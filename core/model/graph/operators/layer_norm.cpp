@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// y = (x − mean) / √(variance + epsilon) · weight + bias over the last dimension; weight and bias may be left out.
+// Source: Ba, Kiros and Hinton 2016.
+#include "core/model/graph/operator.h"
+
+#include <cmath>
+
+namespace ql::graph {
+
+namespace {
+
+template<typename T>
+struct Moments {
+    double mean = 0;
+    double factor = 0; // 1 / √(variance + epsilon)
+    Moments(const T* row, std::int64_t n, double epsilon)
+    {
+        for (std::int64_t c = 0; c < n; ++c)
+            mean += static_cast<double>(row[c]);
+        mean /= static_cast<double>(n);
+        double squares = 0;
+        for (std::int64_t c = 0; c < n; ++c) {
+            const double d = static_cast<double>(row[c]) - mean;
+            squares += d * d;
+        }
+        factor = 1 / std::sqrt(squares / static_cast<double>(n) + epsilon);
+    }
+};
+
+template<typename C>
+Result<void> checkWidths(const C& call)
+{
+    for (const std::size_t i : {1U, 2U})
+        if (call.has(i) && call.real(i).numel() != call.real(0).width())
+            return nodeError(call.node, "inputs of width " + std::to_string(call.real(0).width()) + " meet weights " +
+                                            formatShape(call.real(i).shape()));
+    return {};
+}
+
+template<typename T>
+Result<void> forward(Call<T>& call)
+{
+    QL_CHECK(checkWidths(call));
+    const Array<T>& x = call.real(0);
+    const std::int64_t n = x.width();
+    const double epsilon = call.node.number("epsilon", 1e-5);
+    const T* weight = call.has(1) ? call.real(1).data() : nullptr;
+    const T* bias = call.has(2) ? call.real(2).data() : nullptr;
+    T* y = call.make(0, x.shape());
+    return parallelFor(call.context, x.rows(), rowGrain(n), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r) {
+            const T* from = x.data() + r * n;
+            const Moments<T> moments(from, n, epsilon);
+            const auto mean = static_cast<T>(moments.mean);
+            const auto factor = static_cast<T>(moments.factor);
+            for (std::int64_t c = 0; c < n; ++c)
+                y[r * n + c] = (from[c] - mean) * factor * (weight ? weight[c] : T{1}) + (bias ? bias[c] : T{0});
+        }
+    });
+}
+
+template<typename T>
+Result<void> gradient(GradientCall<T>& call)
+{
+    const Array<T>& x = call.real(0);
+    const std::int64_t n = x.width();
+    const double epsilon = call.node.number("epsilon", 1e-5);
+    const T* weight = call.has(1) ? call.real(1).data() : nullptr;
+    const T* dy = call.outputGradients[0].data();
+    if (call.wants(0)) {
+        T* dx = call.make(0);
+        QL_CHECK(parallelFor(call.context, x.rows(), rowGrain(n), [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t r = begin; r < end; ++r) {
+                // g = dy·w, z = (x − mean)·f; dx = f·(g − mean(g) − z·mean(g·z))
+                const T* from = x.data() + r * n;
+                const Moments<T> moments(from, n, epsilon);
+                const auto g = [&](std::int64_t c) {
+                    return static_cast<double>(dy[r * n + c]) * (weight ? static_cast<double>(weight[c]) : 1.0);
+                };
+                const auto z = [&](std::int64_t c) {
+                    return (static_cast<double>(from[c]) - moments.mean) * moments.factor;
+                };
+                double sum = 0;
+                double inner = 0;
+                for (std::int64_t c = 0; c < n; ++c) {
+                    sum += g(c);
+                    inner += g(c) * z(c);
+                }
+                sum /= static_cast<double>(n);
+                inner /= static_cast<double>(n);
+                for (std::int64_t c = 0; c < n; ++c)
+                    dx[r * n + c] = static_cast<T>(moments.factor * (g(c) - sum - z(c) * inner));
+            }
+        }));
+    }
+    if (call.wants(1) || call.wants(2)) {
+        std::vector<double> dw(static_cast<std::size_t>(n), 0.0);
+        std::vector<double> db(static_cast<std::size_t>(n), 0.0);
+        for (std::int64_t r = 0; r < x.rows(); ++r) {
+            const Moments<T> moments(x.data() + r * n, n, epsilon);
+            for (std::int64_t c = 0; c < n; ++c) {
+                const auto d = static_cast<double>(dy[r * n + c]);
+                dw[static_cast<std::size_t>(c)] +=
+                    d * (static_cast<double>(x.data()[r * n + c]) - moments.mean) * moments.factor;
+                db[static_cast<std::size_t>(c)] += d;
+            }
+        }
+        const auto store = [&](std::size_t input, const std::vector<double>& sums) {
+            if (call.wants(input))
+                std::transform(sums.begin(), sums.end(), call.make(input),
+                               [](double sum) { return static_cast<T>(sum); });
+        };
+        store(1, dw);
+        store(2, db);
+    }
+    return {};
+}
+
+} // namespace
+
+QL_OPERATOR(layer_norm, "LayerNorm")
+
+} // namespace ql::graph

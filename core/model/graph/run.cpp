@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/model/graph/run.h"
+
+#include <cstring>
+
+namespace ql::graph {
+
+namespace {
+
+/// Decoded in pieces, so that a stop is noticed; views of aligned F32 stay views.
+template<typename T>
+Result<Array<T>> decoded(const TensorData& data, const JobContext& context)
+{
+    constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
+    const TensorView& view = data.view;
+    if constexpr (std::is_same_v<T, float>)
+        if (view.dtype == Dtype::f32 && reinterpret_cast<std::uintptr_t>(view.data) % alignof(float) == 0)
+            return Array<T>(view.shape,
+                            std::shared_ptr<const float>(data.owner, reinterpret_cast<const float*>(view.data)));
+    Array<T> array(view.shape);
+    T* out = array.write();
+    QL_CHECK(parallelFor(context, array.numel(), kPiece, [&](std::int64_t begin, std::int64_t end) {
+        decode(view.dtype, view.data, begin, end - begin, out + begin);
+    }));
+    return array;
+}
+
+template<typename T>
+Array<T> converted(const Array<double>& from)
+{
+    Array<T> to(from.shape());
+    std::transform(from.data(), from.data() + from.numel(), to.write(), [](double x) { return static_cast<T>(x); });
+    return to;
+}
+
+/// The layer a node multiplies its activations by; −1 if none (a table of rows has no activations).
+std::int64_t layerOf(const Graph& graph, const Node& node)
+{
+    if (node.op->weights < 0 || node.op->activations < 0)
+        return -1;
+    const ValueId id = node.inputs[static_cast<std::size_t>(node.op->weights)];
+    return id == kLeftOut ? -1 : graph.values[static_cast<std::size_t>(id)].layer;
+}
+
+template<typename T>
+const Value<T>* lookUp(ValueId id, const Values<T>& values, const Values<T>& weights)
+{
+    if (const auto found = values.find(id); found != values.end())
+        return &found->second;
+    const auto found = weights.find(id);
+    return found == weights.end() ? nullptr : &found->second;
+}
+
+template<typename T>
+Result<std::vector<const Value<T>*>> inputsOf(const Node& node, const Values<T>& values, const Values<T>& weights)
+{
+    std::vector<const Value<T>*> inputs;
+    for (const ValueId id : node.inputs) {
+        inputs.push_back(id == kLeftOut ? nullptr : lookUp(id, values, weights));
+        if (id != kLeftOut && !inputs.back())
+            return nodeError(node, "input " + std::to_string(inputs.size() - 1) + " has no value");
+    }
+    return inputs;
+}
+
+template<typename T>
+void add(Array<T>& into, const Array<T>& more)
+{
+    T* to = into.write();
+    for (std::int64_t i = 0; i < into.numel(); ++i)
+        to[i] += more.data()[i];
+}
+
+} // namespace
+
+template<typename T>
+Result<Values<T>> loadWeights(const Graph& graph, std::size_t segment, const WeightSource& source,
+                              const JobContext& context)
+{
+    Values<T> weights;
+    for (std::size_t n = graph.segments[segment].begin; n < graph.segments[segment].end; ++n) {
+        for (const ValueId id : graph.nodes[n].inputs) {
+            if (id == kLeftOut || weights.contains(id))
+                continue;
+            const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
+            if (info.layer >= 0) {
+                QL_TRY(data, source.weights(info.layer, context));
+                QL_TRY(array, decoded<T>(data, context));
+                weights[id].real = std::move(array);
+            } else if (info.real) {
+                weights[id].real = converted<T>(info.real);
+            } else if (info.integers) {
+                weights[id].integers = info.integers;
+            }
+        }
+    }
+    return weights;
+}
+
+template<typename T>
+Result<void> forward(const Graph& graph, std::size_t segment, const Values<T>& weights, Values<T>& values,
+                     const JobContext& context, const ForwardOptions<T>& options)
+{
+    for (std::size_t n = graph.segments[segment].begin; n < graph.segments[segment].end; ++n) {
+        QL_CHECK(context.checkStop());
+        const Node& node = graph.nodes[n];
+        QL_TRY(inputs, inputsOf(node, values, weights));
+        Value<T> seen; // what the hook leaves is for this node alone
+        if (const std::int64_t layer = layerOf(graph, node); layer >= 0 && options.layerInput) {
+            const Value<T>*& input = inputs[static_cast<std::size_t>(node.op->activations)];
+            if (input && input->real) {
+                seen = *input;
+                QL_CHECK(options.layerInput(node, layer, seen.real));
+                assert(!options.keepAll || seen.real.data() == input->real.data());
+                input = &seen;
+            }
+        }
+        std::vector<Value<T>> outputs(node.outputs.size());
+        Call<T> call{node, inputs, outputs, context, options.state};
+        QL_CHECK(forwardOf<T>(*node.op)(call));
+        for (std::size_t i = 0; i < outputs.size(); ++i)
+            values[node.outputs[i]] = std::move(outputs[i]);
+        if (!options.keepAll)
+            for (const ValueId id : node.inputs)
+                if (id != kLeftOut && graph.lastUse[static_cast<std::size_t>(id)] == n)
+                    values.erase(id);
+    }
+    return {};
+}
+
+template<typename T>
+Result<void> forwardAll(const Graph& graph, const WeightSource& source, Values<T>& values, const JobContext& context,
+                        const ForwardOptions<T>& options)
+{
+    for (std::size_t segment = 0; segment < graph.segments.size(); ++segment) {
+        QL_TRY(weights, loadWeights<T>(graph, segment, source, context));
+        QL_CHECK(forward(graph, segment, weights, values, context, options));
+    }
+    return {};
+}
+
+template<typename T>
+Result<void> backward(const Graph& graph, std::size_t segment, const Values<T>& weights, const Values<T>& values,
+                      Gradients<T>& gradients, const JobContext& context, const BackwardOptions<T>& options)
+{
+    for (std::size_t n = graph.segments[segment].end; n-- > graph.segments[segment].begin;) {
+        QL_CHECK(context.checkStop());
+        const Node& node = graph.nodes[n];
+        std::vector<Array<T>> outputGradients;
+        bool reached = false;
+        for (const ValueId id : node.outputs) {
+            auto taken = gradients.extract(id);
+            outputGradients.push_back(taken ? std::move(taken.mapped()) : Array<T>());
+            reached = reached || outputGradients.back();
+        }
+        if (!reached || !gradientOf<T>(*node.op))
+            continue; // nothing depends on it, or integers
+        QL_TRY(inputs, inputsOf(node, values, weights));
+        std::vector<const Value<T>*> outputs;
+        for (const ValueId id : node.outputs)
+            outputs.push_back(&values.at(id));
+        // Not std::vector<bool>: a span is handed out.
+        const auto wanted = std::make_unique<bool[]>(inputs.size());
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            if (!inputs[i] || !inputs[i]->real)
+                continue;
+            const ValueInfo& info = graph.values[static_cast<std::size_t>(node.inputs[i])];
+            wanted[i] = info.layer >= 0 ? options.wantsWeights && options.wantsWeights(info.layer) : !info.isConstant();
+        }
+        if (const std::int64_t layer = layerOf(graph, node); layer >= 0 && options.outputGradient) {
+            const Value<T>* input = inputs[static_cast<std::size_t>(node.op->activations)];
+            QL_CHECK(options.outputGradient(node, layer, input->real, outputGradients.front()));
+        }
+        std::vector<Array<T>> inputGradients(inputs.size());
+        GradientCall<T> call{node,           inputs, outputs, outputGradients, {wanted.get(), inputs.size()},
+                             inputGradients, context};
+        QL_CHECK(gradientOf<T>(*node.op)(call));
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+            if (!inputGradients[i])
+                continue;
+            const ValueId id = node.inputs[i];
+            if (const std::int64_t layer = graph.values[static_cast<std::size_t>(id)].layer; layer >= 0) {
+                QL_CHECK(options.weightGradient(node, layer, std::move(inputGradients[i])));
+            } else if (auto& sum = gradients[id]; sum) {
+                add(sum, inputGradients[i]);
+            } else {
+                sum = std::move(inputGradients[i]);
+            }
+        }
+    }
+    return {};
+}
+
+#define QL_RUN(T)                                                                                                      \
+    template Result<Values<T>> loadWeights<T>(const Graph&, std::size_t, const WeightSource&, const JobContext&);      \
+    template Result<void> forward<T>(const Graph&, std::size_t, const Values<T>&, Values<T>&, const JobContext&,       \
+                                     const ForwardOptions<T>&);                                                        \
+    template Result<void> forwardAll<T>(const Graph&, const WeightSource&, Values<T>&, const JobContext&,              \
+                                        const ForwardOptions<T>&);                                                     \
+    template Result<void> backward<T>(const Graph&, std::size_t, const Values<T>&, const Values<T>&, Gradients<T>&,    \
+                                      const JobContext&, const BackwardOptions<T>&);
+QL_RUN(float)
+QL_RUN(double)
+#undef QL_RUN
+
+} // namespace ql::graph

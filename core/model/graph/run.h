@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Runs a graph forward and backward, segment by segment. The caller decides the order: block by block over many batches
+// (calibration, perplexity: each block's weights are decoded once), or batch by batch (generation, with all weights
+// kept). Values live in a map from edge to array; what no later node reads is dropped at once, unless it is kept for a
+// gradient. Equal bits for any thread count on one CPU.
+#pragma once
+
+#include "core/model/graph/operator.h"
+#include "core/model/model.h"
+
+#include <functional>
+#include <unordered_map>
+
+namespace ql::graph {
+
+/// Where the weights of layers come from: the checkpoint, or what a plan restores. Thread-safe.
+class WeightSource {
+public:
+    virtual ~WeightSource() = default;
+    /// W[out, in, …] of model.layers[layer], any decodable dtype.
+    virtual Result<TensorData> weights(std::int64_t layer, const JobContext& context) const = 0;
+};
+
+/// The model's own weights.
+class CheckpointWeights final : public WeightSource {
+public:
+    explicit CheckpointWeights(const Model& model) : m_model(model) {}
+    Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
+    {
+        return m_model.loadWeights(layer, context);
+    }
+
+private:
+    const Model& m_model;
+};
+
+template<typename T>
+using Values = std::unordered_map<ValueId, Value<T>>;
+
+/// Decodes the weights (and constants) that a segment reads; F32 weights are views for T = float.
+template<typename T>
+Result<Values<T>> loadWeights(const Graph& graph, std::size_t segment, const WeightSource& source,
+                              const JobContext& context);
+
+/// Looks at, or (without keepAll) replaces, the input of a node that multiplies by the weights of a layer, for that
+/// node alone.
+template<typename T>
+using LayerInputHook = std::function<Result<void>(const Node& node, std::int64_t layer, Array<T>& input)>;
+
+template<typename T>
+struct ForwardOptions {
+    LayerInputHook<T> layerInput;
+    SequenceState<T>* state = nullptr;
+    bool keepAll = false; // for backward()
+};
+
+/// Runs one segment: reads inputs from and leaves outputs in `values`.
+template<typename T>
+Result<void> forward(const Graph& graph, std::size_t segment, const Values<T>& weights, Values<T>& values,
+                     const JobContext& context, const ForwardOptions<T>& options = {});
+
+/// All segments in order, each segment's weights loaded and dropped: for small models and tests.
+template<typename T>
+Result<void> forwardAll(const Graph& graph, const WeightSource& source, Values<T>& values, const JobContext& context,
+                        const ForwardOptions<T>& options = {});
+
+template<typename T>
+using Gradients = std::unordered_map<ValueId, Array<T>>;
+
+template<typename T>
+struct BackwardOptions {
+    /// Layers whose weight gradients are made and handed to the sink, once per use in the graph; none if empty.
+    std::function<bool(std::int64_t layer)> wantsWeights;
+    std::function<Result<void>(const Node& node, std::int64_t layer, Array<T> gradient)> weightGradient;
+    /// Looks at the gradient of the output of a node that multiplies by the weights of a layer.
+    std::function<Result<void>(const Node& node, std::int64_t layer, const Array<T>& input, const Array<T>& gradient)>
+        outputGradient;
+};
+
+/// Runs one segment backward after forward() with keepAll: takes the gradients of what left the segment and leaves
+/// those of what entered it; values used twice get the sum.
+template<typename T>
+Result<void> backward(const Graph& graph, std::size_t segment, const Values<T>& weights, const Values<T>& values,
+                      Gradients<T>& gradients, const JobContext& context, const BackwardOptions<T>& options = {});
+
+} // namespace ql::graph

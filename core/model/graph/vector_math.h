@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Elementwise functions and row reductions the operators share. Floats go through vector kernels chosen at run time for
+// the CPU (exp and tanh within 4 ulps); doubles are plain loops over the C library, the reference.
+#pragma once
+
+#include <cstdint>
+
+namespace ql::graph {
+
+enum class Activation { relu, silu, gelu, geluTanh, sigmoid, tanh, quickGelu, relu2, softplus, exp };
+
+/// out[i] = f(x[i]); out may be x. gelu is x·Φ(x) by erf; geluTanh its tanh form; quickGelu x·σ(1.702·x); relu2
+/// max(0,x)².
+void activate(Activation f, const float* x, std::int64_t n, float* out);
+void activate(Activation f, const double* x, std::int64_t n, double* out);
+/// out[i] = f'(x[i]).
+void activateDerivative(Activation f, const float* x, std::int64_t n, float* out);
+void activateDerivative(Activation f, const double* x, std::int64_t n, double* out);
+
+/// x[i] = exp(x[i] − max) / Σ; a row that is −inf throughout becomes zeros.
+void softmax(float* x, std::int64_t n);
+void softmax(double* x, std::int64_t n);
+
+/// Σ x[i]·y[i], in double.
+double dot(const float* x, const float* y, std::int64_t n);
+double dot(const double* x, const double* y, std::int64_t n);
+/// ln Σ exp(x[i]), in double.
+double logSumExp(const float* x, std::int64_t n);
+double logSumExp(const double* x, std::int64_t n);
+
+} // namespace ql::graph

@@ -73,7 +73,7 @@ public:
             QL_TRY(out, mlp(block, attended));
             x = out;
         }
-        m_graph.segment("head");
+        m_graph.segment("head", -1, true);
         QL_TRY(finalNorm, m_roles.require(-1, "final_norm"));
         x = norm("final_norm", finalNorm, x);
         std::int64_t head = m_roles.weights(-1, "output");

@@ -88,11 +88,11 @@ ValueId GraphBuilder::constant(std::string name, Array<std::int64_t> integers)
     return newValue({.name = std::move(name), .real = {}, .integers = std::move(integers)});
 }
 
-void GraphBuilder::segment(std::string name, std::int64_t block)
+void GraphBuilder::segment(std::string name, std::int64_t block, bool rowwise)
 {
     if (!m_graph.segments.empty())
         m_graph.segments.back().end = m_graph.nodes.size();
-    m_graph.segments.push_back({std::move(name), block, m_graph.nodes.size(), m_graph.nodes.size()});
+    m_graph.segments.push_back({std::move(name), block, rowwise, m_graph.nodes.size(), m_graph.nodes.size()});
 }
 
 ValueId GraphBuilder::add(std::string_view op, std::string name, std::vector<ValueId> inputs, Attributes attributes)
@@ -115,7 +115,7 @@ std::vector<ValueId> GraphBuilder::addMany(std::string_view op, std::string name
 Graph GraphBuilder::finish(std::vector<ValueId> outputs) &&
 {
     if (m_graph.segments.empty())
-        m_graph.segments.push_back({"model", -1, 0, 0});
+        m_graph.segments.push_back({.name = "model"});
     m_graph.segments.back().end = m_graph.nodes.size();
     std::erase_if(m_graph.segments, [](const Segment& segment) { return segment.begin == segment.end; });
     m_graph.outputs = std::move(outputs);

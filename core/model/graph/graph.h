@@ -55,6 +55,7 @@ struct ValueInfo {
 struct Segment {
     std::string name; // "embedding", "block 3", "head"
     std::int64_t block = -1;
+    bool rowwise = false; // each token is computed by itself, so any rows of one input may be run
     std::size_t begin = 0;
     std::size_t end = 0;
 };
@@ -81,7 +82,7 @@ public:
     ValueId constant(std::string name, Array<double> real);
     ValueId constant(std::string name, Array<std::int64_t> integers);
     /// Opens a segment; the nodes that follow belong to it.
-    void segment(std::string name, std::int64_t block = -1);
+    void segment(std::string name, std::int64_t block = -1, bool rowwise = false);
     /// Adds a node with one output. Inputs left out at the end may be omitted.
     ValueId add(std::string_view op, std::string name, std::vector<ValueId> inputs, Attributes attributes = {});
     /// Adds a node with several outputs.

@@ -8,9 +8,12 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/model/graph/vector_math.cpp"
-#include <hwy/contrib/math/math-inl.h>
+// Each header needs the one before it.
+// clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace ql::graph {
@@ -122,6 +125,30 @@ double sumExp(const float* x, std::int64_t n, float max, float* out)
     return total;
 }
 
+/// Σ exp(x − xLog)·((x − xLog) − (y − yLog)): exponentials in float, the rest in double.
+double divergenceOf(const float* x, double xLog, const float* y, double yLog, std::int64_t n)
+{
+    const hn::ScalableTag<double> d;
+    const hn::Rebind<float, decltype(d)> df;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+    const auto xShift = hn::Set(d, xLog);
+    const auto yShift = hn::Set(d, yLog);
+    auto sum = hn::Zero(d);
+    std::int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        const auto lnP = hn::Sub(hn::PromoteTo(d, hn::LoadU(df, x + i)), xShift);
+        const auto lnQ = hn::Sub(hn::PromoteTo(d, hn::LoadU(df, y + i)), yShift);
+        const auto p = hn::PromoteTo(d, hn::Exp(df, hn::DemoteTo(df, lnP)));
+        sum = hn::MulAdd(p, hn::Sub(lnP, lnQ), sum);
+    }
+    double total = hn::GetLane(hn::SumOfLanes(d, sum));
+    for (; i < n; ++i) {
+        const double lnP = static_cast<double>(x[i]) - xLog;
+        total += std::exp(lnP) * (lnP - (static_cast<double>(y[i]) - yLog));
+    }
+    return total;
+}
+
 double dotFloats(const float* x, const float* y, std::int64_t n)
 {
     const hn::ScalableTag<double> d;
@@ -160,6 +187,7 @@ HWY_EXPORT(expFloats);
 HWY_EXPORT(maximumOf);
 HWY_EXPORT(sumExp);
 HWY_EXPORT(dotFloats);
+HWY_EXPORT(divergenceOf);
 
 namespace {
 
@@ -340,6 +368,16 @@ double logSumExp(const double* x, std::int64_t n)
     for (std::int64_t i = 0; i < n; ++i)
         sum += std::exp(x[i] - max);
     return max + std::log(sum);
+}
+
+double divergence(const float* x, double xLog, const float* y, double yLog, std::int64_t n)
+{
+    return std::max(0.0, HWY_DYNAMIC_DISPATCH(divergenceOf)(x, xLog, y, yLog, n));
+}
+
+std::int64_t largest(const float* x, std::int64_t n)
+{
+    return std::find(x, x + n, HWY_DYNAMIC_DISPATCH(maximumOf)(x, n)) - x;
 }
 
 } // namespace ql::graph

@@ -27,5 +27,10 @@ double dot(const double* x, const double* y, std::int64_t n);
 /// ln Σ exp(x[i]), in double.
 double logSumExp(const float* x, std::int64_t n);
 double logSumExp(const double* x, std::int64_t n);
+/// Σ p·(ln p − ln q) with ln p = x[i] − xLog and ln q = y[i] − yLog, in double: the Kullback-Leibler divergence in
+/// nats, where xLog and yLog are logSumExp of x and y. Not below 0.
+double divergence(const float* x, double xLog, const float* y, double yLog, std::int64_t n);
+/// Index of the largest element; the first of equals.
+std::int64_t largest(const float* x, std::int64_t n);
 
 } // namespace ql::graph

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "app/cli/study_options.h"
+#include "core/base/text.h"
+#include "core/checkpoint/reader.h"
+#include "core/model/evaluation/evaluate.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/plan_weights.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ql::cli::commands {
+
+namespace {
+
+struct Options {
+    std::string file;
+    std::string plan;
+    std::string tokens;
+    std::int64_t context = 512;
+    std::int64_t windows = 0;
+    bool scoreAll = false;
+    ActivationsOption activations;
+};
+
+Result<std::vector<std::int64_t>> readTokens(const std::string& path, const JobContext& context)
+{
+    QL_TRY(file, openCheckpoint(path, context));
+    if (file->tensors().size() != 1 || !info(file->tensors()[0].dtype).isInteger)
+        return usageError("is not one array of token ids", path);
+    QL_TRY(data, file->load(0, context));
+    std::vector<double> values(static_cast<std::size_t>(data.view.numel()));
+    decode(data.view.dtype, data.view.data, 0, data.view.numel(), values.data());
+    return std::vector<std::int64_t>(values.begin(), values.end());
+}
+
+nlohmann::ordered_json json(const Estimate& estimate)
+{
+    return {{"value", numberOrNull(estimate.value)},
+            {"token_error", numberOrNull(estimate.tokenError)},
+            {"window_error", numberOrNull(estimate.windowError)}};
+}
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(graph, buildGraph(*model));
+    QL_TRY(activations, options.activations.open(console, *model));
+    QL_TRY(ids, readTokens(options.tokens, console.context()));
+    QL_TRY(windows, cutWindows(ids, options.context, options.windows));
+    const graph::CheckpointWeights own(*model);
+    EvaluationTask task{.graph = graph, .windows = windows, .model = {&own, {}}, .onScores = {}, .known = {}};
+    if (options.scoreAll)
+        task.scored = Scored::all;
+    std::optional<Plan> plan;
+    std::optional<PlanWeights> planned;
+    ModelVersion other;
+    if (!options.plan.empty()) {
+        QL_TRY(read, readPlan(options.plan, *model));
+        plan = std::move(read);
+        QL_TRY(target, targetOrNull(plan->target));
+        planned.emplace(*model, *plan, target ? &target->profile : nullptr, activations.get());
+        other.weights = &*planned;
+        task.other = &other;
+    }
+    console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
+                   " tokens");
+    QL_TRY(scores, evaluate(task, console.context()));
+    const PerplexityScore own_ = perplexityOf(scores, windows.count());
+    nlohmann::ordered_json document{{"windows", own_.windows},
+                                    {"context", windows.length},
+                                    {"tokens", own_.tokens},
+                                    {"perplexity", json(own_.perplexity)}};
+    if (task.other) {
+        const ComparisonScore comparison = comparisonOf(scores, windows.count());
+        document["plan"] = {{"perplexity", json(comparison.perplexity)},
+                            {"ln_ratio", json(comparison.lnRatio)},
+                            {"kld", json(comparison.kld)},
+                            {"kld_median", comparison.medianKld},
+                            {"kld_99", comparison.kld99},
+                            {"kld_999", comparison.kld999},
+                            {"kld_max", comparison.maxKld},
+                            {"same_top", json(comparison.sameTop)},
+                            {"mean_delta_p", json(comparison.meanDeltaP)},
+                            {"rms_delta_p", json(comparison.rmsDeltaP)}};
+    }
+    console.show(document);
+    return 0;
+}
+
+} // namespace
+
+extern const Command validate_;
+const Command validate_{
+    "validate", "run the model on text: perplexity, and how far a plan is from it (KLD, top-1 agreement)",
+    [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        app.add_option("--plan", options->plan, "plan to compare with the model");
+        app.add_option("--tokens", options->tokens, "token ids: a .npy file")->required();
+        app.add_option("--context", options->context, "tokens in a window")->capture_default_str();
+        app.add_option("--windows", options->windows, "how many windows; 0: all")->capture_default_str();
+        app.add_flag("--score-all", options->scoreAll,
+                     "score every token with one before it, not just the second half of each window");
+        options->activations.declare(app);
+        return [options](Console& console) { return run(console, *options); };
+    }};
+
+} // namespace ql::cli::commands

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Token ids cut into windows that are computed each on its own, and which of their tokens are scored.
+#pragma once
+
+#include "core/base/result.h"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace ql {
+
+/// Which tokens of a window are scored: all that have one before them, or those whose context is at least half a window
+/// (llama-perplexity's rule: positions n/2 + 1 … n − 1).
+enum class Scored { all, secondHalf };
+
+struct Windows {
+    std::int64_t length = 0;       // tokens in each window
+    std::vector<std::int64_t> ids; // [count, length]
+    std::int64_t count() const { return length > 0 ? std::ssize(ids) / length : 0; }
+    std::span<const std::int64_t> window(std::int64_t i) const
+    {
+        return std::span(ids).subspan(static_cast<std::size_t>(i * length), static_cast<std::size_t>(length));
+    }
+};
+
+/// The first `limit` (0: all) whole windows of a text's ids; the rest is dropped. With `bos` each window's first token
+/// is replaced by it, as llama-perplexity does. An error if there is not one window.
+Result<Windows> cutWindows(std::span<const std::int64_t> ids, std::int64_t length, std::int64_t limit,
+                           std::optional<std::int64_t> bos = {});
+
+/// Position in a window of the first token that is scored.
+std::int64_t firstScored(std::int64_t length, Scored scored);
+
+} // namespace ql

@@ -6,6 +6,7 @@
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
+#include "core/realize/runtime_activations.h"
 
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,7 @@ struct Options {
     std::int64_t context = 512;
     std::int64_t windows = 0;
     bool scoreAll = false;
+    std::string runtime;
     ActivationsOption activations;
 };
 
@@ -54,13 +56,18 @@ Result<int> run(Console& console, const Options& options)
         task.scored = Scored::all;
     std::optional<Plan> plan;
     std::optional<PlanWeights> planned;
-    ModelVersion other;
+    ModelVersion other{&own, {}};
     if (!options.plan.empty()) {
         QL_TRY(read, readPlan(options.plan, *model));
         plan = std::move(read);
         QL_TRY(target, targetOrNull(plan->target));
         planned.emplace(*model, *plan, target ? &target->profile : nullptr, activations.get());
         other.weights = &*planned;
+        task.other = &other;
+    }
+    if (!options.runtime.empty()) {
+        QL_TRY(runtime, findRuntime(options.runtime));
+        other.layerInput = runtimeActivations(*runtime, *model, plan ? &*plan : nullptr, console.context());
         task.other = &other;
     }
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
@@ -73,16 +80,16 @@ Result<int> run(Console& console, const Options& options)
                                     {"perplexity", json(own_.perplexity)}};
     if (task.other) {
         const ComparisonScore comparison = comparisonOf(scores, windows.count());
-        document["plan"] = {{"perplexity", json(comparison.perplexity)},
-                            {"ln_ratio", json(comparison.lnRatio)},
-                            {"kld", json(comparison.kld)},
-                            {"kld_median", comparison.medianKld},
-                            {"kld_99", comparison.kld99},
-                            {"kld_999", comparison.kld999},
-                            {"kld_max", comparison.maxKld},
-                            {"same_top", json(comparison.sameTop)},
-                            {"mean_delta_p", json(comparison.meanDeltaP)},
-                            {"rms_delta_p", json(comparison.rmsDeltaP)}};
+        document["other"] = {{"perplexity", json(comparison.perplexity)},
+                             {"ln_ratio", json(comparison.lnRatio)},
+                             {"kld", json(comparison.kld)},
+                             {"kld_median", comparison.medianKld},
+                             {"kld_99", comparison.kld99},
+                             {"kld_999", comparison.kld999},
+                             {"kld_max", comparison.maxKld},
+                             {"same_top", json(comparison.sameTop)},
+                             {"mean_delta_p", json(comparison.meanDeltaP)},
+                             {"rms_delta_p", json(comparison.rmsDeltaP)}};
     }
     console.show(document);
     return 0;
@@ -102,6 +109,8 @@ const Command validate_{
         app.add_option("--windows", options->windows, "how many windows; 0: all")->capture_default_str();
         app.add_flag("--score-all", options->scoreAll,
                      "score every token with one before it, not just the second half of each window");
+        app.add_option("--as", options->runtime,
+                       "round activations in the compared version as this runtime does, e.g. llama.cpp");
         options->activations.declare(app);
         return [options](Console& console) { return run(console, *options); };
     }};

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What a runtime does to the inputs of layers before it multiplies: its kernels round activations to a type that fits
+// that of the weights. On some files this costs more than the weights' own rounding, so a validation can do the same.
+#pragma once
+
+#include "core/model/graph/run.h"
+#include "core/plan/plan.h"
+
+namespace ql {
+
+struct Runtime {
+    std::string_view id; // "llama.cpp"
+    std::string_view title;
+    std::string_view source;
+    /// Rounds one row of `width` activations that meets weights of a type; nothing where the runtime leaves them.
+    using Round = void (*)(float* row, std::int64_t width);
+    Round (*roundingFor)(Dtype weights, std::int64_t width);
+};
+std::span<const Runtime> allRuntimes();
+Result<const Runtime*> findRuntime(std::string_view id);
+
+/// The hook that rounds as the runtime does. A layer's type is its candidate's (gguf:…, a cast) or, where the plan
+/// keeps it or is null, the checkpoint's. Refers to the model and the plan.
+graph::LayerInputHook<float> runtimeActivations(const Runtime& runtime, const Model& model, const Plan* plan,
+                                                const JobContext& context);
+
+} // namespace ql

@@ -20,7 +20,7 @@ struct Runner {
     const ModelVersion& version;
     Values<float> values;
 
-    Result<void> segment(std::size_t segment, const JobContext& context)
+    Result<void> segment(const graph::Segment& segment, const JobContext& context)
     {
         QL_TRY(weights, graph::loadWeights<float>(graph, segment, *version.weights, context));
         return graph::forward(graph, segment, weights, values, context, {.layerInput = version.layerInput});
@@ -32,9 +32,9 @@ class Head {
 public:
     static Result<Head> of(Runner& runner, const JobContext& context)
     {
-        const std::size_t segment = runner.graph.segments.size() - 1;
+        const graph::Segment& segment = runner.graph.segments.back();
         QL_TRY(weights, graph::loadWeights<float>(runner.graph, segment, *runner.version.weights, context));
-        if (!runner.graph.segments[segment].rowwise || runner.values.size() != 1 || !runner.values.begin()->second.real)
+        if (!segment.rowwise || runner.values.size() != 1 || !runner.values.begin()->second.real)
             return refused("has no head that turns each token's hidden state into logits, so it has no perplexity");
         return Head(runner, std::move(weights), *runner.values.begin());
     }
@@ -49,7 +49,7 @@ public:
             to = std::copy_n(m_hidden.data() + row * m_hidden.width(), m_hidden.width(), to);
         Values<float> values;
         values[m_id].real = std::move(chosen);
-        QL_CHECK(graph::forward(m_graph, m_graph.segments.size() - 1, m_weights, values, context,
+        QL_CHECK(graph::forward(m_graph, m_graph.segments.back(), m_weights, values, context,
                                 {.layerInput = m_version.layerInput}));
         return values.at(m_graph.outputs.front()).real;
     }
@@ -124,7 +124,7 @@ Result<std::vector<TokenScore>> evaluate(const EvaluationTask& task, const JobCo
     const std::int64_t length = task.windows.length;
     const std::int64_t perWindow = length - firstScored(length, task.scored);
     const std::int64_t groupWindows = std::max<std::int64_t>(1, kGroupTokens / length);
-    const std::size_t heads = task.graph.segments.size() - 1;
+    const auto body = std::span(task.graph.segments).first(task.graph.segments.size() - 1);
     std::vector<TokenScore> scores = task.known;
     const std::int64_t begin = std::ssize(scores) / perWindow;
     context.progress().addTotal((task.windows.count() - begin) * std::ssize(task.graph.segments));
@@ -140,7 +140,7 @@ Result<std::vector<TokenScore>> evaluate(const EvaluationTask& task, const JobCo
             runners.push_back({task.graph, *task.other, {}});
         for (Runner& runner : runners)
             runner.values[task.graph.inputs.front()].integers = tokens;
-        for (std::size_t segment = 0; segment < heads; ++segment) {
+        for (const graph::Segment& segment : body) {
             for (Runner& runner : runners)
                 QL_CHECK(runner.segment(segment, context));
             context.progress().addDone(count);

@@ -74,11 +74,11 @@ void add(Array<T>& into, const Array<T>& more)
 } // namespace
 
 template<typename T>
-Result<Values<T>> loadWeights(const Graph& graph, std::size_t segment, const WeightSource& source,
+Result<Values<T>> loadWeights(const Graph& graph, const Segment& segment, const WeightSource& source,
                               const JobContext& context)
 {
     Values<T> weights;
-    for (std::size_t n = graph.segments[segment].begin; n < graph.segments[segment].end; ++n) {
+    for (std::size_t n = segment.begin; n < segment.end; ++n) {
         for (const ValueId id : graph.nodes[n].inputs) {
             if (id == kLeftOut || weights.contains(id))
                 continue;
@@ -98,10 +98,10 @@ Result<Values<T>> loadWeights(const Graph& graph, std::size_t segment, const Wei
 }
 
 template<typename T>
-Result<void> forward(const Graph& graph, std::size_t segment, const Values<T>& weights, Values<T>& values,
+Result<void> forward(const Graph& graph, const Segment& segment, const Values<T>& weights, Values<T>& values,
                      const JobContext& context, const ForwardOptions<T>& options)
 {
-    for (std::size_t n = graph.segments[segment].begin; n < graph.segments[segment].end; ++n) {
+    for (std::size_t n = segment.begin; n < segment.end; ++n) {
         QL_CHECK(context.checkStop());
         const Node& node = graph.nodes[n];
         QL_TRY(inputs, inputsOf(node, values, weights));
@@ -132,7 +132,7 @@ template<typename T>
 Result<void> forwardAll(const Graph& graph, const WeightSource& source, Values<T>& values, const JobContext& context,
                         const ForwardOptions<T>& options)
 {
-    for (std::size_t segment = 0; segment < graph.segments.size(); ++segment) {
+    for (const Segment& segment : graph.segments) {
         QL_TRY(weights, loadWeights<T>(graph, segment, source, context));
         QL_CHECK(forward(graph, segment, weights, values, context, options));
     }
@@ -140,10 +140,10 @@ Result<void> forwardAll(const Graph& graph, const WeightSource& source, Values<T
 }
 
 template<typename T>
-Result<void> backward(const Graph& graph, std::size_t segment, const Values<T>& weights, const Values<T>& values,
+Result<void> backward(const Graph& graph, const Segment& segment, const Values<T>& weights, const Values<T>& values,
                       Gradients<T>& gradients, const JobContext& context, const BackwardOptions<T>& options)
 {
-    for (std::size_t n = graph.segments[segment].end; n-- > graph.segments[segment].begin;) {
+    for (std::size_t n = segment.end; n-- > segment.begin;) {
         QL_CHECK(context.checkStop());
         const Node& node = graph.nodes[n];
         std::vector<Array<T>> outputGradients;
@@ -192,12 +192,12 @@ Result<void> backward(const Graph& graph, std::size_t segment, const Values<T>& 
 }
 
 #define QL_RUN(T)                                                                                                      \
-    template Result<Values<T>> loadWeights<T>(const Graph&, std::size_t, const WeightSource&, const JobContext&);      \
-    template Result<void> forward<T>(const Graph&, std::size_t, const Values<T>&, Values<T>&, const JobContext&,       \
+    template Result<Values<T>> loadWeights<T>(const Graph&, const Segment&, const WeightSource&, const JobContext&);   \
+    template Result<void> forward<T>(const Graph&, const Segment&, const Values<T>&, Values<T>&, const JobContext&,    \
                                      const ForwardOptions<T>&);                                                        \
     template Result<void> forwardAll<T>(const Graph&, const WeightSource&, Values<T>&, const JobContext&,              \
                                         const ForwardOptions<T>&);                                                     \
-    template Result<void> backward<T>(const Graph&, std::size_t, const Values<T>&, const Values<T>&, Gradients<T>&,    \
+    template Result<void> backward<T>(const Graph&, const Segment&, const Values<T>&, const Values<T>&, Gradients<T>&, \
                                       const JobContext&, const BackwardOptions<T>&);
 QL_RUN(float)
 QL_RUN(double)

@@ -37,9 +37,9 @@ private:
 template<typename T>
 using Values = std::unordered_map<ValueId, Value<T>>;
 
-/// Decodes the weights (and constants) that a segment reads; F32 weights are views for T = float.
+/// Decodes the weights (and constants) that a segment, or a part of one, reads; F32 weights are views for T = float.
 template<typename T>
-Result<Values<T>> loadWeights(const Graph& graph, std::size_t segment, const WeightSource& source,
+Result<Values<T>> loadWeights(const Graph& graph, const Segment& segment, const WeightSource& source,
                               const JobContext& context);
 
 /// Looks at, or (without keepAll) replaces, the input of a node that multiplies by the weights of a layer, for that
@@ -56,7 +56,7 @@ struct ForwardOptions {
 
 /// Runs one segment: reads inputs from and leaves outputs in `values`.
 template<typename T>
-Result<void> forward(const Graph& graph, std::size_t segment, const Values<T>& weights, Values<T>& values,
+Result<void> forward(const Graph& graph, const Segment& segment, const Values<T>& weights, Values<T>& values,
                      const JobContext& context, const ForwardOptions<T>& options = {});
 
 /// All segments in order, each segment's weights loaded and dropped: for small models and tests.
@@ -80,7 +80,7 @@ struct BackwardOptions {
 /// Runs one segment backward after forward() with keepAll: takes the gradients of what left the segment and leaves
 /// those of what entered it; values used twice get the sum.
 template<typename T>
-Result<void> backward(const Graph& graph, std::size_t segment, const Values<T>& weights, const Values<T>& values,
+Result<void> backward(const Graph& graph, const Segment& segment, const Values<T>& weights, const Values<T>& values,
                       Gradients<T>& gradients, const JobContext& context, const BackwardOptions<T>& options = {});
 
 } // namespace ql::graph

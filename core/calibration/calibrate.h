@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Runs a model over text and keeps what its layers see. The text goes through the model in batches of windows, each
+// block after block, so that memory holds one block's weights and statistics and the hidden states of a batch. After
+// each block of each batch its statistics go to the sink under a key of their own: a run that is stopped or killed
+// continues from there, and what is there can be used at any time, with the number of tokens behind it. The same text,
+// model and settings give the same bits for any thread count on one CPU, interrupted or not.
+#pragma once
+
+#include "core/calibration/activations.h"
+#include "core/calibration/site_statistics.h"
+#include "core/jobs/result_sink.h"
+#include "core/model/evaluation/windows.h"
+#include "core/model/graph/run.h"
+
+#include <functional>
+
+namespace ql {
+
+struct CalibrationSettings {
+    GramKind gram = GramKind::full;
+    std::int64_t blockSize = 128;   // of GramKind::blocks
+    std::int64_t fullLimit = 8192;  // wider inputs get blocks instead of full
+    std::int64_t batchWindows = 64; // results are complete after each batch
+};
+
+struct CalibrationTask {
+    const Model& model;
+    const graph::Graph& graph;
+    const graph::WeightSource& weights;
+    const Windows& windows;
+    CalibrationSettings settings;
+    ResultSink& sink;
+    /// Called after each block of each batch with the number of windows that are through.
+    std::function<void(std::int64_t block, std::int64_t windows)> onBlock;
+};
+
+/// What the run will hold, in bytes: results in the sink, and memory at the same time (estimates, shown before start).
+struct CalibrationCost {
+    std::int64_t resultBytes = 0;
+    std::int64_t memoryBytes = 0;
+};
+CalibrationCost calibrationCost(const CalibrationTask& task);
+
+Result<void> calibrate(const CalibrationTask& task, const JobContext& context);
+
+/// Key under which the sink holds the statistics of the site that feeds the layer.
+std::string siteKey(const Model& model, std::int64_t layer);
+
+} // namespace ql

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/calibration/calibrated_activations.h"
+
+#include <cmath>
+
+namespace ql {
+
+namespace {
+
+class CalibratedActivations final : public Activations {
+public:
+    CalibratedActivations(const ResultSink& sink, std::filesystem::path path, std::map<std::int64_t, std::string> keys,
+                          std::string fingerprint)
+        : m_sink(sink), m_path(std::move(path)), m_keys(std::move(keys)), m_fingerprint(std::move(fingerprint))
+    {
+        for (const auto& [layer, key] : m_keys)
+            m_layers.push_back(layer);
+    }
+
+    const std::filesystem::path& path() const override { return m_path; }
+    std::span<const std::int64_t> layers() const override { return m_layers; }
+    const std::string& fingerprint() const override { return m_fingerprint; }
+
+    Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
+                                                                   const JobContext& context) const override
+    {
+        QL_CHECK(context.checkStop());
+        const auto key = m_keys.find(layer);
+        if (key == m_keys.end())
+            return std::shared_ptr<const ActivationStatistics>();
+        const auto bytes = m_sink.find(key->second);
+        const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
+        if (!site)
+            return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key->second);
+        return std::make_shared<const ActivationStatistics>(activationStatistics(*site));
+    }
+
+private:
+    const ResultSink& m_sink;
+    std::filesystem::path m_path;
+    std::map<std::int64_t, std::string> m_keys;
+    std::vector<std::int64_t> m_layers;
+    std::string m_fingerprint;
+};
+
+} // namespace
+
+ActivationStatistics activationStatistics(const SiteStatistics& site)
+{
+    ActivationStatistics statistics;
+    statistics.in = site.in;
+    statistics.tokens = site.tokens;
+    if (site.gramKind == GramKind::full) {
+        statistics.gram.resize(static_cast<std::size_t>(site.in * site.in));
+        std::size_t at = 0;
+        for (std::int64_t r = 0; r < site.in; ++r)
+            for (std::int64_t c = 0; c <= r; ++c, ++at)
+                statistics.gram[static_cast<std::size_t>(r * site.in + c)] =
+                    statistics.gram[static_cast<std::size_t>(c * site.in + r)] = site.gram[at];
+    }
+    statistics.channelMin.assign(site.min.begin(), site.min.end());
+    statistics.channelMax.assign(site.max.begin(), site.max.end());
+    const auto tokens = static_cast<double>(std::max<std::int64_t>(1, site.tokens));
+    for (std::int64_t c = 0; c < site.in; ++c)
+        statistics.channelRms.push_back(std::sqrt(site.squareSum(c) / tokens));
+    statistics.histogram.assign(site.histogram.counts().begin(), site.histogram.counts().end());
+    statistics.histogramMin = -site.histogram.range();
+    statistics.histogramMax = site.histogram.range();
+    return statistics;
+}
+
+std::shared_ptr<const Activations> calibratedActivations(const ResultSink& sink, const Model& model,
+                                                         const std::filesystem::path& path)
+{
+    std::map<std::int64_t, std::string> keys;
+    std::string fingerprint;
+    for (const std::int64_t layer : model.quantizableLayers()) {
+        const std::string key = siteKey(model, layer);
+        const auto bytes = sink.find(key);
+        const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
+        if (!site)
+            continue;
+        fingerprint = site->source + "-" + std::to_string(site->tokens);
+        for (const std::int64_t reader : site->layers)
+            if (reader >= 0 && reader < std::ssize(model.layers))
+                keys[reader] = key;
+    }
+    if (keys.empty())
+        return nullptr;
+    return std::make_shared<CalibratedActivations>(sink, path, std::move(keys), std::move(fingerprint));
+}
+
+} // namespace ql

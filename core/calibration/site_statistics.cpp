@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/calibration/site_statistics.h"
+
+#include "core/base/matrix_product.h"
+#include "core/jobs/parallel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+namespace ql {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kWords{"diag", "blocks", "full"};
+constexpr std::int64_t kTokens = 256; // whose products are summed in float
+
+} // namespace
+
+std::string_view word(GramKind kind)
+{
+    return kWords[static_cast<std::size_t>(kind)];
+}
+
+std::optional<GramKind> gramKindFromWord(std::string_view text)
+{
+    const auto found = std::ranges::find(kWords, text);
+    return found == kWords.end() ? std::nullopt : std::optional(static_cast<GramKind>(found - kWords.begin()));
+}
+
+void GrowingHistogram::growTo(double range)
+{
+    if (range <= m_range)
+        return;
+    if (m_range == 0) {
+        m_range = range;
+        return;
+    }
+    for (; m_range < range; m_range *= 2) {
+        std::array<std::int64_t, kBins> joined{};
+        for (std::size_t i = 0; i < kBins; ++i)
+            joined[kBins / 4 + i / 2] += m_counts[i];
+        m_counts = joined;
+    }
+}
+
+void GrowingHistogram::add(const float* values, std::int64_t n)
+{
+    float absmax = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+        absmax = std::max(absmax, std::fabs(values[i]));
+    if (!std::isfinite(absmax))
+        return;
+    // The smallest power of two above every value.
+    growTo(absmax > 0 ? std::exp2(std::floor(std::log2(static_cast<double>(absmax))) + 1) : std::max(m_range, 1.0));
+    const double scale = static_cast<double>(kBins) / 2 / m_range; // a power of two: exact
+    for (std::int64_t i = 0; i < n; ++i)
+        ++m_counts[static_cast<std::size_t>(
+            kBins / 2 + static_cast<std::int64_t>(std::floor(static_cast<double>(values[i]) * scale)))];
+}
+
+void GrowingHistogram::merge(const GrowingHistogram& other)
+{
+    if (other.m_range == 0)
+        return;
+    GrowingHistogram more = other;
+    more.growTo(m_range);
+    growTo(more.m_range);
+    for (std::size_t i = 0; i < kBins; ++i)
+        m_counts[i] += more.m_counts[i];
+}
+
+void GrowingHistogram::restore(double range, std::span<const std::int64_t> counts)
+{
+    m_range = range;
+    std::copy_n(counts.begin(), kBins, m_counts.begin());
+}
+
+std::int64_t SiteStatistics::gramSize(std::int64_t in, GramKind kind, std::int64_t blockSize)
+{
+    switch (kind) {
+    case GramKind::diag:
+        return in;
+    case GramKind::blocks:
+        return in / blockSize * blockSize * blockSize + (in % blockSize) * (in % blockSize);
+    case GramKind::full:
+        return in * (in + 1) / 2;
+    }
+    return 0;
+}
+
+SiteStatistics::SiteStatistics(std::vector<std::int64_t> readers, std::int64_t width, GramKind kind, std::int64_t block)
+    : layers(std::move(readers)),
+      in(width),
+      gramKind(kind),
+      blockSize(kind == GramKind::blocks ? block : 0),
+      gram(static_cast<std::size_t>(gramSize(width, kind, block)), 0.0),
+      sum(static_cast<std::size_t>(width), 0.0),
+      min(static_cast<std::size_t>(width), std::numeric_limits<float>::infinity()),
+      max(static_cast<std::size_t>(width), -std::numeric_limits<float>::infinity())
+{}
+
+double SiteStatistics::squareSum(std::int64_t channel) const
+{
+    switch (gramKind) {
+    case GramKind::diag:
+        return gram[static_cast<std::size_t>(channel)];
+    case GramKind::blocks: {
+        const std::int64_t block = channel / blockSize;
+        const std::int64_t size = std::min(blockSize, in - block * blockSize);
+        const std::int64_t at = channel - block * blockSize;
+        return gram[static_cast<std::size_t>(block * blockSize * blockSize + at * size + at)];
+    }
+    case GramKind::full:
+        return gram[static_cast<std::size_t>(channel * (channel + 3) / 2)];
+    }
+    return 0;
+}
+
+Result<void> SiteStatistics::add(const graph::Array<float>& x, const JobContext& context)
+{
+    const std::int64_t rows = x.rows();
+    if (x.width() != in)
+        return badInput("inputs of width " + std::to_string(x.width()) + " reach a layer that takes " +
+                        std::to_string(in));
+    // Columns in strips: sums, extremes and the Gram matrix, each strip by one task, tokens in order.
+    const std::int64_t strip = gramKind == GramKind::blocks ? blockSize : 128;
+    QL_CHECK(parallelFor(context, in, strip, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = 0; r < rows; ++r) {
+            const float* row = x.data() + r * in;
+            for (std::int64_t c = begin; c < end; ++c) {
+                const auto i = static_cast<std::size_t>(c);
+                sum[i] += static_cast<double>(row[c]);
+                min[i] = std::min(min[i], row[c]);
+                max[i] = std::max(max[i], row[c]);
+                if (gramKind == GramKind::diag)
+                    gram[i] += static_cast<double>(row[c]) * static_cast<double>(row[c]);
+            }
+        }
+        if (gramKind == GramKind::diag)
+            return;
+        // Rows [begin, end) of the lower half up to the diagonal, or the block itself.
+        const std::int64_t first = gramKind == GramKind::blocks ? begin : 0;
+        const std::int64_t n = end - begin;
+        const std::int64_t width = end - first;
+        std::vector<float> product(static_cast<std::size_t>(n * width));
+        for (std::int64_t from = 0; from < rows && !context.stopRequested(); from += kTokens) {
+            multiply(MatrixProduct<float>{.rows = n,
+                                          .cols = width,
+                                          .depth = std::min(kTokens, rows - from),
+                                          .a = x.data() + from * in + begin,
+                                          .aStride = in,
+                                          .aTransposed = true,
+                                          .b = x.data() + from * in + first,
+                                          .bStride = in,
+                                          .c = product.data(),
+                                          .cStride = width});
+            for (std::int64_t r = 0; r < n; ++r) {
+                const std::int64_t row = begin + r;
+                const bool blocks = gramKind == GramKind::blocks;
+                double* to = gram.data() + (blocks ? begin * blockSize + r * n : row * (row + 1) / 2);
+                const std::int64_t count = blocks ? n : row + 1;
+                for (std::int64_t c = 0; c < count; ++c)
+                    to[c] += static_cast<double>(product[static_cast<std::size_t>(r * width + c)]);
+            }
+        }
+    }));
+    const auto before = tokenAbsmax.size();
+    tokenAbsmax.resize(before + static_cast<std::size_t>(rows));
+    constexpr std::int64_t kGrain = 64;
+    QL_TRY(counted, deterministicReduce(
+                        context, rows, kGrain, GrowingHistogram{},
+                        [&](std::int64_t begin, std::int64_t end) {
+                            GrowingHistogram part;
+                            part.add(x.data() + begin * in, (end - begin) * in);
+                            for (std::int64_t r = begin; r < end; ++r) {
+                                float absmax = 0;
+                                for (std::int64_t c = 0; c < in; ++c)
+                                    absmax = std::max(absmax, std::fabs(x.data()[r * in + c]));
+                                tokenAbsmax[before + static_cast<std::size_t>(r)] = absmax;
+                            }
+                            return part;
+                        },
+                        [](GrowingHistogram& into, const GrowingHistogram& next) { into.merge(next); }));
+    histogram.merge(counted);
+    tokens += rows;
+    return {};
+}
+
+namespace {
+
+constexpr std::uint64_t kMagic = 0x31455449534c51ULL; // "QLSITE1"
+
+class Writer {
+public:
+    template<typename T>
+    void value(const T& value)
+    {
+        static_assert(std::is_trivially_copyable_v<T>);
+        const auto* bytes = reinterpret_cast<const std::byte*>(&value);
+        m_bytes.insert(m_bytes.end(), bytes, bytes + sizeof value);
+    }
+    template<typename T>
+    void array(std::span<const T> values)
+    {
+        value(static_cast<std::int64_t>(values.size()));
+        const auto bytes = std::as_bytes(values);
+        m_bytes.insert(m_bytes.end(), bytes.begin(), bytes.end());
+    }
+    std::vector<std::byte> take() { return std::move(m_bytes); }
+
+private:
+    std::vector<std::byte> m_bytes;
+};
+
+class Reader {
+public:
+    explicit Reader(std::span<const std::byte> bytes) : m_rest(bytes) {}
+    template<typename T>
+    bool value(T& value)
+    {
+        if (m_rest.size() < sizeof value)
+            return false;
+        std::memcpy(&value, m_rest.data(), sizeof value);
+        m_rest = m_rest.subspan(sizeof value);
+        return true;
+    }
+    template<typename T>
+    bool array(std::vector<T>& values)
+    {
+        std::int64_t n = 0;
+        if (!value(n) || n < 0 || static_cast<std::uint64_t>(n) > m_rest.size() / sizeof(T))
+            return false;
+        values.resize(static_cast<std::size_t>(n));
+        std::memcpy(values.data(), m_rest.data(), values.size() * sizeof(T));
+        m_rest = m_rest.subspan(values.size() * sizeof(T));
+        return true;
+    }
+    bool atEnd() const { return m_rest.empty(); }
+
+private:
+    std::span<const std::byte> m_rest;
+};
+
+} // namespace
+
+std::vector<std::byte> SiteStatistics::encode() const
+{
+    Writer out;
+    out.value(kMagic);
+    out.array(std::span<const std::int64_t>(layers));
+    out.array(std::span<const char>(source));
+    for (const std::int64_t number : {in, windows, tokens, static_cast<std::int64_t>(gramKind), blockSize})
+        out.value(number);
+    out.array(std::span<const double>(gram));
+    out.array(std::span<const double>(sum));
+    out.array(std::span<const float>(min));
+    out.array(std::span<const float>(max));
+    out.array(std::span<const float>(tokenAbsmax));
+    out.value(histogram.range());
+    out.array(histogram.counts());
+    return out.take();
+}
+
+std::optional<SiteStatistics> SiteStatistics::decode(std::span<const std::byte> bytes)
+{
+    Reader reader(bytes);
+    SiteStatistics site;
+    std::uint64_t magic = 0;
+    std::int64_t kind = 0;
+    double range = 0;
+    std::vector<std::int64_t> counts;
+    std::vector<char> source;
+    const bool whole = reader.value(magic) && magic == kMagic && reader.array(site.layers) && reader.array(source) &&
+                       reader.value(site.in) && reader.value(site.windows) && reader.value(site.tokens) &&
+                       reader.value(kind) && reader.value(site.blockSize) && reader.array(site.gram) &&
+                       reader.array(site.sum) && reader.array(site.min) && reader.array(site.max) &&
+                       reader.array(site.tokenAbsmax) && reader.value(range) && reader.array(counts) && reader.atEnd();
+    if (!whole || kind < 0 || kind > static_cast<std::int64_t>(GramKind::full) || site.in < 1 || site.tokens < 0 ||
+        (kind == static_cast<std::int64_t>(GramKind::blocks) && site.blockSize < 1))
+        return std::nullopt;
+    site.source.assign(source.begin(), source.end());
+    site.gramKind = static_cast<GramKind>(kind);
+    const auto width = static_cast<std::size_t>(site.in);
+    if (std::ssize(site.gram) != gramSize(site.in, site.gramKind, site.blockSize) || site.sum.size() != width ||
+        site.min.size() != width || site.max.size() != width || std::ssize(site.tokenAbsmax) != site.tokens ||
+        std::ssize(counts) != GrowingHistogram::kBins || !(range >= 0))
+        return std::nullopt;
+    site.histogram.restore(range, counts);
+    return site;
+}
+
+} // namespace ql

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The sample calibrated over its golden windows: against plain sums of what the layers see, and against itself under
+// interruption, batches and threads.
+#include "core/calibration/calibrate.h"
+#include "core/calibration/calibrated_activations.h"
+#include "core/checkpoint/reader.h"
+#include "core/model/frontends/frontend.h"
+
+#include <QTest>
+
+#include <cmath>
+#include <map>
+
+using namespace ql;
+
+namespace {
+
+const std::filesystem::path kSample = std::filesystem::path(QL_SOURCE_DIR) / "resources/sample";
+
+/// Keeps results in memory; fails after a number of them.
+struct MemorySink : ResultSink {
+    std::map<std::string, std::vector<std::byte>> pieces;
+    int untilFailure = -1;
+    Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
+    {
+        if (untilFailure == 0)
+            return ioError("the disk is full");
+        --untilFailure;
+        pieces[key].assign(bytes.begin(), bytes.end());
+        return {};
+    }
+    std::optional<std::vector<std::byte>> find(const std::string& key) const override
+    {
+        const auto found = pieces.find(key);
+        return found == pieces.end() ? std::nullopt : std::optional(found->second);
+    }
+};
+
+} // namespace
+
+class CalibrateTest : public QObject {
+    Q_OBJECT
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+    std::shared_ptr<const Model> m_model;
+    graph::Graph m_graph;
+    Windows m_windows;
+
+    Result<void> run(ResultSink& sink, const CalibrationSettings& settings, const JobContext& context) const
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        return calibrate({*m_model, m_graph, weights, m_windows, settings, sink, {}}, context);
+    }
+    std::int64_t layer(const char* name) const { return m_model->indexOf(name); }
+    SiteStatistics site(const MemorySink& sink, const char* name) const
+    {
+        return SiteStatistics::decode(sink.pieces.at(siteKey(*m_model, layer(name)))).value();
+    }
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        m_model = openModel(kSample, m_context).value();
+        m_graph = buildGraph(*m_model).value();
+        const auto file = openCheckpoint(kSample / "golden/tokens.npy", m_context).value();
+        const auto data = file->load(0, m_context).value();
+        std::vector<double> ids(static_cast<std::size_t>(data.view.numel()));
+        decode(data.view.dtype, data.view.data, 0, data.view.numel(), ids.data());
+        m_windows = {data.view.shape[1], {ids.begin(), ids.begin() + 3 * data.view.shape[1]}};
+    }
+
+    void againstPlainSums()
+    {
+        MemorySink sink;
+        QVERIFY(run(sink, {}, m_context));
+        QCOMPARE(sink.pieces.size(), std::size_t{4 * 4 + 1}); // q k v, o, gate up, down; the head
+        // The inputs of one layer, collected by a hook, summed in double.
+        const char* name = "model.layers.2.mlp.down_proj.weight";
+        std::vector<float> inputs;
+        graph::ForwardOptions<float> options;
+        options.layerInput = [&](const graph::Node&, std::int64_t seen, graph::Array<float>& x) {
+            if (seen == layer(name))
+                inputs.insert(inputs.end(), x.data(), x.data() + x.numel());
+            return Result<void>();
+        };
+        graph::Values<float> values;
+        graph::Array<std::int64_t> tokens({3, 256});
+        std::copy(m_windows.ids.begin(), m_windows.ids.end(), tokens.write());
+        values[m_graph.inputs[0]].integers = tokens;
+        const graph::CheckpointWeights weights(*m_model);
+        QVERIFY(graph::forwardAll<float>(m_graph, weights, values, m_context, options));
+        const SiteStatistics found = site(sink, name);
+        const std::int64_t in = found.in;
+        QCOMPARE(in, 512);
+        QCOMPARE(found.tokens, 3 * 256);
+        QCOMPARE(found.windows, 3);
+        QCOMPARE(std::ssize(inputs), 3 * 256 * in);
+        for (std::int64_t r = 0; r < in; r += 37) {
+            double sum = 0;
+            float min = inputs[static_cast<std::size_t>(r)];
+            for (std::int64_t t = 0; t < 768; ++t) {
+                sum += static_cast<double>(inputs[static_cast<std::size_t>(t * in + r)]);
+                min = std::min(min, inputs[static_cast<std::size_t>(t * in + r)]);
+            }
+            QVERIFY(std::fabs(found.sum[static_cast<std::size_t>(r)] - sum) < 1e-9 * (1 + std::fabs(sum)));
+            QCOMPARE(found.min[static_cast<std::size_t>(r)], min);
+            for (std::int64_t c = 0; c <= r; ++c) {
+                double product = 0;
+                double magnitude = 0;
+                for (std::int64_t t = 0; t < 768; ++t) {
+                    const double p = static_cast<double>(inputs[static_cast<std::size_t>(t * in + r)]) *
+                                     static_cast<double>(inputs[static_cast<std::size_t>(t * in + c)]);
+                    product += p;
+                    magnitude += std::fabs(p);
+                }
+                const double difference = found.gram[static_cast<std::size_t>(r * (r + 1) / 2 + c)] - product;
+                QVERIFY(std::fabs(difference) <= 256 * 6e-8 * magnitude + 1e-12);
+            }
+        }
+        std::int64_t counted = 0;
+        for (const std::int64_t count : found.histogram.counts())
+            counted += count;
+        QCOMPARE(counted, 768 * in);
+        QCOMPARE(found.tokenAbsmax.size(), std::size_t{768});
+        float largest = 0;
+        for (std::int64_t c = 0; c < in; ++c)
+            largest = std::max(largest, std::fabs(inputs[static_cast<std::size_t>(5 * in + c)]));
+        QCOMPARE(found.tokenAbsmax[5], largest);
+    }
+
+    void batchesThreadsAndInterruptionsGiveTheSame()
+    {
+        MemorySink whole;
+        CalibrationSettings settings;
+        settings.batchWindows = 1;
+        QVERIFY(run(whole, settings, m_context));
+        for (int kept : {0, 1, 7, 17, 20, 40, 50}) {
+            MemorySink sink;
+            sink.untilFailure = kept;
+            const auto failed = run(sink, settings, m_context);
+            QVERIFY(!failed);
+            QVERIFY(failed.error().code == Errc::io);
+            sink.untilFailure = -1;
+            Executor one(1);
+            QVERIFY(run(sink, settings, JobContext(one)));
+            QVERIFY2(sink.pieces == whole.pieces, qPrintable(QString::number(kept)));
+        }
+    }
+
+    void anotherTextStartsAnew()
+    {
+        MemorySink sink;
+        QVERIFY(run(sink, {}, m_context));
+        const auto before = sink.pieces;
+        Windows other = m_windows;
+        other.ids[3] = other.ids[3] == 5 ? 6 : 5;
+        const graph::CheckpointWeights weights(*m_model);
+        QVERIFY(calibrate({*m_model, m_graph, weights, other, {}, sink, {}}, m_context));
+        QCOMPARE(site(sink, "model.layers.0.self_attn.q_proj.weight").tokens, 768);
+        QVERIFY(sink.pieces != before);
+    }
+
+    void kindsOfGramMatrices()
+    {
+        const char* name = "model.layers.1.self_attn.o_proj.weight";
+        MemorySink full;
+        QVERIFY(run(full, {}, m_context));
+        const SiteStatistics wanted = site(full, name);
+        const auto at = [&](std::int64_t r, std::int64_t c) {
+            return wanted.gram[static_cast<std::size_t>(std::max(r, c) * (std::max(r, c) + 1) / 2 + std::min(r, c))];
+        };
+        CalibrationSettings settings;
+        settings.gram = GramKind::blocks;
+        settings.blockSize = 96; // 256 = 96 + 96 + 64
+        MemorySink blocks;
+        QVERIFY(run(blocks, settings, m_context));
+        const SiteStatistics cut = site(blocks, name);
+        QCOMPARE(std::ssize(cut.gram), std::int64_t{2 * 96 * 96 + 64 * 64});
+        const auto close = [](double a, double b) { return std::fabs(a - b) <= 1e-5 * (std::fabs(a) + 1); };
+        QVERIFY(close(cut.gram[96 * 96 + 3 * 96 + 7], at(96 + 3, 96 + 7)));
+        QVERIFY(close(cut.gram[2 * 96 * 96 + 63 * 64 + 1], at(192 + 63, 192 + 1)));
+        settings.gram = GramKind::diag;
+        MemorySink diag;
+        QVERIFY(run(diag, settings, m_context));
+        for (std::int64_t c = 0; c < 256; ++c) {
+            QVERIFY(close(site(diag, name).squareSum(c), at(c, c)));
+            QVERIFY(close(cut.squareSum(c), at(c, c)));
+        }
+        settings.gram = GramKind::full;
+        settings.fullLimit = 300; // down_proj's inputs are wider
+        MemorySink mixed;
+        QVERIFY(run(mixed, settings, m_context));
+        QVERIFY(site(mixed, name).gramKind == GramKind::full);
+        QVERIFY(site(mixed, "model.layers.1.mlp.down_proj.weight").gramKind == GramKind::blocks);
+    }
+
+    void asActivations()
+    {
+        MemorySink sink;
+        QVERIFY(calibratedActivations(sink, *m_model, "here") == nullptr);
+        QVERIFY(run(sink, {}, m_context));
+        const auto activations = calibratedActivations(sink, *m_model, "here");
+        QVERIFY(activations);
+        QCOMPARE(std::ssize(activations->layers()), 4 * 7 + 1);
+        const auto k = activations->statistics(layer("model.layers.3.self_attn.k_proj.weight"), m_context).value();
+        QCOMPARE(k->in, 256);
+        QCOMPARE(k->tokens, 768);
+        QCOMPARE(k->gram.size(), std::size_t{256 * 256});
+        QCOMPARE(k->gram[5], k->gram[5 * 256]);
+        QVERIFY(std::fabs(k->channelRms[9] - std::sqrt(k->gram[9 * 257] / 768)) < 1e-12);
+    }
+
+    void damagedPiecesAreNotTaken()
+    {
+        MemorySink sink;
+        QVERIFY(run(sink, {}, m_context));
+        const auto bytes = sink.pieces.begin()->second;
+        for (std::size_t size = 0; size < bytes.size(); size += 997)
+            QVERIFY(!SiteStatistics::decode(std::span(bytes).first(size)));
+        QVERIFY(SiteStatistics::decode(bytes));
+    }
+
+    void histogramGrowsWithoutLoss()
+    {
+        GrowingHistogram histogram;
+        const std::vector<float> small{-0.9F, 0.1F, 0.99F};
+        histogram.add(small.data(), 3);
+        QCOMPARE(histogram.range(), 1.0);
+        const std::vector<float> large{-7.5F, 1.0F};
+        histogram.add(large.data(), 2);
+        QCOMPARE(histogram.range(), 8.0);
+        const auto bin = [&](double x) {
+            return histogram.counts()[static_cast<std::size_t>(std::floor((x + 8) / 16 * GrowingHistogram::kBins))];
+        };
+        for (const double x : {-0.9, 0.1, 0.99, -7.5, 1.0})
+            QCOMPARE(bin(x), 1);
+    }
+};
+
+QTEST_APPLESS_MAIN(CalibrateTest)
+#include "calibrate_test.moc"

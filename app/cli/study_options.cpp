@@ -2,6 +2,8 @@
 #include "app/cli/study_options.h"
 
 #include "core/base/text.h"
+#include "core/calibration/calibrated_activations.h"
+#include "core/study/study.h"
 
 #include <CLI/CLI.hpp>
 
@@ -12,14 +14,25 @@ namespace ql::cli {
 void ActivationsOption::declare(CLI::App& app)
 {
     app.add_option("--activations", path,
-                   "captured activations: .npz or HDF5, layer name -> X[tokens, in] or XᵀX[in, in]");
+                   "captured activations: .npz or HDF5, layer name -> X[tokens, in] or XᵀX[in, in]; or a calibrated "
+                   "study (.qloupe)");
 }
 
 Result<std::shared_ptr<const Activations>> ActivationsOption::open(Console& console, const Model& model) const
 {
     if (path.empty())
         return std::shared_ptr<const Activations>();
-    return openActivations(path, model, console.context());
+    if (!path.ends_with(".qloupe"))
+        return openActivations(path, model, console.context());
+    std::vector<Warning> warnings;
+    QL_TRY(study, openStudy(path, warnings));
+    console.warn(warnings);
+    if (study->document().fingerprint != model.checkpoint->fingerprint())
+        return usageError("is not a study of this checkpoint", path);
+    const auto activations = calibratedActivations(study, model, path);
+    if (!activations)
+        return usageError("holds no calibration; run qloupe calibrate", path);
+    return activations;
 }
 
 void CandidatesOption::declare(CLI::App& app, const std::string& defaults)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/study_options.h"
+#include "app/cli/text_options.h"
 #include "core/base/text.h"
-#include "core/checkpoint/reader.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
@@ -17,24 +17,11 @@ namespace {
 struct Options {
     std::string file;
     std::string plan;
-    std::string tokens;
-    std::int64_t context = 512;
-    std::int64_t windows = 0;
+    TextOptions text;
     bool scoreAll = false;
     std::string runtime;
     ActivationsOption activations;
 };
-
-Result<std::vector<std::int64_t>> readTokens(const std::string& path, const JobContext& context)
-{
-    QL_TRY(file, openCheckpoint(path, context));
-    if (file->tensors().size() != 1 || !info(file->tensors()[0].dtype).isInteger)
-        return usageError("is not one array of token ids", path);
-    QL_TRY(data, file->load(0, context));
-    std::vector<double> values(static_cast<std::size_t>(data.view.numel()));
-    decode(data.view.dtype, data.view.data, 0, data.view.numel(), values.data());
-    return std::vector<std::int64_t>(values.begin(), values.end());
-}
 
 nlohmann::ordered_json json(const Estimate& estimate)
 {
@@ -48,8 +35,7 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
     QL_TRY(activations, options.activations.open(console, *model));
-    QL_TRY(ids, readTokens(options.tokens, console.context()));
-    QL_TRY(windows, cutWindows(ids, options.context, options.windows));
+    QL_TRY(windows, options.text.read(console));
     const graph::CheckpointWeights own(*model);
     EvaluationTask task{.graph = graph, .windows = windows, .model = {&own, {}}, .onScores = {}, .known = {}};
     if (options.scoreAll)
@@ -104,9 +90,7 @@ const Command validate_{
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         app.add_option("--plan", options->plan, "plan to compare with the model");
-        app.add_option("--tokens", options->tokens, "token ids: a .npy file")->required();
-        app.add_option("--context", options->context, "tokens in a window")->capture_default_str();
-        app.add_option("--windows", options->windows, "how many windows; 0: all")->capture_default_str();
+        options->text.declare(app);
         app.add_flag("--score-all", options->scoreAll,
                      "score every token with one before it, not just the second half of each window");
         app.add_option("--as", options->runtime,

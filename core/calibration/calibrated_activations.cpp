@@ -9,9 +9,12 @@ namespace {
 
 class CalibratedActivations final : public Activations {
 public:
-    CalibratedActivations(const ResultSink& sink, std::filesystem::path path, std::map<std::int64_t, std::string> keys,
-                          std::string fingerprint)
-        : m_sink(sink), m_path(std::move(path)), m_keys(std::move(keys)), m_fingerprint(std::move(fingerprint))
+    CalibratedActivations(std::shared_ptr<const ResultSink> sink, std::filesystem::path path,
+                          std::map<std::int64_t, std::string> keys, std::string fingerprint)
+        : m_sink(std::move(sink)),
+          m_path(std::move(path)),
+          m_keys(std::move(keys)),
+          m_fingerprint(std::move(fingerprint))
     {
         for (const auto& [layer, key] : m_keys)
             m_layers.push_back(layer);
@@ -28,7 +31,7 @@ public:
         const auto key = m_keys.find(layer);
         if (key == m_keys.end())
             return std::shared_ptr<const ActivationStatistics>();
-        const auto bytes = m_sink.find(key->second);
+        const auto bytes = m_sink->find(key->second);
         const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
         if (!site)
             return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key->second);
@@ -36,7 +39,7 @@ public:
     }
 
 private:
-    const ResultSink& m_sink;
+    std::shared_ptr<const ResultSink> m_sink;
     std::filesystem::path m_path;
     std::map<std::int64_t, std::string> m_keys;
     std::vector<std::int64_t> m_layers;
@@ -69,14 +72,14 @@ ActivationStatistics activationStatistics(const SiteStatistics& site)
     return statistics;
 }
 
-std::shared_ptr<const Activations> calibratedActivations(const ResultSink& sink, const Model& model,
+std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, const Model& model,
                                                          const std::filesystem::path& path)
 {
     std::map<std::int64_t, std::string> keys;
     std::string fingerprint;
     for (const std::int64_t layer : model.quantizableLayers()) {
         const std::string key = siteKey(model, layer);
-        const auto bytes = sink.find(key);
+        const auto bytes = sink->find(key);
         const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
         if (!site)
             continue;
@@ -87,7 +90,7 @@ std::shared_ptr<const Activations> calibratedActivations(const ResultSink& sink,
     }
     if (keys.empty())
         return nullptr;
-    return std::make_shared<CalibratedActivations>(sink, path, std::move(keys), std::move(fingerprint));
+    return std::make_shared<CalibratedActivations>(std::move(sink), path, std::move(keys), std::move(fingerprint));
 }
 
 } // namespace ql

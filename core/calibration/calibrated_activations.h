@@ -7,8 +7,8 @@
 namespace ql {
 
 /// Statistics are decoded when asked for; a Gram matrix that was kept in part only gives ranges and histograms. Null if
-/// the sink holds none for this model. The sink outlives the result, whose path names where it is.
-std::shared_ptr<const Activations> calibratedActivations(const ResultSink& sink, const Model& model,
+/// the sink holds none for this model. `path` names where it is.
+std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, const Model& model,
                                                          const std::filesystem::path& path);
 
 /// As the rest of the engine takes statistics; XᵀX only if it is full.

@@ -196,9 +196,9 @@ private Q_SLOTS:
 
     void asActivations()
     {
-        MemorySink sink;
+        const auto sink = std::make_shared<MemorySink>();
         QVERIFY(calibratedActivations(sink, *m_model, "here") == nullptr);
-        QVERIFY(run(sink, {}, m_context));
+        QVERIFY(run(*sink, {}, m_context));
         const auto activations = calibratedActivations(sink, *m_model, "here");
         QVERIFY(activations);
         QCOMPARE(std::ssize(activations->layers()), 4 * 7 + 1);

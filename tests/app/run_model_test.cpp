@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Runs the real qloupe where it runs the sample model: validate and calibrate, also killed and started again.
+#include <QFile>
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QProcess>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <cmath>
+
+namespace {
+
+const QString kSample = QStringLiteral(QL_SOURCE_DIR "/resources/sample");
+const QString kTokens = kSample + QStringLiteral("/golden/tokens.npy");
+const QString kProgram = QStringLiteral(QL_BINARY_DIR "/bin/qloupe");
+
+struct Outcome {
+    int exitCode = -1;
+    QByteArray out, err;
+    QJsonObject json() const { return QJsonDocument::fromJson(out).object(); }
+};
+
+Outcome qloupe(const QStringList& arguments)
+{
+    QProcess process;
+    process.start(kProgram, arguments);
+    if (!process.waitForFinished(120'000))
+        return {};
+    return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -2, process.readAllStandardOutput(),
+            process.readAllStandardError()};
+}
+
+QString text(const char* utf8)
+{
+    return QString::fromUtf8(utf8);
+}
+
+double number(const QJsonObject& object, const char* key)
+{
+    const QJsonValue value = object.value(QLatin1String(key));
+    return value.isObject() ? value.toObject().value(QLatin1String("value")).toDouble(-1) : value.toDouble(-1);
+}
+
+} // namespace
+
+class RunModelTest : public QObject {
+    Q_OBJECT
+    QTemporaryDir m_folder;
+    QString path(const char* name) const { return m_folder.filePath(text(name)); }
+
+    QStringList calibrate(const QString& study) const
+    {
+        return {text("calibrate"), kSample,   text("--tokens"), kTokens, text("--context"), text("128"),
+                text("--batch"),   text("4"), text("--out"),    study,   text("--json"),    text("--quiet")};
+    }
+    /// Perplexity-free fingerprint of a calibrated study: the output errors measured with it.
+    QByteArray outputErrors(const QString& study) const
+    {
+        const Outcome outcome = qloupe({text("sensitivity"), kSample, text("--activations"), study,
+                                        text("--candidates"), text("int4:channel"), text("--json"), text("--quiet")});
+        return outcome.exitCode == 0 ? outcome.out : QByteArray();
+    }
+
+private Q_SLOTS:
+    void validateGivesPerplexity()
+    {
+        QFile golden(kSample + QStringLiteral("/golden/perplexity.json"));
+        QVERIFY(golden.open(QIODevice::ReadOnly));
+        const QJsonArray windows =
+            QJsonDocument::fromJson(golden.readAll()).object().value(QLatin1String("window_nll")).toArray();
+        double sum = 0;
+        for (int i = 0; i < 8; ++i)
+            sum += windows[i].toDouble();
+        const Outcome outcome = qloupe({text("validate"), kSample, text("--tokens"), kTokens, text("--context"),
+                                        text("256"), text("--score-all"), text("--json"), text("--quiet")});
+        QCOMPARE(outcome.exitCode, 0);
+        const QJsonObject json = outcome.json();
+        QCOMPARE(json.value(QLatin1String("tokens")).toInt(), 8 * 255);
+        const double wanted = std::exp(sum / (8 * 255));
+        QVERIFY(std::fabs(number(json, "perplexity") - wanted) <= 1e-4 * wanted);
+    }
+
+    void validateComparesAPlan()
+    {
+        const QString plan = path("plan.json");
+        QCOMPARE(qloupe({text("solve"), kSample, text("--candidates"), text("int3:channel"), text("--bpw"), text("4"),
+                         text("--out"), plan, text("--quiet")})
+                     .exitCode,
+                 0);
+        const Outcome outcome =
+            qloupe({text("validate"), kSample, text("--plan"), plan, text("--tokens"), kTokens, text("--context"),
+                    text("256"), text("--windows"), text("2"), text("--json"), text("--quiet")});
+        QCOMPARE(outcome.exitCode, 0);
+        const QJsonObject other = outcome.json().value(QLatin1String("other")).toObject();
+        QVERIFY(number(other, "kld") > 0.01);
+        QVERIFY(number(other, "perplexity") > number(outcome.json(), "perplexity"));
+        QVERIFY(number(other, "same_top") < 1);
+    }
+
+    void aKilledCalibrationContinues()
+    {
+        QCOMPARE(qloupe(calibrate(path("whole.qloupe"))).exitCode, 0);
+        const QByteArray wanted = outputErrors(path("whole.qloupe"));
+        QVERIFY(!wanted.isEmpty());
+        for (int i = 0; i < 20; ++i) {
+            const QString study = path("killed.qloupe");
+            QProcess process;
+            process.start(kProgram, calibrate(study));
+            process.waitForFinished(1 + i * i * 2); // a later moment each time
+            process.kill();
+            process.waitForFinished();
+        }
+        const Outcome outcome = qloupe(calibrate(path("killed.qloupe")));
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        QCOMPARE(outcome.json().value(QLatin1String("tokens")).toInt(), 8 * 256);
+        QCOMPARE(outputErrors(path("killed.qloupe")), wanted);
+    }
+
+    void wrongInputIsExplained()
+    {
+        QCOMPARE(
+            qloupe({text("validate"), kSample, text("--tokens"), kTokens, text("--context"), text("9999")}).exitCode,
+            2);
+        QCOMPARE(qloupe({text("validate"), kSample, text("--tokens"), kSample}).exitCode, 2);
+        const Outcome outcome =
+            qloupe({text("validate"), kTokens, text("--tokens"), kTokens, text("--context"), text("64")});
+        QCOMPARE(outcome.exitCode, 3);
+        QVERIFY2(outcome.err.contains("cannot be run"), outcome.err.constData());
+        QCOMPARE(qloupe({text("validate"), kSample, text("--tokens"), kTokens, text("--as"), text("abacus")}).exitCode,
+                 2);
+    }
+};
+
+QTEST_APPLESS_MAIN(RunModelTest)
+#include "run_model_test.moc"

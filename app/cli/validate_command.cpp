@@ -59,6 +59,7 @@ Result<int> run(Console& console, const Options& options)
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
     QL_TRY(scores, evaluate(task, console.context()));
+    QL_CHECK(model->checkpoint->checkIntact());
     const PerplexityScore own_ = perplexityOf(scores, windows.count());
     nlohmann::ordered_json document{{"windows", own_.windows},
                                     {"context", windows.length},

@@ -186,6 +186,7 @@ Result<void> runSegment(const CalibrationTask& task, const Segment& segment, con
                     QL_CHECK(look(site.value, value->second.real));
         context.progress().addDone(group.windows);
     }
+    QL_CHECK(task.model.checkpoint->checkIntact());
     return collect ? collector.keep(task) : Result<void>();
 }
 

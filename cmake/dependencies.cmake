@@ -11,6 +11,7 @@ pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-serial)       # studies, Ke
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)      # products and Cholesky, dispatched at run time
 find_path(QL_LAPACK_INCLUDE_DIR lapack.h REQUIRED)                 # its Fortran names; liblapacke.so would load a second LAPACK
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)             # vector kernels with run-time dispatch
+pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-i18n icu-uc)   # tokenizers: Unicode classes, normalization, patterns with look-ahead
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)          # tests only: an independent reader and writer of archives
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)       # checksums of segments, fingerprints of checkpoints
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)             # heat maps in reports

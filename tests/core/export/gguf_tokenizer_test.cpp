@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Tokenizers of folders as GGUF keys: the tables against SentencePiece's own, and texts cut by llama.cpp's rule,
 // written here plainly from the keys, against what SentencePiece cuts. Files by
-// tests/data/tokenizers/make_tokenizers.py.
+// tests/data/gguf_tokenizers/make_tokenizers.py.
 #include "core/export/gguf_sources.h"
 #include "tests/support/export_support.h"
 

@@ -5,6 +5,7 @@
 #include "core/checkpoint/reader.h"
 #include "core/export/export.h"
 #include "core/formats/scheme.h"
+#include "core/model/tokenizer/token_model.h"
 #include "core/quantizers/quantizer.h"
 #include "core/sensitivity/metric.h"
 
@@ -114,21 +115,29 @@ Json analyses()
     return rows;
 }
 
+Json tokenizers()
+{
+    auto rows = Json::array();
+    for (const tok::TokenModelKind* kind : tok::allTokenModels())
+        rows.push_back({{"id", kind->id}, {"title", kind->title}, {"tokenizer.json", kind->type}});
+    return rows;
+}
+
 struct Kind {
     const char* name;
     Json (*rows)();
 };
-constexpr Kind kKinds[] = {{"formats", formats},  {"schemes", schemes},     {"quantizers", quantizers},
-                           {"readers", readers},  {"targets", targets},     {"metrics", metrics},
-                           {"solvers", solvers},  {"operators", operators}, {"architectures", architectures},
-                           {"analyses", analyses}};
+constexpr Kind kKinds[] = {{"formats", formats},       {"schemes", schemes},     {"quantizers", quantizers},
+                           {"readers", readers},       {"targets", targets},     {"metrics", metrics},
+                           {"solvers", solvers},       {"operators", operators}, {"architectures", architectures},
+                           {"tokenizers", tokenizers}, {"analyses", analyses}};
 
 } // namespace
 
 extern const Command list_;
 const Command list_{"list",
                     "what there is: formats, schemes, quantizers, readers, targets, metrics, solvers, operators, "
-                    "architectures, analyses",
+                    "architectures, tokenizers, analyses",
                     [](CLI::App& app) -> CommandRun {
                         const auto kind = std::make_shared<std::string>();
                         std::vector<std::string> names;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Runs the real qloupe on the sample study: every subcommand, its JSON and its exit code.
+#include <QCryptographicHash>
 #include <QDir>
 #include <QFile>
 #include <QJsonArray>
@@ -76,12 +77,44 @@ private Q_SLOTS:
     void listsAreNeverEmpty()
     {
         for (const char* kind : {"formats", "schemes", "quantizers", "readers", "targets", "metrics", "solvers",
-                                 "operators", "architectures", "analyses"}) {
+                                 "operators", "architectures", "tokenizers", "analyses"}) {
             const Outcome outcome = qloupe({text("list"), text(kind), text("--json")});
             QCOMPARE(outcome.exitCode, 0);
             QVERIFY2(outcome.json().value(QLatin1String(kind)).toArray().size() >= 2, kind);
             QVERIFY(qloupe({text("list"), text(kind)}).out.contains("title"));
         }
+    }
+    void tokenizesLikeTheGoldenFile()
+    {
+        QFile golden(kSample + text("/golden/perplexity.json"));
+        QVERIFY(golden.open(QIODevice::ReadOnly));
+        const QJsonObject expected = QJsonDocument::fromJson(golden.readAll()).object();
+        const Outcome outcome = qloupe(
+            {text("tokenize"), kSample, text("--file"), kSample + text("/test.txt"), text("--ids"), text("--json")});
+        QCOMPARE(outcome.exitCode, 0);
+        QByteArray ids; // little-endian 32-bit numbers
+        for (const auto& id : outcome.json().value(QLatin1String("ids")).toArray())
+            for (int shift = 0; shift < 32; shift += 8)
+                ids.append(static_cast<char>(id.toInt() >> shift & 0xff));
+        QCOMPARE(ids.size() / 4, expected.value(QLatin1String("test_tokens")).toInt());
+        QCOMPARE(text(QCryptographicHash::hash(ids, QCryptographicHash::Sha256).toHex()),
+                 expected.value(QLatin1String("test_tokens_sha256")).toString());
+    }
+    void tokenizesWords()
+    {
+        const Outcome outcome =
+            qloupe({text("tokenize"), kSample, text("--text"), text("a<|endoftext|>"), text("--json")});
+        QCOMPARE(outcome.exitCode, 0);
+        const QJsonArray tokens = outcome.json().value(QLatin1String("tokens")).toArray();
+        QCOMPARE(tokens.size(), 2);
+        QCOMPARE(tokens[0].toObject().value(QLatin1String("piece")).toString(), text("a"));
+        QCOMPARE(tokens[1].toObject().value(QLatin1String("id")).toInt(-1), 0);
+        QCOMPARE(qloupe({text("tokenize"), kSample, text("--text"), text("a"), text("--ids")}).out, QByteArray("65\n"));
+        QVERIFY(qloupe({text("tokenize"), kSample, text("--text"), text("a<|endoftext|>"), text("--ids"),
+                        text("--no-parse-special")})
+                    .out.count('\n') > 3);
+        QCOMPARE(qloupe({text("tokenize"), kSample, text("--text"), text("a"), text("--file"), text("b")}).exitCode, 2);
+        QCOMPARE(qloupe({text("tokenize"), kSample + text("/golden"), text("--text"), text("a")}).exitCode, 3);
     }
     void infoSaysWhatItIs()
     {

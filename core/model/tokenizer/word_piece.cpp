@@ -15,11 +15,13 @@ public:
     Result<void> encode(std::string_view word, std::vector<std::int32_t>& ids, const JobContext& context) const override
     {
         const std::size_t known = ids.size();
-        QL_TRY(matched, match(m_settings.firstPrefix + std::string(word), ids, context));
-        if (!matched || (m_settings.longestWord > 0 && countCodePoints(word) > m_settings.longestWord)) {
-            ids.resize(known);
-            ids.push_back(m_settings.unknown);
+        if (m_settings.longestWord == 0 || countCodePoints(word) <= m_settings.longestWord) {
+            QL_TRY(matched, match(m_settings.firstPrefix + std::string(word), ids, context));
+            if (matched)
+                return {};
         }
+        ids.resize(known);
+        ids.push_back(m_settings.unknown);
         return {};
     }
 

@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 namespace {
 
-const std::filesystem::path kData = std::filesystem::path(QL_TEST_DATA) / "tokenizers";
+const std::filesystem::path kData = std::filesystem::path(QL_TEST_DATA) / "gguf_tokenizers";
 
 Json readJson(const std::filesystem::path& path)
 {

@@ -107,7 +107,7 @@ def ids_by(program, model, text, *options):
     with tempfile.NamedTemporaryFile() as file:
         file.write(text)
         file.flush()
-        done = subprocess.run([program, "-m", model, "-f", file.name, "--ids", "--log-disable", *options],
+        done = subprocess.run([program, "-m", model, "-f", file.name, "--ids", "--no-escape", "--log-disable", *options],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     return [int(id) for id in re.findall(rb"-?\d+", done.stdout)]
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Ids and texts of tests/data/tokenizers: families of Hugging Face `tokenizers`, models of SentencePiece and GGUF files of
-// llama.cpp, each by the program it comes from.
+// Ids and texts of tests/data/tokenizers: families of Hugging Face `tokenizers`, models of SentencePiece and GGUF files
+// of llama.cpp, each by the program it comes from.
 #include "core/base/file.h"
 #include "core/model/tokenizer/tokenizer.h"
 #include "tests/support/base64.h"

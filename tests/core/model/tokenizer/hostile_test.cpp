@@ -77,131 +77,131 @@ private Q_SLOTS:
             R"({"type": "Split", "pattern": {"Regex": "a{1,3}+"}, "behavior": "Isolated", "invert": false})",
             "means something else");
         row("foreign flag", "/pre_tokenizer",
-            R"({"type": "Split", "pattern": {"Regex": "(?m:a.)"}, "behavior": "Isolated", "invert": false})",
+            R"({"type": "Split", "pattern": {"Regex": "(?m:a.)"
+    }
+    , "behavior" : "Isolated", "invert" : false})",
             "means something else");
-        row("unknown behavior", "/pre_tokenizer",
-            R"({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Sideways", "invert": false})", "Sideways");
-        row("pieces of length 0", "/pre_tokenizer", R"({"type": "FixedLength", "length": 0})", "at least 1");
-        row("metaspace of two", "/pre_tokenizer", R"({"type": "Metaspace", "replacement": "ab"})", "one character");
-        row("unknown post-processor", "/post_processor", R"({"type": "Glue"})", "its Glue is no post-processor");
-        row("template without text", "/post_processor", R"({"type": "TemplateProcessing", "single": []})", "leaves");
-        row("template of a stranger", "/post_processor",
-            R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[X]"}}], "special_tokens": {}})",
-            "neither a text nor");
-        row("template with two texts", "/post_processor",
-            R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]})",
-            "once");
-        row("unknown decoder", "/decoder", R"({"type": "CTC"})", "its CTC is no decoder");
-    }
-    void fields()
-    {
-        QFETCH(QByteArray, pointer);
-        QFETCH(QByteArray, value);
-        QFETCH(QByteArray, says);
-        Json document = good();
-        document[Json::json_pointer(pointer.toStdString())] = Json::parse(value.toStdString());
-        const std::string error = opening("tokenizer.json", document.dump());
-        QVERIFY2(error.find(says.toStdString()) != std::string::npos, error.c_str());
-        QVERIFY2(error.find("tokenizer.json") != std::string::npos, error.c_str());
-    }
-    /// Any field of any type instead of any other: an error or a tokenizer, never a crash.
-    void everyFieldOfEveryType()
-    {
-        Json document = Json::parse(readTextFile(QL_TEST_DATA "/tokenizers/llama3/tokenizer.json", 1 << 24).value());
-        document["model"]["vocab"] = good()["model"]["vocab"];
-        document["model"]["merges"] = good()["model"]["merges"];
-        int refused = 0;
-        for (const auto& [pointer, old] : document.flatten().items())
-            for (const char* value : {"null", "true", "-5", "1e300", "\"\"", "\"\\u0000\"", "[]", "[[]]", "{}"}) {
-                Json changed = document;
-                changed[Json::json_pointer(pointer)] = Json::parse(value);
-                const auto tokenizer =
-                    openTokenizer(m_folder.write("tokenizer.json", changed.dump()), m_context);
-                if (tokenizer)
-                    QVERIFY((*tokenizer)->encode("ab <s> \xff", {.addSpecial = true}, m_context) || true);
-                else
-                    ++refused;
-            }
-        QVERIFY(refused > 100);
-    }
-    void nestingEnds()
-    {
-        std::string deep;
-        for (int i = 0; i < 100'000; ++i)
-            deep += R"({"type":"Sequence","normalizers":[)";
-        QVERIFY(opening("tokenizer.json", R"({"normalizer":)" + deep).find("JSON object") != std::string::npos);
-        QVERIFY(opening("tokenizer.json", "[1]").find("JSON object") != std::string::npos);
-        QVERIFY(opening("tokenizer.json", "").find("JSON object") != std::string::npos);
-        QVERIFY(opening("tokenizer.json", "{\"model\": \"\xff\"}").find("JSON object") != std::string::npos);
-    }
-    /// A pattern that backtracks without end is an error within the limit of steps.
-    void patternsThatNeverEnd()
-    {
-        Json document = good();
-        document["pre_tokenizer"] = {
-            {"type", "Split"}, {"pattern", {{"Regex", "(a+a+)+b"}}}, {"behavior", "Isolated"}, {"invert", false}};
-        const auto tokenizer = openTokenizer(m_folder.write("tokenizer.json", document.dump()), m_context);
-        QVERIFY(tokenizer);
-        QVERIFY((*tokenizer)->encode("aaaab", {}, m_context));
-        const auto encoded = (*tokenizer)->encode(std::string(200, 'a'), {}, m_context);
-        QVERIFY(!encoded);
-        QVERIFY(encoded.error().what.find("(a+a+)+b") != std::string::npos);
-    }
-    void sentencePieceFilesCutAnywhere()
-    {
-        const std::string whole =
-            readTextFile(QL_TEST_DATA "/tokenizers/sentence_unigram/tokenizer.model", 1 << 24).value();
-        for (std::size_t size = 0; size < whole.size(); size += 97) {
-            const auto tokenizer =
-                openTokenizer(m_folder.write("tokenizer.model", whole.substr(0, size)), m_context);
+row("unknown behavior", "/pre_tokenizer",
+    R"({"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Sideways", "invert": false})", "Sideways");
+row("pieces of length 0", "/pre_tokenizer", R"({"type": "FixedLength", "length": 0})", "at least 1");
+row("metaspace of two", "/pre_tokenizer", R"({"type": "Metaspace", "replacement": "ab"})", "one character");
+row("unknown post-processor", "/post_processor", R"({"type": "Glue"})", "its Glue is no post-processor");
+row("template without text", "/post_processor", R"({"type": "TemplateProcessing", "single": []})", "leaves");
+row("template of a stranger", "/post_processor",
+    R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[X]"}}], "special_tokens": {}})",
+    "neither a text nor");
+row("template with two texts", "/post_processor",
+    R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]})", "once");
+row("unknown decoder", "/decoder", R"({"type": "CTC"})", "its CTC is no decoder");
+}
+void fields()
+{
+    QFETCH(QByteArray, pointer);
+    QFETCH(QByteArray, value);
+    QFETCH(QByteArray, says);
+    Json document = good();
+    document[Json::json_pointer(pointer.toStdString())] = Json::parse(value.toStdString());
+    const std::string error = opening("tokenizer.json", document.dump());
+    QVERIFY2(error.find(says.toStdString()) != std::string::npos, error.c_str());
+    QVERIFY2(error.find("tokenizer.json") != std::string::npos, error.c_str());
+}
+/// Any field of any type instead of any other: an error or a tokenizer, never a crash.
+void everyFieldOfEveryType()
+{
+    Json document = Json::parse(readTextFile(QL_TEST_DATA "/tokenizers/llama3/tokenizer.json", 1 << 24).value());
+    document["model"]["vocab"] = good()["model"]["vocab"];
+    document["model"]["merges"] = good()["model"]["merges"];
+    int refused = 0;
+    for (const auto& [pointer, old] : document.flatten().items())
+        for (const char* value : {"null", "true", "-5", "1e300", "\"\"", "\"\\u0000\"", "[]", "[[]]", "{}"}) {
+            Json changed = document;
+            changed[Json::json_pointer(pointer)] = Json::parse(value);
+            const auto tokenizer = openTokenizer(m_folder.write("tokenizer.json", changed.dump()), m_context);
             if (tokenizer)
-                QVERIFY((*tokenizer)->encode("some text", {}, m_context) || true);
+                QVERIFY((*tokenizer)->encode("ab <s> \xff", {.addSpecial = true}, m_context) || true);
+            else
+                ++refused;
         }
-        QVERIFY(opening("tokenizer.model", "not a model").find("no SentencePiece model") != std::string::npos);
+    QVERIFY(refused > 100);
+}
+void nestingEnds()
+{
+    std::string deep;
+    for (int i = 0; i < 100'000; ++i)
+        deep += R"({"type":"Sequence","normalizers":[)";
+    QVERIFY(opening("tokenizer.json", R"({"normalizer":)" + deep).find("JSON object") != std::string::npos);
+    QVERIFY(opening("tokenizer.json", "[1]").find("JSON object") != std::string::npos);
+    QVERIFY(opening("tokenizer.json", "").find("JSON object") != std::string::npos);
+    QVERIFY(opening("tokenizer.json", "{\"model\": \"\xff\"}").find("JSON object") != std::string::npos);
+}
+/// A pattern that backtracks without end is an error within the limit of steps.
+void patternsThatNeverEnd()
+{
+    Json document = good();
+    document["pre_tokenizer"] = {
+        {"type", "Split"}, {"pattern", {{"Regex", "(a+a+)+b"}}}, {"behavior", "Isolated"}, {"invert", false}};
+    const auto tokenizer = openTokenizer(m_folder.write("tokenizer.json", document.dump()), m_context);
+    QVERIFY(tokenizer);
+    QVERIFY((*tokenizer)->encode("aaaab", {}, m_context));
+    const auto encoded = (*tokenizer)->encode(std::string(200, 'a'), {}, m_context);
+    QVERIFY(!encoded);
+    QVERIFY(encoded.error().what.find("(a+a+)+b") != std::string::npos);
+}
+void sentencePieceFilesCutAnywhere()
+{
+    const std::string whole =
+        readTextFile(QL_TEST_DATA "/tokenizers/sentence_unigram/tokenizer.model", 1 << 24).value();
+    for (std::size_t size = 0; size < whole.size(); size += 97) {
+        const auto tokenizer = openTokenizer(m_folder.write("tokenizer.model", whole.substr(0, size)), m_context);
+        if (tokenizer)
+            QVERIFY((*tokenizer)->encode("some text", {}, m_context) || true);
     }
-    void ggufFiles_data()
-    {
-        QTest::addColumn<QByteArray>("model");
-        QTest::addColumn<QByteArray>("pre");
-        QTest::addColumn<int>("types");
-        QTest::addColumn<QByteArray>("says");
-        const auto row = [](const char* name, const char* model, const char* pre, int types, const char* says) {
-            QTest::newRow(name) << QByteArray(model) << QByteArray(pre) << types << QByteArray(says);
-        };
-        row("good", "llama", "default", 2, "");
-        row("another model", "rwkv", "default", 2, "reads gpt2, llama and bert");
-        row("another pre-tokenizer", "gpt2", "martian", 2, "the pre-tokenizer 'martian'");
-        row("no merges", "gpt2", "gpt-2", 2, "no list tokenizer.ggml.merges");
-        row("fewer types than tokens", "llama", "default", 1, "fewer entries in tokenizer.ggml.token_type");
-        row("no [SEP]", "bert", "default", 2, "no ids of [CLS], [SEP]");
-    }
-    void ggufFiles()
-    {
-        QFETCH(QByteArray, model);
-        QFETCH(QByteArray, pre);
-        QFETCH(int, types);
-        QFETCH(QByteArray, says);
-        std::string typeValues;
-        for (int i = 0; i < types; ++i)
-            typeValues += test::bytesOf(std::int32_t{1});
-        test::GgufBuilder builder;
-        builder.key("tokenizer.ggml.model", 8, test::ggufString(model.toStdString()))
-            .key("tokenizer.ggml.pre", 8, test::ggufString(pre.toStdString()))
-            .array("tokenizer.ggml.tokens", 8, 2, test::ggufString("a") + test::ggufString("b"))
-            .array("tokenizer.ggml.token_type", 5, static_cast<std::uint64_t>(types), typeValues);
-        const std::string error = opening("model.gguf", builder.build(0));
-        QVERIFY2(says.isEmpty() ? error.empty() : error.find(says.toStdString()) != std::string::npos, error.c_str());
-    }
-    void foldersWithoutATokenizer()
-    {
-        const test::TemporaryFolder empty;
-        const auto tokenizer = openTokenizer(empty.path(), m_context);
-        QVERIFY(!tokenizer);
-        QVERIFY(tokenizer.error().what.find("tokenizer.json") != std::string::npos);
-        QVERIFY(!openTokenizer(empty.path() / "nothing.json", m_context));
-        QVERIFY(opening("vocab.txt", "a\nb\n").find("[UNK]") != std::string::npos);
-    }
-};
+    QVERIFY(opening("tokenizer.model", "not a model").find("no SentencePiece model") != std::string::npos);
+}
+void ggufFiles_data()
+{
+    QTest::addColumn<QByteArray>("model");
+    QTest::addColumn<QByteArray>("pre");
+    QTest::addColumn<int>("types");
+    QTest::addColumn<QByteArray>("says");
+    const auto row = [](const char* name, const char* model, const char* pre, int types, const char* says) {
+        QTest::newRow(name) << QByteArray(model) << QByteArray(pre) << types << QByteArray(says);
+    };
+    row("good", "llama", "default", 2, "");
+    row("another model", "rwkv", "default", 2, "reads gpt2, llama and bert");
+    row("another pre-tokenizer", "gpt2", "martian", 2, "the pre-tokenizer 'martian'");
+    row("no merges", "gpt2", "gpt-2", 2, "no list tokenizer.ggml.merges");
+    row("fewer types than tokens", "llama", "default", 1, "fewer entries in tokenizer.ggml.token_type");
+    row("no [SEP]", "bert", "default", 2, "no ids of [CLS], [SEP]");
+}
+void ggufFiles()
+{
+    QFETCH(QByteArray, model);
+    QFETCH(QByteArray, pre);
+    QFETCH(int, types);
+    QFETCH(QByteArray, says);
+    std::string typeValues;
+    for (int i = 0; i < types; ++i)
+        typeValues += test::bytesOf(std::int32_t{1});
+    test::GgufBuilder builder;
+    builder.key("tokenizer.ggml.model", 8, test::ggufString(model.toStdString()))
+        .key("tokenizer.ggml.pre", 8, test::ggufString(pre.toStdString()))
+        .array("tokenizer.ggml.tokens", 8, 2, test::ggufString("a") + test::ggufString("b"))
+        .array("tokenizer.ggml.token_type", 5, static_cast<std::uint64_t>(types), typeValues);
+    const std::string error = opening("model.gguf", builder.build(0));
+    QVERIFY2(says.isEmpty() ? error.empty() : error.find(says.toStdString()) != std::string::npos, error.c_str());
+}
+void foldersWithoutATokenizer()
+{
+    const test::TemporaryFolder empty;
+    const auto tokenizer = openTokenizer(empty.path(), m_context);
+    QVERIFY(!tokenizer);
+    QVERIFY(tokenizer.error().what.find("tokenizer.json") != std::string::npos);
+    QVERIFY(!openTokenizer(empty.path() / "nothing.json", m_context));
+    QVERIFY(opening("vocab.txt", "a\nb\n").find("[UNK]") != std::string::npos);
+}
+}
+;
 
 QTEST_APPLESS_MAIN(HostileTokenizerTest)
 #include "hostile_test.moc"

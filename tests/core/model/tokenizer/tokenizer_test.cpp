@@ -156,8 +156,8 @@ private Q_SLOTS:
         QVERIFY(tokenizer);
         std::stop_source stop;
         stop.request_stop();
-        const auto encoded = tokenizer->encode(std::string(1'000'000, 'a'), {},
-                                               JobContext(m_executor, stop.get_token()));
+        const auto encoded =
+            tokenizer->encode(std::string(1'000'000, 'a'), {}, JobContext(m_executor, stop.get_token()));
         QVERIFY(!encoded && encoded.error().code == Errc::cancelled);
     }
     /// Without blanks to cut at: as long as ten thousand times a hundred letters, and no slower than n log n.

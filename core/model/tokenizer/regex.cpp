@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
+#include <limits>
 
 namespace ql::tok {
 
@@ -65,39 +67,70 @@ struct Regex::State {
     std::unique_ptr<icu::RegexPattern> pattern;
 };
 
-/// One matcher on one text.
+/// Where a search stood and what it found next.
+struct Regex::Step {
+    std::int32_t from = 0;
+    std::int32_t begin = -1; // -1: nothing more
+    std::int32_t end = -1;
+};
+
+/// A search through one text. Where it goes on depends on where it stands and on nothing else.
 class Regex::Search {
 public:
-    Search(const Regex& regex, UErrorCode& status) : m_regex(regex), m_matcher(regex.m_state->pattern->matcher(status))
-    {
-        m_matcher->setTimeLimit(kLimitUnits, status);
-    }
-    void setText(const icu::UnicodeString& text) { m_matcher->reset(text); }
-    /// The next match at or after `at`, in UTF-16 units; nothing at the end.
-    Result<bool> next(std::int32_t at)
+    explicit Search(const Regex& regex) : m_regex(regex)
     {
         UErrorCode status = U_ZERO_ERROR;
-        const bool found = m_matcher->find(at, status) != 0;
-        if (U_FAILURE(status))
-            return badInput("has the pattern '" + printable(m_regex.m_text) +
-                                "', which searches too long at one place of this text (" + u_errorName(status) +
-                                "); write it without nested repetitions",
-                            m_regex.m_where);
-        UErrorCode ignored = U_ZERO_ERROR;
-        if (found) {
-            m_begin = m_matcher->start(ignored);
-            m_end = m_matcher->end(ignored);
-        }
-        return found;
+        m_matcher.reset(regex.m_state->pattern->matcher(status));
+        m_matcher->setTimeLimit(kLimitUnits, status);
+        assert(U_SUCCESS(status));
     }
-    std::int32_t begin() const { return m_begin; }
-    std::int32_t end() const { return m_end; }
+    void setText(const icu::UnicodeString& text)
+    {
+        m_text = &text;
+        m_matcher->reset(text);
+    }
+    /// Adds the steps from where it stands at `from` until it stands at or behind `until`, or finds nothing more.
+    /// Returns where it stands then.
+    Result<std::int32_t> walk(std::int32_t from, std::int32_t until, std::vector<Step>& steps,
+                              const JobContext& context)
+    {
+        while (from < until) {
+            UErrorCode status = U_ZERO_ERROR;
+            const bool found = m_matcher->find(from, status) != 0;
+            if (U_FAILURE(status))
+                return badInput("has the pattern '" + printable(m_regex.m_text) +
+                                    "', which searches too long at one place of this text (" + u_errorName(status) +
+                                    "); write it without nested repetitions",
+                                m_regex.m_where);
+            if (!found) {
+                steps.push_back({from});
+                return kEnd;
+            }
+            const std::int32_t begin = m_matcher->start(status);
+            const std::int32_t end = m_matcher->end(status);
+            steps.push_back({from, begin, end});
+            from = behind(steps.back());
+            if (steps.size() % 1024 == 0)
+                QL_CHECK(context.checkStop());
+        }
+        return from;
+    }
+    /// Where a search stands after the step: behind the match, and behind the character that follows an empty one.
+    std::int32_t behind(const Step& step) const
+    {
+        if (step.begin < 0)
+            return kEnd;
+        if (step.end > step.begin)
+            return step.end;
+        return step.end < m_text->length() ? m_text->moveIndex32(step.end, 1) : kEnd;
+    }
+
+    static constexpr std::int32_t kEnd = std::numeric_limits<std::int32_t>::max();
 
 private:
     const Regex& m_regex;
     std::unique_ptr<icu::RegexMatcher> m_matcher;
-    std::int32_t m_begin = 0;
-    std::int32_t m_end = 0;
+    const icu::UnicodeString* m_text = nullptr;
 };
 
 Result<Regex> Regex::compile(const std::string& pattern, const std::string& where, bool literal)
@@ -126,141 +159,89 @@ Result<Regex> Regex::compile(const std::string& pattern, const std::string& wher
     return regex;
 }
 
-namespace {
-
-/// Where a search stood and what it found next.
-struct Step {
-    std::int32_t from = 0;
-    std::int32_t begin = 0;
-    std::int32_t end = 0;
-};
-
-/// Where the search goes on after a match: behind it, and behind an empty one's next character.
-std::int32_t goOn(std::int32_t begin, std::int32_t end, const icu::UnicodeString& text)
+Result<void> Regex::searchInBlocks(const icu::UnicodeString& text, std::vector<Step>& steps,
+                                   const JobContext& context) const
 {
-    return end > begin ? end : text.moveIndex32(end, 1) + (end == text.length() ? 1 : 0);
+    const std::int32_t length = text.length();
+    const std::int64_t blocks = ceilDiv(length, static_cast<std::int64_t>(kGrainBytes));
+    const auto edge = [&](std::int64_t block) {
+        return block == blocks
+                   ? length + 1 // so that what is found at the very end belongs to the last
+                   : text.getChar32Start(static_cast<std::int32_t>(block * static_cast<std::int64_t>(kGrainBytes)));
+    };
+    std::vector<std::vector<Step>> found(static_cast<std::size_t>(blocks));
+    QL_CHECK(parallelFor(context, blocks, 1, [&](std::int64_t block, std::int64_t) -> Result<void> {
+        Search search(*this);
+        search.setText(text);
+        QL_TRY(at, search.walk(edge(block), edge(block + 1), found[static_cast<std::size_t>(block)], context));
+        (void)at;
+        return {};
+    }));
+    Search search(*this);
+    search.setText(text);
+    std::int32_t at = 0;
+    for (std::int64_t block = 0; block < blocks; ++block) {
+        const std::vector<Step>& own = found[static_cast<std::size_t>(block)];
+        while (at < edge(block + 1)) {
+            const auto same = std::ranges::lower_bound(own, at, {}, &Step::from);
+            if (same != own.end() && same->from == at) {
+                steps.insert(steps.end(), same, own.end());
+                at = search.behind(steps.back());
+            } else {
+                QL_TRY(next, search.walk(at, at + 1, steps, context));
+                at = next;
+            }
+        }
+    }
+    return {};
 }
-
-/// An empty match right behind another is none.
-void add(std::vector<Match>& matches, Match match)
-{
-    if (match.begin < match.end || matches.empty() || matches.back().end < match.begin)
-        matches.push_back(match);
-}
-
-} // namespace
 
 Result<std::vector<std::vector<Match>>> Regex::findAll(const Words& words, const JobContext& context) const
 {
-    constexpr std::size_t kLongestBytes = std::size_t{1} << 30U; // UTF-16 units are counted in 32 bits
-    const std::size_t count = words.words.size();
-    std::vector<std::vector<Match>> matches(count);
-
-    /// Steps of a search over `text` that starts at `from` and ends where it stands at or behind `until`.
-    const auto search = [&](const icu::UnicodeString& text, std::int32_t from, std::int32_t until,
-                            std::vector<Step>& steps) -> Result<void> {
-        UErrorCode status = U_ZERO_ERROR;
-        Search matcher(*this, status);
-        matcher.setText(text);
-        for (std::int32_t at = from; at < until;) {
-            QL_TRY(found, matcher.next(at));
-            if (!found) {
-                steps.push_back({at, text.length() + 1, text.length() + 1});
-                break;
-            }
-            steps.push_back({at, matcher.begin(), matcher.end()});
-            at = goOn(matcher.begin(), matcher.end(), text);
-            if (steps.size() % 1024 == 0)
-                QL_CHECK(context.checkStop());
-        }
-        return {};
-    };
-
-    const auto small = [&](std::size_t begin, std::size_t end) -> Result<void> {
-        UErrorCode status = U_ZERO_ERROR;
-        Search matcher(*this, status);
-        std::u16string units;
-        for (std::size_t i = begin; i < end; ++i) {
-            const Word& word = words.words[i];
-            if (word.token >= 0 || word.size() == 0)
-                continue;
-            const std::string_view view = words.view(word);
-            const icu::UnicodeString text =
-                icu::UnicodeString::fromUTF8(icu::StringPiece(view.data(), static_cast<std::int32_t>(view.size())));
-            matcher.setText(text);
-            BytePosition bytes(view);
-            for (std::int32_t at = 0; at <= text.length();) {
-                QL_TRY(found, matcher.next(at));
-                if (!found)
-                    break;
-                const std::size_t from = word.begin + bytes.of(matcher.begin());
-                add(matches[i], {from, word.begin + bytes.of(matcher.end())});
-                at = goOn(matcher.begin(), matcher.end(), text);
-            }
-        }
-        return {};
-    };
-
-    const auto large = [&](std::size_t i) -> Result<void> {
-        const Word& word = words.words[i];
+    std::vector<std::vector<Match>> matches(words.words.size());
+    const auto isLong = [](const Word& word) { return word.size() > 2 * kGrainBytes; };
+    const auto textOf = [&](const Word& word) {
         const std::string_view view = words.view(word);
-        if (view.size() > kLongestBytes)
-            return refused("cuts texts of up to 1 GiB by patterns; give a part of it", m_where);
-        const icu::UnicodeString text =
-            icu::UnicodeString::fromUTF8(icu::StringPiece(view.data(), static_cast<std::int32_t>(view.size())));
-        const std::int32_t length = text.length();
-        const std::int64_t blocks = ceilDiv(length, static_cast<std::int64_t>(kGrainBytes));
-        std::vector<std::vector<Step>> found(static_cast<std::size_t>(blocks));
-        const auto edge = [&](std::int64_t block) {
-            const auto at = static_cast<std::int32_t>(
-                std::min<std::int64_t>(length, block * static_cast<std::int64_t>(kGrainBytes)));
-            return text.getChar32Start(at);
-        };
-        QL_CHECK(parallelFor(context, blocks, 1, [&](std::int64_t block, std::int64_t) {
-            return search(text, edge(block), block + 1 == blocks ? length + 1 : edge(block + 1),
-                          found[static_cast<std::size_t>(block)]);
-        }));
-        BytePosition bytes(view);
-        std::int32_t at = 0;
-        const auto take = [&](const Step& step) {
-            if (step.begin > length)
-                return false;
-            const std::size_t from = word.begin + bytes.of(step.begin);
-            add(matches[i], {from, word.begin + bytes.of(step.end)});
-            at = goOn(step.begin, step.end, text);
-            return true;
-        };
-        for (std::int64_t block = 0; block < blocks; ++block) {
-            const std::vector<Step>& steps = found[static_cast<std::size_t>(block)];
-            const std::int32_t end = block + 1 == blocks ? length + 1 : edge(block + 1);
-            while (at < end) {
-                const auto same = std::ranges::lower_bound(steps, at, {}, &Step::from);
-                if (same != steps.end() && same->from == at) {
-                    for (auto step = same; step != steps.end(); ++step)
-                        if (!take(*step))
-                            return {};
-                    break;
-                }
-                std::vector<Step> one;
-                QL_CHECK(search(text, at, at + 1, one));
-                if (one.empty() || !take(one.front()))
-                    return {};
-            }
+        return icu::UnicodeString::fromUTF8(icu::StringPiece(view.data(), static_cast<std::int32_t>(view.size())));
+    };
+    /// An empty match right behind another is none.
+    const auto keep = [&](std::size_t i, const std::vector<Step>& steps) {
+        const Word& word = words.words[i];
+        BytePosition bytes(words.view(word));
+        for (const Step& step : steps) {
+            if (step.begin < 0)
+                break;
+            const std::size_t begin = word.begin + bytes.of(step.begin);
+            const std::size_t end = word.begin + bytes.of(step.end);
+            if (begin < end || matches[i].empty() || matches[i].back().end < begin)
+                matches[i].push_back({begin, end});
+        }
+    };
+    const auto groups = groupsOf(words.words);
+    QL_CHECK(parallelFor(context, std::ssize(groups), 1, [&](std::int64_t g, std::int64_t) -> Result<void> {
+        QL_CHECK(context.checkStop());
+        Search search(*this);
+        std::vector<Step> steps;
+        for (std::size_t i = groups[static_cast<std::size_t>(g)].first; i < groups[static_cast<std::size_t>(g)].second;
+             ++i) {
+            if (words.words[i].token >= 0 || isLong(words.words[i]))
+                continue;
+            const icu::UnicodeString text = textOf(words.words[i]);
+            search.setText(text);
+            steps.clear();
+            QL_TRY(at, search.walk(0, text.length() + 1, steps, context));
+            (void)at;
+            keep(i, steps);
         }
         return {};
-    };
-
-    const auto groups = groupsOf(words.words);
-    QL_CHECK(parallelFor(context, std::ssize(groups), 1, [&](std::int64_t begin, std::int64_t) -> Result<void> {
-        const auto [first, last] = groups[static_cast<std::size_t>(begin)];
-        if (last - first == 1 && words.words[first].size() > 2 * kGrainBytes)
-            return {}; // below, in blocks
-        QL_CHECK(context.checkStop());
-        return small(first, last);
     }));
-    for (std::size_t i = 0; i < count; ++i)
-        if (words.words[i].token < 0 && words.words[i].size() > 2 * kGrainBytes)
-            QL_CHECK(large(i));
+    for (std::size_t i = 0; i < words.words.size(); ++i) {
+        if (words.words[i].token >= 0 || !isLong(words.words[i]))
+            continue;
+        std::vector<Step> steps;
+        QL_CHECK(searchInBlocks(textOf(words.words[i]), steps, context));
+        keep(i, steps);
+    }
     return matches;
 }
 

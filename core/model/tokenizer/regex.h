@@ -5,7 +5,13 @@
 
 #include "core/model/tokenizer/words.h"
 
+#include <unicode/uversion.h>
+
 #include <memory>
+
+U_NAMESPACE_BEGIN
+class UnicodeString;
+U_NAMESPACE_END
 
 namespace ql::tok {
 
@@ -29,11 +35,13 @@ public:
     /// own: equal to one search from the start, for any pattern.
     Result<std::vector<std::vector<Match>>> findAll(const Words& words, const JobContext& context) const;
 
-    const std::string& pattern() const { return m_text; }
-
 private:
     struct State;
+    struct Step;
     class Search;
+    /// The steps of a search through a long text, by blocks.
+    Result<void> searchInBlocks(const icu::UnicodeString& text, std::vector<Step>& steps,
+                                const JobContext& context) const;
     explicit Regex(std::string text) : m_text(std::move(text)) {}
     std::string m_text;
     std::string m_where;

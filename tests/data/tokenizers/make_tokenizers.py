@@ -134,7 +134,7 @@ def with_bytes(size, special, **model):
 
 
 def finish_with_bytes(tokenizer, size, special):
-    bpe(tokenizer, size, special, alphabet=[])
+    bpe(tokenizer, size, special, alphabet=[], limit_alphabet=160)
     document = json.loads(tokenizer.to_str())
     names = set(BYTE_PIECES)
     document["added_tokens"] = [token for token in document["added_tokens"] if token["content"] not in names]
@@ -193,14 +193,14 @@ def charsmap(model):
 
 def unigram(size, special):
     tokenizer = Tokenizer(models.Unigram())
-    model = sentence_model("unigram", 400)
+    model = sentence_model("unigram", 1600)
     tokenizer.normalizer = normalizers.Precompiled(charsmap(model))
     return tokenizer, trainers.UnigramTrainer(vocab_size=size, special_tokens=special, unk_token="<unk>",
                                               show_progress=False)
 
 
 def t5():
-    tokenizer, trainer = unigram(600, ["<pad>", "</s>", "<unk>"])
+    tokenizer, trainer = unigram(1600, ["<pad>", "</s>", "<unk>"])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
                                                        pre_tokenizers.Metaspace(prepend_scheme="always")])
     train(tokenizer, trainer)
@@ -210,7 +210,7 @@ def t5():
 
 
 def xlm_roberta():
-    tokenizer, trainer = unigram(600, ["<s>", "<pad>", "</s>", "<unk>"])
+    tokenizer, trainer = unigram(1600, ["<s>", "<pad>", "</s>", "<unk>"])
     tokenizer.normalizer = normalizers.Sequence([tokenizer.normalizer, normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     train(tokenizer, trainer)
@@ -267,13 +267,13 @@ FAMILIES = {"gpt2": gpt2, "llama3": llama3, "qwen2": qwen2, "smollm": smollm, "g
             "xlm_roberta": xlm_roberta, "bert": lambda: bert(True), "bert_cased": bert_cased, "words": words,
             "metaspace_first": metaspace_first}
 SENTENCES = {
-    "sentence_bpe": dict(kind="bpe", size=700, byte_fallback=True, normalization_rule_name="identity",
+    "sentence_bpe": dict(kind="bpe", size=1500, byte_fallback=True, normalization_rule_name="identity",
                          remove_extra_whitespaces=False, split_digits=True, user_defined_symbols=["<sep>", "▁▁", "café"]),
-    "sentence_bpe_plain": dict(kind="bpe", size=400, character_coverage=0.9),
-    "sentence_unigram": dict(kind="unigram", size=500, user_defined_symbols=["<sep>", "hello"]),
-    "sentence_unigram_bytes": dict(kind="unigram", size=700, byte_fallback=True, add_dummy_prefix=False,
+    "sentence_bpe_plain": dict(kind="bpe", size=900, character_coverage=0.9),
+    "sentence_unigram": dict(kind="unigram", size=1500, user_defined_symbols=["<sep>", "hello"]),
+    "sentence_unigram_bytes": dict(kind="unigram", size=1700, byte_fallback=True, add_dummy_prefix=False,
                                    normalization_rule_name="nfkc_cf"),
-    "sentence_suffix": dict(kind="unigram", size=500, treat_whitespace_as_suffix=True),
+    "sentence_suffix": dict(kind="unigram", size=1500, treat_whitespace_as_suffix=True),
 }
 
 

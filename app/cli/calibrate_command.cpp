@@ -24,7 +24,7 @@ Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
-    QL_TRY(windows, options.text.read(console));
+    QL_TRY(windows, options.text.read(console, *model));
     std::vector<Warning> warnings;
     QL_TRY(study, openStudy(options.study, warnings));
     console.warn(warnings);

@@ -9,13 +9,16 @@
 
 namespace ql::cli {
 
-/// --tokens IDS.npy, --context N, --windows N: the text as windows of token ids.
+/// --text FILE or --tokens IDS.npy, --context N, --windows N: windows of token ids.
 struct TextOptions {
+    std::string text;
     std::string tokens;
     std::int64_t context = 512;
     std::int64_t windows = 0;
     void declare(CLI::App& app);
-    Result<Windows> read(Console& console) const;
+    /// Text goes through the model's own tokenizer; where that puts a BOS before every text, each window gets one, as
+    /// llama-perplexity does.
+    Result<Windows> read(Console& console, const Model& model) const;
 };
 
 } // namespace ql::cli

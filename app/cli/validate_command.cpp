@@ -35,7 +35,7 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
     QL_TRY(activations, options.activations.open(console, *model));
-    QL_TRY(windows, options.text.read(console));
+    QL_TRY(windows, options.text.read(console, *model));
     const graph::CheckpointWeights own(*model);
     EvaluationTask task{.graph = graph, .windows = windows, .model = {&own, {}}, .onScores = {}, .known = {}};
     if (options.scoreAll)

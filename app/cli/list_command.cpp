@@ -5,6 +5,7 @@
 #include "core/checkpoint/reader.h"
 #include "core/export/export.h"
 #include "core/formats/scheme.h"
+#include "core/model/graph/operator.h"
 #include "core/model/tokenizer/token_model.h"
 #include "core/quantizers/quantizer.h"
 #include "core/sensitivity/metric.h"
@@ -94,8 +95,19 @@ Json solvers()
 Json operators()
 {
     auto rows = Json::array();
-    for (const OperatorInfo& op : allOperators())
-        rows.push_back({{"id", op.id}, {"title", op.title}, {"quantizable", op.quantizable}});
+    for (const graph::Operator* op : graph::allOperators())
+        rows.push_back({{"id", op->id},
+                        {"title", op->title},
+                        {"weights of a layer", op->weights >= 0},
+                        {"gradient", op->gradientFloat != nullptr}});
+    return rows;
+}
+
+Json layerKinds()
+{
+    auto rows = Json::array();
+    for (const OperatorInfo& kind : allOperators())
+        rows.push_back({{"id", kind.id}, {"title", kind.title}, {"quantizable", kind.quantizable}});
     return rows;
 }
 
@@ -127,17 +139,19 @@ struct Kind {
     const char* name;
     Json (*rows)();
 };
-constexpr Kind kKinds[] = {{"formats", formats},       {"schemes", schemes},     {"quantizers", quantizers},
-                           {"readers", readers},       {"targets", targets},     {"metrics", metrics},
-                           {"solvers", solvers},       {"operators", operators}, {"architectures", architectures},
-                           {"tokenizers", tokenizers}, {"analyses", analyses}};
+constexpr Kind kKinds[] = {{"formats", formats},        {"schemes", schemes},
+                           {"quantizers", quantizers},  {"readers", readers},
+                           {"targets", targets},        {"metrics", metrics},
+                           {"solvers", solvers},        {"operators", operators},
+                           {"layer-kinds", layerKinds}, {"architectures", architectures},
+                           {"tokenizers", tokenizers},  {"analyses", analyses}};
 
 } // namespace
 
 extern const Command list_;
 const Command list_{"list",
                     "what there is: formats, schemes, quantizers, readers, targets, metrics, solvers, operators, "
-                    "architectures, tokenizers, analyses",
+                    "layer-kinds, architectures, tokenizers, analyses",
                     [](CLI::App& app) -> CommandRun {
                         const auto kind = std::make_shared<std::string>();
                         std::vector<std::string> names;

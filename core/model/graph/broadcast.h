@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Elementwise functions of two arrays whose shapes agree as in NumPy: dimensions are aligned at the end, and one of
-// size 1 repeats.
+// Elementwise functions of two arrays whose shapes agree as in NumPy.
 #pragma once
 
-#include "core/model/graph/operator.h"
+#include "core/model/graph/indexing.h"
 
 namespace ql::graph {
 
-/// The joint shape, and what one step along each of its dimensions is in the elements of a and of b (0: repeats).
+/// The joint shape of two arrays and their steps along it.
 struct Broadcast {
     Shape shape;
-    std::vector<std::int64_t> aStep, bStep;
+    Steps aStep, bStep;
 
-    /// Nothing if the shapes do not agree.
-    static std::optional<Broadcast> of(const Shape& a, const Shape& b)
+    template<typename C>
+    static Result<Broadcast> of(const C& call)
     {
-        Broadcast joint;
-        const std::size_t rank = std::max(a.size(), b.size());
-        joint.shape.resize(rank);
-        joint.aStep.assign(rank, 0);
-        joint.bStep.assign(rank, 0);
-        std::int64_t aSize = 1;
-        std::int64_t bSize = 1;
-        for (std::size_t i = 1; i <= rank; ++i) {
-            const std::int64_t da = i <= a.size() ? a[a.size() - i] : 1;
-            const std::int64_t db = i <= b.size() ? b[b.size() - i] : 1;
-            if (da != db && da != 1 && db != 1)
-                return std::nullopt;
-            joint.shape[rank - i] = da == 1 ? db : da;
-            joint.aStep[rank - i] = da == 1 ? 0 : aSize;
-            joint.bStep[rank - i] = db == 1 ? 0 : bSize;
-            aSize *= da;
-            bSize *= db;
-        }
-        return joint;
+        const Shape& a = call.inputs[0]->shape();
+        const Shape& b = call.inputs[1]->shape();
+        const auto joint = broadcastShape(a, b);
+        if (!joint || static_cast<bool>(call.real(0)) != static_cast<bool>(call.real(1)))
+            return nodeError(call.node, "shapes " + formatShape(a) + " and " + formatShape(b) +
+                                            " do not agree, or one holds integers and the other does not");
+        return Broadcast{*joint, broadcastSteps(a, *joint), broadcastSteps(b, *joint)};
     }
 
     /// Calls visit(i, a, b, n) for runs of n elements along the last dimension that begin at i of the joint array and
@@ -41,40 +28,34 @@ struct Broadcast {
     template<typename Visit>
     void forRows(std::int64_t begin, std::int64_t end, const Visit& visit) const
     {
-        const std::int64_t n = shape.empty() ? 1 : shape.back();
-        for (std::int64_t row = begin; row < end; ++row) {
-            std::int64_t a = 0;
-            std::int64_t b = 0;
-            std::int64_t rest = row;
-            for (std::size_t d = shape.empty() ? 0 : shape.size() - 1; d-- > 0;) {
-                a += rest % shape[d] * aStep[d];
-                b += rest % shape[d] * bStep[d];
-                rest /= shape[d];
-            }
-            visit(row * n, a, b, n);
-        }
+        graph::forRows<2>(shape, {&aStep, &bStep}, begin, end,
+                          [&](std::int64_t i, const auto& at, std::int64_t n) { visit(i, at[0], at[1], n); });
     }
-    std::int64_t rows() const { return shape.empty() ? 1 : shape.back() > 0 ? ql::numel(shape) / shape.back() : 0; }
-    std::int64_t aLast() const { return aStep.empty() ? 0 : aStep.back(); }
-    std::int64_t bLast() const { return bStep.empty() ? 0 : bStep.back(); }
+    RowCount count() const { return RowCount(shape); }
 };
 
-/// out = f(a, b), element by element.
+/// out[i] = f(a[i·aStep], b[i·bStep]); operators overload it where there is a vector kernel.
+template<typename F, typename T, typename U>
+void applyRow(const F& f, const T* a, std::int64_t aStep, const T* b, std::int64_t bStep, std::int64_t n, U* out)
+{
+    for (std::int64_t c = 0; c < n; ++c)
+        out[c] = static_cast<U>(f(a[c * aStep], b[c * bStep]));
+}
+
+/// out = f(a, b), element by element, real numbers or integers.
 template<typename T, typename F>
 Result<void> forwardBroadcast(Call<T>& call, const F& f)
 {
-    const Array<T>& a = call.real(0);
-    const Array<T>& b = call.real(1);
-    const auto joint = Broadcast::of(a.shape(), b.shape());
-    if (!joint)
-        return nodeError(call.node,
-                         "shapes " + formatShape(a.shape()) + " and " + formatShape(b.shape()) + " do not agree");
-    T* out = call.make(0, joint->shape);
-    const std::int64_t n = joint->shape.empty() ? 1 : joint->shape.back();
-    return parallelFor(call.context, joint->rows(), rowGrain(n), [&](std::int64_t begin, std::int64_t end) {
-        joint->forRows(begin, end, [&](std::int64_t i, std::int64_t ai, std::int64_t bi, std::int64_t count) {
-            for (std::int64_t c = 0; c < count; ++c)
-                out[i + c] = f(a.data()[ai + c * joint->aLast()], b.data()[bi + c * joint->bLast()]);
+    QL_TRY(joint, Broadcast::of(call));
+    return forEitherKind(call, 0, [&](auto kind) {
+        const auto* a = (call.inputs[0]->*kind).data();
+        const auto* b = (call.inputs[1]->*kind).data();
+        auto* out = call.make(kind, 0, joint.shape);
+        const RowCount count = joint.count();
+        return parallelFor(call.context, count.rows, rowGrain(count.n), [&](std::int64_t begin, std::int64_t end) {
+            joint.forRows(begin, end, [&](std::int64_t i, std::int64_t ai, std::int64_t bi, std::int64_t n) {
+                applyRow(f, a + ai, lastOf(joint.aStep), b + bi, lastOf(joint.bStep), n, out + i);
+            });
         });
     });
 }
@@ -86,18 +67,14 @@ Result<void> gradientBroadcast(GradientCall<T>& call, const Fa& fa, const Fb& fb
     const Array<T>& a = call.real(0);
     const Array<T>& b = call.real(1);
     const T* dy = call.outputGradients[0].data();
-    const auto joint = Broadcast::of(a.shape(), b.shape()).value();
-    T* da = call.wants(0) ? call.make(0) : nullptr;
-    T* db = call.wants(1) ? call.make(1) : nullptr;
-    if (da)
-        std::fill_n(da, a.numel(), T{0});
-    if (db)
-        std::fill_n(db, b.numel(), T{0});
+    QL_TRY(joint, Broadcast::of(call));
+    T* da = call.makeZeros(0);
+    T* db = call.makeZeros(1);
     const auto rows = [&](std::int64_t begin, std::int64_t end) {
-        joint.forRows(begin, end, [&](std::int64_t i, std::int64_t ai, std::int64_t bi, std::int64_t count) {
-            for (std::int64_t c = 0; c < count; ++c) {
-                const std::int64_t ac = ai + c * joint.aLast();
-                const std::int64_t bc = bi + c * joint.bLast();
+        joint.forRows(begin, end, [&](std::int64_t i, std::int64_t ai, std::int64_t bi, std::int64_t n) {
+            for (std::int64_t c = 0; c < n; ++c) {
+                const std::int64_t ac = ai + c * lastOf(joint.aStep);
+                const std::int64_t bc = bi + c * lastOf(joint.bStep);
                 if (da)
                     da[ac] += dy[i + c] * fa(a.data()[ac], b.data()[bc]);
                 if (db)
@@ -105,11 +82,12 @@ Result<void> gradientBroadcast(GradientCall<T>& call, const Fa& fa, const Fb& fb
             }
         });
     };
+    const RowCount count = joint.count();
     if (a.shape() != b.shape()) { // sums run over the rows, in order
-        rows(0, joint.rows());
+        rows(0, count.rows);
         return call.context.checkStop();
     }
-    return parallelFor(call.context, joint.rows(), rowGrain(a.width()), rows);
+    return parallelFor(call.context, count.rows, rowGrain(count.n), rows);
 }
 
 } // namespace ql::graph

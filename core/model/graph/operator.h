@@ -15,7 +15,7 @@
 
 namespace ql::graph {
 
-/// Keys and values of the tokens already seen, for generating token by token; kept per attention node.
+/// What nodes keep of the tokens already seen, for generating token by token.
 template<typename T>
 struct SequenceState {
     struct KeysValues {
@@ -23,6 +23,7 @@ struct SequenceState {
     };
     std::int64_t position = 0; // tokens already seen
     std::unordered_map<const Node*, KeysValues> attention;
+    std::unordered_map<const Node*, Array<T>> recurrent; // states of scans, last inputs of causal convolutions
 };
 
 template<typename T>
@@ -37,12 +38,24 @@ struct Call {
     const Array<T>& real(std::size_t i) const { return inputs[i]->real; }
     const Array<std::int64_t>& integers(std::size_t i) const { return inputs[i]->integers; }
     /// Makes output i, not filled, and returns its elements.
-    T* make(std::size_t i, Shape shape)
+    T* make(std::size_t i, Shape shape) { return make(&Value<T>::real, i, std::move(shape)); }
+    std::int64_t* makeIntegers(std::size_t i, Shape shape) { return make(&Value<T>::integers, i, std::move(shape)); }
+    /// Of one of the two kinds, &Value<T>::real or &Value<T>::integers.
+    template<typename U>
+    U* make(Array<U> Value<T>::*kind, std::size_t i, Shape shape)
     {
-        outputs[i].real = Array<T>(std::move(shape));
-        return outputs[i].real.write();
+        outputs[i].*kind = Array<U>(std::move(shape));
+        return (outputs[i].*kind).write();
     }
 };
+
+/// Calls f(&Value<T>::real) or f(&Value<T>::integers), whichever of the two input i holds: for operators that move
+/// elements or compute with both.
+template<typename T, typename F>
+Result<void> forEitherKind(const Call<T>& call, std::size_t i, const F& f)
+{
+    return call.real(i) ? f(&Value<T>::real) : f(&Value<T>::integers);
+}
 
 /// The vector-Jacobian product: from the gradients of the outputs to those of the inputs.
 template<typename T>
@@ -52,7 +65,7 @@ struct GradientCall {
     std::span<const Value<T>* const> outputs;  // as forward made them
     std::span<const Array<T>> outputGradients; // empty where nothing depends on the output
     std::span<const bool> wanted;              // which inputs' gradients are asked for
-    std::span<Array<T>> inputGradients;        // to be made where wanted; real inputs only
+    std::span<Array<T>> inputGradients;        // to be made where wanted, or left empty where they are zero
     const JobContext& context;
 
     bool has(std::size_t i) const { return i < inputs.size() && inputs[i] != nullptr; }
@@ -61,9 +74,19 @@ struct GradientCall {
     const Array<std::int64_t>& integers(std::size_t i) const { return inputs[i]->integers; }
     const Array<T>& output(std::size_t i) const { return outputs[i]->real; }
     /// Makes the gradient of input i, of that input's shape, not filled, and returns its elements.
-    T* make(std::size_t i)
+    T* make(std::size_t i) { return make(i, real(i).shape()); }
+    /// Full of zeros; null unless the gradient is asked for.
+    T* makeZeros(std::size_t i)
     {
-        inputGradients[i] = Array<T>(real(i).shape());
+        if (!wants(i))
+            return nullptr;
+        inputGradients[i] = Array<T>::filled(real(i).shape(), T{0});
+        return inputGradients[i].write();
+    }
+    /// A part of it: a linear node that uses one expert of stacked weights makes that expert's gradient alone.
+    T* make(std::size_t i, Shape shape)
+    {
+        inputGradients[i] = Array<T>(std::move(shape));
         return inputGradients[i].write();
     }
 };
@@ -74,8 +97,10 @@ struct Operator {
     Result<void> (*forwardFloat)(Call<float>&);
     Result<void> (*forwardDouble)(Call<double>&);
     /// Null where the output has no gradient (integers) or none is defined.
-    Result<void> (*gradientFloat)(GradientCall<float>&);
-    Result<void> (*gradientDouble)(GradientCall<double>&);
+    Result<void> (*gradientFloat)(GradientCall<float>&) = nullptr;
+    Result<void> (*gradientDouble)(GradientCall<double>&) = nullptr;
+    /// Inputs that cannot be left out: the first ones.
+    std::size_t required = 1;
     /// Which input is the weight [out, in, …] of a layer that can be quantized, and which its activations; −1: none.
     int weights = -1;
     int activations = -1;
@@ -105,6 +130,16 @@ const Operator* findOperator(std::string_view id);
 /// "blocks.3.q_proj (linear): what".
 Error nodeError(const Node& node, const std::string& what);
 
+/// An error unless all required inputs are there.
+template<typename T>
+Result<void> checkInputs(const Node& node, std::span<const Value<T>* const> inputs)
+{
+    for (std::size_t i = 0; i < node.op->required; ++i)
+        if (i >= inputs.size() || !inputs[i])
+            return nodeError(node, "lacks input " + std::to_string(i));
+    return {};
+}
+
 /// Elements a task of an elementwise loop works on: 0.1 ms or more.
 constexpr std::int64_t kElementGrain = 1 << 15;
 /// Rows of that width a task works on.
@@ -117,12 +152,14 @@ inline std::int64_t rowGrain(std::int64_t width)
 
 /// Defines an operator from the templates forward and gradient of its file, at namespace ql::graph.
 #define QL_OPERATOR(name, titleText, ...)                                                                              \
+    QL_OPERATOR_WITHOUT_GRADIENT(name, titleText, .gradientFloat = gradient<float>,                                    \
+                                 .gradientDouble = gradient<double> __VA_OPT__(, ) __VA_ARGS__)
+/// Of one whose outputs are integers.
+#define QL_OPERATOR_WITHOUT_GRADIENT(name, titleText, ...)                                                             \
     namespace operators {                                                                                              \
     extern const Operator name##_operator;                                                                             \
     const Operator name##_operator{.id = #name,                                                                        \
                                    .title = titleText,                                                                 \
                                    .forwardFloat = forward<float>,                                                     \
-                                   .forwardDouble = forward<double>,                                                   \
-                                   .gradientFloat = gradient<float>,                                                   \
-                                   .gradientDouble = gradient<double> __VA_OPT__(, ) __VA_ARGS__};                     \
+                                   .forwardDouble = forward<double> __VA_OPT__(, ) __VA_ARGS__};                       \
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/graph/run.h"
 
+#include "core/model/graph/row_kernels.h"
+
 #include <cstring>
 
 namespace ql::graph {
@@ -60,15 +62,8 @@ Result<std::vector<const Value<T>*>> inputsOf(const Node& node, const Values<T>&
         if (id != kLeftOut && !inputs.back())
             return nodeError(node, "input " + std::to_string(inputs.size() - 1) + " has no value");
     }
+    QL_CHECK(checkInputs<T>(node, inputs));
     return inputs;
-}
-
-template<typename T>
-void add(Array<T>& into, const Array<T>& more)
-{
-    T* to = into.write();
-    for (std::int64_t i = 0; i < into.numel(); ++i)
-        to[i] += more.data()[i];
 }
 
 } // namespace
@@ -182,7 +177,7 @@ Result<void> backward(const Graph& graph, const Segment& segment, const Values<T
             if (const std::int64_t layer = graph.values[static_cast<std::size_t>(id)].layer; layer >= 0) {
                 QL_CHECK(options.weightGradient(node, layer, std::move(inputGradients[i])));
             } else if (auto& sum = gradients[id]; sum) {
-                add(sum, inputGradients[i]);
+                addTo(sum.write(), inputGradients[i].data(), sum.numel());
             } else {
                 sum = std::move(inputGradients[i]);
             }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/graph/vector_math.h"
 
+#include "core/model/graph/row_kernels.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -41,16 +43,86 @@ HWY_INLINE void transform(const float* x, std::int64_t n, float* out, const Map&
     }
 }
 
-HWY_INLINE VF logistic(F d, VF x)
+/// hn::Exp is wild above its range (exp(1000) < 0) and 0 for NaN.
+HWY_INLINE VF exponential(F d, VF x)
 {
-    return hn::Div(hn::Set(d, 1.0F), hn::Add(hn::Set(d, 1.0F), hn::Exp(d, hn::Neg(x))));
+    return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, hn::Min(x, hn::Set(d, 100.0F))));
 }
 
-/// tanh(√(2/π)·(x + 0.044715·x³)).
+/// exp(a − b), exact to the difference: what it rounds away is a factor.
+HWY_INLINE VF exponentialOfDifference(F d, VF a, VF b)
+{
+    const VF difference = hn::Sub(a, b);
+    const VF back = hn::Sub(difference, a);
+    const VF lost = hn::Sub(hn::Sub(a, hn::Sub(difference, back)), hn::Add(b, back));
+    const VF power = exponential(d, difference);
+    return hn::IfThenElse(hn::Gt(difference, hn::Set(d, -104.0F)), hn::MulAdd(power, lost, power), power);
+}
+
+HWY_INLINE VF logistic(F d, VF x)
+{
+    return hn::Div(hn::Set(d, 1.0F), hn::Add(hn::Set(d, 1.0F), exponential(d, hn::Neg(x))));
+}
+
+/// 2·√(2/π)·(x + 0.044715·x³), of which ½·(1 + tanh(½·…)) is the logistic function.
 HWY_INLINE VF geluInner(F d, VF x)
 {
     const VF cubic = hn::Mul(hn::Mul(hn::Mul(x, x), x), hn::Set(d, 0.044715F));
-    return hn::Tanh(d, hn::Mul(hn::Set(d, 0.7978845608028654F), hn::Add(x, cubic)));
+    return hn::Mul(hn::Set(d, 1.5957691216057308F), hn::Add(x, cubic));
+}
+
+using D = hn::ScalableTag<double>;
+using VD = hn::Vec<D>;
+
+/// Φ(−t) = exp(−t²/2)·P(s)/(1 + t) for t ≥ 0 with s = (t − 4)/(t + 4): the factor beside the exponential is smooth. P
+/// is a Chebyshev fit on 0 ≤ t ≤ 14.6 (beyond, x·Φ(x) is no float), relative error 7e-10.
+HWY_INLINE VD tailOfNormal(D d, VD t, VD gaussian)
+{
+    static constexpr double kFit[] = {-1.1373995009351565e-05, -9.943576427730823e-05,  -7.23261337301702e-05,
+                                      0.0007106883991941078,   -0.00029036722275624453, -0.005007768102015202,
+                                      0.017936346324994353,    -0.03219711106074208,    0.028600379583362482,
+                                      0.013999599997830278,    -0.0967034781044812,     0.472053206781993};
+    const VD four = hn::Set(d, 4.0);
+    const VD s = hn::Div(hn::Sub(t, four), hn::Add(t, four));
+    VD fit = hn::Zero(d);
+    for (const double coefficient : kFit)
+        fit = hn::MulAdd(fit, s, hn::Set(d, coefficient));
+    return hn::Div(hn::Mul(gaussian, fit), hn::Add(hn::Set(d, 1.0), t));
+}
+
+/// x·Φ(x), or its derivative Φ(x) + x·φ(x), in double.
+template<bool kDerivative>
+HWY_INLINE VD gelu(D d, VD x)
+{
+    const VD t = hn::Min(hn::Set(d, 40.0), hn::Abs(x)); // NaN stays
+    const VD gaussian = hn::Exp(d, hn::Mul(hn::Set(d, -0.5), hn::Mul(t, t)));
+    const VD tail = tailOfNormal(d, t, gaussian);
+    const VD phi = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0), tail));
+    if constexpr (kDerivative)
+        return hn::MulAdd(hn::Mul(x, hn::Set(d, 0.3989422804014327)), gaussian, phi);
+    return hn::Mul(x, phi);
+}
+
+template<bool kDerivative>
+HWY_INLINE void geluInDouble(const float* x, std::int64_t n, float* out)
+{
+    const D d;
+    const hn::Rebind<float, D> df;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+    std::int64_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        hn::StoreU(hn::DemoteTo(df, gelu<kDerivative>(d, hn::PromoteTo(d, hn::LoadU(df, x + i)))), df, out + i);
+    for (; i < n; ++i)
+        out[i] = static_cast<float>(hn::GetLane(gelu<kDerivative>(d, hn::Set(d, static_cast<double>(x[i])))));
+}
+
+void geluFloats(const float* x, std::int64_t n, float* out)
+{
+    geluInDouble<false>(x, n, out);
+}
+void geluDerivativeFloats(const float* x, std::int64_t n, float* out)
+{
+    geluInDouble<true>(x, n, out);
 }
 
 void siluFloats(const float* x, std::int64_t n, float* out)
@@ -71,9 +143,7 @@ void quickGeluFloats(const float* x, std::int64_t n, float* out)
 void geluTanhFloats(const float* x, std::int64_t n, float* out)
 {
     const F d;
-    transform(x, n, out, [d](VF v) HWY_ATTR {
-        return hn::Mul(hn::Mul(hn::Set(d, 0.5F), v), hn::Add(hn::Set(d, 1.0F), geluInner(d, v)));
-    });
+    transform(x, n, out, [d](VF v) HWY_ATTR { return hn::Mul(v, logistic(d, geluInner(d, v))); });
 }
 void tanhFloats(const float* x, std::int64_t n, float* out)
 {
@@ -83,7 +153,7 @@ void tanhFloats(const float* x, std::int64_t n, float* out)
 void expFloats(const float* x, std::int64_t n, float* out)
 {
     const F d;
-    transform(x, n, out, [d](VF v) HWY_ATTR { return hn::Exp(d, v); });
+    transform(x, n, out, [d](VF v) HWY_ATTR { return exponential(d, v); });
 }
 
 float maximumOf(const float* x, std::int64_t n)
@@ -111,7 +181,7 @@ double sumExp(const float* x, std::int64_t n, float max, float* out)
     for (std::int64_t begin = 0; begin < n; begin += kBlock) {
         const std::int64_t size = std::min(kBlock, n - begin);
         float* to = out ? out + begin : block;
-        transform(x + begin, size, to, [d, shift](VF v) HWY_ATTR { return hn::Exp(d, hn::Sub(v, shift)); });
+        transform(x + begin, size, to, [d, shift](VF v) HWY_ATTR { return exponentialOfDifference(d, v, shift); });
         double lanes[16] = {};
         std::int64_t i = 0;
         for (; i + 16 <= size; i += 16)
@@ -182,6 +252,8 @@ HWY_EXPORT(siluFloats);
 HWY_EXPORT(sigmoidFloats);
 HWY_EXPORT(quickGeluFloats);
 HWY_EXPORT(geluTanhFloats);
+HWY_EXPORT(geluFloats);
+HWY_EXPORT(geluDerivativeFloats);
 HWY_EXPORT(tanhFloats);
 HWY_EXPORT(expFloats);
 HWY_EXPORT(maximumOf);
@@ -279,12 +351,13 @@ void activate(Activation f, const float* x, std::int64_t n, float* out)
         return HWY_DYNAMIC_DISPATCH(quickGeluFloats)(x, n, out);
     case Activation::geluTanh:
         return HWY_DYNAMIC_DISPATCH(geluTanhFloats)(x, n, out);
+    case Activation::gelu:
+        return HWY_DYNAMIC_DISPATCH(geluFloats)(x, n, out);
     case Activation::tanh:
         return HWY_DYNAMIC_DISPATCH(tanhFloats)(x, n, out);
     case Activation::exp:
         return HWY_DYNAMIC_DISPATCH(expFloats)(x, n, out);
     case Activation::relu:
-    case Activation::gelu:
     case Activation::relu2:
     case Activation::softplus:
         for (std::int64_t i = 0; i < n; ++i)
@@ -300,6 +373,8 @@ void activate(Activation f, const double* x, std::int64_t n, double* out)
 
 void activateDerivative(Activation f, const float* x, std::int64_t n, float* out)
 {
+    if (f == Activation::gelu)
+        return HWY_DYNAMIC_DISPATCH(geluDerivativeFloats)(x, n, out);
     if (f == Activation::silu) { // σ(x)·(1 + x − silu(x))
         activate(Activation::sigmoid, x, n, out);
         for (std::int64_t i = 0; i < n; ++i)
@@ -323,9 +398,7 @@ void softmax(float* x, std::int64_t n)
         std::fill_n(x, n, 0.0F);
         return;
     }
-    const auto scale = static_cast<float>(1 / HWY_DYNAMIC_DISPATCH(sumExp)(x, n, max, x));
-    for (std::int64_t i = 0; i < n; ++i)
-        x[i] *= scale;
+    scaleRow(x, n, static_cast<float>(1 / HWY_DYNAMIC_DISPATCH(sumExp)(x, n, max, x)), 0, x);
 }
 
 void softmax(double* x, std::int64_t n)

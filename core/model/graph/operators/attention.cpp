@@ -3,11 +3,12 @@
 // [batch, n, heads·e]: per head softmax(cap(scale·Q·Kᵀ) + mask)·V. Query heads share key-value heads in equal groups.
 // `scale` defaults to 1/√d. `causal` hides later tokens, `window` those more than window − 1 back (to both sides if not
 // causal); `softcap` c bounds scores by c·tanh(s/c). Optional input 3: an additive mask that broadcasts to
-// [batch, heads, n, m]. With a sequence state keys and values of earlier tokens are kept and m grows.
-// Scores exist for one tile of queries of one head at a time. Sources: Vaswani et al. 2017; Ainslie et al. 2023.
+// [batch, heads, n, m], or integers [batch, m] that are 0 where a key is padding, which nobody sees. With a sequence
+// state keys and values of earlier tokens are kept and m grows. Scores exist for one tile of queries of one head at a
+// time. Sources: Vaswani et al. 2017; Ainslie et al. 2023.
 #include "core/base/matrix_product.h"
-#include "core/model/graph/broadcast.h"
-#include "core/model/graph/operator.h"
+#include "core/model/graph/indexing.h"
+#include "core/model/graph/row_kernels.h"
 #include "core/model/graph/vector_math.h"
 
 #include <cmath>
@@ -28,7 +29,7 @@ struct Problem {
     std::int64_t window = 0;
     bool causal = false;
     T scale = 1, softcap = 0;
-    std::int64_t maskStep[4] = {0, 0, 0, 0};
+    Steps maskSteps;
 
     std::int64_t kvHeads() const { return heads / group; }
     std::int64_t tiles() const { return ceilDiv(n, kQueries); }
@@ -58,6 +59,20 @@ struct Problem {
         return window > 0 ? std::min(m, past + i + window) : m;
     }
 };
+
+/// The additive mask [batch, 1, 1, m] that hides padding; none if nothing is hidden.
+template<typename T>
+Array<T> paddingMask(const Array<std::int64_t>& isToken)
+{
+    const std::int64_t* begin = isToken.data();
+    const std::int64_t* end = begin + isToken.numel();
+    if (isToken.shape().size() != 2 || std::find(begin, end, 0) == end)
+        return {};
+    Array<T> mask({isToken.shape()[0], 1, 1, isToken.shape()[1]});
+    std::transform(begin, end, mask.write(),
+                   [](std::int64_t token) { return token != 0 ? T{0} : std::numeric_limits<T>::lowest() / 2; });
+    return mask;
+}
 
 template<typename T, typename C>
 Result<Problem<T>> problemOf(const C& call)
@@ -89,13 +104,14 @@ Result<Problem<T>> problemOf(const C& call)
     p.window = node.integer("window", 0);
     p.scale = static_cast<T>(node.number("scale", 1 / std::sqrt(static_cast<double>(p.d))));
     p.softcap = static_cast<T>(node.number("softcap", 0));
-    if (call.has(3)) {
-        p.mask = call.real(3);
-        const auto joint = Broadcast::of(p.mask.shape(), {p.batch, p.heads, p.n, p.m});
-        if (!joint || joint->shape != Shape{p.batch, p.heads, p.n, p.m})
-            return nodeError(node, "a mask " + formatShape(p.mask.shape()) + " does not fit scores " +
-                                       formatShape({p.batch, p.heads, p.n, p.m}));
-        std::copy_n(joint->aStep.begin(), 4, p.maskStep);
+    if (call.has(3))
+        p.mask = call.real(3) ? call.real(3) : paddingMask<T>(call.integers(3));
+    if (p.mask) {
+        const Shape scores{p.batch, p.heads, p.n, p.m};
+        if (broadcastShape(p.mask.shape(), scores) != scores)
+            return nodeError(node,
+                             "a mask " + formatShape(p.mask.shape()) + " does not fit scores " + formatShape(scores));
+        p.maskSteps = broadcastSteps(p.mask.shape(), scores);
     }
     return p;
 }
@@ -134,17 +150,17 @@ void probabilities(const Problem<T>& p, const Tile& t, T* out, T* capped = nullp
         T* row = out + (i - t.first) * t.keys();
         const std::int64_t begin = p.firstKey(i) - t.keyFirst;
         const std::int64_t end = p.lastKey(i) - t.keyFirst;
-        if (p.softcap > 0)
-            for (std::int64_t j = begin; j < end; ++j) {
-                const T bounded = std::tanh(row[j] / p.softcap);
-                row[j] = p.softcap * bounded;
-                if (capped)
-                    capped[(i - t.first) * t.keys() + j] = 1 - bounded * bounded;
+        if (p.softcap > 0) {
+            softcap(row + begin, end - begin, p.softcap, row + begin);
+            for (std::int64_t j = begin; j < end && capped; ++j) {
+                const T bounded = row[j] / p.softcap;
+                capped[(i - t.first) * t.keys() + j] = 1 - bounded * bounded;
             }
+        }
         if (p.mask) {
-            const T* mask = p.mask.data() + t.b * p.maskStep[0] + t.h * p.maskStep[1] + i * p.maskStep[2];
+            const T* mask = p.mask.data() + t.b * p.maskSteps[0] + t.h * p.maskSteps[1] + i * p.maskSteps[2];
             for (std::int64_t j = begin; j < end; ++j)
-                row[j] += mask[(t.keyFirst + j) * p.maskStep[3]];
+                row[j] += mask[(t.keyFirst + j) * p.maskSteps[3]];
         }
         std::fill(row, row + begin, T{0});
         softmax(row + begin, end - begin);
@@ -206,12 +222,8 @@ Result<void> gradient(GradientCall<T>& call)
     const T* dOut = call.outputGradients[0].data();
     const T* out = call.output(0).data();
     T* dq = call.wants(0) ? call.make(0) : nullptr;
-    T* dk = call.wants(1) ? call.make(1) : nullptr;
-    T* dv = call.wants(2) ? call.make(2) : nullptr;
-    if (dk)
-        std::fill_n(dk, p.k.numel(), T{0});
-    if (dv)
-        std::fill_n(dv, p.v.numel(), T{0});
+    T* dk = call.makeZeros(1);
+    T* dv = call.makeZeros(2);
     const std::int64_t outStride = p.heads * p.e;
     // One task per key-value head: its sums run over queries and heads in order.
     return parallelFor(call.context, p.batch * p.kvHeads(), 1, [&](std::int64_t task, std::int64_t) {
@@ -283,6 +295,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(attention, "Attention")
+QL_OPERATOR(attention, "Attention", .required = 3)
 
 } // namespace ql::graph

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Rows of a table: ids [batch, tokens] and W[vocab, width] give [batch, tokens, width]. `scale` multiplies (Gemma).
 #include "core/model/graph/operator.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
@@ -24,8 +25,7 @@ Result<void> forward(Call<T>& call)
             if (id < 0 || id >= table.rows())
                 return Result<void>(nodeError(call.node, "there is no row " + std::to_string(id) + " in a table of " +
                                                              std::to_string(table.rows())));
-            for (std::int64_t c = 0; c < width; ++c)
-                out[i * width + c] = table.data()[id * width + c] * scale;
+            scaleRow(table.data() + id * width, width, scale, T{0}, out + i * width);
         }
         return Result<void>();
     });
@@ -39,8 +39,7 @@ Result<void> gradient(GradientCall<T>& call)
     const Array<std::int64_t>& ids = call.integers(0);
     const std::int64_t width = call.real(1).width();
     const auto scale = static_cast<T>(call.node.number("scale", 1));
-    T* table = call.make(1);
-    std::fill_n(table, call.real(1).numel(), T{0});
+    T* table = call.makeZeros(1);
     const T* from = call.outputGradients[0].data();
     // Tokens in order, columns in parallel: equal ids add up the same way for any thread count.
     return parallelFor(call.context, width, 64, [&](std::int64_t begin, std::int64_t end) {
@@ -52,6 +51,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(embedding, "Embedding", .weights = 1)
+QL_OPERATOR(embedding, "Embedding", .required = 2, .weights = 1)
 
 } // namespace ql::graph

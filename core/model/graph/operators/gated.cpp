@@ -3,6 +3,7 @@
 // [gate, up] stand side by side in its last dimension (Phi-3). Source: Shazeer 2020.
 #include "core/model/graph/activation_names.h"
 #include "core/model/graph/operator.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
@@ -44,8 +45,7 @@ Result<void> forward(Call<T>& call)
                            for (std::int64_t r = begin; r < end; ++r) {
                                T* to = y + r * sides.width;
                                activate(f, sides.gate + r * sides.stride, sides.width, to);
-                               for (std::int64_t c = 0; c < sides.width; ++c)
-                                   to[c] *= sides.up[r * sides.stride + c];
+                               multiplyTo(to, sides.up + r * sides.stride, sides.width);
                            }
                        });
 }

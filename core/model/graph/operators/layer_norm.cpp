@@ -2,6 +2,7 @@
 // y = (x − mean) / √(variance + epsilon) · weight + bias over the last dimension; weight and bias may be left out.
 // Source: Ba, Kiros and Hinton 2016.
 #include "core/model/graph/operator.h"
+#include "core/model/graph/row_kernels.h"
 
 #include <cmath>
 
@@ -9,21 +10,15 @@ namespace ql::graph {
 
 namespace {
 
-template<typename T>
-struct Moments {
+struct Centre {
     double mean = 0;
     double factor = 0; // 1 / √(variance + epsilon)
-    Moments(const T* row, std::int64_t n, double epsilon)
+    template<typename T>
+    Centre(const T* row, std::int64_t n, double epsilon)
     {
-        for (std::int64_t c = 0; c < n; ++c)
-            mean += static_cast<double>(row[c]);
-        mean /= static_cast<double>(n);
-        double squares = 0;
-        for (std::int64_t c = 0; c < n; ++c) {
-            const double d = static_cast<double>(row[c]) - mean;
-            squares += d * d;
-        }
-        factor = 1 / std::sqrt(squares / static_cast<double>(n) + epsilon);
+        const Moments moments = momentsOf(row, n);
+        mean = moments.mean;
+        factor = 1 / std::sqrt(moments.variance + epsilon);
     }
 };
 
@@ -50,11 +45,15 @@ Result<void> forward(Call<T>& call)
     return parallelFor(call.context, x.rows(), rowGrain(n), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r) {
             const T* from = x.data() + r * n;
-            const Moments<T> moments(from, n, epsilon);
-            const auto mean = static_cast<T>(moments.mean);
-            const auto factor = static_cast<T>(moments.factor);
-            for (std::int64_t c = 0; c < n; ++c)
-                y[r * n + c] = (from[c] - mean) * factor * (weight ? weight[c] : T{1}) + (bias ? bias[c] : T{0});
+            const Centre centre(from, n, epsilon);
+            const auto mean = static_cast<T>(centre.mean);
+            normalizeRow(from, n,
+                         {.mean = mean,
+                          .meanRest = static_cast<T>(centre.mean - static_cast<double>(mean)),
+                          .factor = static_cast<T>(centre.factor),
+                          .weight = weight,
+                          .bias = bias},
+                         y + r * n);
         }
     });
 }
@@ -73,12 +72,12 @@ Result<void> gradient(GradientCall<T>& call)
             for (std::int64_t r = begin; r < end; ++r) {
                 // g = dy·w, z = (x − mean)·f; dx = f·(g − mean(g) − z·mean(g·z))
                 const T* from = x.data() + r * n;
-                const Moments<T> moments(from, n, epsilon);
+                const Centre centre(from, n, epsilon);
                 const auto g = [&](std::int64_t c) {
                     return static_cast<double>(dy[r * n + c]) * (weight ? static_cast<double>(weight[c]) : 1.0);
                 };
                 const auto z = [&](std::int64_t c) {
-                    return (static_cast<double>(from[c]) - moments.mean) * moments.factor;
+                    return (static_cast<double>(from[c]) - centre.mean) * centre.factor;
                 };
                 double sum = 0;
                 double inner = 0;
@@ -89,7 +88,7 @@ Result<void> gradient(GradientCall<T>& call)
                 sum /= static_cast<double>(n);
                 inner /= static_cast<double>(n);
                 for (std::int64_t c = 0; c < n; ++c)
-                    dx[r * n + c] = static_cast<T>(moments.factor * (g(c) - sum - z(c) * inner));
+                    dx[r * n + c] = static_cast<T>(centre.factor * (g(c) - sum - z(c) * inner));
             }
         }));
     }
@@ -97,11 +96,11 @@ Result<void> gradient(GradientCall<T>& call)
         std::vector<double> dw(static_cast<std::size_t>(n), 0.0);
         std::vector<double> db(static_cast<std::size_t>(n), 0.0);
         for (std::int64_t r = 0; r < x.rows(); ++r) {
-            const Moments<T> moments(x.data() + r * n, n, epsilon);
+            const Centre centre(x.data() + r * n, n, epsilon);
             for (std::int64_t c = 0; c < n; ++c) {
                 const auto d = static_cast<double>(dy[r * n + c]);
                 dw[static_cast<std::size_t>(c)] +=
-                    d * (static_cast<double>(x.data()[r * n + c]) - moments.mean) * moments.factor;
+                    d * (static_cast<double>(x.data()[r * n + c]) - centre.mean) * centre.factor;
                 db[static_cast<std::size_t>(c)] += d;
             }
         }

@@ -1,43 +1,73 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Y = X·Wᵀ + b: X[…, in], W[out, in], optional b[out].
+// Y = X·Wᵀ + b: X[…, in], W[out, in], optional b[out]. `transposed` = 1: W is stored as [in, out] (GPT-2, ONNX). A
+// stack of experts' weights W[experts, out, in] with b[experts, out] is one layer; the node uses number `expert` of it,
+// and the gradients of W and b are those of that expert alone, [out, in] and [out].
 #include "core/base/matrix_product.h"
 #include "core/jobs/tiles.h"
 #include "core/model/graph/operator.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
 namespace {
 
 template<typename T>
+struct Weights {
+    const T* w = nullptr;
+    const T* bias = nullptr;
+    Shape shape; // as stored, of one expert
+    std::int64_t in = 0, out = 0;
+    bool transposed = false;
+};
+
+template<typename T, typename C>
+Result<Weights<T>> weightsOf(const C& call)
+{
+    const Array<T>& x = call.real(0);
+    const Shape& shape = call.real(1).shape();
+    const std::int64_t expert = call.node.integer("expert", -1);
+    const std::size_t stacked = expert >= 0 ? 1 : 0;
+    Weights<T> weights;
+    weights.transposed = call.node.integer("transposed", 0) != 0;
+    if (shape.size() == 2 + stacked && (!stacked || expert < shape[0])) {
+        weights.shape.assign(shape.end() - 2, shape.end());
+        weights.out = weights.shape[weights.transposed ? 1 : 0];
+        weights.in = weights.shape[weights.transposed ? 0 : 1];
+        weights.w = call.real(1).data() + (stacked ? expert * weights.in * weights.out : 0);
+    }
+    if (x.shape().empty() || !weights.w || x.width() != weights.in)
+        return nodeError(call.node, "inputs of width " + std::to_string(x.width()) + " meet weights " +
+                                        formatShape(shape) + (stacked ? " at " + std::to_string(expert) : ""));
+    if (call.has(2)) {
+        if (call.real(2).numel() != (stacked ? shape[0] : 1) * weights.out)
+            return nodeError(call.node, "the bias has shape " + formatShape(call.real(2).shape()) + " beside weights " +
+                                            formatShape(shape));
+        weights.bias = call.real(2).data() + (stacked ? expert * weights.out : 0);
+    }
+    return weights;
+}
+
+template<typename T>
 Result<void> forward(Call<T>& call)
 {
     const Array<T>& x = call.real(0);
-    const Array<T>& w = call.real(1);
-    if (w.shape().size() != 2 || x.width() != w.width())
-        return nodeError(call.node,
-                         "inputs of width " + std::to_string(x.width()) + " meet weights " + formatShape(w.shape()));
-    const std::int64_t outWidth = w.rows();
-    if (call.has(2) && call.real(2).numel() != outWidth)
-        return nodeError(call.node, "the bias has shape " + formatShape(call.real(2).shape()));
+    QL_TRY(weights, weightsOf<T>(call));
     Shape shape = x.shape();
-    shape.back() = outWidth;
+    shape.back() = weights.out;
     T* y = call.make(0, std::move(shape));
-    if (call.has(2)) {
-        const T* bias = call.real(2).data();
-        for (std::int64_t r = 0; r < x.rows(); ++r)
-            std::copy_n(bias, outWidth, y + r * outWidth);
-    }
+    for (std::int64_t r = 0; r < x.rows() && weights.bias; ++r)
+        std::copy_n(weights.bias, weights.out, y + r * weights.out);
     return multiply(MatrixProduct<T>{.rows = x.rows(),
-                                     .cols = outWidth,
-                                     .depth = x.width(),
+                                     .cols = weights.out,
+                                     .depth = weights.in,
                                      .a = x.data(),
-                                     .aStride = x.width(),
-                                     .b = w.data(),
-                                     .bStride = w.width(),
-                                     .bTransposed = true,
+                                     .aStride = weights.in,
+                                     .b = weights.w,
+                                     .bStride = weights.shape[1],
+                                     .bTransposed = !weights.transposed,
                                      .c = y,
-                                     .cStride = outWidth,
-                                     .beta = call.has(2) ? T{1} : T{0}},
+                                     .cStride = weights.out,
+                                     .beta = weights.bias ? T{1} : T{0}},
                     parallelTiles(call.context));
 }
 
@@ -45,44 +75,46 @@ template<typename T>
 Result<void> gradient(GradientCall<T>& call)
 {
     const Array<T>& x = call.real(0);
-    const Array<T>& w = call.real(1);
-    const Array<T>& dy = call.outputGradients[0];
+    QL_TRY(weights, weightsOf<T>(call));
+    const T* dy = call.outputGradients[0].data();
     const TileRunner tiles = parallelTiles(call.context);
     if (call.wants(0)) // dX = dY·W
         QL_CHECK(multiply(MatrixProduct<T>{.rows = x.rows(),
-                                           .cols = x.width(),
-                                           .depth = w.rows(),
-                                           .a = dy.data(),
-                                           .aStride = w.rows(),
-                                           .b = w.data(),
-                                           .bStride = w.width(),
+                                           .cols = weights.in,
+                                           .depth = weights.out,
+                                           .a = dy,
+                                           .aStride = weights.out,
+                                           .b = weights.w,
+                                           .bStride = weights.shape[1],
+                                           .bTransposed = weights.transposed,
                                            .c = call.make(0),
-                                           .cStride = x.width()},
+                                           .cStride = weights.in},
                           tiles));
-    if (call.wants(1)) // dW = dYᵀ·X
-        QL_CHECK(multiply(MatrixProduct<T>{.rows = w.rows(),
-                                           .cols = w.width(),
+    if (call.wants(1)) { // dW = dYᵀ·X, or Xᵀ·dY where W is transposed
+        const bool swap = weights.transposed;
+        QL_CHECK(multiply(MatrixProduct<T>{.rows = weights.shape[0],
+                                           .cols = weights.shape[1],
                                            .depth = x.rows(),
-                                           .a = dy.data(),
-                                           .aStride = w.rows(),
+                                           .a = swap ? x.data() : dy,
+                                           .aStride = weights.shape[0],
                                            .aTransposed = true,
-                                           .b = x.data(),
-                                           .bStride = x.width(),
-                                           .c = call.make(1),
-                                           .cStride = w.width()},
+                                           .b = swap ? dy : x.data(),
+                                           .bStride = weights.shape[1],
+                                           .c = call.make(1, weights.shape),
+                                           .cStride = weights.shape[1]},
                           tiles));
+    }
     if (call.wants(2)) {
-        T* bias = call.make(2);
-        std::fill_n(bias, w.rows(), T{0});
+        T* bias = call.make(2, {weights.out});
+        std::fill_n(bias, weights.out, T{0});
         for (std::int64_t r = 0; r < x.rows(); ++r)
-            for (std::int64_t c = 0; c < w.rows(); ++c)
-                bias[c] += dy.data()[r * w.rows() + c];
+            addTo(bias, dy + r * weights.out, weights.out);
     }
     return {};
 }
 
 } // namespace
 
-QL_OPERATOR(linear, "Linear", .weights = 1, .activations = 0)
+QL_OPERATOR(linear, "Linear", .required = 2, .weights = 1, .activations = 0)
 
 } // namespace ql::graph

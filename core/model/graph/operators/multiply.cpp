@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // y = a · b, with NumPy's broadcasting.
 #include "core/model/graph/broadcast.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
@@ -9,7 +10,7 @@ namespace {
 template<typename T>
 Result<void> forward(Call<T>& call)
 {
-    return forwardBroadcast(call, [](T a, T b) { return a * b; });
+    return forwardBroadcast(call, Times());
 }
 
 template<typename T>
@@ -22,6 +23,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(multiply, "Multiply")
+QL_OPERATOR(multiply, "Multiply", .required = 2)
 
 } // namespace ql::graph

@@ -2,6 +2,7 @@
 // y = x / √(mean(x²) + epsilon) · (offset + weight) over the last dimension, or over each of its parts of `size`
 // (norms of single heads). `offset` is 1 where checkpoints store weight − 1 (Gemma). Source: Zhang and Sennrich 2019.
 #include "core/model/graph/operator.h"
+#include "core/model/graph/row_kernels.h"
 #include "core/model/graph/vector_math.h"
 
 #include <cmath>
@@ -33,11 +34,9 @@ Result<void> forward(Call<T>& call)
     return parallelFor(call.context, x.numel() / size, rowGrain(size), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r) {
             const T* from = x.data() + r * size;
-            T* to = y + r * size;
             const double meanSquare = dot(from, from, size) / static_cast<double>(size);
             const auto factor = static_cast<T>(1 / std::sqrt(meanSquare + epsilon));
-            for (std::int64_t c = 0; c < size; ++c)
-                to[c] = from[c] * factor * (weight ? offset + weight[c] : T{1});
+            normalizeRow(from, size, {.factor = factor, .weight = weight, .offset = offset}, y + r * size);
         }
     });
 }

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// An array of the shape that integers (input 0) name, full of `value`: integers or, if that is a double, real numbers.
+#include "core/model/graph/indexing.h"
+
+namespace ql::graph {
+
+namespace {
+
+template<typename T>
+Result<void> forward(Call<T>& call)
+{
+    const Array<std::int64_t>& sizes = call.integers(0);
+    Shape shape(sizes.data(), sizes.data() + sizes.numel());
+    const auto count = checkedNumel(shape);
+    if (!count)
+        return nodeError(call.node, "cannot make an array of shape " + formatShape(shape));
+    QL_CHECK(call.context.checkMemory(*count * std::int64_t{sizeof(T)}, "a constant array"));
+    const auto value = call.node.attributes.find("value");
+    if (value != call.node.attributes.end() && std::holds_alternative<std::int64_t>(value->second))
+        std::fill_n(call.makeIntegers(0, std::move(shape)), *count, std::get<std::int64_t>(value->second));
+    else
+        std::fill_n(call.make(0, std::move(shape)), *count, static_cast<T>(call.node.number("value", 0)));
+    return {};
+}
+
+} // namespace
+
+QL_OPERATOR_WITHOUT_GRADIENT(fill, "Constant array")
+
+} // namespace ql::graph

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// y = a − b, with NumPy's broadcasting.
+#include "core/model/graph/broadcast.h"
+
+#include <cmath>
+
+namespace ql::graph {
+
+namespace {
+
+template<typename T>
+Result<void> forward(Call<T>& call)
+{
+    return forwardBroadcast(call, [](auto a, auto b) { return a - b; });
+}
+
+template<typename T>
+Result<void> gradient(GradientCall<T>& call)
+{
+    return gradientBroadcast(
+        call, [](T, T) { return T{1}; }, [](T, T) { return T{-1}; });
+}
+
+} // namespace
+
+QL_OPERATOR(subtract, "Subtract", .required = 2)
+
+} // namespace ql::graph

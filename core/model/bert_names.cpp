@@ -24,7 +24,8 @@ constexpr std::array kRules{
     NameRule{"output.dense", "down_proj", kLinear},
     NameRule{"output.LayerNorm", "post_mlp_norm", kNorm},
     NameRule{"layernorm_before", "input_norm", kNorm},
-    NameRule{"layernorm_after", "post_attention_norm", kNorm},
+    NameRule{"layernorm_after", "pre_mlp_norm", kNorm},
+    NameRule{"layernorm", "final_norm", kNorm},
     NameRule{"attention.q_lin", "q_proj", kLinear},
     NameRule{"attention.k_lin", "k_proj", kLinear},
     NameRule{"attention.v_lin", "v_proj", kLinear},
@@ -42,7 +43,11 @@ constexpr std::array kRules{
     NameRule{"predictions.transform.dense", "head_transform", kLinear},
     NameRule{"predictions.transform.LayerNorm", "head_norm", kNorm},
     NameRule{"predictions.decoder", "output", kLinear},
+    NameRule{"cls.predictions", "output", kLinear}, // its bias
+    NameRule{"lm_head.dense", "head_transform", kLinear},
+    NameRule{"lm_head.layer_norm", "head_norm", kNorm},
     NameRule{"lm_head.decoder", "output", kLinear},
+    NameRule{"lm_head", "output", kLinear},
     NameRule{"classifier", "classifier", kLinear},
 };
 

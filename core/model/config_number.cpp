@@ -1,49 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/text.h"
+#include "core/model/config_keys.h"
 #include "core/model/model.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
 
 namespace ql {
 
 namespace {
-
-/// One meaning under its names: transformers' usual one, those of other families, and GGUF's (behind "<arch>.").
-struct Key {
-    std::string_view name;
-    std::array<std::string_view, 4> others;
-    std::string_view gguf;
-};
-constexpr std::array<Key, 17> kKeys{{
-    {"hidden_size", {"n_embd", "dim", "d_model"}, "embedding_length"},
-    {"num_hidden_layers", {"n_layer", "n_layers", "num_layers"}, "block_count"},
-    {"num_attention_heads", {"n_head", "n_heads", "num_heads"}, "attention.head_count"},
-    {"num_key_value_heads", {"n_kv_heads", "multi_query_group_num"}, "attention.head_count_kv"},
-    {"head_dim", {"attention_head_dim", "kv_channels"}, "attention.key_length"},
-    {"intermediate_size", {"n_inner", "hidden_dim", "ffn_dim", "d_ff"}, "feed_forward_length"},
-    {"max_position_embeddings", {"n_positions", "n_ctx", "max_seq_len"}, "context_length"},
-    {"vocab_size", {}, "vocab_size"},
-    {"rms_norm_eps", {"norm_eps", "rms_norm_epsilon"}, "attention.layer_norm_rms_epsilon"},
-    {"layer_norm_eps", {"layer_norm_epsilon", "layernorm_epsilon"}, "attention.layer_norm_epsilon"},
-    {"rope_theta", {"rotary_emb_base", "rope_base"}, "rope.freq_base"},
-    {"rope_dimension_count", {"rotary_dim"}, "rope.dimension_count"},
-    {"num_local_experts", {"num_experts", "n_routed_experts", "moe_num_experts"}, "expert_count"},
-    {"num_experts_per_tok", {"num_experts_per_token", "moe_top_k"}, "expert_used_count"},
-    {"sliding_window", {}, "attention.sliding_window"},
-    {"moe_intermediate_size", {}, "expert_feed_forward_length"},
-    {"partial_rotary_factor", {}, {}},
-}};
-
-const Key* keyOf(std::string_view name)
-{
-    for (const Key& key : kKeys)
-        if (key.name == name || (!name.empty() && std::ranges::find(key.others, name) != key.others.end()))
-            return &key;
-    return nullptr;
-}
 
 std::optional<double> numberAt(const nlohmann::json& config, std::string_view name)
 {
@@ -70,7 +36,7 @@ std::optional<double> configNumberOf(const Checkpoint& checkpoint, std::string_v
         return std::nullopt;
     if (const auto value = numberIn(config, name))
         return value;
-    if (const Key* key = keyOf(name)) {
+    if (const ConfigKey* key = findConfigKey(name)) {
         if (const auto value = numberIn(config, key->name))
             return value;
         for (const std::string_view other : key->others)
@@ -90,7 +56,7 @@ std::optional<double> ggufNumberOf(const Checkpoint& checkpoint, std::string_vie
     };
     if (const auto value = parseDouble(text(name)))
         return value;
-    const Key* key = keyOf(name);
+    const ConfigKey* key = findConfigKey(name);
     if (!key || key->gguf.empty())
         return std::nullopt;
     return parseDouble(text(std::string(text("general.architecture")) + "." + std::string(key->gguf)));

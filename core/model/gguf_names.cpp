@@ -2,6 +2,7 @@
 // The names of GGUF files, the same for all architectures. Source: gguf-py, constants.py (TENSOR_NAMES).
 #include "core/model/name_rules.h"
 
+#include <algorithm>
 #include <array>
 
 namespace ql {
@@ -47,14 +48,21 @@ constexpr std::array kRules{
     NameRule{"post_ffw_norm", "post_mlp_norm", kNorm},
     NameRule{"output_norm", "final_norm", kNorm},
     NameRule{"rope_freqs", "rope_freqs", kOther},
-    NameRule{"rope_factors_long", "rope_factors", kOther},
-    NameRule{"rope_factors_short", "rope_factors", kOther},
+    NameRule{"rope_factors_long", "rope_factors_long", kOther},
+    NameRule{"rope_factors_short", "rope_factors_short", kOther},
     // State-space parts that llama.cpp keeps in full precision.
     NameRule{"ssm_a", "ssm_a", kOther},
     NameRule{"ssm_d", "ssm_d", kOther},
     NameRule{"ssm_conv1d", "ssm_conv1d", kOther},
     NameRule{"shortconv.conv", "shortconv", kOther},
 };
+
+bool isPhi3(const Checkpoint& checkpoint)
+{
+    return std::ranges::any_of(checkpoint.metadata(), [](const auto& entry) {
+        return entry.first == "general.architecture" && entry.second == "phi3";
+    });
+}
 
 bool fits(const Checkpoint& checkpoint)
 {
@@ -65,6 +73,10 @@ void describe(const Checkpoint& checkpoint, Layer& layer)
 {
     describeGenerically(checkpoint, layer);
     const bool known = applyRules(kRules, layer);
+    // Phi-3's files keep gate and up in one tensor under the name of the second.
+    if (layer.role == "up_proj" && layer.block >= 0 &&
+        checkpoint.indexOf("blk." + std::to_string(layer.block) + ".ffn_gate.weight") < 0 && isPhi3(checkpoint))
+        layer.role = "gate_up_proj";
     if (layer.shape.size() == 3 && layer.op == Operator::convolution &&
         (known || layer.name.find("_exps") != std::string::npos))
         layer.op = kLinear; // experts stacked as [experts, out, in]

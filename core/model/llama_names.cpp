@@ -56,6 +56,8 @@ constexpr std::array kRules{
     NameRule{"pre_feedforward_layernorm", "pre_mlp_norm", kNorm},
     NameRule{"post_feedforward_layernorm", "post_mlp_norm", kNorm},
     NameRule{"ffn_norm", "pre_mlp_norm", kNorm},
+    NameRule{"self_attn_layer_norm", "input_norm", kNorm}, // OPT
+    NameRule{"final_layer_norm", "final_norm", kNorm},     // OPT
     NameRule{"q_norm", "q_norm", kNorm},
     NameRule{"k_norm", "k_norm", kNorm},
     NameRule{"model.norm", "final_norm", kNorm},
@@ -102,6 +104,8 @@ void describe(const Checkpoint& checkpoint, Layer& layer)
         if (checkpoint.indexOf(other + "pre_feedforward_layernorm.weight") < 0)
             layer.role = "pre_mlp_norm";
     }
+    if (layer.role.starts_with("final_norm") && layer.block >= 0) // OPT has one of that name in each block
+        layer.role.replace(0, 10, "pre_mlp_norm");
     if (layer.name == "norm.weight")
         layer.role = "final_norm";
     if (layer.name == "output.weight" && layer.op == kLinear) // Meta's name of the head

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Decoders of the Llama family: pre-norm blocks of grouped-query attention with rotary positions and a gated MLP. What
-// a checkpoint has decides (biases, norms of heads, norms behind attention and MLP); config.json says the rest. Source:
-// transformers, models/{llama,mistral,qwen2,qwen3}/modeling_*.py; llama.cpp, src/llama-model.cpp.
+// Decoders of the Llama family: blocks of grouped-query attention with rotary positions and a gated MLP or a mixture of
+// experts, each between norms. What a checkpoint has decides (biases, norms of heads, norms behind attention and MLP,
+// fused projections); the configuration says the rest. Sources: transformers, models/{llama,mistral,qwen2,qwen3,gemma,
+// gemma2,gemma3,phi3,granite,mixtral,qwen2_moe,qwen3_moe}/modeling_*.py; llama.cpp, src/llama-model.cpp.
 #include "core/model/frontends/frontend.h"
-#include "core/model/frontends/model_config.h"
-#include "core/model/graph/activation_names.h"
+#include "core/model/frontends/rope_settings.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -17,154 +18,243 @@ using graph::Attributes;
 using graph::kLeftOut;
 using graph::ValueId;
 
-struct Settings {
-    std::int64_t blocks = 0, heads = 0, kvHeads = 0, headSize = 0;
-    double normEpsilon = 1e-6;
-    std::string activation;
-    Attributes rope;
+// What configurations on the hub leave out.
+constexpr std::array kTypes{
+    ModelType{"llama", R"({"rms_norm_eps": 1e-6})"},
+    ModelType{"mistral", R"({"num_key_value_heads": 8, "rms_norm_eps": 1e-6, "sliding_window": 4096})"},
+    ModelType{"qwen2", R"({"rms_norm_eps": 1e-6, "sliding_window": 4096, "max_window_layers": 28})"},
+    ModelType{"qwen3", R"({"head_dim": 128, "rms_norm_eps": 1e-6, "sliding_window": 4096, "max_window_layers": 28})"},
+    ModelType{"granite", R"({"rms_norm_eps": 1e-6})"},
+    ModelType{"gemma", R"({"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256,
+                           "rms_norm_eps": 1e-6})"},
+    ModelType{"gemma2", R"({"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6,
+                            "query_pre_attn_scalar": 256, "sliding_window": 4096, "final_logit_softcapping": 30.0,
+                            "attn_logit_softcapping": 50.0})"},
+    ModelType{"gemma3_text", R"({"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+                                 "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 256, "sliding_window": 4096,
+                                 "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0})"},
+    ModelType{"gemma3", R"({"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6,
+                            "query_pre_attn_scalar": 256, "sliding_window": 4096, "rope_theta": 1000000.0,
+                            "rope_local_base_freq": 10000.0})"},
+    ModelType{"phi3", R"({"rms_norm_eps": 1e-5, "original_max_position_embeddings": 4096})"},
+    ModelType{"mixtral", R"({"num_key_value_heads": 8, "rms_norm_eps": 1e-5, "rope_theta": 1000000.0,
+                             "num_local_experts": 8, "num_experts_per_tok": 2})"},
+    ModelType{"qwen2_moe", R"({"rms_norm_eps": 1e-6, "num_experts": 60, "num_experts_per_tok": 4,
+                               "norm_topk_prob": false})"},
+    ModelType{"qwen3_moe", R"({"rms_norm_eps": 1e-6, "num_key_value_heads": 4, "num_experts": 128,
+                               "num_experts_per_tok": 8, "norm_topk_prob": false, "sliding_window": 4096})"},
+    ModelType{"qwen2moe", "{}"}, // GGUF's words
+    ModelType{"qwen3moe", "{}"},
 };
 
-Result<Attributes> ropeOf(const ModelConfig& config, std::int64_t headSize)
-{
-    Attributes rope{{"head_size", headSize}, {"theta", config.number("rope_theta", 10000)}};
-    const auto rotary = static_cast<std::int64_t>(config.number(
-        "rope_dimension_count", static_cast<double>(headSize) * config.number("partial_rotary_factor", 1)));
-    rope["rotary"] = rotary;
-    // llama.cpp's files of these families hold q and k with the pairs side by side.
-    if (config.isGguf() && config.type() == "llama")
-        rope["pairing"] = std::string("interleaved");
-    return rope;
-}
-
-Result<Settings> settingsOf(const Model& model, const ModelConfig& config)
-{
-    Settings settings;
-    QL_TRY(blocks, config.count("num_hidden_layers"));
-    QL_TRY(heads, config.count("num_attention_heads"));
-    QL_TRY(kvHeads, config.count("num_key_value_heads"));
-    QL_TRY(headSize, config.count("head_dim"));
-    settings.blocks = blocks;
-    settings.heads = heads;
-    settings.kvHeads = kvHeads;
-    settings.headSize = headSize;
-    settings.normEpsilon = config.number("rms_norm_eps", 1e-6);
-    settings.activation = config.text("hidden_act").value_or(config.text("hidden_activation").value_or("silu"));
-    if (!graph::activationFromName(settings.activation))
-        return refused("uses the activation function '" + settings.activation + "', which is not known",
-                       model.checkpoint->path().string());
-    QL_TRY(rope, ropeOf(config, headSize));
-    settings.rope = std::move(rope);
-    return settings;
-}
-
-class Builder {
+class Decoder {
 public:
-    Builder(const Model& model, const Settings& settings) : m_model(model), m_roles(model), m_settings(settings) {}
-
-    Result<graph::Graph> run()
+    explicit Decoder(ModelBuilder& builder)
+        : m_builder(builder),
+          m_config(builder.config()),
+          m_type(m_config.type()),
+          m_isGemma(m_type.starts_with("gemma")),
+          m_isGemma3(m_type.starts_with("gemma3"))
     {
-        const ValueId tokens = m_graph.input("tokens");
-        m_graph.segment("embedding");
-        QL_TRY(table, m_roles.require(-1, "embedding"));
-        ValueId x = m_graph.add("embedding", "embedding", {tokens, weights(table)});
-        for (std::int64_t block = 0; block < m_settings.blocks; ++block) {
-            m_graph.segment("block " + std::to_string(block), block);
-            QL_TRY(attended, attention(block, x));
-            QL_TRY(out, mlp(block, attended));
-            x = out;
+        m_blocks = builder.count("num_hidden_layers");
+        m_parts.heads = builder.count("num_attention_heads");
+        m_parts.kvHeads = builder.count("num_key_value_heads");
+        m_parts.headSize = builder.count("head_dim");
+        m_parts.attributes["causal"] = std::int64_t{1};
+        m_parts.rope = &m_rope;
+        m_rope = rope("full_attention");
+        m_localRope = m_isGemma3 ? rope("sliding_attention") : m_rope;
+        m_function = builder.activation("hidden_act", m_isGemma ? "gelu_pytorch_tanh" : "silu");
+        if (m_type == "gemma" && m_function == "gelu") // what its first configurations say and nobody does
+            m_function = "gelu_pytorch_tanh";
+        // Gemma stores weight − 1 of its norms; llama.cpp's files add the 1.
+        if (m_isGemma && !m_config.isGguf())
+            m_norm["offset"] = 1.0;
+        setScores();
+        setWindows();
+    }
+
+    Outputs run()
+    {
+        const ValueId tokens = m_builder.input("tokens");
+        m_builder.segment("embedding");
+        ValueId x = m_builder.embedding("embedding", tokens, embeddingScale());
+        const double residual = m_config.number("residual_multiplier", 1);
+        for (std::int64_t block = 0; block < m_blocks; ++block) {
+            m_builder.block(block);
+            const ValueId attended = behind("post_attention_norm", attention(block, norm("input_norm", x)));
+            x = m_builder.add("attention_residual", x, m_builder.scale("attention_scale", attended, residual));
+            const ValueId made = behind("post_mlp_norm", mlp(norm("pre_mlp_norm", x)));
+            x = m_builder.add("mlp_residual", x, m_builder.scale("mlp_scale", made, residual));
         }
-        m_graph.segment("head", -1, true);
-        QL_TRY(finalNorm, m_roles.require(-1, "final_norm"));
-        x = norm("final_norm", finalNorm, x);
-        std::int64_t head = m_roles.weights(-1, "output");
-        if (m_model.tiedEmbedding || head < 0)
-            head = table;
-        return std::move(m_graph).finish({linear("output", head, x)});
+        m_builder.segment("head");
+        x = norm("final_norm", x);
+        ValueId logits = m_builder.head(x);
+        if (logits == kLeftOut)
+            return {{"hidden", x}};
+        logits = m_builder.scale("logits_scale", logits, 1 / m_config.number("logits_scaling", 1));
+        if (const double cap = m_config.number("final_logit_softcapping", 0); cap > 0)
+            logits = m_builder.node("softcap", "logits_cap", {logits}, {{"cap", cap}});
+        return {{"logits", logits}};
     }
 
 private:
-    ValueId weights(std::int64_t layer)
+    Rope rope(const std::string& layerType)
     {
-        return m_graph.weights(layer, layer < 0 ? "" : m_model.layers[static_cast<std::size_t>(layer)].name);
+        Rope made = ropeOf(m_builder, m_parts.headSize, layerType);
+        // llama.cpp's files of these families hold q and k with the pairs side by side.
+        if (m_config.isGguf() && (m_type == "llama" || m_type == "granite"))
+            made.attributes["pairing"] = std::string("interleaved");
+        return made;
     }
 
-    ValueId linear(const std::string& name, std::int64_t layer, ValueId x)
+    void setScores()
     {
-        return m_graph.add("linear", name, {x, weights(layer), weights(m_roles.bias(layer))});
+        if (const auto scale = m_config.number("attention_multiplier")) {
+            m_parts.attributes["scale"] = *scale;
+        } else if (m_type == "gemma2" || m_isGemma3) {
+            // GGUF files leave it out: it is the head's size, but in the largest models the width's share of a head.
+            const bool isLargest = m_config.isGguf() && m_blocks == (m_isGemma3 ? 62 : 46);
+            const double scalar = isLargest
+                                      ? m_config.number("hidden_size", 0) / static_cast<double>(m_parts.heads)
+                                      : m_config.number("query_pre_attn_scalar", static_cast<double>(m_parts.headSize));
+            m_parts.attributes["scale"] = 1 / std::sqrt(scalar);
+        }
+        if (const double cap = m_config.number("attn_logit_softcapping", 0); cap > 0) {
+            if (m_type != "gemma2") // transformers ignores it elsewhere
+                m_builder.refuse("bounds attention scores by attn_logit_softcapping, which only Gemma 2 does");
+            m_parts.attributes["softcap"] = cap;
+        }
+        for (const char* told : {"decoder_sparse_step", "mlp_only_layers"}) // by the weights
+            m_config.has(told);
+        if (m_config.flag("use_bidirectional_attention", false))
+            m_builder.refuse("attends to later tokens (use_bidirectional_attention)");
     }
 
-    ValueId norm(const std::string& name, std::int64_t layer, ValueId x, Attributes more = {})
+    double embeddingScale() const
     {
-        more["epsilon"] = m_settings.normEpsilon;
-        return m_graph.add("rms_norm", name, {x, weights(layer)}, std::move(more));
+        return m_isGemma ? std::sqrt(m_config.number("hidden_size", 0)) : m_config.number("embedding_multiplier", 1);
     }
 
-    /// The projection `role`, its optional norm of heads, and the rotation.
-    Result<ValueId> rotated(std::int64_t block, const std::string& prefix, std::string_view which, ValueId x)
+    /// Which blocks look back over a window only.
+    void setWindows()
     {
-        QL_TRY(projection, m_roles.require(block, std::string(which) + "_proj"));
-        ValueId y = linear(prefix + std::string(which) + "_proj", projection, x);
-        const std::string normRole = std::string(which) + "_norm";
-        if (const std::int64_t layer = m_roles.weights(block, normRole); layer >= 0)
-            y = norm(prefix + normRole, layer, y, {{"size", m_settings.headSize}});
-        return m_graph.add("rope", prefix + std::string(which) + "_rope", {y}, m_settings.rope);
+        m_isLocal.assign(static_cast<std::size_t>(m_blocks), false);
+        m_window = static_cast<std::int64_t>(m_config.number("sliding_window", 0));
+        // Qwen's files carry a window that is not used unless they say so.
+        if (m_type.starts_with("qwen") && !m_config.flag("use_sliding_window", false))
+            m_window = 0;
+        const bool isMixed = m_isGemma || m_type.starts_with("qwen");
+        const auto types = isMixed ? m_config.texts("layer_types") : std::vector<std::string>();
+        const auto from = static_cast<std::int64_t>(m_config.number("max_window_layers", 0));
+        const double pattern = m_config.number("sliding_window_pattern", m_isGemma3 ? 6 : m_type == "gemma2" ? 2 : 0);
+        if (!types.empty() && std::ssize(types) != m_blocks)
+            m_builder.refuse("names " + std::to_string(types.size()) + " layer_types for " + std::to_string(m_blocks) +
+                             " blocks");
+        for (std::int64_t block = 0; block < m_blocks; ++block) {
+            bool isLocal = m_window > 0;
+            if (std::ssize(types) == m_blocks)
+                isLocal = isSliding(types[static_cast<std::size_t>(block)]);
+            else if (pattern >= 1)
+                isLocal = (block + 1) % static_cast<std::int64_t>(pattern) != 0;
+            else if (m_type == "qwen2" || m_type == "qwen3")
+                isLocal = block >= from;
+            else if (m_type == "qwen2_moe" && m_window > 0)
+                m_builder.refuse("uses sliding windows but has no layer_types that say where");
+            m_isLocal[static_cast<std::size_t>(block)] = isLocal;
+        }
     }
 
-    Result<ValueId> attention(std::int64_t block, ValueId x)
+    bool isSliding(const std::string& type)
     {
-        const std::string prefix = "blocks." + std::to_string(block) + ".";
-        QL_TRY(inputNorm, m_roles.require(block, "input_norm"));
-        const ValueId normed = norm(prefix + "input_norm", inputNorm, x);
-        QL_TRY(q, rotated(block, prefix, "q", normed));
-        QL_TRY(k, rotated(block, prefix, "k", normed));
-        QL_TRY(vProjection, m_roles.require(block, "v_proj"));
-        const ValueId v = linear(prefix + "v_proj", vProjection, normed);
-        const ValueId mixed =
-            m_graph.add("attention", prefix + "attention", {q, k, v},
-                        {{"heads", m_settings.heads}, {"kv_heads", m_settings.kvHeads}, {"causal", std::int64_t{1}}});
-        QL_TRY(oProjection, m_roles.require(block, "o_proj"));
-        return m_graph.add("add", prefix + "attention_residual", {x, linear(prefix + "o_proj", oProjection, mixed)});
+        if (type != "sliding_attention" && type != "full_attention")
+            m_builder.refuse("has layers of type '" + type + "', which is not known");
+        return type == "sliding_attention";
     }
 
-    Result<ValueId> mlp(std::int64_t block, ValueId x)
+    ValueId norm(std::string_view role, ValueId x) { return m_builder.rmsNorm(role, x, m_norm); }
+    ValueId behind(std::string_view role, ValueId x) { return m_builder.has(role) ? norm(role, x) : x; }
+
+    ValueId attention(std::int64_t block, ValueId x)
     {
-        const std::string prefix = "blocks." + std::to_string(block) + ".";
-        QL_TRY(mlpNorm, m_roles.require(block, "pre_mlp_norm"));
-        const ValueId normed = norm(prefix + "pre_mlp_norm", mlpNorm, x);
-        QL_TRY(gate, m_roles.require(block, "gate_proj"));
-        QL_TRY(up, m_roles.require(block, "up_proj"));
-        QL_TRY(down, m_roles.require(block, "down_proj"));
-        const ValueId inner =
-            m_graph.add("gated", prefix + "gated",
-                        {linear(prefix + "gate_proj", gate, normed), linear(prefix + "up_proj", up, normed)},
-                        {{"function", m_settings.activation}});
-        return m_graph.add("add", prefix + "mlp_residual", {x, linear(prefix + "down_proj", down, inner)});
+        AttentionParts parts = m_parts;
+        if (m_isLocal[static_cast<std::size_t>(block)]) {
+            parts.rope = &m_localRope;
+            if (m_window > 0)
+                parts.attributes["window"] = m_window;
+        }
+        return m_builder.attention(x, parts, m_norm);
     }
 
-    const Model& m_model;
-    LayerRoles m_roles;
-    const Settings& m_settings;
-    graph::GraphBuilder m_graph;
+    ValueId mlp(ValueId x) { return m_builder.has("router") ? experts(x) : m_builder.mlp(x, m_function); }
+
+    /// Each token goes to the best experts of the router, and to the shared expert where there is one.
+    ValueId experts(ValueId x)
+    {
+        const std::int64_t count = m_builder.count("num_local_experts");
+        const bool normalizes = m_config.flag("norm_topk_prob", m_type != "qwen2_moe" && m_type != "qwen2moe");
+        const ValueId weights = m_builder.node(
+            "moe_route", "route", {m_builder.linear("router", x)},
+            {{"top_k", m_builder.count("num_experts_per_tok")}, {"normalize", std::int64_t{normalizes}}});
+        std::vector<ValueId> outputs{weights};
+        for (std::int64_t expert = 0; expert < count; ++expert) {
+            m_builder.expert(expert);
+            const ValueId rows = m_builder.node("moe_dispatch", "tokens", {x, weights}, {{"expert", expert}});
+            outputs.push_back(m_builder.mlp(rows, m_function));
+        }
+        m_builder.expert(LayerPlace::kPlain);
+        const ValueId y = m_builder.node("moe_combine", "experts", std::move(outputs));
+        const ValueId shared = sharedExpert(x);
+        return shared == kLeftOut ? y : m_builder.add("all_experts", y, shared);
+    }
+
+    ValueId sharedExpert(ValueId x)
+    {
+        m_builder.expert(LayerPlace::kShared);
+        const bool exists = m_builder.has("down_proj");
+        ValueId y = kLeftOut;
+        if (exists) {
+            const std::int64_t gate = m_builder.layer("router");
+            ValueId weights = m_builder.weights("router");
+            if (gate >= 0 && m_builder.model().layers[static_cast<std::size_t>(gate)].shape.size() == 1) // GGUF
+                weights =
+                    m_builder.node("reshape", "router_row", {weights}, {{"unsqueeze", std::vector<std::int64_t>{0}}});
+            const ValueId share = m_builder.node("linear", "router", {x, weights});
+            y = m_builder.node("multiply", "shared",
+                               {m_builder.mlp(x, m_function), m_builder.activate("share", "sigmoid", share)});
+        }
+        m_builder.expert(LayerPlace::kPlain);
+        return y;
+    }
+
+    ModelBuilder& m_builder;
+    const ModelConfig& m_config;
+    std::string m_type;
+    bool m_isGemma, m_isGemma3;
+    std::int64_t m_blocks = 1;
+    std::int64_t m_window = 0;
+    std::vector<bool> m_isLocal;
+    std::string m_function;
+    Attributes m_norm;
+    Rope m_rope, m_localRope;
+    AttentionParts m_parts;
 };
 
-Result<graph::Graph> build(const Model& model)
+Outputs build(ModelBuilder& builder)
 {
-    const ModelConfig config(model);
-    QL_TRY(settings, settingsOf(model, config));
-    return Builder(model, settings).run();
+    return Decoder(builder).run();
 }
-
-constexpr std::array<std::string_view, 4> kTypes{"llama", "mistral", "qwen2", "qwen3"};
 
 } // namespace
 
 namespace frontends {
 extern const Frontend decoder;
-const Frontend decoder{.id = "decoder",
-                       .title = "Llama family (Llama, Mistral, SmolLM, Qwen2, Qwen3)",
-                       .source = "transformers, models/llama and its relatives; llama.cpp, llama-model.cpp",
-                       .types = kTypes,
-                       .build = build};
+const Frontend decoder{
+    .id = "decoder",
+    .title = "Llama family (Llama, Mistral, SmolLM, Qwen2, Qwen3, Granite, Gemma, Phi-3, Mixtral, Qwen-MoE)",
+    .source = "transformers, models/llama and its relatives; llama.cpp, llama-model.cpp",
+    .types = kTypes,
+    .build = build};
 } // namespace frontends
 
 } // namespace ql

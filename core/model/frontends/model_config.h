@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What front ends ask of a model: settings from config.json or GGUF keys, and layers by role.
+// What front ends ask of config.json or GGUF keys. It remembers what was asked, so that settings nobody understood are
+// refused by name and never silently left out. Not thread-safe.
 #pragma once
 
 #include "core/model/model.h"
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <memory>
+#include <set>
 
 namespace ql {
 
-/// Settings. A key is config.json's; "rope_scaling.factor" is inside an object. Missing or of another type: nothing.
+/// A key is config.json's; "rope_scaling.factor" is inside an object. config_keys.h knows other families' and GGUF's
+/// names for it. Missing, null or of another type: nothing.
 class ModelConfig {
 public:
     explicit ModelConfig(const Model& model);
     ~ModelConfig();
 
+    /// What config.json may leave out, as a JSON object; GGUF files leave out nothing.
+    void setDefaults(std::string_view json);
     /// config.json's model_type or GGUF's general.architecture; empty if there is neither.
     std::string type() const;
     bool isGguf() const;
-    /// As Model::configNumber for keys without a dot.
+    /// Model::configNumber where nothing is set: what follows from the rest.
     std::optional<double> number(std::string_view key) const;
     double number(std::string_view key, double fallback) const { return number(key).value_or(fallback); }
     /// A positive integer below 2³¹, or an error that names the key.
@@ -26,27 +33,21 @@ public:
     bool flag(std::string_view key, bool fallback) const;
     std::vector<double> numbers(std::string_view key) const;
     std::vector<std::string> texts(std::string_view key) const;
+    /// Whether it is there and not null.
+    bool has(std::string_view key) const;
+
+    /// An error of kind refused, about this model.
+    Error refusal(const std::string& what) const;
+    /// Refuses a setting that nothing asked for and that would change what the model computes. In GGUF files that is
+    /// any key of the architecture but sizes; in config.json, where everybody adds keys, one whose name says so.
+    Result<void> checkUnderstood() const;
 
 private:
     struct Json;
+    const nlohmann::json* find(std::string_view key) const;
     const Model& m_model;
     std::unique_ptr<Json> m_json;
-};
-
-/// Layers by block and role.
-class LayerRoles {
-public:
-    explicit LayerRoles(const Model& model);
-    /// The weights (or norm, table) of that role in that block (−1: outside the blocks), or −1.
-    std::int64_t weights(std::int64_t block, std::string_view role) const;
-    /// The bias beside a layer ("….weight" → "….bias"), or −1.
-    std::int64_t bias(std::int64_t layer) const;
-    /// weights(), or an error that names role and block.
-    Result<std::int64_t> require(std::int64_t block, std::string_view role) const;
-
-private:
-    const Model& m_model;
-    std::map<std::pair<std::int64_t, std::string_view>, std::int64_t> m_layers;
+    mutable std::set<std::string, std::less<>> m_asked;
 };
 
 } // namespace ql

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/frontends/frontend.h"
-#include "core/model/frontends/model_config.h"
 
 #include <algorithm>
 
@@ -24,17 +23,22 @@ std::span<const Frontend* const> allFrontends()
 
 Result<graph::Graph> buildGraph(const Model& model)
 {
-    const std::string type = ModelConfig(model).type();
-    for (const Frontend* frontend : allFrontends())
-        if (std::ranges::find(frontend->types, type) != frontend->types.end())
-            return frontend->build(model);
-    const std::string where = model.checkpoint->path().string();
+    ModelConfig config(model);
+    const std::string type = config.type();
+    if (config.has("quantization_config"))
+        return config.refusal("is already quantized (its config.json has a quantization_config)");
+    for (const Frontend* frontend : allFrontends()) {
+        const auto found = std::ranges::find(frontend->types, type, &ModelType::id);
+        if (found == frontend->types.end())
+            continue;
+        config.setDefaults(found->defaults);
+        ModelBuilder builder(model, config);
+        const Outputs outputs = frontend->build(builder);
+        return std::move(builder).finish(outputs);
+    }
     if (type.empty())
-        return refused(
-            "says nowhere what model it is (no config.json with a model_type), so it cannot be run; its weights "
-            "can be analysed",
-            where);
-    return refused("is a model of type '" + type + "', which cannot be run yet; its weights can be analysed", where);
+        return config.refusal("says nowhere what model it is (no config.json with a model_type)");
+    return config.refusal("is a model of type '" + type + "', which is not known");
 }
 
 } // namespace ql

@@ -64,7 +64,12 @@ ValueId GraphBuilder::newValue(ValueInfo info)
 
 ValueId GraphBuilder::input(std::string name)
 {
-    m_graph.inputs.push_back(newValue({.name = std::move(name), .real = {}, .integers = {}}));
+    return input(std::move(name), {});
+}
+
+ValueId GraphBuilder::input(std::string name, Array<std::int64_t> otherwise)
+{
+    m_graph.inputs.push_back(newValue({.name = std::move(name), .real = {}, .integers = std::move(otherwise)}));
     return m_graph.inputs.back();
 }
 

@@ -77,6 +77,8 @@ struct Graph {
 class GraphBuilder {
 public:
     ValueId input(std::string name);
+    /// An input that may be left out: then it has that value.
+    ValueId input(std::string name, Array<std::int64_t> otherwise);
     /// The weights of a layer; one value however often it is asked for. kLeftOut for layer −1.
     ValueId weights(std::int64_t layer, const std::string& name);
     ValueId constant(std::string name, Array<double> real);

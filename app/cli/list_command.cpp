@@ -5,8 +5,7 @@
 #include "core/checkpoint/reader.h"
 #include "core/export/export.h"
 #include "core/formats/scheme.h"
-#include "core/model/graph/operator.h"
-#include "core/model/tokenizer/token_model.h"
+#include "core/model/frontends/frontend.h"
 #include "core/quantizers/quantizer.h"
 #include "core/sensitivity/metric.h"
 
@@ -119,6 +118,15 @@ Json architectures()
     return rows;
 }
 
+Json modelTypes()
+{
+    auto rows = Json::array();
+    for (const Frontend* frontend : allFrontends())
+        for (const ModelType& type : frontend->types)
+            rows.push_back({{"id", type.id}, {"title", frontend->title}, {"source", frontend->source}});
+    return rows;
+}
+
 Json analyses()
 {
     auto rows = Json::array();
@@ -138,13 +146,19 @@ Json tokenizers()
 struct Kind {
     const char* name;
     Json (*rows)();
+    const char* heading = name;
 };
-constexpr Kind kKinds[] = {{"formats", formats},        {"schemes", schemes},
-                           {"quantizers", quantizers},  {"readers", readers},
-                           {"targets", targets},        {"metrics", metrics},
-                           {"solvers", solvers},        {"operators", operators},
-                           {"layer-kinds", layerKinds}, {"architectures", architectures},
-                           {"tokenizers", tokenizers},  {"analyses", analyses}};
+constexpr Kind kKinds[] = {{"formats", formats},
+                           {"schemes", schemes},
+                           {"quantizers", quantizers},
+                           {"readers", readers},
+                           {"targets", targets},
+                           {"metrics", metrics},
+                           {"solvers", solvers},
+                           {"operators", operators},
+                           {"architectures", architectures},
+                           {"analyses", analyses},
+                           {"architectures", modelTypes, "model types that run"}};
 
 } // namespace
 
@@ -159,9 +173,11 @@ const Command list_{"list",
                             names.emplace_back(k.name);
                         app.add_option("KIND", *kind, "what to list")->required()->check(CLI::IsMember(names));
                         return [kind](Console& console) -> Result<int> {
+                            Json document;
                             for (const Kind& k : kKinds)
                                 if (*kind == k.name)
-                                    console.show({{k.name, k.rows()}});
+                                    document[k.heading] = k.rows();
+                            console.show(document);
                             return 0;
                         };
                     }};

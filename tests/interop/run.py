@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exports real models with qloupe and has them read by the libraries the files are meant for.
+"""Exports real models with qloupe and has them read by the libraries the files are meant for; runs them beside
+transformers.
 
     python run.py QLOUPE MODELS [BITS_PER_WEIGHT]
 
-MODELS holds smollm2-135m (folder) and smollm2-135m-f16.gguf. Needs torch, transformers, compressed-tensors, gguf, h5py.
-Every comparison is bit for bit; the exit code is 0 if all agree.
+MODELS holds smollm2-135m and minilm-l6-v2 (folders) and smollm2-135m-f16.gguf. Needs torch, transformers, compressed-tensors, gguf, h5py.
+Exports are compared bit for bit; the exit code is 0 if all agree.
 """
 import json
 import pathlib
@@ -56,7 +57,7 @@ def uniform(qloupe, model, block, out):
 def main(qloupe, models, bits="5.0"):
     models = pathlib.Path(models)
     folder, f16 = models / "smollm2-135m", models / "smollm2-135m-f16.gguf"
-    failed = 0
+    failed = python("model_outputs.py", qloupe, models)
     with tempfile.TemporaryDirectory() as name:
         out = pathlib.Path(name)
         candidates = ["int4:g64@rtn:ct", "int8:g64@rtn:ct", "keep"]

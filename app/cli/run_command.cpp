@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "core/base/npz.h"
+#include "core/checkpoint/reader.h"
+#include "core/model/frontends/frontend.h"
+#include "core/model/graph/run.h"
+
+#include <nlohmann/json.hpp>
+
+namespace ql::cli::commands {
+
+namespace {
+
+struct Options {
+    std::string file;
+    std::vector<std::int64_t> ids;
+    std::string inputs;
+    std::string npz;
+    bool isDouble = false;
+};
+
+/// The arrays of a file that are named as inputs of the graph.
+template<typename T>
+Result<void> readInputs(const std::string& path, const graph::Graph& graph, graph::Values<T>& values,
+                        const JobContext& context)
+{
+    QL_TRY(file, openCheckpoint(path, context));
+    for (const graph::ValueId id : graph.inputs) {
+        const std::int64_t tensor = file->indexOf(graph.values[static_cast<std::size_t>(id)].name);
+        if (tensor < 0)
+            continue;
+        QL_TRY(data, file->load(tensor, context));
+        const TensorView& view = data.view;
+        graph::Array<double> real(view.shape);
+        decode(view.dtype, view.data, 0, view.numel(), real.write());
+        const auto convert = [&](auto& array) {
+            array = {view.shape};
+            std::transform(real.data(), real.data() + real.numel(), array.write(),
+                           [](double x) { return static_cast<std::remove_cvref_t<decltype(*array.data())>>(x); });
+        };
+        if (info(view.dtype).isInteger)
+            convert(values[id].integers);
+        else
+            convert(values[id].real);
+    }
+    return {};
+}
+
+template<typename T>
+Result<int> compute(Console& console, const Options& options, const Model& model, const graph::Graph& graph)
+{
+    graph::Values<T> values;
+    if (!options.inputs.empty())
+        QL_CHECK(readInputs(options.inputs, graph, values, console.context()));
+    if (!options.ids.empty()) {
+        auto& tokens = values[graph.inputs.front()].integers;
+        tokens = graph::Array<std::int64_t>({1, std::ssize(options.ids)});
+        std::ranges::copy(options.ids, tokens.write());
+    }
+    for (const graph::ValueId id : graph.inputs) {
+        const graph::ValueInfo& input = graph.values[static_cast<std::size_t>(id)];
+        if (!values.contains(id) && !input.isConstant())
+            return usageError("needs its input '" + input.name +
+                                  "': give --ids for tokens, or an .npz with an array of that name as --inputs",
+                              options.file);
+    }
+    console.status("running");
+    const graph::CheckpointWeights weights(model);
+    QL_CHECK(graph::forwardAll(graph, weights, values, console.context()));
+    QL_TRY(npz, NpzWriter::create(options.npz));
+    auto outputs = nlohmann::ordered_json::array();
+    for (const graph::ValueId id : graph.outputs) {
+        const std::string& name = graph.values[static_cast<std::size_t>(id)].name;
+        const graph::Array<T>& array = values.at(id).real;
+        Shape shape = array.shape();
+        if (options.inputs.empty())
+            shape.erase(shape.begin()); // the batch of one
+        const std::span<const T> elements(array.data(), static_cast<std::size_t>(array.numel()));
+        QL_CHECK(npz.add(name, sizeof(T) == 4 ? "f4" : "f8", shape, std::as_bytes(elements)));
+        outputs.push_back({{"name", name}, {"shape", shape}});
+    }
+    QL_CHECK(npz.commit());
+    console.show({{"outputs", std::move(outputs)}});
+    return 0;
+}
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(graph, buildGraph(*model));
+    return options.isDouble ? compute<double>(console, options, *model, graph)
+                            : compute<float>(console, options, *model, graph);
+}
+
+} // namespace
+
+extern const Command run_;
+const Command run_{
+    "run", "what the model computes: logits, hidden states", [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        app.add_option("--ids", options->ids, "token ids of one sequence, e.g. 1,2,3")->delimiter(',');
+        app.add_option("--inputs", options->inputs,
+                       ".npz with arrays named as the inputs: tokens, attention_mask, token_types [batch, tokens]; "
+                       "pixels [batch, channels, height, width]");
+        app.add_option(
+               "--npz", options->npz,
+               "archive to write: logits, hidden, pooled, as the model has them; [tokens, width] for --ids, with "
+               "a batch before that for --inputs")
+            ->required();
+        app.add_flag("--float64", options->isDouble, "compute in float64");
+        return [options](Console& console) { return run(console, *options); };
+    }};
+
+} // namespace ql::cli::commands

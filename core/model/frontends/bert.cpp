@@ -47,8 +47,7 @@ Outputs build(ModelBuilder& builder)
     parts.mask = builder.input("attention_mask", 1);
     builder.segment("embedding");
     ValueId x = embeddings(builder, tokens);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-        builder.block(block);
+    for (std::int64_t block = 0; block < blocks && builder.block(block); ++block) {
         x = builder.layerNorm("post_attention_norm", builder.add("attention_residual", x, builder.attention(x, parts)));
         x = builder.layerNorm("post_mlp_norm", builder.add("mlp_residual", x, builder.mlp(x, function)));
     }

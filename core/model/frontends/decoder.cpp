@@ -80,8 +80,7 @@ public:
         m_builder.segment("embedding");
         ValueId x = m_builder.embedding("embedding", tokens, embeddingScale());
         const double residual = m_config.number("residual_multiplier", 1);
-        for (std::int64_t block = 0; block < m_blocks; ++block) {
-            m_builder.block(block);
+        for (std::int64_t block = 0; block < m_blocks && m_builder.block(block); ++block) {
             const ValueId attended = behind("post_attention_norm", attention(block, norm("input_norm", x)));
             x = m_builder.add("attention_residual", x, m_builder.scale("attention_scale", attended, residual));
             const ValueId made = behind("post_mlp_norm", mlp(norm("pre_mlp_norm", x)));
@@ -136,40 +135,38 @@ private:
         return m_isGemma ? std::sqrt(m_config.number("hidden_size", 0)) : m_config.number("embedding_multiplier", 1);
     }
 
-    /// Which blocks look back over a window only.
     void setWindows()
     {
-        m_isLocal.assign(static_cast<std::size_t>(m_blocks), false);
         m_window = static_cast<std::int64_t>(m_config.number("sliding_window", 0));
         // Qwen's files carry a window that is not used unless they say so.
         if (m_type.starts_with("qwen") && !m_config.flag("use_sliding_window", false))
             m_window = 0;
-        const bool isMixed = m_isGemma || m_type.starts_with("qwen");
-        const auto types = isMixed ? m_config.texts("layer_types") : std::vector<std::string>();
-        const auto from = static_cast<std::int64_t>(m_config.number("max_window_layers", 0));
-        const double pattern = m_config.number("sliding_window_pattern", m_isGemma3 ? 6 : m_type == "gemma2" ? 2 : 0);
-        if (!types.empty() && std::ssize(types) != m_blocks)
-            m_builder.refuse("names " + std::to_string(types.size()) + " layer_types for " + std::to_string(m_blocks) +
-                             " blocks");
-        for (std::int64_t block = 0; block < m_blocks; ++block) {
-            bool isLocal = m_window > 0;
-            if (std::ssize(types) == m_blocks)
-                isLocal = isSliding(types[static_cast<std::size_t>(block)]);
-            else if (pattern >= 1)
-                isLocal = (block + 1) % static_cast<std::int64_t>(pattern) != 0;
-            else if (m_type == "qwen2" || m_type == "qwen3")
-                isLocal = block >= from;
-            else if (m_type == "qwen2_moe" && m_window > 0)
-                m_builder.refuse("uses sliding windows but has no layer_types that say where");
-            m_isLocal[static_cast<std::size_t>(block)] = isLocal;
-        }
+        if (m_isGemma || m_type.starts_with("qwen"))
+            m_layerTypes = m_config.texts("layer_types");
+        for (const std::string& type : m_layerTypes)
+            if (type != "sliding_attention" && type != "full_attention")
+                m_builder.refuse("has layers of type '" + type + "', which is not known");
+        if (!m_layerTypes.empty() && std::ssize(m_layerTypes) != m_blocks)
+            m_builder.refuse("names " + std::to_string(m_layerTypes.size()) + " layer_types for " +
+                             std::to_string(m_blocks) + " blocks");
+        if (m_type == "qwen2_moe" && m_window > 0 && m_layerTypes.empty())
+            m_builder.refuse("uses sliding windows but has no layer_types that say where");
+        const double pattern = m_isGemma3 ? 6 : m_type == "gemma2" ? 2 : 0;
+        m_pattern = static_cast<std::int64_t>(m_config.number("sliding_window_pattern", pattern));
+        if (m_config.has("sliding_window_pattern") && !m_config.number("sliding_window_pattern"))
+            m_builder.refuse("has a sliding_window_pattern that is no number");
+        if (m_type == "qwen2" || m_type == "qwen3")
+            m_firstLocal = static_cast<std::int64_t>(m_config.number("max_window_layers", 0));
     }
 
-    bool isSliding(const std::string& type)
+    /// Whether a block looks back over a window only.
+    bool isLocal(std::int64_t block) const
     {
-        if (type != "sliding_attention" && type != "full_attention")
-            m_builder.refuse("has layers of type '" + type + "', which is not known");
-        return type == "sliding_attention";
+        if (!m_layerTypes.empty())
+            return m_layerTypes[static_cast<std::size_t>(block)] == "sliding_attention";
+        if (m_pattern > 0)
+            return (block + 1) % m_pattern != 0;
+        return m_window > 0 && block >= m_firstLocal;
     }
 
     ValueId norm(std::string_view role, ValueId x) { return m_builder.rmsNorm(role, x, m_norm); }
@@ -178,7 +175,7 @@ private:
     ValueId attention(std::int64_t block, ValueId x)
     {
         AttentionParts parts = m_parts;
-        if (m_isLocal[static_cast<std::size_t>(block)]) {
+        if (isLocal(block)) {
             parts.rope = &m_localRope;
             if (m_window > 0)
                 parts.attributes["window"] = m_window;
@@ -192,12 +189,15 @@ private:
     ValueId experts(ValueId x)
     {
         const std::int64_t count = m_builder.count("num_local_experts");
+        const Shape& router = m_builder.model().layers[static_cast<std::size_t>(m_builder.layer("router"))].shape;
+        if (router.size() != 2 || router.front() != count)
+            m_builder.refuse("has a router that does not choose among its " + std::to_string(count) + " experts");
         const bool normalizes = m_config.flag("norm_topk_prob", m_type != "qwen2_moe" && m_type != "qwen2moe");
         const ValueId weights = m_builder.node(
             "moe_route", "route", {m_builder.linear("router", x)},
             {{"top_k", m_builder.count("num_experts_per_tok")}, {"normalize", std::int64_t{normalizes}}});
         std::vector<ValueId> outputs{weights};
-        for (std::int64_t expert = 0; expert < count; ++expert) {
+        for (std::int64_t expert = 0; expert < count && !m_builder.failed(); ++expert) {
             m_builder.expert(expert);
             const ValueId rows = m_builder.node("moe_dispatch", "tokens", {x, weights}, {{"expert", expert}});
             outputs.push_back(m_builder.mlp(rows, m_function));
@@ -232,8 +232,8 @@ private:
     std::string m_type;
     bool m_isGemma, m_isGemma3;
     std::int64_t m_blocks = 1;
-    std::int64_t m_window = 0;
-    std::vector<bool> m_isLocal;
+    std::int64_t m_window = 0, m_pattern = 0, m_firstLocal = 0;
+    std::vector<std::string> m_layerTypes;
     std::string m_function;
     Attributes m_norm;
     Rope m_rope, m_localRope;

@@ -40,8 +40,7 @@ Outputs build(ModelBuilder& builder)
     const ValueId positions =
         builder.node("positions", "positions", {tokens}, {{"offset", std::int64_t{isOpt ? 2 : 0}}});
     x = builder.add("embeddings", x, builder.embedding("position_embedding", positions));
-    for (std::int64_t block = 0; block < blocks; ++block) {
-        builder.block(block);
+    for (std::int64_t block = 0; block < blocks && builder.block(block); ++block) {
         parts.attributes = {{"causal", std::int64_t{1}},
                             {"scale", scaledByBlock ? scale / static_cast<double>(block + 1) : scale}};
         const auto norm = [&](std::string_view role, ValueId y, bool isHere) {

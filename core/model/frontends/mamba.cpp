@@ -66,8 +66,7 @@ Outputs build(ModelBuilder& builder)
     const ValueId tokens = builder.input("tokens");
     builder.segment("embedding");
     ValueId x = builder.embedding("embedding", tokens);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-        builder.block(block);
+    for (std::int64_t block = 0; block < blocks && builder.block(block); ++block) {
         x = builder.add("residual", x, mixer(builder, builder.rmsNorm("input_norm", x, norm), function));
     }
     builder.segment("head");

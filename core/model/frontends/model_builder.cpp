@@ -49,10 +49,11 @@ void ModelBuilder::segment(const std::string& name)
     m_place = {};
 }
 
-void ModelBuilder::block(std::int64_t index)
+bool ModelBuilder::block(std::int64_t index)
 {
     m_graph.segment("block " + std::to_string(index), index);
     m_place = {.block = index};
+    return !failed();
 }
 
 void ModelBuilder::expert(std::int64_t expert)

@@ -35,6 +35,7 @@ public:
 
     /// Keeps the error, unless there is one.
     void fail(Error error);
+    bool failed() const { return m_error.has_value(); }
     void refuse(const std::string& what) { fail(m_config.refusal(what)); }
     /// A positive integer of the configuration; 1 after an error.
     std::int64_t count(std::string_view key);
@@ -50,7 +51,8 @@ public:
     graph::ValueId constant(std::string name, const std::vector<double>& values);
     /// What follows lies outside the blocks, in block `index`, or in an expert of that block (a LayerPlace::expert).
     void segment(const std::string& name);
-    void block(std::int64_t index);
+    /// False after an error: settings may claim more blocks than memory holds.
+    bool block(std::int64_t index);
     void expert(std::int64_t expert);
 
     /// The layer of that role where we are (for an expert, its own or the stack of all), or −1.

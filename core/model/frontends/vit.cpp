@@ -48,8 +48,7 @@ Outputs build(ModelBuilder& builder)
     const ValueId pixels = builder.input("pixels");
     builder.segment("embedding");
     ValueId x = embeddings(builder, pixels);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-        builder.block(block);
+    for (std::int64_t block = 0; block < blocks && builder.block(block); ++block) {
         x = builder.add("attention_residual", x, builder.attention(builder.layerNorm("input_norm", x), parts));
         x = builder.add("mlp_residual", x, builder.mlp(builder.layerNorm("pre_mlp_norm", x), function));
     }

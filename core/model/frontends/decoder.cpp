@@ -198,7 +198,7 @@ private:
             {{"top_k", m_builder.count("num_experts_per_tok")}, {"normalize", std::int64_t{normalizes}}});
         std::vector<ValueId> outputs{weights};
         for (std::int64_t expert = 0; expert < count && !m_builder.failed(); ++expert) {
-            m_builder.expert(expert);
+            m_builder.expert(expert, count);
             const ValueId rows = m_builder.node("moe_dispatch", "tokens", {x, weights}, {{"expert", expert}});
             outputs.push_back(m_builder.mlp(rows, m_function));
         }

@@ -56,9 +56,10 @@ bool ModelBuilder::block(std::int64_t index)
     return !failed();
 }
 
-void ModelBuilder::expert(std::int64_t expert)
+void ModelBuilder::expert(std::int64_t expert, std::int64_t of)
 {
     m_place.expert = expert;
+    m_experts = of;
 }
 
 std::int64_t ModelBuilder::layer(std::string_view role) const
@@ -107,7 +108,7 @@ ValueId ModelBuilder::linear(std::string_view role, ValueId x)
 {
     Attributes attributes;
     if (isStacked(role))
-        attributes["expert"] = m_place.expert;
+        attributes = {{"expert", m_place.expert}, {"experts", m_experts}};
     return node("linear", role, {x, weights(role), weightsIfAny(std::string(role) + "_bias")}, std::move(attributes));
 }
 

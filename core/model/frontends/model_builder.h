@@ -49,11 +49,12 @@ public:
         return m_graph.input(std::move(name), graph::Array<std::int64_t>::filled({1, 1}, otherwise));
     }
     graph::ValueId constant(std::string name, const std::vector<double>& values);
-    /// What follows lies outside the blocks, in block `index`, or in an expert of that block (a LayerPlace::expert).
+    /// What follows lies outside the blocks, in block `index`, or in an expert of that block (a LayerPlace::expert,
+    /// of so many).
     void segment(const std::string& name);
     /// False after an error: settings may claim more blocks than memory holds.
     bool block(std::int64_t index);
-    void expert(std::int64_t expert);
+    void expert(std::int64_t expert, std::int64_t of = 0);
 
     /// The layer of that role where we are (for an expert, its own or the stack of all), or −1.
     std::int64_t layer(std::string_view role) const;
@@ -101,6 +102,7 @@ private:
     LayerRoles m_roles;
     graph::GraphBuilder m_graph;
     LayerPlace m_place;
+    std::int64_t m_experts = 0;
     std::optional<Error> m_error;
 };
 

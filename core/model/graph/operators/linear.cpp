@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Y = X·Wᵀ + b: X[…, in], W[out, in], optional b[out]. `transposed` = 1: W is stored as [in, out] (GPT-2, ONNX). A
-// stack of experts' weights W[experts, out, in] with b[experts, out] is one layer; the node uses number `expert` of it,
-// and the gradients of W and b are those of that expert alone, [out, in] and [out].
+// stack of experts' weights W[experts, out, in], or [experts·out, in] with their number as `experts`, with b[experts,
+// out] is one layer; the node uses number `expert` of it, and the gradients of W and b are those of that expert alone,
+// [out, in] and [out].
 #include "core/base/matrix_product.h"
 #include "core/jobs/tiles.h"
 #include "core/model/graph/operator.h"
@@ -24,9 +25,12 @@ template<typename T, typename C>
 Result<Weights<T>> weightsOf(const C& call)
 {
     const Array<T>& x = call.real(0);
-    const Shape& shape = call.real(1).shape();
+    Shape shape = call.real(1).shape();
     const std::int64_t expert = call.node.integer("expert", -1);
+    const std::int64_t experts = call.node.integer("experts", 0);
     const std::size_t stacked = expert >= 0 ? 1 : 0;
+    if (stacked && experts > 0 && shape.size() == 2 && shape[0] % experts == 0)
+        shape = {experts, shape[0] / experts, shape[1]};
     Weights<T> weights;
     weights.transposed = call.node.integer("transposed", 0) != 0;
     if (shape.size() == 2 + stacked && (!stacked || expert < shape[0])) {

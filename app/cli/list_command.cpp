@@ -6,6 +6,8 @@
 #include "core/export/export.h"
 #include "core/formats/scheme.h"
 #include "core/model/frontends/frontend.h"
+#include "core/model/graph/operator.h"
+#include "core/model/tokenizer/token_model.h"
 #include "core/quantizers/quantizer.h"
 #include "core/sensitivity/metric.h"
 
@@ -156,7 +158,9 @@ constexpr Kind kKinds[] = {{"formats", formats},
                            {"metrics", metrics},
                            {"solvers", solvers},
                            {"operators", operators},
+                           {"layer-kinds", layerKinds},
                            {"architectures", architectures},
+                           {"tokenizers", tokenizers},
                            {"analyses", analyses},
                            {"architectures", modelTypes, "model types that run"}};
 

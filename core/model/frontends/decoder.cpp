@@ -86,7 +86,7 @@ public:
             const ValueId made = behind("post_mlp_norm", mlp(norm("pre_mlp_norm", x)));
             x = m_builder.add("mlp_residual", x, m_builder.scale("mlp_scale", made, residual));
         }
-        m_builder.segment("head");
+        m_builder.segment("head", true);
         x = norm("final_norm", x);
         ValueId logits = m_builder.head(x);
         if (logits == kLeftOut)

@@ -51,7 +51,7 @@ Outputs build(ModelBuilder& builder)
         const ValueId made = builder.mlp(norm("pre_mlp_norm", x, normsFirst), function);
         x = norm("pre_mlp_norm", builder.add("mlp_residual", x, made), !normsFirst);
     }
-    builder.segment("head");
+    builder.segment("head", true);
     if (normsFirst && !config.flag("_remove_final_layer_norm", false))
         x = builder.layerNorm("final_norm", x);
     if (builder.has("project_out"))

@@ -69,7 +69,7 @@ Outputs build(ModelBuilder& builder)
     for (std::int64_t block = 0; block < blocks && builder.block(block); ++block) {
         x = builder.add("residual", x, mixer(builder, builder.rmsNorm("input_norm", x, norm), function));
     }
-    builder.segment("head");
+    builder.segment("head", true);
     x = builder.rmsNorm("final_norm", x, norm);
     const ValueId logits = builder.head(x);
     return {logits == kLeftOut ? std::pair("hidden", x) : std::pair("logits", logits)};

@@ -43,9 +43,9 @@ ValueId ModelBuilder::constant(std::string name, const std::vector<double>& valu
     return m_graph.constant(std::move(name), std::move(array));
 }
 
-void ModelBuilder::segment(const std::string& name)
+void ModelBuilder::segment(const std::string& name, bool rowwise)
 {
-    m_graph.segment(name);
+    m_graph.segment(name, -1, rowwise);
     m_place = {};
 }
 

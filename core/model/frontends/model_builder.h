@@ -51,7 +51,7 @@ public:
     graph::ValueId constant(std::string name, const std::vector<double>& values);
     /// What follows lies outside the blocks, in block `index`, or in an expert of that block (a LayerPlace::expert,
     /// of so many).
-    void segment(const std::string& name);
+    void segment(const std::string& name, bool rowwise = false);
     /// False after an error: settings may claim more blocks than memory holds.
     bool block(std::int64_t index);
     void expert(std::int64_t expert, std::int64_t of = 0);

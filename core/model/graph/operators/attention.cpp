@@ -107,11 +107,11 @@ Result<Problem<T>> problemOf(const C& call)
     if (call.has(3))
         p.mask = call.real(3) ? call.real(3) : paddingMask<T>(call.integers(3));
     if (p.mask) {
-        const auto joint = Broadcast::of(p.mask.shape(), {p.batch, p.heads, p.n, p.m});
-        if (!joint || joint->shape != Shape{p.batch, p.heads, p.n, p.m})
-            return nodeError(node, "a mask " + formatShape(p.mask.shape()) + " does not fit scores " +
-                                       formatShape({p.batch, p.heads, p.n, p.m}));
-        std::copy_n(joint->aStep.begin(), 4, p.maskStep);
+        const Shape scores{p.batch, p.heads, p.n, p.m};
+        if (broadcastShape(p.mask.shape(), scores) != scores)
+            return nodeError(node,
+                             "a mask " + formatShape(p.mask.shape()) + " does not fit scores " + formatShape(scores));
+        p.maskSteps = broadcastSteps(p.mask.shape(), scores);
     }
     return p;
 }

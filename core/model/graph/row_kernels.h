@@ -50,11 +50,12 @@ struct Moments {
 Moments momentsOf(const float* x, std::int64_t n);
 Moments momentsOf(const double* x, std::int64_t n);
 
-/// out[i] = (x[i] − mean)·factor·(offset + weight[i]) + bias[i]; weight (then offset counts for nothing) and bias may
-/// be null.
+/// out[i] = (x[i] − mean − meanRest)·factor·(offset + weight[i]) + bias[i]; weight (then offset counts for nothing) and
+/// bias may be null. meanRest is what rounding took from the mean: it matters where the mean is large beside the
+/// spread.
 template<typename T>
 struct Normalization {
-    T mean = 0, factor = 1;
+    T mean = 0, meanRest = 0, factor = 1;
     const T* weight = nullptr;
     T offset = 0;
     const T* bias = nullptr;

@@ -218,7 +218,7 @@ Result<std::vector<std::vector<Match>>> Regex::findAll(const Words& words, const
         }
     };
     const auto groups = groupsOf(words.words);
-    QL_CHECK(parallelFor(context, std::ssize(groups), 1, [&](std::int64_t g, std::int64_t) -> Result<void> {
+    const auto searchGroup = [&](std::int64_t g, std::int64_t) -> Result<void> {
         QL_CHECK(context.checkStop());
         Search search(*this);
         std::vector<Step> steps;
@@ -234,7 +234,8 @@ Result<std::vector<std::vector<Match>>> Regex::findAll(const Words& words, const
             keep(i, steps);
         }
         return {};
-    }));
+    };
+    QL_CHECK(parallelFor(context, std::ssize(groups), 1, searchGroup));
     for (std::size_t i = 0; i < words.words.size(); ++i) {
         if (words.words[i].token >= 0 || !isLong(words.words[i]))
             continue;

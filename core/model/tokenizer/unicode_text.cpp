@@ -77,10 +77,11 @@ CodePoint nextCodePoint(std::string_view text, std::size_t& at)
 
 void append(std::string& text, CodePoint c)
 {
-    std::array<char, 4> bytes{};
-    std::size_t length = 0;
-    U8_APPEND_UNSAFE(bytes, length, c);
-    text.append(bytes.data(), length);
+    std::array<std::uint8_t, U8_MAX_LENGTH> bytes{};
+    std::int32_t length = 0;
+    [[maybe_unused]] bool failed = false; // is no code point
+    U8_APPEND(bytes.data(), length, U8_MAX_LENGTH, c, failed);
+    text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(length));
 }
 
 std::int64_t countCodePoints(std::string_view text)

@@ -119,14 +119,14 @@ Result<void> gradient(GradientCall<T>& call)
         const auto product = [&](T* to, std::int64_t rows, std::int64_t cols, std::int64_t depth, const T* other,
                                  std::int64_t otherStride, bool otherTransposed, bool gradientFirst,
                                  bool gradientTransposed) {
-            MatrixProduct<T> product{.rows = rows, .cols = cols, .depth = depth, .c = to, .cStride = cols, .beta = 1};
-            (gradientFirst ? product.a : product.b) = gradient;
-            (gradientFirst ? product.aStride : product.bStride) = p.m;
-            (gradientFirst ? product.aTransposed : product.bTransposed) = gradientTransposed;
-            (gradientFirst ? product.b : product.a) = other;
-            (gradientFirst ? product.bStride : product.aStride) = otherStride;
-            (gradientFirst ? product.bTransposed : product.aTransposed) = otherTransposed;
-            return multiply(product, tiles);
+            MatrixProduct<T> task{.rows = rows, .cols = cols, .depth = depth, .c = to, .cStride = cols, .beta = 1};
+            (gradientFirst ? task.a : task.b) = gradient;
+            (gradientFirst ? task.aStride : task.bStride) = p.m;
+            (gradientFirst ? task.aTransposed : task.bTransposed) = gradientTransposed;
+            (gradientFirst ? task.b : task.a) = other;
+            (gradientFirst ? task.bStride : task.aStride) = otherStride;
+            (gradientFirst ? task.bTransposed : task.aTransposed) = otherTransposed;
+            return multiply(task, tiles);
         };
         const T* aMatrix = a + ai * p.n * p.k;
         const T* bMatrix = b + bi * p.k * p.m;

@@ -34,7 +34,7 @@ Result<void> readInputs(const std::string& path, const graph::Graph& graph, grap
         graph::Array<double> real(view.shape);
         decode(view.dtype, view.data, 0, view.numel(), real.write());
         const auto convert = [&](auto& array) {
-            array = {view.shape};
+            array = std::remove_cvref_t<decltype(array)>(view.shape);
             std::transform(real.data(), real.data() + real.numel(), array.write(),
                            [](double x) { return static_cast<std::remove_cvref_t<decltype(*array.data())>>(x); });
         };

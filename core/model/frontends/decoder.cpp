@@ -54,7 +54,8 @@ public:
           m_config(builder.config()),
           m_type(m_config.type()),
           m_isGemma(m_type.starts_with("gemma")),
-          m_isGemma3(m_type.starts_with("gemma3"))
+          m_isGemma3(m_type.starts_with("gemma3")),
+          m_isGranite(m_type == "granite")
     {
         m_blocks = builder.count("num_hidden_layers");
         m_parts.heads = builder.count("num_attention_heads");
@@ -79,7 +80,7 @@ public:
         const ValueId tokens = m_builder.input("tokens");
         m_builder.segment("embedding");
         ValueId x = m_builder.embedding("embedding", tokens, embeddingScale());
-        const double residual = m_config.number("residual_multiplier", 1);
+        const double residual = m_isGranite ? m_config.number("residual_multiplier", 1) : 1;
         for (std::int64_t block = 0; block < m_blocks && m_builder.block(block); ++block) {
             const ValueId attended = behind("post_attention_norm", attention(block, norm("input_norm", x)));
             x = m_builder.add("attention_residual", x, m_builder.scale("attention_scale", attended, residual));
@@ -91,8 +92,9 @@ public:
         ValueId logits = m_builder.head(x);
         if (logits == kLeftOut)
             return {{"hidden", x}};
-        logits = m_builder.scale("logits_scale", logits, 1 / m_config.number("logits_scaling", 1));
-        if (const double cap = m_config.number("final_logit_softcapping", 0); cap > 0)
+        if (m_isGranite)
+            logits = m_builder.scale("logits_scale", logits, 1 / m_config.number("logits_scaling", 1));
+        if (const double cap = m_isGemma ? m_config.number("final_logit_softcapping", 0) : 0; cap > 0)
             logits = m_builder.node("softcap", "logits_cap", {logits}, {{"cap", cap}});
         return {{"logits", logits}};
     }
@@ -109,8 +111,8 @@ private:
 
     void setScores()
     {
-        if (const auto scale = m_config.number("attention_multiplier")) {
-            m_parts.attributes["scale"] = *scale;
+        if (m_isGranite) {
+            m_parts.attributes["scale"] = m_config.number("attention_multiplier", 1);
         } else if (m_type == "gemma2" || m_isGemma3) {
             // GGUF files leave it out: it is the head's size, but in the largest models the width's share of a head.
             const bool isLargest = m_config.isGguf() && m_blocks == (m_isGemma3 ? 62 : 46);
@@ -132,7 +134,9 @@ private:
 
     double embeddingScale() const
     {
-        return m_isGemma ? std::sqrt(m_config.number("hidden_size", 0)) : m_config.number("embedding_multiplier", 1);
+        return m_isGemma     ? std::sqrt(m_config.number("hidden_size", 0))
+               : m_isGranite ? m_config.number("embedding_multiplier", 1)
+                             : 1;
     }
 
     void setWindows()
@@ -155,8 +159,9 @@ private:
         m_pattern = static_cast<std::int64_t>(m_config.number("sliding_window_pattern", pattern));
         if (m_config.has("sliding_window_pattern") && !m_config.number("sliding_window_pattern"))
             m_builder.refuse("has a sliding_window_pattern that is no number");
+        const auto firstLocal = static_cast<std::int64_t>(m_config.number("max_window_layers", 0));
         if (m_type == "qwen2" || m_type == "qwen3")
-            m_firstLocal = static_cast<std::int64_t>(m_config.number("max_window_layers", 0));
+            m_firstLocal = firstLocal;
     }
 
     /// Whether a block looks back over a window only.
@@ -230,7 +235,7 @@ private:
     ModelBuilder& m_builder;
     const ModelConfig& m_config;
     std::string m_type;
-    bool m_isGemma, m_isGemma3;
+    bool m_isGemma, m_isGemma3, m_isGranite;
     std::int64_t m_blocks = 1;
     std::int64_t m_window = 0, m_pattern = 0, m_firstLocal = 0;
     std::vector<std::string> m_layerTypes;

@@ -67,12 +67,14 @@ private:
 
     std::string type() const
     {
-        for (const std::string& object : m_objects)
-            for (const char* key : {"rope_type", "type"})
-                if (const auto text = m_config.text(object + key)) {
-                    const bool isPhi3 = m_config.type() == "phi3"; // whose first files had other words
-                    return *text == "su" || (isPhi3 && *text == "yarn") ? "longrope" : *text;
-                }
+        for (const std::string& object : m_objects) {
+            const auto newer = m_config.text(object + "rope_type");
+            const auto older = m_config.text(object + "type");
+            if (const auto& text = newer ? newer : older) {
+                const bool isPhi3 = m_config.type() == "phi3"; // whose first files had other words
+                return *text == "su" || (isPhi3 && *text == "yarn") ? "longrope" : *text;
+            }
+        }
         return "default";
     }
 
@@ -129,12 +131,12 @@ private:
     {
         const auto magnitude = [factor](double m) { return factor <= 1 ? 1.0 : 0.1 * m * std::log(factor) + 1; };
         const auto given = number("attention_factor");
+        const double m = number("mscale").value_or(0);
+        const double all = number("mscale_all_dim").value_or(0);
         if (m_config.isGguf())
             return given.value_or(1) * magnitude(1);
         if (given)
             return *given;
-        const double m = number("mscale").value_or(0);
-        const double all = number("mscale_all_dim").value_or(0);
         return m != 0 && all != 0 ? magnitude(m) / magnitude(all) : magnitude(1);
     }
 

@@ -38,7 +38,6 @@ ValueId embeddings(ModelBuilder& builder, ValueId pixels)
 
 Outputs build(ModelBuilder& builder)
 {
-    const ModelConfig& config = builder.config();
     const std::int64_t blocks = builder.count("num_hidden_layers");
     AttentionParts parts;
     parts.heads = parts.kvHeads = builder.count("num_attention_heads");
@@ -62,7 +61,6 @@ Outputs build(ModelBuilder& builder)
     if (builder.has("pooler"))
         outputs.emplace_back("pooled", builder.activate("pooled", builder.activation("pooler_act", "tanh"),
                                                         builder.linear("pooler", first)));
-    config.has("encoder_stride"); // of another head
     return outputs;
 }
 

@@ -85,8 +85,8 @@ private Q_SLOTS:
     {
         const auto graph = patched("gemma2", R"({"query_pre_attn_scalar": null, "attn_logit_softcapping": null})");
         QVERIFY(graph);
-        const auto attention =
-            std::ranges::find(graph->nodes, "attention", [](const auto& node) { return node.op->id; });
+        const auto attention = std::ranges::find(graph->nodes, std::string_view("attention"),
+                                                 [](const auto& node) { return node.op->id; });
         QCOMPARE(attention->number("scale", 0), 1.0 / 16);
         QCOMPARE(attention->number("softcap", 0), 50.0);
     }

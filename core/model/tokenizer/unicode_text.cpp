@@ -80,7 +80,7 @@ void append(std::string& text, CodePoint c)
     std::array<std::uint8_t, U8_MAX_LENGTH> bytes{};
     std::int32_t length = 0;
     [[maybe_unused]] bool failed = false; // is no code point
-    U8_APPEND(bytes.data(), length, U8_MAX_LENGTH, c, failed);
+    U8_APPEND(bytes.data(), length, U8_MAX_LENGTH, static_cast<std::uint32_t>(c), failed);
     text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(length));
 }
 
@@ -117,7 +117,7 @@ std::string repairLikeLlama(std::string_view text, std::int64_t& replaced)
     replaced = 0;
     for (std::size_t at = 0; at < text.size();) {
         const CodePoint c = readLoosely(text, at);
-        const bool valid = c >= 0 && c <= 0x10ffff && !U_IS_SURROGATE(c);
+        const bool valid = c >= 0 && c <= 0x10ffff && !U_IS_SURROGATE(static_cast<std::uint32_t>(c));
         replaced += !valid;
         append(repaired, valid ? c : 0xfffd);
     }

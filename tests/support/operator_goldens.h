@@ -36,8 +36,12 @@ inline std::vector<OperatorCase> goldenCases(const JobContext& context)
     };
     std::vector<OperatorCase> cases;
     for (const auto& json : nlohmann::json::parse(std::ifstream(folder / "operators.json"))) {
-        OperatorCase c{
-            .op = json.at("op"), .name = json.at("name"), .attributes = {}, .inputs = {}, .golden = Golden()};
+        OperatorCase c{.op = json.at("op"),
+                       .name = json.at("name"),
+                       .attributes = {},
+                       .inputs = {},
+                       .sequence = {},
+                       .golden = Golden()};
         for (const auto& [key, value] : json.at("attributes").items())
             c.attributes[key] = attribute(value);
         for (const auto& input : json.at("inputs")) {

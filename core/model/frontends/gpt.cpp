@@ -31,6 +31,8 @@ Outputs build(ModelBuilder& builder)
     if (config.flag("add_cross_attention", false))
         builder.refuse("attends to an encoder (add_cross_attention)");
     config.flag("reorder_and_upcast_attn", false); // the same in another order
+    for (const char* size : {"n_positions", "n_ctx", "max_position_embeddings"})
+        config.number(size); // the table of positions tells it
 
     const ValueId tokens = builder.input("tokens");
     builder.segment("embedding");

@@ -4,6 +4,8 @@
 #include "core/model/tokenizer/pipeline.h"
 #include "core/model/tokenizer/tokenizer.h"
 
+#include <nlohmann/json.hpp>
+
 #include <array>
 
 namespace ql {
@@ -41,7 +43,14 @@ Pipeline read(const std::filesystem::path& path, const JobContext& context)
 
 Result<std::shared_ptr<const Tokenizer>> openTokenizer(const std::filesystem::path& path, const JobContext& context)
 {
-    QL_TRY(pipeline, read(path, context));
+    auto read = [&]() -> Pipeline {
+        try {
+            return ql::read(path, context);
+        } catch (const nlohmann::json::exception&) { // a field of another type than any tokenizer has
+            return badInput("has a field that is not of its type; get the file again", path.string());
+        }
+    }();
+    QL_TRY(pipeline, std::move(read));
     return std::shared_ptr<const Tokenizer>(std::make_shared<Tokenizer>(std::move(pipeline)));
 }
 

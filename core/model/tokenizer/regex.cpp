@@ -27,6 +27,8 @@ std::string foreignSyntax(std::string_view pattern)
             if (std::string_view("hHRKGQENOyYgk").find(rest[1]) != std::string_view::npos)
                 return std::string(rest.substr(0, 2));
             ++i;
+            if (rest.size() > 2 && rest[2] == '{') // of a property such as \p{L}, not of a quantifier
+                i += std::min(rest.find('}', 2), rest.size() - 1) - 1;
         } else if (rest.starts_with("[[:")) {
             return "[[:";
         } else if (rest.starts_with("}+")) {

@@ -88,7 +88,7 @@ Result<Around> aroundByPair(const Fields& fields)
     Around around;
     for (const char* key : {"cls", "sep"}) {
         const Json& entry = fields[key];
-        if (!entry.is_array() || entry.size() != 2 || !entry[1].is_number_unsigned())
+        if (!entry.is_array() || entry.size() != 2 || !entry[1].is_number_integer() || entry[1] < 0)
             return fields.wrong("needs '" + std::string(key) + "' to be a text and its id");
         (key[0] == 'c' ? around.before : around.behind).push_back(entry[1].get<std::int64_t>());
     }

@@ -122,7 +122,7 @@ for name, function in {"gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approxim
 for name, function, attributes in [
         ("leaky_relu", lambda x: F.leaky_relu(x, 0.2), {"alpha": 0.2}), ("elu", lambda x: F.elu(x, 0.7), {"alpha": 0.7}),
         ("clip", F.relu6, {"alpha": 0.0, "beta": 6.0}), ("hard_swish", F.hardswish, {}), ("mish", F.mish, {}),
-        ("hard_sigmoid", F.hardsigmoid, {"alpha": 1 / 6, "beta": 0.5}), ("erf", torch.erf, {}), ("abs", torch.abs, {})]:
+        ("hard_sigmoid", lambda x: torch.clamp(x / 6 + 0.5, 0, 1), {"alpha": 1 / 6, "beta": 0.5}), ("erf", torch.erf, {}), ("abs", torch.abs, {})]:
     case(f"unary_{name}", "unary", [3 * normal(3, 7)], function, function=name, **attributes)
 case("gated_silu", "gated", [normal(2, 3, 5), normal(2, 3, 5)], lambda g, u: F.silu(g) * u, function="silu")
 case("gated_fused", "gated", [normal(2, 10)], lambda x: F.gelu(x[:, :5], approximate="tanh") * x[:, 5:],

@@ -128,7 +128,8 @@ private Q_SLOTS:
         const ModelVersion other{&own, {}};
         EvaluationTask both = task(own);
         both.other = &other;
-        for (const TokenScore& score : evaluate(both, m_context).value()) {
+        const auto scores = evaluate(both, m_context).value();
+        for (const TokenScore& score : scores) {
             QCOMPARE(score.otherNll, score.nll);
             QVERIFY(score.kld < 1e-12);
             QVERIFY(score.sameTop);

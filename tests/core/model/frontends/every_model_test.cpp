@@ -130,7 +130,7 @@ private Q_SLOTS:
             QVERIFY(golden.find(graph->values[static_cast<std::size_t>(outputs.front())].name, index) >= 0);
             QVERIFY(compare<float>(**model, *graph, golden, index, 1e-4) > 0);
             // GGUF keeps settings, and the norms of Gemma, in float32.
-            QVERIFY(compare<double>(**model, *graph, golden, index, isFile ? 1e-5 : 1e-9) > 0);
+            QVERIFY(compare<double>(**model, *graph, golden, index, isFile ? 5e-5 : 1e-9) > 0);
         }
     }
     /// Every type a front end claims has a model here.

@@ -86,7 +86,8 @@ Values<double> run(const Graph& graph, const Values<double>& weights, const Arra
 {
     Values<double> values;
     values[graph.inputs[0]].real = x;
-    const auto done = forward<double>(graph, 0, weights, values, context, {.layerInput = hook, .keepAll = true});
+    const auto done =
+        forward<double>(graph, graph.segments.front(), weights, values, context, {.layerInput = hook, .keepAll = true});
     return done ? values : Values<double>();
 }
 
@@ -191,7 +192,7 @@ private Q_SLOTS:
                     return {};
                 },
                 .outputGradient = {}};
-            QVERIFY(backward<double>(graph, 0, weights, values, from, context, options));
+            QVERIFY(backward<double>(graph, graph.segments.front(), weights, values, from, context, options));
         }
         QVERIFY(outputs[0] == outputs[1]);
         QCOMPARE(gradients[0].size(), std::size_t{3 * kExperts});
@@ -215,7 +216,7 @@ private Q_SLOTS:
         };
         const Values<double> values = run(graph, weights, x, context);
         Gradients<double> gradients{{graph.outputs[0], values.at(graph.outputs[0]).real}};
-        QVERIFY(backward<double>(graph, 0, weights, values, gradients, context));
+        QVERIFY(backward<double>(graph, graph.segments.front(), weights, values, gradients, context));
         const Array<double> gradient = gradients.at(graph.inputs[0]);
         for (std::int64_t i = 0; i < x.numel(); ++i) {
             const double at = x.data()[i];

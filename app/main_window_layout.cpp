@@ -143,8 +143,8 @@ void MainWindow::focusPanel(int direction)
     const auto now = std::find_if(panels.begin(), panels.end(),
                                   [&](const auto& panel) { return focused && panel.second->isAncestorOf(focused); });
     const auto count = static_cast<std::ptrdiff_t>(panels.size());
-    const std::ptrdiff_t next = now == panels.end() ? (direction > 0 ? 0 : count - 1)
-                                                    : (now - panels.begin() + direction + count) % count;
+    const std::ptrdiff_t next =
+        now == panels.end() ? (direction > 0 ? 0 : count - 1) : (now - panels.begin() + direction + count) % count;
     QWidget* panel = panels[static_cast<std::size_t>(next)].second;
     if (auto* dock = qobject_cast<QDockWidget*>(panel->parentWidget()))
         dock->raise(); // it may be behind another tab

@@ -157,8 +157,8 @@ void BitBars::paintBar(QPainter& painter, int bar, const QRect& column) const
     if (column.width() >= kDigitFrom && fill.height() > fontMetrics().height()) {
         painter.setPen(inkOn(color));
         const bool whole = std::fabs(bits - std::round(bits)) < 0.05;
-        QString digits = whole || column.width() < 30 ? QString::number(static_cast<int>(bits + 0.05))
-                                                      : fixedText(bits, 1);
+        QString digits =
+            whole || column.width() < 30 ? QString::number(static_cast<int>(bits + 0.05)) : fixedText(bits, 1);
         const int below = bits > m_axisMax ? 6 : 1; // the arrow
         painter.drawText(QRect(fill.left(), fill.top() + below, fill.width(), fontMetrics().height()), Qt::AlignCenter,
                          digits);

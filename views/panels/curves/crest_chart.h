@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// INT against FP over the crest factor of the blocks: for each pair of formats of equal storage the theory's gain of the
-// integer in dB (above 0 INT is better), its crossover as a circle where it passes 0, and the layer's own point as a
-// diamond: its crest factor and the difference of the errors measured on it.
+// INT against FP over the crest factor of the blocks: for each pair of formats of equal storage the theory's gain of
+// the integer in dB (above 0 INT is better), its crossover as a circle where it passes 0, and the layer's own point as
+// a diamond: its crest factor and the difference of the errors measured on it.
 #pragma once
 
 #include "core/analysis/error_curves.h"

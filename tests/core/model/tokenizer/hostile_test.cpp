@@ -120,7 +120,8 @@ private Q_SLOTS:
         document["model"]["vocab"] = good()["model"]["vocab"];
         document["model"]["merges"] = good()["model"]["merges"];
         int refused = 0;
-        for (const auto& [pointer, old] : document.flatten().items())
+        const Json flat = document.flatten();
+        for (const auto& [pointer, old] : flat.items())
             for (const char* value : {"null", "true", "-5", "1e300", "\"\"", "\"\\u0000\"", "[]", "[[]]", "{}"}) {
                 Json changed = document;
                 changed[Json::json_pointer(pointer)] = Json::parse(value);
@@ -158,7 +159,7 @@ private Q_SLOTS:
     void sentencePieceFilesCutAnywhere()
     {
         const std::string whole =
-            readTextFile(QL_TEST_DATA "/tokenizers/sentence_unigram/tokenizer.model", 1 << 24).value();
+            readTextFile(QL_TEST_DATA "/gguf_tokenizers/sentencepiece/tokenizer.model", 1 << 24).value();
         for (std::size_t size = 0; size < whole.size(); size += 97) {
             const auto tokenizer = openTokenizer(m_folder.write("tokenizer.model", whole.substr(0, size)), m_context);
             if (tokenizer)

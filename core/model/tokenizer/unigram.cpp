@@ -42,9 +42,10 @@ private:
             std::int32_t id = -1;
         };
         std::vector<Best> best(word.size() + 1);
-        const auto offer = [&](std::size_t from, std::size_t to, std::int32_t id, double score) {
-            if (best[to].from < 0 || score > static_cast<double>(best[to].score))
-                best[to] = {static_cast<Float>(score), static_cast<std::int64_t>(from), id};
+        const auto offer = [&](std::size_t from, std::size_t to, std::int32_t id, double sum) {
+            const auto score = static_cast<Float>(sum); // rounded before it is compared: equal sums stay equal
+            if (best[to].from < 0 || score > best[to].score)
+                best[to] = {score, static_cast<std::int64_t>(from), id};
         };
         const Float unknownScore = static_cast<Float>(m_settings.lowestScore) - static_cast<Float>(kUnknownPenalty);
         for (std::size_t at = 0, step = 0; at < word.size(); ++step) {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Small tokenizers with the settings of real families, and their ids of the hard texts.
 
-    python make_tokenizers.py
+    python make_tokenizers.py [FAMILY…]
 
-Needs tokenizers and sentencepiece (made with 0.23.3 and 0.2.3). Writes FAMILY/tokenizer.json or tokenizer.model, FAMILY/golden.json
+Trainers break ties by chance: a family made anew is another one, with its own golden values. Needs tokenizers and sentencepiece (made with 0.23.3 and 0.2.3). Writes FAMILY/tokenizer.json or tokenizer.model, FAMILY/golden.json
 (ids without and with special tokens, text decoded from the former) and texts.json. Training text: the sample's
 calibration text and the hard texts. Bytes that are no UTF-8 are given to `tokenizers` as U+FFFD, to SentencePiece as they are.
 """
@@ -11,6 +11,7 @@ import base64
 import io
 import json
 import pathlib
+import sys
 
 import sentencepiece
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
@@ -269,7 +270,7 @@ FAMILIES = {"gpt2": gpt2, "llama3": llama3, "qwen2": qwen2, "smollm": smollm, "g
 SENTENCES = {
     "sentence_bpe": dict(kind="bpe", size=1500, byte_fallback=True, normalization_rule_name="identity",
                          remove_extra_whitespaces=False, split_digits=True, user_defined_symbols=["<sep>", "▁▁", "café"]),
-    "sentence_bpe_plain": dict(kind="bpe", size=900, character_coverage=0.9),
+    "sentence_bpe_plain": dict(kind="bpe", size=900, character_coverage=0.98),
     "sentence_unigram": dict(kind="unigram", size=1500, user_defined_symbols=["<sep>", "hello"]),
     "sentence_unigram_bytes": dict(kind="unigram", size=1700, byte_fallback=True, add_dummy_prefix=False,
                                    normalization_rule_name="nfkc_cf"),
@@ -282,9 +283,11 @@ def write(path, document):
     path.write_text(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def main():
+def main(only):
     write(HERE / "texts.json", [base64.b64encode(text).decode() for text in TEXTS])
     for name, make in FAMILIES.items():
+        if only and name not in only:
+            continue
         tokenizer = make()
         folder = HERE / name
         folder.mkdir(exist_ok=True)
@@ -297,6 +300,8 @@ def main():
             "decoded": [tokenizer.decode(each, skip_special_tokens=False) for each in ids],
             "skipped": [tokenizer.decode(each, skip_special_tokens=True) for each in ids]})
     for name, options in SENTENCES.items():
+        if only and name not in only:
+            continue
         folder = HERE / name
         folder.mkdir(exist_ok=True)
         (folder / "tokenizer.model").write_bytes(sentence_model(**options))
@@ -307,4 +312,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

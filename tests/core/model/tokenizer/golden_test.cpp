@@ -70,7 +70,7 @@ class TokenizerGoldenTest : public QObject {
                     << QString::fromStdString((std::filesystem::exists(gguf) ? gguf : entry.path()).string());
                 ++count;
             }
-        QVERIFY(count >= 16);
+        QVERIFY(count >= 40);
     }
 
 private Q_SLOTS:
@@ -88,7 +88,7 @@ private Q_SLOTS:
         QCOMPARE(texts.size(), golden.at("ids").size());
         for (std::size_t i = 0; i < texts.size(); ++i) {
             const auto compare = [&](const char* what, EncodeOptions options) {
-                if (!golden.contains(what))
+                if (!golden.contains(what) || golden[what][i].is_null()) // the program does not take this text
                     return true;
                 const Ids expected = golden[what][i].get<Ids>();
                 const Ids ids = encode(*tokenizer, texts[i], options);
@@ -101,6 +101,8 @@ private Q_SLOTS:
             QVERIFY(compare("ids", {.addSpecial = false, .parseSpecial = true}));
             QVERIFY(compare("special", {.addSpecial = true, .parseSpecial = true}));
             QVERIFY(compare("unparsed", {.addSpecial = false, .parseSpecial = false}));
+            if (golden["ids"][i].is_null())
+                continue;
             const Ids ids = golden["ids"][i].get<Ids>();
             if (golden.contains("decoded"))
                 QCOMPARE(tokenizer->decode(ids), golden["decoded"][i].get<std::string>());

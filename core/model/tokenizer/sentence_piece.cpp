@@ -34,6 +34,7 @@ struct ModelFile {
     bool removeExtraBlanks = true;
     bool escapeBlanks = true;
     std::string charsMap;
+    std::string unknownSurface = " \u2047 "; // what the unknown piece decodes to
 };
 
 float asFloat(std::uint64_t bits)
@@ -75,6 +76,8 @@ bool readTrainer(wire::Bytes message, ModelFile& model)
             model.blankIsSuffix = field.value != 0;
         else if (field.number == 35)
             model.byteFallback = field.value != 0;
+        else if (field.number == 44 && field.type == wire::Type::bytes)
+            model.unknownSurface = field.text();
     });
 }
 
@@ -285,14 +288,15 @@ Result<std::unique_ptr<const Pipeline>> readSentencePiece(const std::filesystem:
     }
     pipeline->title = std::string(model.modelType == kUnigramModel ? "Unigram" : "Byte pair encoding by scores") +
                       " (" + path.filename().string() + ")";
-    Json steps = Json::array({{{"type", "ByteFallback"}},
-                              {{"type", "Replace"}, {"pattern", {{"String", kMetaspace}}}, {"content", " "}},
-                              {{"type", "Fuse"}}});
-    if (model.addDummyPrefix)
-        steps.push_back({{"type", "Strip"},
-                         {"content", " "},
-                         {"start", model.blankIsSuffix ? 0 : 1},
-                         {"stop", model.blankIsSuffix ? 1 : 0}});
+    if (pipeline->unknown)
+        pipeline->decodedAs[*pipeline->unknown] = model.unknownSurface;
+    // Marks of blanks in front are left out as the normalizer puts or removes them: the one it adds, or all.
+    constexpr int kAll = 1 << 30;
+    Json steps = Json::array({{{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+    if (model.addDummyPrefix || model.removeExtraBlanks)
+        steps.push_back(
+            {{"type", "Strip"}, {"content", kMetaspace}, {"start", model.removeExtraBlanks ? kAll : 1}, {"stop", 0}});
+    steps.push_back({{"type", "Replace"}, {"pattern", {{"String", kMetaspace}}}, {"content", " "}});
     QL_TRY(decoder, makeDecoder({{"type", "Sequence"}, {"decoders", std::move(steps)}}, where));
     pipeline->decoder = std::move(decoder);
     return std::unique_ptr<const Pipeline>(std::move(pipeline));

@@ -295,7 +295,7 @@ def main(only):
         texts = [text.decode("utf-8", "replace") for text in TEXTS]
         ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
         write(folder / "golden.json", {
-            "size": tokenizer.get_vocab_size(), "ids": ids,
+            "size": max(tokenizer.get_vocab().values()) + 1, "ids": ids,
             "special": [tokenizer.encode(text, add_special_tokens=True).ids for text in texts],
             "decoded": [tokenizer.decode(each, skip_special_tokens=False) for each in ids],
             "skipped": [tokenizer.decode(each, skip_special_tokens=True) for each in ids]})

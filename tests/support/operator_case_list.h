@@ -43,6 +43,8 @@ inline std::vector<OperatorCase> writtenCases()
     small("linear", "expert", {reals({3, 4}), reals({2, 5, 4}), reals({2, 5})}, {{"expert", kOne}});
     small("linear", "expert, stored the other way", {reals({3, 4}), reals({2, 4, 5})},
           {{"expert", kZero}, {"transposed", kOne}});
+    small("linear", "expert of a flat stack", {reals({3, 4}), reals({10, 4}), reals({2, 5})},
+          {{"expert", kOne}, {"experts", std::int64_t{2}}});
     small("linear", "no tokens", {reals({0, 4}), reals({5, 4}), reals({5})});
     large("linear", {reals({300, 70}), reals({600, 70}), reals({600})});
     small("embedding", "unscaled", {integers({3}, {2, 2, 0}), reals({4, 5})});

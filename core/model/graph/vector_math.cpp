@@ -130,6 +130,14 @@ void siluFloats(const float* x, std::int64_t n, float* out)
     const F d;
     transform(x, n, out, [d](VF v) HWY_ATTR { return hn::Mul(v, logistic(d, v)); });
 }
+/// σ(x)·(1 + x·σ(−x)).
+void siluDerivativeFloats(const float* x, std::int64_t n, float* out)
+{
+    const F d;
+    transform(x, n, out, [d](VF v) HWY_ATTR {
+        return hn::Mul(logistic(d, v), hn::MulAdd(v, logistic(d, hn::Neg(v)), hn::Set(d, 1.0F)));
+    });
+}
 void sigmoidFloats(const float* x, std::int64_t n, float* out)
 {
     const F d;
@@ -249,6 +257,7 @@ HWY_AFTER_NAMESPACE();
 namespace ql::graph {
 
 HWY_EXPORT(siluFloats);
+HWY_EXPORT(siluDerivativeFloats);
 HWY_EXPORT(sigmoidFloats);
 HWY_EXPORT(quickGeluFloats);
 HWY_EXPORT(geluTanhFloats);
@@ -375,12 +384,8 @@ void activateDerivative(Activation f, const float* x, std::int64_t n, float* out
 {
     if (f == Activation::gelu)
         return HWY_DYNAMIC_DISPATCH(geluDerivativeFloats)(x, n, out);
-    if (f == Activation::silu) { // σ(x)·(1 + x − silu(x))
-        activate(Activation::sigmoid, x, n, out);
-        for (std::int64_t i = 0; i < n; ++i)
-            out[i] *= 1 + x[i] * (1 - out[i]);
-        return;
-    }
+    if (f == Activation::silu)
+        return HWY_DYNAMIC_DISPATCH(siluDerivativeFloats)(x, n, out);
     for (std::int64_t i = 0; i < n; ++i)
         out[i] = static_cast<float>(derivativeAt(f, static_cast<double>(x[i])));
 }

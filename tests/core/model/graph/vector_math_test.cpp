@@ -20,11 +20,11 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// Every 1009th float, all signs and exponents, and the odd ones.
+/// Every 4001st float, all signs and exponents, and the odd ones.
 std::vector<float> sweep()
 {
     std::vector<float> all{0.0F, -0.0F, kInf, -kInf, std::numeric_limits<float>::quiet_NaN()};
-    for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32U); bits += 1009)
+    for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32U); bits += 4001)
         if (const auto x = std::bit_cast<float>(static_cast<std::uint32_t>(bits)); std::isfinite(x))
             all.push_back(x);
     return all;
@@ -60,12 +60,12 @@ constexpr Function kFunctions[] = {
     {"relu", Activation::relu, 0, 0, 0},
     {"relu2", Activation::relu2, 0.5, 0, 0},
     {"softplus", Activation::softplus, 0.5, 0, 0},
-    {"gelu", Activation::gelu, 1, 0, 0},
-    {"silu", Activation::silu, 4, 2e-36, 2e-36},
-    {"sigmoid", Activation::sigmoid, 4, 2e-38, 2e-38},
-    {"tanh", Activation::tanh, 5, 0, 0},
-    {"quickGelu", Activation::quickGelu, 8, 1e-1, 5e-8},
-    {"geluTanh", Activation::geluTanh, 16, 1e-1, 5e-8},
+    {"gelu", Activation::gelu, 0.6, 0, 0},
+    {"silu", Activation::silu, 3, 2e-36, 2e-36},
+    {"sigmoid", Activation::sigmoid, 3, 2e-38, 2e-38},
+    {"tanh", Activation::tanh, 3, 0, 0},
+    {"quickGelu", Activation::quickGelu, 4, 0.1, 5e-8},
+    {"geluTanh", Activation::geluTanh, 6, 0.1, 5e-8},
     {"exp", Activation::exp, 2, 0, 0},
 };
 
@@ -127,7 +127,7 @@ private Q_SLOTS:
                 activateDerivative(f.activation, x.data(), static_cast<std::int64_t>(x.size()), y.data());
                 for (std::size_t i = 0; i < x.size(); ++i)
                     QVERIFY2(std::fabs(static_cast<double>(y[i]) - exact[i]) <=
-                                 0x1p-21 * std::max({1.0, std::fabs(exact[i]), std::fabs(static_cast<double>(x[i]))}),
+                                 0x1p-21 * std::max(1.0, std::fabs(exact[i])),
                              (target + " " + f.name + " at " + std::to_string(x[i])).c_str());
             });
         }

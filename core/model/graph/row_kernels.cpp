@@ -73,6 +73,19 @@ void scaleFloats(const float* x, std::int64_t n, float factor, float offset, flo
         [&](std::int64_t i) { out[i] = factor * x[i] + offset; });
 }
 
+void mixFloats(const float* x, float a, const float* y, float b, float c, std::int64_t n, float* out)
+{
+    const F d;
+    forLanes(
+        n,
+        [&](std::int64_t i) HWY_ATTR {
+            const VF sum =
+                hn::Add(hn::Mul(hn::Set(d, a), hn::LoadU(d, x + i)), hn::Mul(hn::Set(d, b), hn::LoadU(d, y + i)));
+            hn::StoreU(hn::Add(sum, hn::Set(d, c)), d, out + i);
+        },
+        [&](std::int64_t i) { out[i] = a * x[i] + b * y[i] + c; });
+}
+
 /// Σ (x − mean)^power for power 1 or 2.
 template<int kPower>
 HWY_INLINE double sumOfPowers(const float* x, std::int64_t n, double mean)
@@ -173,6 +186,7 @@ namespace ql::graph {
 HWY_EXPORT(addFloats);
 HWY_EXPORT(multiplyFloats);
 HWY_EXPORT(scaleFloats);
+HWY_EXPORT(mixFloats);
 HWY_EXPORT(momentsOfFloats);
 HWY_EXPORT(normalizeFloats);
 HWY_EXPORT(rotateFloats);
@@ -248,6 +262,16 @@ void scaleRow(const double* x, std::int64_t n, double factor, double offset, dou
 {
     for (std::int64_t i = 0; i < n; ++i)
         out[i] = factor * x[i] + offset;
+}
+
+void mixRows(const float* x, float a, const float* y, float b, float c, std::int64_t n, float* out)
+{
+    HWY_DYNAMIC_DISPATCH(mixFloats)(x, a, y, b, c, n, out);
+}
+void mixRows(const double* x, double a, const double* y, double b, double c, std::int64_t n, double* out)
+{
+    for (std::int64_t i = 0; i < n; ++i)
+        out[i] = a * x[i] + b * y[i] + c;
 }
 
 void softcap(const float* x, std::int64_t n, float cap, float* out)

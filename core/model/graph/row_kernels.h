@@ -39,6 +39,10 @@ void multiplyTo(double* to, const double* x, std::int64_t n);
 void scaleRow(const float* x, std::int64_t n, float factor, float offset, float* out);
 void scaleRow(const double* x, std::int64_t n, double factor, double offset, double* out);
 
+/// out[i] = a·x[i] + b·y[i] + c; out may be x or y.
+void mixRows(const float* x, float a, const float* y, float b, float c, std::int64_t n, float* out);
+void mixRows(const double* x, double a, const double* y, double b, double c, std::int64_t n, double* out);
+
 /// out[i] = cap·tanh(x[i]/cap); out may be x. Within 4 ulps for floats.
 void softcap(const float* x, std::int64_t n, float cap, float* out);
 void softcap(const double* x, std::int64_t n, double cap, double* out);

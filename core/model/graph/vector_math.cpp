@@ -83,11 +83,14 @@ HWY_INLINE VD tailOfNormal(D d, VD t, VD gaussian)
                                       0.017936346324994353,    -0.03219711106074208,    0.028600379583362482,
                                       0.013999599997830278,    -0.0967034781044812,     0.472053206781993};
     const VD four = hn::Set(d, 4.0);
-    const VD s = hn::Div(hn::Sub(t, four), hn::Add(t, four));
+    const VD above = hn::Add(t, four);
+    const VD beside = hn::Add(t, hn::Set(d, 1.0));
+    const VD inverse = hn::Div(hn::Set(d, 1.0), hn::Mul(above, beside)); // one division for both
+    const VD s = hn::Mul(hn::Sub(t, four), hn::Mul(beside, inverse));
     VD fit = hn::Zero(d);
     for (const double coefficient : kFit)
         fit = hn::MulAdd(fit, s, hn::Set(d, coefficient));
-    return hn::Div(hn::Mul(gaussian, fit), hn::Add(hn::Set(d, 1.0), t));
+    return hn::Mul(hn::Mul(gaussian, fit), hn::Mul(above, inverse));
 }
 
 /// x·Φ(x), or its derivative Φ(x) + x·φ(x), in double.
@@ -110,8 +113,12 @@ HWY_INLINE void geluInDouble(const float* x, std::int64_t n, float* out)
     const hn::Rebind<float, D> df;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
     std::int64_t i = 0;
-    for (; i + lanes <= n; i += lanes)
-        hn::StoreU(hn::DemoteTo(df, gelu<kDerivative>(d, hn::PromoteTo(d, hn::LoadU(df, x + i)))), df, out + i);
+    for (; i + 2 * lanes <= n; i += 2 * lanes) { // two long chains side by side
+        const VD first = gelu<kDerivative>(d, hn::PromoteTo(d, hn::LoadU(df, x + i)));
+        const VD second = gelu<kDerivative>(d, hn::PromoteTo(d, hn::LoadU(df, x + i + lanes)));
+        hn::StoreU(hn::DemoteTo(df, first), df, out + i);
+        hn::StoreU(hn::DemoteTo(df, second), df, out + i + lanes);
+    }
     for (; i < n; ++i)
         out[i] = static_cast<float>(hn::GetLane(gelu<kDerivative>(d, hn::Set(d, static_cast<double>(x[i])))));
 }
@@ -130,12 +137,25 @@ void siluFloats(const float* x, std::int64_t n, float* out)
     const F d;
     transform(x, n, out, [d](VF v) HWY_ATTR { return hn::Mul(v, logistic(d, v)); });
 }
-/// σ(x)·(1 + x·σ(−x)).
+/// (x·σ(u))' = σ(u)·(1 + x·σ(−u)·u').
+HWY_INLINE VF gatedSlope(F d, VF x, VF u, VF slope)
+{
+    const VF tail = hn::Mul(logistic(d, hn::Neg(u)), slope);
+    return hn::Mul(logistic(d, u), hn::MulAdd(x, tail, hn::Set(d, 1.0F)));
+}
 void siluDerivativeFloats(const float* x, std::int64_t n, float* out)
 {
     const F d;
+    transform(x, n, out, [d](VF v) HWY_ATTR { return gatedSlope(d, v, v, hn::Set(d, 1.0F)); });
+}
+void geluTanhDerivativeFloats(const float* x, std::int64_t n, float* out)
+{
+    const F d;
     transform(x, n, out, [d](VF v) HWY_ATTR {
-        return hn::Mul(logistic(d, v), hn::MulAdd(v, logistic(d, hn::Neg(v)), hn::Set(d, 1.0F)));
+        // 2·√(2/π)·(1 + 3·0.044715·x²); where σ(−u) has vanished x² must not overflow.
+        const VF near = hn::Min(hn::Abs(v), hn::Set(d, 100.0F));
+        const VF slope = hn::MulAdd(hn::Mul(near, near), hn::Set(d, 0.21406859F), hn::Set(d, 1.5957691216057308F));
+        return gatedSlope(d, v, geluInner(d, v), slope);
     });
 }
 void sigmoidFloats(const float* x, std::int64_t n, float* out)
@@ -258,6 +278,7 @@ namespace ql::graph {
 
 HWY_EXPORT(siluFloats);
 HWY_EXPORT(siluDerivativeFloats);
+HWY_EXPORT(geluTanhDerivativeFloats);
 HWY_EXPORT(sigmoidFloats);
 HWY_EXPORT(quickGeluFloats);
 HWY_EXPORT(geluTanhFloats);
@@ -386,6 +407,8 @@ void activateDerivative(Activation f, const float* x, std::int64_t n, float* out
         return HWY_DYNAMIC_DISPATCH(geluDerivativeFloats)(x, n, out);
     if (f == Activation::silu)
         return HWY_DYNAMIC_DISPATCH(siluDerivativeFloats)(x, n, out);
+    if (f == Activation::geluTanh)
+        return HWY_DYNAMIC_DISPATCH(geluTanhDerivativeFloats)(x, n, out);
     for (std::int64_t i = 0; i < n; ++i)
         out[i] = static_cast<float>(derivativeAt(f, static_cast<double>(x[i])));
 }

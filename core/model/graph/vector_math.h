@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Elementwise functions and row reductions the operators share. Floats go through vector kernels chosen at run time for
-// the CPU; doubles are plain loops over the C library, the reference. Over all floats, in units of the last place of the
-// result: exp 1, gelu and softplus 0.6, sigmoid, silu and tanh 3, softmax 2, and where results are above 0.1 quickGelu 4
-// and geluTanh 6 (below, 5e-8). NaN stays NaN.
+// the CPU; doubles are plain loops over the C library, the reference. Over all floats, in units of the last place of
+// the result: exp 1, gelu and softplus 0.6, sigmoid, silu and tanh 3, softmax 2, and where results are above 0.1
+// quickGelu 4 and geluTanh 6 (below, 5e-8). NaN stays NaN.
 #pragma once
 
 #include <cstdint>

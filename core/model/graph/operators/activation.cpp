@@ -2,6 +2,7 @@
 // y = f(x), element by element; `function` names f.
 #include "core/model/graph/activation_names.h"
 #include "core/model/graph/operator.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
@@ -29,8 +30,7 @@ Result<void> gradient(GradientCall<T>& call)
     T* dx = call.make(0);
     return parallelFor(call.context, x.numel(), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
         activateDerivative(f, x.data() + begin, end - begin, dx + begin);
-        for (std::int64_t i = begin; i < end; ++i)
-            dx[i] *= dy[i];
+        multiplyTo(dx + begin, dy + begin, end - begin);
     });
 }
 

@@ -60,19 +60,17 @@ Result<void> gradient(GradientCall<T>& call)
     T* dUp = call.has(1) ? (call.wants(1) ? call.make(1) : nullptr) : dGate ? dGate + sides.width : nullptr;
     return parallelFor(call.context, call.real(0).rows(), rowGrain(sides.width),
                        [&](std::int64_t begin, std::int64_t end) {
-                           std::vector<T> value(static_cast<std::size_t>(sides.width));
                            for (std::int64_t r = begin; r < end; ++r) {
                                const std::int64_t at = r * sides.stride;
                                const T* g = dy + r * sides.width;
                                if (dUp) {
-                                   activate(f, sides.gate + at, sides.width, value.data());
-                                   for (std::int64_t c = 0; c < sides.width; ++c)
-                                       dUp[at + c] = g[c] * value[static_cast<std::size_t>(c)];
+                                   activate(f, sides.gate + at, sides.width, dUp + at);
+                                   multiplyTo(dUp + at, g, sides.width);
                                }
                                if (dGate) {
-                                   activateDerivative(f, sides.gate + at, sides.width, value.data());
-                                   for (std::int64_t c = 0; c < sides.width; ++c)
-                                       dGate[at + c] = g[c] * sides.up[at + c] * value[static_cast<std::size_t>(c)];
+                                   activateDerivative(f, sides.gate + at, sides.width, dGate + at);
+                                   multiplyTo(dGate + at, g, sides.width);
+                                   multiplyTo(dGate + at, sides.up + at, sides.width);
                                }
                            }
                        });

@@ -3,6 +3,7 @@
 // Source: Ba, Kiros and Hinton 2016.
 #include "core/model/graph/operator.h"
 #include "core/model/graph/row_kernels.h"
+#include "core/model/graph/vector_math.h"
 
 #include <cmath>
 
@@ -19,6 +20,14 @@ struct Centre {
         const Moments moments = momentsOf(row, n);
         mean = moments.mean;
         factor = 1 / std::sqrt(moments.variance + epsilon);
+    }
+    template<typename T>
+    Normalization<T> normalization() const
+    {
+        const auto rounded = static_cast<T>(mean);
+        return {.mean = rounded,
+                .meanRest = static_cast<T>(mean - static_cast<double>(rounded)),
+                .factor = static_cast<T>(factor)};
     }
 };
 
@@ -46,14 +55,10 @@ Result<void> forward(Call<T>& call)
         for (std::int64_t r = begin; r < end; ++r) {
             const T* from = x.data() + r * n;
             const Centre centre(from, n, epsilon);
-            const auto mean = static_cast<T>(centre.mean);
-            normalizeRow(from, n,
-                         {.mean = mean,
-                          .meanRest = static_cast<T>(centre.mean - static_cast<double>(mean)),
-                          .factor = static_cast<T>(centre.factor),
-                          .weight = weight,
-                          .bias = bias},
-                         y + r * n);
+            auto normalization = centre.normalization<T>();
+            normalization.weight = weight;
+            normalization.bias = bias;
+            normalizeRow(from, n, normalization, y + r * n);
         }
     });
 }
@@ -69,26 +74,17 @@ Result<void> gradient(GradientCall<T>& call)
     if (call.wants(0)) {
         T* dx = call.make(0);
         QL_CHECK(parallelFor(call.context, x.rows(), rowGrain(n), [&](std::int64_t begin, std::int64_t end) {
+            std::vector<T> g(static_cast<std::size_t>(n));
+            std::vector<T> z(static_cast<std::size_t>(n));
             for (std::int64_t r = begin; r < end; ++r) {
                 // g = dy·w, z = (x − mean)·f; dx = f·(g − mean(g) − z·mean(g·z))
                 const T* from = x.data() + r * n;
                 const Centre centre(from, n, epsilon);
-                const auto g = [&](std::int64_t c) {
-                    return static_cast<double>(dy[r * n + c]) * (weight ? static_cast<double>(weight[c]) : 1.0);
-                };
-                const auto z = [&](std::int64_t c) {
-                    return (static_cast<double>(from[c]) - centre.mean) * centre.factor;
-                };
-                double sum = 0;
-                double inner = 0;
-                for (std::int64_t c = 0; c < n; ++c) {
-                    sum += g(c);
-                    inner += g(c) * z(c);
-                }
-                sum /= static_cast<double>(n);
-                inner /= static_cast<double>(n);
-                for (std::int64_t c = 0; c < n; ++c)
-                    dx[r * n + c] = static_cast<T>(centre.factor * (g(c) - sum - z(c) * inner));
+                normalizeRow(dy + r * n, n, {.weight = weight}, g.data());
+                normalizeRow(from, n, centre.normalization<T>(), z.data());
+                const double inner = dot(g.data(), z.data(), n) / static_cast<double>(n);
+                mixRows(g.data(), static_cast<T>(centre.factor), z.data(), static_cast<T>(-centre.factor * inner),
+                        static_cast<T>(-centre.factor * momentsOf(g.data(), n).mean), n, dx + r * n);
             }
         }));
     }

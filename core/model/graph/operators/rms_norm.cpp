@@ -57,20 +57,14 @@ Result<void> gradient(GradientCall<T>& call)
     if (call.wants(0)) {
         T* dx = call.make(0);
         QL_CHECK(parallelFor(call.context, rows, rowGrain(size), [&](std::int64_t begin, std::int64_t end) {
+            std::vector<T> g(static_cast<std::size_t>(size));
             for (std::int64_t r = begin; r < end; ++r) {
                 // g = dy·w; dx = f·g − x·f³·mean(g·x)
                 const T* from = x.data() + r * size;
                 const double factor = factorOf(from);
-                const auto g = [&](std::int64_t c) {
-                    return static_cast<double>(dy[r * size + c]) *
-                           (weight ? offset + static_cast<double>(weight[c]) : 1.0);
-                };
-                double inner = 0;
-                for (std::int64_t c = 0; c < size; ++c)
-                    inner += g(c) * static_cast<double>(from[c]);
-                inner *= factor * factor * factor / static_cast<double>(size);
-                for (std::int64_t c = 0; c < size; ++c)
-                    dx[r * size + c] = static_cast<T>(factor * g(c) - inner * static_cast<double>(from[c]));
+                normalizeRow(dy + r * size, size, {.weight = weight, .offset = static_cast<T>(offset)}, g.data());
+                const double inner = dot(g.data(), from, size) * factor * factor * factor / static_cast<double>(size);
+                mixRows(g.data(), static_cast<T>(factor), from, static_cast<T>(-inner), T{0}, size, dx + r * size);
             }
         }));
     }

@@ -42,49 +42,47 @@ Result<Layout> layoutOf(const C& call)
     return layout;
 }
 
-/// Cosines and sines [tokens, rotary / 2], times scale.
-template<typename T>
-struct Table {
-    std::vector<T> cos, sin;
-    template<typename C>
-    Table(const C& call, const Layout& layout, std::int64_t firstPosition)
-    {
-        const Node& node = call.node;
-        const auto rotary = static_cast<double>(layout.rotary);
-        const std::int64_t end = firstPosition + layout.tokens;
-        const std::int64_t context = node.integer("context", 0);
-        const bool isLong = context > 0 && end > context;
-        const std::size_t input = isLong && call.has(2) ? 2 : 1;
-        const T* factors = call.has(input) ? call.real(input).data() : nullptr;
-        double theta = node.number("theta", 10000);
-        if (const double dynamic = node.number("dynamic", 0); dynamic > 0 && isLong && layout.rotary > 2)
-            theta *= std::pow(dynamic * static_cast<double>(end) / static_cast<double>(context) - dynamic + 1,
-                              rotary / (rotary - 2));
-        const double scale = node.number("scale", 1);
-        for (std::int64_t t = firstPosition; t < end; ++t)
-            for (std::int64_t i = 0; i < layout.rotary / 2; ++i) {
-                double frequency = std::pow(theta, -2 * static_cast<double>(i) / rotary);
-                if (factors)
-                    frequency /= static_cast<double>(factors[i]);
-                const double angle = static_cast<double>(t) * frequency;
-                cos.push_back(static_cast<T>(std::cos(angle) * scale));
-                sin.push_back(static_cast<T>(std::sin(angle) * scale));
-            }
-    }
-};
-
-/// Turns forward, or back (sign −1).
-template<typename T>
-Result<void> turn(const Array<T>& x, const Layout& layout, const Table<T>& table, T sign, T* y,
-                  const JobContext& context)
+/// What position 1 turns each pair by, in radians.
+template<typename C>
+std::vector<double> frequenciesOf(const C& call, const Layout& layout, std::int64_t end)
 {
+    const Node& node = call.node;
+    const auto rotary = static_cast<double>(layout.rotary);
+    const std::int64_t context = node.integer("context", 0);
+    const bool isLong = context > 0 && end > context;
+    const std::size_t input = isLong && call.has(2) ? 2 : 1;
+    double theta = node.number("theta", 10000);
+    if (const double dynamic = node.number("dynamic", 0); dynamic > 0 && isLong && layout.rotary > 2)
+        theta *= std::pow(dynamic * static_cast<double>(end) / static_cast<double>(context) - dynamic + 1,
+                          rotary / (rotary - 2));
+    std::vector<double> frequencies;
+    for (std::int64_t i = 0; i < layout.rotary / 2; ++i) {
+        frequencies.push_back(std::pow(theta, -2 * static_cast<double>(i) / rotary));
+        if (call.has(input))
+            frequencies.back() /= static_cast<double>(call.real(input).data()[i]);
+    }
+    return frequencies;
+}
+
+/// Turns x forward, or back (sign −1); its first token stands at that position.
+template<typename T, typename C>
+Result<void> turn(const C& call, const Array<T>& x, std::int64_t position, T sign, T* y)
+{
+    QL_TRY(layout, layoutOf(call));
+    const std::vector<double> frequencies = frequenciesOf(call, layout, position + layout.tokens);
+    const double scale = call.node.number("scale", 1);
     const std::int64_t width = layout.heads * layout.headSize;
     const std::int64_t half = layout.rotary / 2;
-    return parallelFor(context, x.rows(), rowGrain(width), [&](std::int64_t begin, std::int64_t end) {
+    return parallelFor(call.context, x.rows(), rowGrain(width), [&](std::int64_t begin, std::int64_t end) {
+        std::vector<T> cos(frequencies.size());
+        std::vector<T> sin(frequencies.size());
+        const Rotation<T> rotation{cos.data(), sin.data(), sign, layout.interleaved ? 0 : half};
         for (std::int64_t r = begin; r < end; ++r) {
-            const std::int64_t at = r % layout.tokens * half;
-            const Rotation<T> rotation{table.cos.data() + at, table.sin.data() + at, sign,
-                                       layout.interleaved ? 0 : half};
+            for (std::size_t i = 0; i < frequencies.size(); ++i) {
+                const double angle = static_cast<double>(position + r % layout.tokens) * frequencies[i];
+                cos[i] = static_cast<T>(std::cos(angle) * scale);
+                sin[i] = static_cast<T>(std::sin(angle) * scale);
+            }
             for (std::int64_t h = 0; h < layout.heads; ++h) {
                 const T* from = x.data() + r * width + h * layout.headSize;
                 T* to = y + r * width + h * layout.headSize;
@@ -98,19 +96,14 @@ Result<void> turn(const Array<T>& x, const Layout& layout, const Table<T>& table
 template<typename T>
 Result<void> forward(Call<T>& call)
 {
-    QL_TRY(layout, layoutOf(call));
-    const Table<T> table(call, layout, call.state ? call.state->position : 0);
-    return turn(call.real(0), layout, table, T{1}, call.make(0, call.real(0).shape()), call.context);
+    const Array<T>& x = call.real(0);
+    return turn(call, x, call.state ? call.state->position : 0, T{1}, call.make(0, x.shape()));
 }
 
 template<typename T>
 Result<void> gradient(GradientCall<T>& call)
 {
-    if (!call.wants(0))
-        return {};
-    QL_TRY(layout, layoutOf(call));
-    const Table<T> table(call, layout, 0);
-    return turn(call.outputGradients[0], layout, table, T{-1}, call.make(0), call.context);
+    return call.wants(0) ? turn(call, call.outputGradients[0], 0, T{-1}, call.make(0)) : Result<void>();
 }
 
 } // namespace

@@ -10,6 +10,7 @@ namespace ql::graph {
 namespace {
 
 constexpr std::int64_t kChannels = 16; // of a task
+constexpr std::int64_t kTokens = 64;   // whose exponentials are computed at once
 
 template<typename T>
 struct Problem {
@@ -45,23 +46,25 @@ Result<Problem<T>> problemOf(const C& call)
                       a[1]};
 }
 
-/// exp(Δ·A) of one channel.
+/// exp(Δ·A) of one channel for tokens [first, last): [tokens, states].
 template<typename T>
-void decays(const Problem<T>& p, T delta, std::int64_t channel, T* out)
+void decays(const Problem<T>& p, std::int64_t batch, std::int64_t channel, std::int64_t first, std::int64_t last,
+            T* out)
 {
-    for (std::int64_t n = 0; n < p.states; ++n)
-        out[n] = delta * p.a[channel * p.states + n];
-    activate(Activation::exp, out, p.states, out);
+    T* to = out;
+    for (std::int64_t t = first; t < last; ++t)
+        for (std::int64_t n = 0; n < p.states; ++n)
+            *to++ = p.delta[p.outer(batch, t) + channel] * p.a[channel * p.states + n];
+    activate(Activation::exp, out, to - out, out);
 }
 
 /// h_{t−1} becomes h_t.
 template<typename T>
-void step(const Problem<T>& p, std::int64_t batch, std::int64_t t, std::int64_t channel, T* decay, T* h)
+void step(const Problem<T>& p, std::int64_t batch, std::int64_t t, std::int64_t channel, const T* decay, T* h)
 {
-    const T delta = p.delta[p.outer(batch, t) + channel];
-    const T drive = delta * p.u[p.outer(batch, t) + channel];
+    const std::int64_t at = p.outer(batch, t) + channel;
+    const T drive = p.delta[at] * p.u[at];
     const T* b = p.b + p.inner(batch, t);
-    decays(p, delta, channel, decay);
     for (std::int64_t n = 0; n < p.states; ++n)
         h[n] = decay[n] * h[n] + drive * b[n];
 }
@@ -82,14 +85,20 @@ Result<void> forward(Call<T>& call)
         const std::int64_t batch = task / parts;
         const std::int64_t begin = task % parts * kChannels;
         const std::int64_t end = std::min(p.channels, begin + kChannels);
-        std::vector<T> decay(static_cast<std::size_t>(p.states));
-        for (std::int64_t t = 0; t < p.tokens; ++t)
+        std::vector<T> decay(static_cast<std::size_t>(kTokens * p.states));
+        for (std::int64_t first = 0; first < p.tokens; first += kTokens)
             for (std::int64_t channel = begin; channel < end; ++channel) {
+                const std::int64_t last = std::min(p.tokens, first + kTokens);
                 T* own = h + (batch * p.channels + channel) * p.states;
-                step(p, batch, t, channel, decay.data(), own);
-                const std::int64_t at = p.outer(batch, t) + channel;
-                y[at] =
-                    static_cast<T>(dot(p.c + p.inner(batch, t), own, p.states)) + (p.d ? p.d[channel] * p.u[at] : 0);
+                decays(p, batch, channel, first, last, decay.data());
+                for (std::int64_t t = first; t < last; ++t) {
+                    step(p, batch, t, channel, decay.data() + (t - first) * p.states, own);
+                    const std::int64_t at = p.outer(batch, t) + channel;
+                    T sum = p.d ? p.d[channel] * p.u[at] : T{0};
+                    for (std::int64_t n = 0; n < p.states; ++n)
+                        sum += own[n] * p.c[p.inner(batch, t) + n];
+                    y[at] = sum;
+                }
             }
     }));
     if (call.state)
@@ -111,23 +120,23 @@ void backThrough(const Problem<T>& p, std::int64_t batch, std::int64_t channel, 
 {
     const std::int64_t n = p.states;
     std::vector<T> h(static_cast<std::size_t>((p.tokens + 1) * n), T{0}); // h_{-1}, h_0, …
-    std::vector<T> decay(static_cast<std::size_t>(n));
+    std::vector<T> decay(static_cast<std::size_t>(p.tokens * n));
     std::vector<T> g(static_cast<std::size_t>(n), T{0});
+    decays(p, batch, channel, 0, p.tokens, decay.data());
     for (std::int64_t t = 0; t < p.tokens; ++t) {
         std::copy_n(h.data() + t * n, n, h.data() + (t + 1) * n);
-        step(p, batch, t, channel, decay.data(), h.data() + (t + 1) * n);
+        step(p, batch, t, channel, decay.data() + t * n, h.data() + (t + 1) * n);
     }
     for (std::int64_t t = p.tokens; t-- > 0;) {
         const std::int64_t at = p.outer(batch, t) + channel;
         const std::int64_t in = p.inner(batch, t);
         const T* before = h.data() + t * n;
         const T delta = p.delta[at];
-        decays(p, delta, channel, decay.data());
         T dDelta = 0;
         T drive = 0; // Σ g·B
         for (std::int64_t i = 0; i < n; ++i) {
             T& own = g[static_cast<std::size_t>(i)];
-            const T kept = decay[static_cast<std::size_t>(i)];
+            const T kept = decay[static_cast<std::size_t>(t * n + i)];
             own += dy[at] * p.c[in + i];
             dC[in + i] += dy[at] * before[n + i];
             dB[in + i] += own * delta * p.u[at];

@@ -127,7 +127,7 @@ private Q_SLOTS:
                 activateDerivative(f.activation, x.data(), static_cast<std::int64_t>(x.size()), y.data());
                 for (std::size_t i = 0; i < x.size(); ++i)
                     QVERIFY2(std::fabs(static_cast<double>(y[i]) - exact[i]) <=
-                                 0x1p-21 * std::max(1.0, std::fabs(exact[i])),
+                                 0x1p-20 * std::max(1.0, std::fabs(exact[i])),
                              (target + " " + f.name + " at " + std::to_string(x[i])).c_str());
             });
         }
@@ -192,6 +192,9 @@ private Q_SLOTS:
                 check(
                     "scale", [&] { scaleRow(a.data(), n, 0.7F, -0.1F, actual.data()); },
                     [&](std::size_t i) { expected[i] = 0.7F * a[i] + -0.1F; });
+                check(
+                    "mix", [&] { mixRows(a.data(), 0.7F, b.data(), -0.3F, 0.1F, n, actual.data()); },
+                    [&](std::size_t i) { expected[i] = 0.7F * a[i] + -0.3F * b[i] + 0.1F; });
                 check(
                     "normalize",
                     [&] {

@@ -4,15 +4,20 @@ transformers.
 
     python run.py QLOUPE MODELS [BITS_PER_WEIGHT]
 
-MODELS holds smollm2-135m and minilm-l6-v2 (folders) and smollm2-135m-f16.gguf. Needs torch, transformers, compressed-tensors, gguf, h5py.
-Exports are compared bit for bit; the exit code is 0 if all agree.
+MODELS holds smollm2-135m and minilm-l6-v2 (folders), smollm2-135m-f16.gguf and text. Needs torch, transformers, accelerate,
+compressed-tensors, gguf, h5py. Exports are compared bit for bit; the exit code is 0 if all agree. Where cyllama is installed, GGUF
+files are loaded in llama.cpp too: perplexities of MODELS/text/test.txt beside those of the 16-bit file and of a uniform one, and a
+SentencePiece model.
 """
+import importlib.util
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
+
+import llama_cpp
 
 HERE = pathlib.Path(__file__).parent
 BLOCKS = ["gguf:q4_0", "gguf:q4_1", "gguf:q5_0", "gguf:q5_1", "gguf:q8_0"]
@@ -54,6 +59,21 @@ def uniform(qloupe, model, block, out):
     return failed + python("gguf_file.py", path, "--reference", model, block[5:])
 
 
+def perplexities(models, exports, uniform, chunks=8):
+    """Of exports by name, of the 16-bit file and of llama.cpp's own Q4_1, which has about five bits per weight."""
+    f16, text = models / "smollm2-135m-f16.gguf", (models / "text/test.txt").read_text()
+    llama_cpp.quantize(f16, uniform, 3)
+    reference = llama_cpp.perplexity(f16, text, chunks)
+    print(f"  f16: {f16.stat().st_size} bytes, perplexity {reference:.4f}", flush=True)
+    failed = 0
+    for name, path in {"uniform Q4_1": uniform, **exports}.items():
+        found = llama_cpp.perplexity(path, text, chunks)
+        wrong = not found < 1.5 * reference
+        print(f"  {name}: {path.stat().st_size} bytes, perplexity {found:.4f}{' WRONG' if wrong else ''}", flush=True)
+        failed += wrong
+    return failed
+
+
 def main(qloupe, models, bits="5.0"):
     models = pathlib.Path(models)
     folder, f16 = models / "smollm2-135m", models / "smollm2-135m-f16.gguf"
@@ -64,10 +84,14 @@ def main(qloupe, models, bits="5.0"):
         failed += mixed(qloupe, folder, "compressed-tensors", candidates, 8.0, out)
         failed += python("compressed_tensors_folder.py", out / "compressed-tensors", out / "compressed-tensors.h5", folder)
         blocks = [f"{block}@rtn:ggml" for block in BLOCKS]
-        failed += mixed(qloupe, f16, "gguf", blocks, bits, out)
-        failed += python("gguf_file.py", out / "gguf", out / "gguf.h5", "--source", f16)
-        failed += mixed(qloupe, folder, "gguf", blocks, bits, out)
-        failed += python("llama_folder_gguf.py", out / "gguf", out / "gguf.h5", f16)
+        exports = {}
+        for source, script, *options in ((f16, "gguf_file.py", "--source"), (folder, "llama_folder_gguf.py")):
+            failed += mixed(qloupe, source, "gguf", blocks, bits, out)
+            failed += python(script, out / "gguf", out / "gguf.h5", *options, f16)
+            exports[f"mixed, from {source.name}"] = (out / "gguf").rename(out / f"{source.stem}.mixed.gguf")
+        if importlib.util.find_spec("cyllama"):
+            failed += perplexities(models, exports, out / "uniform.gguf")
+            failed += python("llama_cpp.py", qloupe, out)
         for block in BLOCKS:
             failed += uniform(qloupe, f16, block, out)
     print("all agree" if failed == 0 else f"{failed} failed")

@@ -17,7 +17,7 @@ import sys
 import numpy as np
 
 HERE = pathlib.Path(__file__).parent
-TOKENIZERS = HERE.parent / "data/tokenizers"
+TOKENIZERS = HERE.parent / "data/gguf_tokenizers"
 BOS = 1
 CONTEXT = 128
 
@@ -36,37 +36,62 @@ def windows(ids, bos, chunks, context):
         yield ([bos] + window[1:] if bos is not None else window), range(context // 2, context - 1)
 
 
+def log_probabilities(logits):
+    logits = np.asarray(logits, dtype=np.float64)
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
 def perplexity_of(logits_of, ids, bos, chunks, context):
     total = count = 0
     for window, scored in windows(ids, bos, chunks, context):
-        logits = np.asarray(logits_of(window, scored), dtype=np.float64)
-        top = logits.max(-1, keepdims=True)
-        log = logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
+        log = log_probabilities(logits_of(window, scored))
         total -= sum(log[row, window[i + 1]] for row, i in enumerate(scored))
         count += len(scored)
     return math.exp(total / count)
 
 
-def perplexity(path, text, chunks, context=512):
-    from cyllama.llama import llama_cpp as llama
+class Runner:
+    """A model file in llama.cpp, two threads."""
 
-    model = load(path)
-    vocabulary = model.get_vocab()
-    parameters = llama.LlamaContextParams()
-    parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = context
-    parameters.n_threads = parameters.n_threads_batch = 2
-    state = llama.LlamaContext(model, parameters)
+    def __init__(self, path, context):
+        from cyllama.llama import llama_cpp as llama
 
-    def logits_of(window, scored):
-        state.kv_cache_clear()
-        batch = llama.LlamaBatch(n_tokens=context, embd=0, n_seq_max=1)
+        self.llama, self.model, self.context = llama, load(path), context
+        self.vocabulary = self.model.get_vocab()
+        self.bos = self.vocabulary.token_bos() if self.vocabulary.get_add_bos() else None
+        parameters = llama.LlamaContextParams()
+        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = context
+        parameters.n_threads = parameters.n_threads_batch = 2
+        self.state = llama.LlamaContext(self.model, parameters)
+
+    def ids(self, text):
+        return self.vocabulary.tokenize(text, True, False)
+
+    def logits(self, window, scored):
+        self.state.kv_cache_clear()
+        batch = self.llama.LlamaBatch(n_tokens=self.context, embd=0, n_seq_max=1)
         for i, token in enumerate(window):
             batch.add(token, i, [0], i in scored)
-        state.decode(batch)
-        return [state.get_logits_ith(i) for i in scored]
+        self.state.decode(batch)
+        return [self.state.get_logits_ith(i) for i in scored]
 
-    ids = vocabulary.tokenize(text, True, False)
-    return perplexity_of(logits_of, ids, vocabulary.token_bos() if vocabulary.get_add_bos() else None, chunks, context)
+
+def perplexity(path, text, chunks, context=512):
+    runner = Runner(path, context)
+    return perplexity_of(runner.logits, runner.ids(text), runner.bos, chunks, context)
+
+
+def divergence(reference, path, text, chunks, context=512):
+    """Perplexity of both files and mean KLD (nats per token) of the second from the first."""
+    base, other = Runner(reference, context), Runner(path, context)
+    nll, kld, count = np.zeros(2), 0.0, 0
+    for window, scored in windows(base.ids(text), base.bos, chunks, context):
+        logs = [log_probabilities(runner.logits(window, scored)) for runner in (base, other)]
+        nll -= [sum(log[row, window[i + 1]] for row, i in enumerate(scored)) for log in logs]
+        kld += (np.exp(logs[0]) * (logs[0] - logs[1])).sum()
+        count += len(scored)
+    return (*np.exp(nll / count), kld / count)
 
 
 def quantize(source, target, ftype):

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/base/result.h"
+#include "core/model/tokenizer/sentence_piece_file.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,8 +15,7 @@
 
 namespace ql::ggufout {
 
-/// SentencePiece's numbers, which GGUF took over.
-enum class TokenKind : std::int32_t { normal = 1, unknown, control, userDefined, unused, byte };
+using TokenKind = tok::PieceKind;
 
 /// Files that are missing or no JSON are null.
 struct TokenizerFiles {

@@ -200,6 +200,53 @@ Result<std::string> layerPictures(const ReportInput& input, std::int64_t layer, 
            curves + "</div>";
 }
 
+std::string estimate(const Estimate& estimate, double unit, int digits)
+{
+    return number(formatFixed(estimate.value * unit, digits)) +
+           number(formatFixed(estimate.tokenError * unit, digits)) +
+           number(formatFixed(estimate.windowError * unit, digits));
+}
+
+/// Mean KLD of each window.
+std::string windowChart(const ReportValidation& validation)
+{
+    SvgChart chart{"KLD of each window", "window", "mean KLD / nats per token", false, {}, {}, 1060, 220};
+    SvgSeries series{"plan against model", SvgSeries::Kind::bars, {}, {}};
+    const std::size_t length = validation.scores.size() / static_cast<std::size_t>(validation.windows);
+    for (std::size_t begin = 0; begin < validation.scores.size(); begin += length) {
+        double sum = 0;
+        for (std::size_t i = begin; i < begin + length; ++i)
+            sum += validation.scores[i].kld;
+        series.x.push_back(static_cast<double>(begin / length));
+        series.y.push_back(sum / static_cast<double>(length));
+    }
+    chart.series.push_back(std::move(series));
+    return figure(renderSvg(chart), "How unevenly the plan's damage is spread over the text.");
+}
+
+std::string validation(const ReportInput& input)
+{
+    if (!input.validation)
+        return {};
+    const ReportValidation& run = *input.validation;
+    const PerplexityScore model = perplexityOf(run.scores, run.windows);
+    const ComparisonScore plan = comparisonOf(run.scores, run.windows);
+    const auto row = [](const std::string& name, const std::string& cells) {
+        return "<tr><td>" + name + "</td>" + cells + "</tr>";
+    };
+    return "<h2>Validation by running the model</h2><p class='note'>" +
+           escapeHtml(std::to_string(run.windows) + " windows of " + std::to_string(run.windowLength) + " tokens of " +
+                      run.text + "; " + std::to_string(model.tokens) + " tokens are scored.") +
+           "</p><table><thead><tr><th>figure</th><th class='n'>value</th><th class='n'>± over tokens</th>"
+           "<th class='n'>± over windows</th></tr></thead><tbody>" +
+           row("perplexity of the model", estimate(model.perplexity, 1, 4)) +
+           row("perplexity of the plan", estimate(plan.perplexity, 1, 4)) +
+           row("mean KLD / nats per token", estimate(plan.kld, 1, 5)) +
+           row("same most likely token / %", estimate(plan.sameTop, 100, 2)) +
+           row("RMS difference of the token's probability / %", estimate(plan.rmsDeltaP, 100, 2)) + "</tbody></table>" +
+           windowChart(run);
+}
+
 std::string verification(const ReportInput& input)
 {
     if (input.files.empty())
@@ -251,6 +298,11 @@ std::string facts(const ReportInput& input)
         if (!input.uniformCandidate.empty())
             html += fact(formatFixed(input.uniformLoss / loss, 2) + "×", "less than uniform " + input.uniformCandidate);
     }
+    if (input.validation) {
+        const Estimate kld = comparisonOf(input.validation->scores, input.validation->windows).kld;
+        html += fact(formatSignificant(kld.value, 3) + " ± " + formatSignificant(kld.windowError, 2),
+                     "measured KLD / nats per token");
+    }
     return html + "</div>";
 }
 
@@ -275,7 +327,8 @@ Result<std::filesystem::path> writeReport(const ReportInput& input, const std::f
         QL_TRY(pictures, layerPictures(input, layer, context));
         html += pictures;
     }
-    html += verification(input) + "<h2>Plan as text</h2><details><summary>plan.json</summary><pre>" + escapeHtml(plan) +
+    html += validation(input) + verification(input) +
+            "<h2>Plan as text</h2><details><summary>plan.json</summary><pre>" + escapeHtml(plan) +
             "</pre></details></body></html>\n";
 
     const auto path = folder / "report.html";

@@ -7,6 +7,7 @@
 #include "core/analysis/outliers.h"
 #include "core/analysis/statistics.h"
 #include "core/export/export.h"
+#include "core/model/evaluation/scores.h"
 #include "core/plan/cost_table.h"
 
 namespace ql {
@@ -16,6 +17,13 @@ struct ReportLayer {
     TensorStatistics statistics;
     double outlierShare = 0;
     ErrorStats error; // of the plan's candidate; count 0 for keep
+};
+/// The plan's version of the model run beside the model itself.
+struct ReportValidation {
+    std::string text; // what they ran over
+    std::int64_t windows = 0;
+    std::int64_t windowLength = 0;  // tokens
+    std::vector<TokenScore> scores; // the same number in every window
 };
 struct ReportInput {
     const Model& model;
@@ -31,6 +39,7 @@ struct ReportInput {
     double uniformLoss = 0;
     std::vector<WrittenFile> files = {};
     const VerifyReport* verification = nullptr;
+    const ReportValidation* validation = nullptr;
     std::string title = {};
 };
 constexpr std::string_view kReportPlan = "plan.json";

@@ -48,7 +48,7 @@ Result<int> run(Console& console, const Options& options)
                                settings,
                                *study,
                                [&](std::int64_t, std::int64_t through) { complete = through; }};
-    const CalibrationCost cost = calibrationCost(task);
+    const CalibrationCost cost = calibrationCost(*model, graph, settings, windows.count(), windows.length);
     console.status("calibrating on " + std::to_string(windows.count() * windows.length) + " tokens: about " +
                    formatBytes(cost.resultBytes) + " in the study, " + formatBytes(cost.memoryBytes) + " of memory");
     QL_CHECK(calibrate(task, console.context()));

@@ -29,7 +29,7 @@ Result<std::shared_ptr<const Activations>> ActivationsOption::open(Console& cons
     console.warn(warnings);
     if (study->document().fingerprint != model.checkpoint->fingerprint())
         return usageError("is not a study of this checkpoint", path);
-    const auto activations = calibratedActivations(study, model, path);
+    const auto activations = calibratedActivations(study, findCalibration(*study, model), path);
     if (!activations)
         return usageError("holds no calibration; run qloupe calibrate", path);
     return activations;
@@ -59,6 +59,29 @@ Result<const Target*> targetOrNull(const std::string& id)
     if (id.empty())
         return static_cast<const Target*>(nullptr);
     return findTarget(id);
+}
+
+void declareRuntime(CLI::App& app, std::string& runtime)
+{
+    app.add_option("--as", runtime, "round activations in the compared version as this runtime does, e.g. llama.cpp");
+}
+
+Result<const Runtime*> runtimeOrNull(const std::string& id)
+{
+    if (id.empty())
+        return static_cast<const Runtime*>(nullptr);
+    return findRuntime(id);
+}
+
+Result<PlanAndTarget> planAndTarget(const std::string& path, const Model& model)
+{
+    PlanAndTarget found;
+    if (path.empty())
+        return found;
+    QL_TRY(plan, readPlan(path, model));
+    QL_TRY(target, targetOrNull(plan.target));
+    found = {std::move(plan), target};
+    return found;
 }
 
 namespace {

@@ -2,11 +2,9 @@
 #include "app/cli/command.h"
 #include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
-#include "core/base/text.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_weights.h"
-#include "core/realize/runtime_activations.h"
+#include "core/realize/plan_version.h"
 
 #include <nlohmann/json.hpp>
 
@@ -36,26 +34,16 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(graph, buildGraph(*model));
     QL_TRY(activations, options.activations.open(console, *model));
     QL_TRY(windows, options.text.read(console, *model));
+    QL_TRY(runtime, runtimeOrNull(options.runtime));
+    QL_TRY(plan, planAndTarget(options.plan, *model));
     const graph::CheckpointWeights own(*model);
+    const PlanVersion other(*model, plan.plan ? &*plan.plan : nullptr, plan.profile(), activations.get(), runtime,
+                            console.context());
     EvaluationTask task{.graph = graph, .windows = windows, .model = {&own, {}}, .onScores = {}, .known = {}};
     if (options.scoreAll)
         task.scored = Scored::all;
-    std::optional<Plan> plan;
-    std::optional<PlanWeights> planned;
-    ModelVersion other{&own, {}};
-    if (!options.plan.empty()) {
-        QL_TRY(read, readPlan(options.plan, *model));
-        plan = std::move(read);
-        QL_TRY(target, targetOrNull(plan->target));
-        planned.emplace(*model, *plan, target ? &target->profile : nullptr, activations.get());
-        other.weights = &*planned;
-        task.other = &other;
-    }
-    if (!options.runtime.empty()) {
-        QL_TRY(runtime, findRuntime(options.runtime));
-        other.layerInput = runtimeActivations(*runtime, *model, plan ? &*plan : nullptr, console.context());
-        task.other = &other;
-    }
+    if (plan.plan || runtime)
+        task.other = &other.version();
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
     QL_TRY(scores, evaluate(task, console.context()));
@@ -94,8 +82,7 @@ const Command validate_{
         options->text.declare(app);
         app.add_flag("--score-all", options->scoreAll,
                      "score every token with one before it, not just the second half of each window");
-        app.add_option("--as", options->runtime,
-                       "round activations in the compared version as this runtime does, e.g. llama.cpp");
+        declareRuntime(app, options->runtime);
         options->activations.declare(app);
         return [options](Console& console) { return run(console, *options); };
     }};

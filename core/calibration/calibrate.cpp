@@ -2,6 +2,7 @@
 #include "core/calibration/calibrate.h"
 
 #include "core/base/hash.h"
+#include "core/model/evaluation/run_cost.h"
 
 #include <algorithm>
 #include <array>
@@ -26,21 +27,12 @@ struct Site {
     std::int64_t in;
 };
 
-/// The layer a node multiplies its input by, −1 if none.
-std::int64_t layerOf(const Graph& graph, const Node& node)
-{
-    if (node.op->weights < 0 || node.op->activations < 0)
-        return -1;
-    const ValueId id = node.inputs[static_cast<std::size_t>(node.op->weights)];
-    return id < 0 ? -1 : graph.values[static_cast<std::size_t>(id)].layer;
-}
-
 std::vector<Site> sitesOf(const Model& model, const Graph& graph, const Segment& segment)
 {
     std::vector<Site> sites;
     for (std::size_t n = segment.begin; n < segment.end; ++n) {
         const Node& node = graph.nodes[n];
-        const std::int64_t layer = layerOf(graph, node);
+        const std::int64_t layer = graph.layerOf(node);
         if (layer < 0)
             continue;
         const Shape& shape = model.layers[static_cast<std::size_t>(layer)].shape;
@@ -197,33 +189,33 @@ std::string siteKey(const Model& model, std::int64_t layer)
     return "calibration/" + model.layers[static_cast<std::size_t>(layer)].name;
 }
 
-CalibrationCost calibrationCost(const CalibrationTask& task)
+CalibrationCost calibrationCost(const Model& model, const Graph& graph, const CalibrationSettings& settings,
+                                std::int64_t windows, std::int64_t length)
 {
     CalibrationCost cost;
+    const std::int64_t tokens = windows * length;
     std::int64_t segmentBytes = 0; // the largest segment's weights and statistics
     std::int64_t width = 0;
-    for (const Segment& segment : task.graph.segments) {
+    for (std::size_t s = 0; s < graph.segments.size(); ++s) {
         std::int64_t statistics = 0;
-        for (const Site& site : sitesOf(task.model, task.graph, segment)) {
-            const std::int64_t gram =
-                SiteStatistics::gramSize(site.in, kindFor(task.settings, site.in), task.settings.blockSize);
-            statistics += gram * 8 + site.in * 16 + task.windows.count() * task.windows.length * 4;
+        for (const Site& site : sitesOf(model, graph, graph.segments[s])) {
+            const GramKind kind = kindFor(settings, site.in);
+            statistics += SiteStatistics::gramSize(site.in, kind, settings.blockSize) * 8 + site.in * 16 + tokens * 4;
             width = std::max(width, site.in);
+            const std::int64_t perChannel = kind == GramKind::full     ? site.in
+                                            : kind == GramKind::blocks ? std::min(site.in, settings.blockSize)
+                                                                       : 1;
+            cost.multiplyAdds += static_cast<double>(tokens) * static_cast<double>(site.in * perChannel);
         }
         std::int64_t weights = 0;
-        for (std::size_t n = segment.begin; n < segment.end; ++n)
-            for (const ValueId id : task.graph.nodes[n].inputs)
-                if (id >= 0 && task.graph.values[static_cast<std::size_t>(id)].layer >= 0)
-                    weights +=
-                        task.model
-                            .layers[static_cast<std::size_t>(task.graph.values[static_cast<std::size_t>(id)].layer)]
-                            .numel() *
-                        4;
+        for (const std::int64_t layer : graph.layersOf(s))
+            weights += model.layers[static_cast<std::size_t>(layer)].numel() * 4;
         cost.resultBytes += statistics;
         segmentBytes = std::max(segmentBytes, weights + statistics);
     }
-    const std::int64_t batch = std::min(task.settings.batchWindows, task.windows.count()) * task.windows.length;
-    const std::int64_t hidden = static_cast<std::int64_t>(task.model.configNumber("hidden_size").value_or(0));
+    cost.multiplyAdds += static_cast<double>(tokens) * multiplyAddsPerToken(model, graph);
+    const std::int64_t batch = std::min(settings.batchWindows, windows) * length;
+    const std::int64_t hidden = static_cast<std::int64_t>(model.configNumber("hidden_size").value_or(0));
     // Hidden states of a batch; inside a segment some arrays of a group's tokens at the largest width.
     cost.memoryBytes = segmentBytes + 4 * batch * hidden + 6 * 4 * std::min(batch, kGroupTokens) * width;
     return cost;

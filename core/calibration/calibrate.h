@@ -34,12 +34,15 @@ struct CalibrationTask {
     std::function<void(std::int64_t block, std::int64_t windows)> onBlock;
 };
 
-/// What the run will hold, in bytes: results in the sink, and memory at the same time (estimates, shown before start).
+/// What the run will hold, in bytes: results in the sink, and memory at the same time; and its work, in multiply-adds
+/// of matrix products (run_cost.h has the time one takes). Estimates, shown before start.
 struct CalibrationCost {
     std::int64_t resultBytes = 0;
     std::int64_t memoryBytes = 0;
+    double multiplyAdds = 0;
 };
-CalibrationCost calibrationCost(const CalibrationTask& task);
+CalibrationCost calibrationCost(const Model& model, const graph::Graph& graph, const CalibrationSettings& settings,
+                                std::int64_t windows, std::int64_t length);
 
 Result<void> calibrate(const CalibrationTask& task, const JobContext& context);
 

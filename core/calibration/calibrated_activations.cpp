@@ -9,27 +9,23 @@ namespace {
 
 class CalibratedActivations final : public Activations {
 public:
-    CalibratedActivations(std::shared_ptr<const ResultSink> sink, std::filesystem::path path,
-                          std::map<std::int64_t, std::string> keys, std::string fingerprint)
-        : m_sink(std::move(sink)),
-          m_path(std::move(path)),
-          m_keys(std::move(keys)),
-          m_fingerprint(std::move(fingerprint))
+    CalibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites, std::filesystem::path path)
+        : m_sink(std::move(sink)), m_sites(std::move(sites)), m_path(std::move(path))
     {
-        for (const auto& [layer, key] : m_keys)
+        for (const auto& [layer, key] : m_sites.keyOfLayer)
             m_layers.push_back(layer);
     }
 
     const std::filesystem::path& path() const override { return m_path; }
     std::span<const std::int64_t> layers() const override { return m_layers; }
-    const std::string& fingerprint() const override { return m_fingerprint; }
+    const std::string& fingerprint() const override { return m_sites.fingerprint; }
 
     Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                    const JobContext& context) const override
     {
         QL_CHECK(context.checkStop());
-        const auto key = m_keys.find(layer);
-        if (key == m_keys.end())
+        const auto key = m_sites.keyOfLayer.find(layer);
+        if (key == m_sites.keyOfLayer.end())
             return std::shared_ptr<const ActivationStatistics>();
         const auto bytes = m_sink->find(key->second);
         const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
@@ -40,10 +36,9 @@ public:
 
 private:
     std::shared_ptr<const ResultSink> m_sink;
+    CalibratedSites m_sites;
     std::filesystem::path m_path;
-    std::map<std::int64_t, std::string> m_keys;
     std::vector<std::int64_t> m_layers;
-    std::string m_fingerprint;
 };
 
 } // namespace
@@ -72,25 +67,44 @@ ActivationStatistics activationStatistics(const SiteStatistics& site)
     return statistics;
 }
 
-std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, const Model& model,
-                                                         const std::filesystem::path& path)
+void CalibratedSites::note(const Model& model, const std::string& key, std::span<const std::byte> piece)
 {
-    std::map<std::int64_t, std::string> keys;
-    std::string fingerprint;
+    const auto site = SiteStatistics::decode(piece);
+    if (!site)
+        return;
+    fingerprint = site->source + "-" + std::to_string(site->tokens);
+    for (const std::int64_t reader : site->layers)
+        if (reader >= 0 && reader < std::ssize(model.layers))
+            keyOfLayer[reader] = key;
+}
+
+CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
+{
+    CalibratedSites sites;
     for (const std::int64_t layer : model.quantizableLayers()) {
         const std::string key = siteKey(model, layer);
-        const auto bytes = sink->find(key);
-        const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
-        if (!site)
-            continue;
-        fingerprint = site->source + "-" + std::to_string(site->tokens);
-        for (const std::int64_t reader : site->layers)
-            if (reader >= 0 && reader < std::ssize(model.layers))
-                keys[reader] = key;
+        if (const auto piece = sink.find(key))
+            sites.note(model, key, *piece);
     }
-    if (keys.empty())
+    return sites;
+}
+
+Result<void> copyCalibration(const ResultSink& from, ResultSink& to, const Model& model)
+{
+    for (const std::int64_t layer : model.quantizableLayers()) {
+        const std::string key = siteKey(model, layer);
+        if (const auto piece = from.find(key))
+            QL_CHECK(to.keep(key, *piece));
+    }
+    return {};
+}
+
+std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites,
+                                                         const std::filesystem::path& path)
+{
+    if (sites.keyOfLayer.empty())
         return nullptr;
-    return std::make_shared<CalibratedActivations>(std::move(sink), path, std::move(keys), std::move(fingerprint));
+    return std::make_shared<CalibratedActivations>(std::move(sink), std::move(sites), path);
 }
 
 } // namespace ql

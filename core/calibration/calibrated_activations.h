@@ -6,9 +6,21 @@
 
 namespace ql {
 
+/// Which layers a sink has statistics of, and where. A run that is under way adds to it as pieces are kept.
+struct CalibratedSites {
+    std::map<std::int64_t, std::string> keyOfLayer;
+    std::string fingerprint; // of the source, with its number of tokens
+    /// Takes notice of a piece; one that is no site's statistics changes nothing.
+    void note(const Model& model, const std::string& key, std::span<const std::byte> piece);
+};
+/// What the sink holds for this model; every piece is read.
+CalibratedSites findCalibration(const ResultSink& sink, const Model& model);
+/// Hands it to another sink.
+Result<void> copyCalibration(const ResultSink& from, ResultSink& to, const Model& model);
+
 /// Statistics are decoded when asked for; a Gram matrix that was kept in part only gives ranges and histograms. Null if
-/// the sink holds none for this model. `path` names where it is.
-std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, const Model& model,
+/// there are no sites. `path` names where it is.
+std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites,
                                                          const std::filesystem::path& path);
 
 /// As the rest of the engine takes statistics; XᵀX only if it is full.

@@ -63,6 +63,16 @@ class RunModelTest : public QObject {
         return outcome.exitCode == 0 ? outcome.out : QByteArray();
     }
 
+    QString threeBits()
+    {
+        const QString plan = path("plan.json");
+        return qloupe({text("solve"), kSample, text("--candidates"), text("int3:channel"), text("--bpw"), text("4"),
+                       text("--out"), plan, text("--quiet")})
+                           .exitCode == 0
+                   ? plan
+                   : QString();
+    }
+
 private Q_SLOTS:
     void validateGivesPerplexity()
     {
@@ -84,11 +94,7 @@ private Q_SLOTS:
 
     void validateComparesAPlan()
     {
-        const QString plan = path("plan.json");
-        QCOMPARE(qloupe({text("solve"), kSample, text("--candidates"), text("int3:channel"), text("--bpw"), text("4"),
-                         text("--out"), plan, text("--quiet")})
-                     .exitCode,
-                 0);
+        const QString plan = threeBits();
         const Outcome outcome =
             qloupe({text("validate"), kSample, text("--plan"), plan, text("--tokens"), kTokens, text("--context"),
                     text("256"), text("--windows"), text("2"), text("--json"), text("--quiet")});
@@ -97,6 +103,23 @@ private Q_SLOTS:
         QVERIFY(number(other, "kld") > 0.01);
         QVERIFY(number(other, "perplexity") > number(outcome.json(), "perplexity"));
         QVERIFY(number(other, "same_top") < 1);
+    }
+
+    void traceFollowsAPlanDown()
+    {
+        const Outcome outcome = qloupe({text("trace"), kSample, text("--plan"), threeBits(), text("--tokens"), kTokens,
+                                        text("--context"), text("128"), text("--json"), text("--quiet")});
+        QCOMPARE(outcome.exitCode, 0);
+        QCOMPARE(outcome.json().value(QLatin1String("tokens")).toInt(), 128);
+        const QJsonArray segments = outcome.json().value(QLatin1String("segments")).toArray();
+        QCOMPARE(segments.size(), 5);
+        QCOMPARE(segments[0].toObject().value(QLatin1String("segment")).toString(), text("embedding"));
+        const QJsonObject last = segments[4].toObject();
+        QCOMPARE(last.value(QLatin1String("block")).toInt(), 3);
+        const QJsonObject accumulated = last.value(QLatin1String("accumulated")).toObject();
+        QVERIFY(accumulated.value(QLatin1String("cosine")).toDouble() < 1);
+        QVERIFY(accumulated.value(QLatin1String("relative_rmse")).toDouble() >
+                last.value(QLatin1String("alone")).toObject().value(QLatin1String("relative_rmse")).toDouble());
     }
 
     void aKilledCalibrationContinues()

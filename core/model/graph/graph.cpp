@@ -46,6 +46,14 @@ const std::vector<double>* Node::numbers(std::string_view key) const
     return find<std::vector<double>>(*this, key);
 }
 
+std::int64_t Graph::layerOf(const Node& node) const
+{
+    if (node.op->weights < 0 || node.op->activations < 0)
+        return -1;
+    const ValueId id = node.inputs[static_cast<std::size_t>(node.op->weights)];
+    return id == kLeftOut ? -1 : values[static_cast<std::size_t>(id)].layer;
+}
+
 std::vector<std::int64_t> Graph::layersOf(std::size_t segment) const
 {
     std::set<std::int64_t> layers;

@@ -71,6 +71,8 @@ struct Graph {
 
     /// The layers whose weights the segment reads, each once, ascending.
     std::vector<std::int64_t> layersOf(std::size_t segment) const;
+    /// The layer a node multiplies its activations by; −1 if none (a table of rows has no activations).
+    std::int64_t layerOf(const Node& node) const;
 };
 
 /// Puts a graph together in the order of execution.

@@ -35,15 +35,6 @@ Array<T> converted(const Array<double>& from)
     return to;
 }
 
-/// The layer a node multiplies its activations by; −1 if none (a table of rows has no activations).
-std::int64_t layerOf(const Graph& graph, const Node& node)
-{
-    if (node.op->weights < 0 || node.op->activations < 0)
-        return -1;
-    const ValueId id = node.inputs[static_cast<std::size_t>(node.op->weights)];
-    return id == kLeftOut ? -1 : graph.values[static_cast<std::size_t>(id)].layer;
-}
-
 template<typename T>
 const Value<T>* lookUp(ValueId id, const Values<T>& values, const Values<T>& weights)
 {
@@ -101,7 +92,7 @@ Result<void> forward(const Graph& graph, const Segment& segment, const Values<T>
         const Node& node = graph.nodes[n];
         QL_TRY(inputs, inputsOf(node, values, weights));
         Value<T> seen; // what the hook leaves is for this node alone
-        if (const std::int64_t layer = layerOf(graph, node); layer >= 0 && options.layerInput) {
+        if (const std::int64_t layer = graph.layerOf(node); layer >= 0 && options.layerInput) {
             const Value<T>*& input = inputs[static_cast<std::size_t>(node.op->activations)];
             if (input && input->real) {
                 seen = *input;
@@ -162,7 +153,7 @@ Result<void> backward(const Graph& graph, const Segment& segment, const Values<T
             const ValueInfo& info = graph.values[static_cast<std::size_t>(node.inputs[i])];
             wanted[i] = info.layer >= 0 ? options.wantsWeights && options.wantsWeights(info.layer) : !info.isConstant();
         }
-        if (const std::int64_t layer = layerOf(graph, node); layer >= 0 && options.outputGradient) {
+        if (const std::int64_t layer = graph.layerOf(node); layer >= 0 && options.outputGradient) {
             const Value<T>* input = inputs[static_cast<std::size_t>(node.op->activations)];
             QL_CHECK(options.outputGradient(node, layer, input->real, outputGradients.front()));
         }

@@ -197,9 +197,9 @@ private Q_SLOTS:
     void asActivations()
     {
         const auto sink = std::make_shared<MemorySink>();
-        QVERIFY(calibratedActivations(sink, *m_model, "here") == nullptr);
+        QVERIFY(calibratedActivations(sink, findCalibration(*sink, *m_model), "here") == nullptr);
         QVERIFY(run(*sink, {}, m_context));
-        const auto activations = calibratedActivations(sink, *m_model, "here");
+        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
         QVERIFY(activations);
         QCOMPARE(std::ssize(activations->layers()), 4 * 7 + 1);
         const auto k = activations->statistics(layer("model.layers.3.self_attn.k_proj.weight"), m_context).value();

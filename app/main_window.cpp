@@ -2,7 +2,9 @@
 #include "app/main_window.h"
 
 #include "core/base/resources.h"
+#include "views/dialogs/calibrate_dialog.h"
 #include "views/dialogs/export_dialog.h"
+#include "views/dialogs/validate_dialog.h"
 #include "views/document/recent_files.h"
 #include "views/jobs/job_status.h"
 #include "views/panels/panel.h"
@@ -35,6 +37,7 @@ MainWindow::MainWindow(Executor& executor, QWidget* parent)
     : QMainWindow(parent),
       m_jobs(executor),
       m_document(m_jobs),
+      m_runs(m_document, m_jobs),
       m_recovery(m_document),
       m_stack(new QStackedWidget(this)),
       m_welcome(new WelcomePage(this)),
@@ -61,6 +64,7 @@ MainWindow::~MainWindow()
     // Members outlive this class's part but not the widgets that listen to them.
     disconnect(&m_document, nullptr, this, nullptr);
     disconnect(&m_jobs, nullptr, this, nullptr);
+    disconnect(&m_runs.validations, nullptr, this, nullptr);
     for (QDockWidget* dock : findChildren<QDockWidget*>())
         delete dock;
     delete takeCentralWidget();
@@ -110,6 +114,10 @@ void MainWindow::connectDocument()
         statusBar()->showMessage(tr("Saved %1").arg(path), 5000);
         if (const auto then = std::exchange(m_afterSave, {}))
             then();
+    });
+    connect(&m_runs.validations, &ValidationRuns::stateChanged, this, [this] {
+        if (m_runs.validations.isRunning())
+            showPanel("validation");
     });
     connect(m_welcome, &WelcomePage::openFileRequested, this, &MainWindow::openFile);
     connect(m_welcome, &WelcomePage::openFolderRequested, this, &MainWindow::openFolder);
@@ -266,6 +274,20 @@ void MainWindow::offerRecovery()
 void MainWindow::exportPlan()
 {
     auto* dialog = new ExportDialog(m_document, m_jobs, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+}
+
+void MainWindow::calibrate()
+{
+    auto* dialog = new CalibrateDialog(m_document, m_jobs, m_runs, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+}
+
+void MainWindow::validate()
+{
+    auto* dialog = new ValidateDialog(m_document, m_jobs, m_runs, this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->show();
 }

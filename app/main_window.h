@@ -5,6 +5,7 @@
 #include "views/document/document.h"
 #include "views/document/recovery.h"
 #include "views/jobs/job_runner.h"
+#include "views/runs/runs.h"
 #include "views/theme/theme.h"
 
 #include <QMainWindow>
@@ -13,6 +14,7 @@
 #include <vector>
 
 class QActionGroup;
+class QDockWidget;
 class QMenu;
 class QStackedWidget;
 
@@ -20,6 +22,7 @@ namespace ql::views {
 
 class JobStatus;
 class WelcomePage;
+struct Panel;
 
 class MainWindow : public QMainWindow {
     Q_OBJECT
@@ -29,6 +32,7 @@ public:
 
     Document& document() { return m_document; }
     JobRunner& jobs() { return m_jobs; }
+    Runs& runs() { return m_runs; }
     /// Opens a checkpoint, folder or study, after asking about unsaved work.
     void open(const QString& path);
     void resetLayout();
@@ -56,6 +60,8 @@ private:
     void restore(const RecoveredWork& work);
     void offerRecovery();
     void exportPlan();
+    void calibrate();
+    void validate();
     void loadPlan();
     void savePlan();
     void editCandidates();
@@ -68,13 +74,17 @@ private:
     void takeViewState();
     void restoreViewState();
     void focusPanel(int direction);
+    QDockWidget* dockOf(const Panel& panel) const; // null for the centre
+    void showPanel(const char* id);
 
     // main_window_menus.cpp
     void buildMenus();
     void buildFileMenu();
     void buildEditMenu();
+    void buildModelMenu();
     void buildViewMenu();
     void buildHelpMenu();
+    void buildToolBar();
     void fillRecentMenu();
     QAction* add(QMenu* menu, const QString& text, const QKeySequence& key, std::function<void()> run);
     void refreshActions();
@@ -82,12 +92,14 @@ private:
 
     JobRunner m_jobs;
     Document m_document;
+    Runs m_runs;
     Recovery m_recovery;
     QStackedWidget* m_stack;
     WelcomePage* m_welcome;
     JobStatus* m_status;
     QMenu* m_recentMenu = nullptr;
     std::vector<QAction*> m_needModel; // enabled while something is open
+    std::vector<QAction*> m_tools;     // on the tool bar; null: a separator
     QActionGroup* m_themes = nullptr;
     bool m_layoutRestored = false;
     std::function<void()> m_afterSave;

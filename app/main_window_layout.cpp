@@ -10,12 +10,14 @@
 #include <QStackedWidget>
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 
 namespace ql::views {
 
 namespace {
 
-constexpr int kLayoutVersion = 1; // layouts of another version are not restored
+constexpr int kLayoutVersion = 2; // layouts of another version are not restored
 const QString kGeometryKey = QStringLiteral("window/geometry");
 const QString kLayoutKey = QStringLiteral("window/layout");
 
@@ -23,7 +25,7 @@ const QString kLayoutKey = QStringLiteral("window/layout");
 
 void MainWindow::buildPanels()
 {
-    const PanelContext context{m_document, m_jobs};
+    const PanelContext context{m_document, m_jobs, m_runs};
     setCorner(Qt::BottomLeftCorner, Qt::BottomDockWidgetArea);
     setCorner(Qt::BottomRightCorner, Qt::BottomDockWidgetArea);
     for (const Panel* panel : allPanels()) {
@@ -47,52 +49,59 @@ void MainWindow::restoreLayout()
 
 void MainWindow::resetLayout()
 {
-    QDockWidget* right = nullptr;
-    QDockWidget* rightBottom = nullptr;
-    QDockWidget* left = nullptr;
-    QDockWidget* bottom = nullptr;
+    std::map<PanelPlace, QDockWidget*> first; // of each place; later ones are tabs beside it
     for (const Panel* panel : allPanels()) {
-        auto* dock = findChild<QDockWidget*>(QStringLiteral("dock-%1").arg(QLatin1String(panel->id)));
+        auto* dock = dockOf(*panel);
         if (!dock)
             continue;
         dock->setFloating(false);
         dock->setVisible(true);
+        const auto [known, isFirst] = first.try_emplace(panel->place, dock);
+        if (!isFirst) {
+            tabifyDockWidget(known->second, dock);
+            continue;
+        }
         switch (panel->place) {
         case PanelPlace::left:
             addDockWidget(Qt::LeftDockWidgetArea, dock);
-            left = dock;
             break;
         case PanelPlace::right:
             addDockWidget(Qt::RightDockWidgetArea, dock);
-            right = dock;
             break;
         case PanelPlace::rightBottom:
             // Split before there are tabs: splitting takes a dock out of its tabs.
-            if (rightBottom) {
-                tabifyDockWidget(rightBottom, dock);
-            } else {
-                addDockWidget(Qt::RightDockWidgetArea, dock);
-                if (right)
-                    splitDockWidget(right, dock, Qt::Vertical);
-                rightBottom = dock;
-            }
+            addDockWidget(Qt::RightDockWidgetArea, dock);
+            if (first.contains(PanelPlace::right))
+                splitDockWidget(first[PanelPlace::right], dock, Qt::Vertical);
             break;
         case PanelPlace::bottom:
             addDockWidget(Qt::BottomDockWidgetArea, dock);
-            bottom = dock;
             break;
         case PanelPlace::centre:
             break;
         }
     }
-    if (rightBottom)
-        rightBottom->raise();
-    if (left && right)
-        resizeDocks({left, right}, {width() * 36 / 100, width() * 27 / 100}, Qt::Horizontal);
-    if (right && rightBottom)
-        resizeDocks({right, rightBottom}, {height() * 28 / 100, height() * 32 / 100}, Qt::Vertical);
-    if (bottom)
-        resizeDocks({bottom}, {height() * 30 / 100}, Qt::Vertical);
+    for (const auto& [place, dock] : first)
+        dock->raise();
+    resizeDocks({first[PanelPlace::left], first[PanelPlace::right]}, {width() * 36 / 100, width() * 27 / 100},
+                Qt::Horizontal);
+    resizeDocks({first[PanelPlace::right], first[PanelPlace::rightBottom]}, {height() * 28 / 100, height() * 32 / 100},
+                Qt::Vertical);
+    resizeDocks({first[PanelPlace::bottom]}, {height() * 30 / 100}, Qt::Vertical);
+}
+
+QDockWidget* MainWindow::dockOf(const Panel& panel) const
+{
+    return findChild<QDockWidget*>(QStringLiteral("dock-%1").arg(QLatin1String(panel.id)));
+}
+
+void MainWindow::showPanel(const char* id)
+{
+    for (const Panel* panel : allPanels())
+        if (panel->id == std::string_view(id)) {
+            dockOf(*panel)->show();
+            dockOf(*panel)->raise();
+        }
 }
 
 void MainWindow::showEvent(QShowEvent* event)
@@ -134,8 +143,7 @@ void MainWindow::focusPanel(int direction)
     for (const Panel* panel : allPanels()) {
         if (panel->place == PanelPlace::centre)
             panels.emplace_back(panel->place, m_stack);
-        else if (auto* dock = findChild<QDockWidget*>(QStringLiteral("dock-%1").arg(QLatin1String(panel->id)));
-                 dock->toggleViewAction()->isChecked())
+        else if (auto* dock = dockOf(*panel); dock->toggleViewAction()->isChecked())
             panels.emplace_back(panel->place, dock->widget());
     }
     std::stable_sort(panels.begin(), panels.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

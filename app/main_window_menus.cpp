@@ -13,6 +13,7 @@
 #include <QMenuBar>
 #include <QMessageBox>
 #include <QSettings>
+#include <QToolBar>
 
 namespace ql::views {
 
@@ -28,14 +29,30 @@ void MainWindow::buildMenus()
 {
     buildFileMenu();
     buildEditMenu();
+    buildModelMenu();
     buildViewMenu();
     buildHelpMenu();
+    buildToolBar();
+}
+
+void MainWindow::buildToolBar()
+{
+    QToolBar* bar = addToolBar(tr("Tools"));
+    bar->setObjectName(QStringLiteral("tools"));
+    bar->setMovable(false);
+    bar->setToolButtonStyle(Qt::ToolButtonTextOnly);
+    for (QAction* action : m_tools) {
+        if (action)
+            bar->addAction(action);
+        else
+            bar->addSeparator();
+    }
 }
 
 void MainWindow::buildFileMenu()
 {
     QMenu* menu = menuBar()->addMenu(tr("&File"));
-    add(menu, tr("&Open…"), QKeySequence::Open, [this] { openFile(); });
+    m_tools.push_back(add(menu, tr("&Open…"), QKeySequence::Open, [this] { openFile(); }));
     add(menu, tr("Open &folder…"), QKeySequence(tr("Ctrl+Shift+O")), [this] { openFolder(); });
     m_recentMenu = menu->addMenu(tr("Open &recent"));
     connect(m_recentMenu, &QMenu::aboutToShow, this, &MainWindow::fillRecentMenu);
@@ -50,12 +67,15 @@ void MainWindow::buildFileMenu()
             m_document.openActivations(path);
     }));
     menu->addSeparator();
-    m_needModel.push_back(add(menu, tr("&Save study"), QKeySequence::Save, [this] { save(); }));
+    QAction* save = add(menu, tr("&Save study"), QKeySequence::Save, [this] { this->save(); });
+    m_needModel.push_back(save);
     m_needModel.push_back(add(menu, tr("Save study &as…"), QKeySequence::SaveAs, [this] { saveAs(); }));
     m_needModel.push_back(add(menu, tr("Load &plan…"), {}, [this] { loadPlan(); }));
     m_needModel.push_back(add(menu, tr("Save plan as &text…"), {}, [this] { savePlan(); }));
     menu->addSeparator();
-    m_needModel.push_back(add(menu, tr("&Export…"), QKeySequence(tr("Ctrl+E")), [this] { exportPlan(); }));
+    QAction* exportAction = add(menu, tr("&Export…"), QKeySequence(tr("Ctrl+E")), [this] { exportPlan(); });
+    m_needModel.push_back(exportAction);
+    m_tools.insert(m_tools.end(), {save, exportAction});
     menu->addSeparator();
     m_needModel.push_back(
         add(menu, tr("&Close"), QKeySequence::Close, [this] { whenSaved([this] { m_document.close(); }); }));
@@ -84,6 +104,9 @@ void MainWindow::buildEditMenu()
     QAction* redo = m_document.undoStack().createRedoAction(this, tr("&Redo"));
     redo->setShortcuts({QKeySequence(tr("Ctrl+Shift+Z")), QKeySequence(tr("Ctrl+Y"))}); // on every desktop
     menu->addAction(redo);
+    undo->setIconText(tr("Undo")); // on the tool bar, whatever the step
+    redo->setIconText(tr("Redo"));
+    m_tools.insert(m_tools.end(), {nullptr, undo, redo});
     menu->addSeparator();
     m_needModel.push_back(add(menu, tr("&Candidates…"), {}, [this] { editCandidates(); }));
     m_needModel.push_back(add(menu, tr("&Keep everything as stored"), {}, [this] {
@@ -97,6 +120,18 @@ void MainWindow::buildEditMenu()
     }));
     m_needModel.push_back(
         add(menu, tr("Un&lock all"), {}, [this] { m_document.setLocked(m_document.planLayers(), false); }));
+}
+
+void MainWindow::buildModelMenu()
+{
+    QMenu* menu = menuBar()->addMenu(tr("&Model"));
+    QAction* calibrate = add(menu, tr("&Calibrate…"), QKeySequence(tr("Ctrl+K")), [this] { this->calibrate(); });
+    QAction* validate = add(menu, tr("&Validate…"), QKeySequence(tr("Ctrl+T")), [this] { this->validate(); });
+    for (QAction* action : {calibrate, validate})
+        m_needModel.push_back(action);
+    calibrate->setToolTip(tr("Run the model on text and keep what its layers see"));
+    validate->setToolTip(tr("Run the plan beside the model: perplexity, KLD, top-1 agreement"));
+    m_tools.insert(m_tools.end(), {nullptr, calibrate, validate});
 }
 
 void MainWindow::buildViewMenu()

@@ -9,6 +9,7 @@
 #include "views/heatmap/heat_map.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
+#include "views/runs/runs.h"
 
 #include <benchmark/benchmark.h>
 
@@ -54,6 +55,7 @@ void dragMove(benchmark::State& state)
     Executor executor(2);
     JobRunner jobs(executor);
     Document document(jobs);
+    Runs runs(document, jobs);
     QEventLoop loop;
     QObject::connect(&document, &Document::measured, &loop, &QEventLoop::quit);
     document.open(folder.path());
@@ -64,7 +66,7 @@ void dragMove(benchmark::State& state)
         const QLatin1String id(panel->id);
         if (id != QLatin1String("allocation") && id != QLatin1String("layers"))
             continue;
-        panels.emplace_back(panel->create({document, jobs}, nullptr));
+        panels.emplace_back(panel->create({document, jobs, runs}, nullptr));
         panels.back()->resize(1600, 300);
         panels.back()->show();
         if (auto* found = panels.back()->findChild<BitBars*>())

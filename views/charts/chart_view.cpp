@@ -93,11 +93,23 @@ void ChartView::changeEvent(QEvent* event)
     }
 }
 
+bool ChartView::isInPlot(const QPointF& point) const
+{
+    return chart()->plotArea().contains(point) && !chart()->series().isEmpty();
+}
+
+void ChartView::mousePressEvent(QMouseEvent* event)
+{
+    QChartView::mousePressEvent(event);
+    if (event->button() == Qt::LeftButton && isInPlot(event->position()))
+        Q_EMIT clicked(chart()->mapToValue(event->position()));
+}
+
 void ChartView::mouseMoveEvent(QMouseEvent* event)
 {
     QChartView::mouseMoveEvent(event);
     const QPointF point = event->position();
-    const bool inside = chart()->plotArea().contains(point) && !chart()->series().isEmpty();
+    const bool inside = isInPlot(point);
     Q_EMIT hovered(inside ? chart()->mapToValue(point) : QPointF(), event->globalPosition().toPoint(), inside);
 }
 

@@ -28,10 +28,13 @@ public:
 Q_SIGNALS:
     /// The pointer is at these values of the first axes; inside is false when it left the plot.
     void hovered(const QPointF& value, const QPoint& globalPoint, bool inside);
+    /// A click at these values of the first axes, inside the plot.
+    void clicked(const QPointF& value);
     /// Light became dark or the other way; colours of series are to be set again.
     void themeChanged();
 
 protected:
+    void mousePressEvent(QMouseEvent* event) override;
     void mouseMoveEvent(QMouseEvent* event) override;
     void leaveEvent(QEvent* event) override;
     void changeEvent(QEvent* event) override;
@@ -41,6 +44,7 @@ protected:
     void drawForeground(QPainter* painter, const QRectF& rect) override;
 
 private:
+    bool isInPlot(const QPointF& point) const;
     void showTitlesWhereTheyFit();
     QString m_message;
 };

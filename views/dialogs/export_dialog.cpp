@@ -4,6 +4,7 @@
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
+#include "views/text/shell.h"
 #include "views/theme/theme.h"
 
 #include <QApplication>
@@ -30,23 +31,6 @@
 #include <cmath>
 
 namespace ql::views {
-
-namespace {
-
-/// Quoted for a POSIX shell where it needs to be.
-QString shellQuoted(const QString& text)
-{
-    const bool plain = std::all_of(text.begin(), text.end(), [](QChar c) {
-        return c.isLetterOrNumber() || QStringLiteral("/._-+=:,@").contains(c);
-    });
-    if (plain && !text.isEmpty())
-        return text;
-    QString quoted = text;
-    quoted.replace(QLatin1String("'"), QLatin1String("'\\''"));
-    return QStringLiteral("'%1'").arg(quoted);
-}
-
-} // namespace
 
 ExportDialog::ExportDialog(Document& document, JobRunner& jobs, QWidget* parent)
     : QDialog(parent),
@@ -200,7 +184,7 @@ QString ExportDialog::command() const
     QString text = QStringLiteral("qloupe export %1 --plan plan.json --target %2 --out %3")
                        .arg(shellQuoted(m_document.checkpointPath()), toQString(target()->profile.id),
                             shellQuoted(m_path->text()));
-    if (m_document.activations())
+    if (!m_document.activationsPath().isEmpty())
         text += QStringLiteral(" --activations %1").arg(shellQuoted(m_document.activationsPath()));
     return text;
 }

@@ -54,7 +54,19 @@ QString Document::checkpointPath() const
 
 QString Document::activationsPath() const
 {
-    return m_activations ? pathText(m_activations->path()) : QString();
+    return isCalibrated() ? m_studyPath : m_activations ? pathText(m_activations->path()) : QString();
+}
+
+bool Document::isCalibrated() const
+{
+    return m_activations && m_activations->path().empty();
+}
+
+std::shared_ptr<ResultSink> Document::sink() const
+{
+    if (m_study && m_study->lockedBy().empty())
+        return m_study;
+    return m_sink;
 }
 
 bool Document::isModified() const

@@ -8,6 +8,7 @@
 
 #include "core/calibration/activations.h"
 #include "core/export/export.h"
+#include "core/jobs/result_sink.h"
 #include "core/plan/plan_totals.h"
 #include "core/sensitivity/metric.h"
 #include "views/document/layer_facts.h"
@@ -83,7 +84,12 @@ public:
     QString title() const;
     QString studyPath() const { return m_studyPath; }
     QString checkpointPath() const;
+    /// Of a calibration the study that holds it; empty without activations.
     QString activationsPath() const;
+    /// Whether the activations are a calibration that sink() holds, and not a file of their own.
+    bool isCalibrated() const;
+    /// Where results are kept: the open study, or memory until there is one.
+    std::shared_ptr<ResultSink> sink() const;
     bool isModified() const;
     const std::map<std::string, std::string>& viewState() const { return m_viewState; }
     void setViewState(const std::string& key, const std::string& value);
@@ -143,6 +149,10 @@ public:
     // Files, by jobs; opened() or openFailed() follows.
     void open(const QString& path);
     void openActivations(const QString& path);
+    /// Shows what a calibration has so far.
+    void showActivations(std::shared_ptr<const Activations> activations);
+    /// Measures what needs activations anew, with those that are there now.
+    void measureWithActivations();
     /// Activations where the file fits the open model as such, else another checkpoint or study: otherwise() is called.
     void openActivationsOr(const QString& path, std::function<void()> otherwise);
     void save(const QString& path);

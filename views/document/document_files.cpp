@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Opening, saving and closing.
+#include "core/calibration/calibrated_activations.h"
 #include "core/study/study.h"
 #include "views/document/document.h"
 #include "views/document/measure_mailbox.h"
@@ -63,7 +64,9 @@ Result<OpenedWork> openWork(const std::filesystem::path& path, const JobContext&
     work.warnings.insert(work.warnings.end(), notes.begin(), notes.end());
     if (!work.study)
         return work;
-    if (!work.document.activations.empty()) {
+    if (work.document.activations.empty()) {
+        work.activations = calibratedActivations(work.study, findCalibration(*work.study, *work.model), {});
+    } else {
         std::filesystem::path file = work.document.activations;
         if (file.is_relative())
             file = path.parent_path() / file;
@@ -189,12 +192,27 @@ void Document::openActivationsOr(const QString& path, std::function<void()> othe
 
 void Document::takeActivations(std::shared_ptr<const Activations> activations)
 {
-    m_activations = std::move(activations);
+    showActivations(std::move(activations));
     // A study names its activations and has to be saved; a model alone has nothing that could be lost.
     m_settingsModified = m_settingsModified || m_study;
+    measureWithActivations();
+}
+
+void Document::showActivations(std::shared_ptr<const Activations> activations)
+{
+    m_activations = std::move(activations);
+    Q_EMIT activationsChanged();
+}
+
+void Document::measureWithActivations()
+{
+    if (!m_activations)
+        return;
+    // A calibration is in its study at once, unless there is none or it names other activations.
+    if (isCalibrated() && (!m_study || !m_study->document().activations.empty()))
+        m_settingsModified = true;
     buildTable(); // losses of the second metric have to be measured
     Q_EMIT tableChanged();
-    Q_EMIT activationsChanged();
     Q_EMIT settingsChanged();
     Q_EMIT titleChanged();
     refreshTotals();
@@ -218,12 +236,14 @@ void Document::save(const QString& path)
     const int undoIndex = m_undo.index();
     m_jobs.start(
         {.title = tr("Saving %1").arg(QFileInfo(path).fileName()), .channel = QStringLiteral("save")}, this,
-        [file = toPath(path), study = sameStudy ? m_study : nullptr, sink = m_sink,
+        [file = toPath(path), study = m_study, sameStudy, model = m_model, sink = m_sink,
          document](const JobContext&) -> Result<std::shared_ptr<Study>> {
             std::shared_ptr<Study> into = study;
-            if (!into) {
+            if (!sameStudy) {
                 QL_TRY(created, createStudy(file));
                 into = std::move(created);
+                if (study)
+                    QL_CHECK(copyCalibration(*study, *into, *model));
             }
             QL_CHECK(sink->copyTo(*into));
             QL_CHECK(into->save(document));

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The cost table and what fills it.
 #include "core/analysis/outliers.h"
-#include "core/study/study.h"
 #include "views/document/document.h"
 #include "views/document/measure_mailbox.h"
-#include "views/document/memory_sink.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
 
@@ -120,9 +118,7 @@ void Document::startMeasuring()
     request.metrics.assign(metrics.begin(), metrics.end());
     request.target = m_target ? &m_target->profile : nullptr;
     request.activations = m_activations.get();
-    std::shared_ptr<ResultSink> sink = m_sink;
-    if (m_study && m_study->lockedBy().empty())
-        sink = m_study;
+    const std::shared_ptr<ResultSink> sink = this->sink();
     request.sink = sink.get();
     const auto mailbox = std::make_shared<Mailbox>();
     m_cellsMailbox = mailbox; // cells of an earlier table end in the old box

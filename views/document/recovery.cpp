@@ -65,7 +65,8 @@ void Recovery::write()
     QJsonObject object;
     object[QStringLiteral("checkpoint")] = m_document.checkpointPath();
     object[QStringLiteral("study")] = m_document.studyPath();
-    object[QStringLiteral("activations")] = m_document.activationsPath();
+    if (!m_document.isCalibrated()) // a calibration is in its study
+        object[QStringLiteral("activations")] = m_document.activationsPath();
     object[QStringLiteral("time")] = QDateTime::currentDateTime().toString(Qt::ISODate);
     object[QStringLiteral("plan")] = toQString(printPlan(m_document.plan(), *m_document.model()));
     QJsonObject settings;

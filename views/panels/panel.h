@@ -13,12 +13,14 @@ namespace ql::views {
 
 class Document;
 class JobRunner;
+struct Runs;
 
 enum class PanelPlace { left, centre, right, rightBottom, bottom };
 
 struct PanelContext {
     Document& document;
     JobRunner& jobs;
+    Runs& runs;
 };
 
 struct Panel {

@@ -7,6 +7,7 @@
 #include "views/document/recovery.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
+#include "views/runs/runs.h"
 
 #include <QSignalSpy>
 #include <QStandardPaths>
@@ -24,6 +25,7 @@ struct Work {
     Executor executor{2};
     JobRunner jobs{executor};
     Document document{jobs};
+    Runs runs{document, jobs};
 
     bool open(const QString& path)
     {
@@ -193,7 +195,7 @@ private Q_SLOTS:
         std::unique_ptr<QWidget> panel;
         for (const Panel* made : allPanels()) {
             if (QLatin1String(made->id) == QLatin1String("allocation"))
-                panel.reset(made->create({d, work.jobs}, nullptr));
+                panel.reset(made->create({d, work.jobs, work.runs}, nullptr));
         }
         QVERIFY(panel);
         panel->resize(1000, 300);

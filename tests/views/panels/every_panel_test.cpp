@@ -6,6 +6,7 @@
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
+#include "views/runs/runs.h"
 #include "views/theme/theme.h"
 
 #include <QAbstractScrollArea>
@@ -44,7 +45,8 @@ private Q_SLOTS:
         Executor executor(2);
         JobRunner jobs(executor);
         Document document(jobs);
-        const std::unique_ptr<QWidget> widget(panel.create({document, jobs}, nullptr));
+        Runs runs(document, jobs);
+        const std::unique_ptr<QWidget> widget(panel.create({document, jobs, runs}, nullptr));
         widget->resize(500, 400);
         widget->show();
         QVERIFY(QTest::qWaitForWindowExposed(widget.get()));

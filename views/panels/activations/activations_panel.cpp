@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What flows into the current layer: histogram of its inputs and the range of every input channel, from captured
-// activations. Without them the panel says how to load some.
+// What flows into the current layer: histogram of its inputs and the range of every input channel, and what the plan's
+// candidate does to its output; from captured activations or a calibration, also while it runs. Without them the panel
+// says how to get some.
 #include "core/calibration/activations.h"
+#include "core/realize/realize.h"
+#include "core/sensitivity/metric.h"
 #include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
+#include "views/dialogs/calibrate_dialog.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
@@ -19,6 +23,7 @@
 #include <QLineSeries>
 #include <QLogValueAxis>
 #include <QPushButton>
+#include <QTimer>
 #include <QVBoxLayout>
 #include <QValueAxis>
 
@@ -29,8 +34,22 @@ namespace ql::views {
 
 namespace {
 
+const QString kStatisticsChannel = QStringLiteral("activation statistics");
+const QString kErrorChannel = QStringLiteral("output error");
 constexpr std::size_t kShownChannels = 512; // more are joined by their extremes
 constexpr double kLogFloor = 0.5;
+constexpr int kSettleMs = 200; // an output error takes a while; moves of a drag do not each start one
+
+/// tr(ΔW·H·ΔWᵀ) of a layer under a candidate.
+Result<double> outputError(const Model& model, std::int64_t layer, const Candidate& candidate,
+                           const Activations& activations, const ActivationStatistics& statistics,
+                           const JobContext& context)
+{
+    QL_TRY(metric, findMetric("output_error"));
+    QL_TRY(quantized, realize(model, layer, candidate, &activations, context));
+    QL_TRY(weights, model.loadWeights(layer, context));
+    return metric->measure({model, layer, weights.view, quantized, ErrorStats(), &statistics}, context);
+}
 
 /// Extremes of neighbouring channels, so that a single wide channel stays visible. Where only XᵀX is known they are
 /// norms, and low is 0.
@@ -70,6 +89,8 @@ public:
     ActivationsPanel(const PanelContext& context, QWidget* parent)
         : LayerPanel(context, parent),
           m_note(new QLabel(this)),
+          m_runs(context.runs),
+          m_calibrate(new QPushButton(tr("Calibrat&e…"), this)),
           m_load(new QPushButton(tr("L&oad activations…"), this)),
           m_histogram(new ChartView(this)),
           m_channels(new ChartView(this))
@@ -77,6 +98,7 @@ public:
         auto* top = new QHBoxLayout;
         top->setContentsMargins(8, 4, 8, 0);
         top->addWidget(m_note, 1);
+        top->addWidget(m_calibrate, 0, Qt::AlignTop);
         top->addWidget(m_load, 0, Qt::AlignTop);
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
@@ -88,6 +110,14 @@ public:
         m_channels->setAccessibleName(tr("Range of each input channel"));
         m_histogram->setAccessibleName(tr("Histogram of the inputs"));
         connect(m_load, &QPushButton::clicked, this, &ActivationsPanel::load);
+        connect(m_calibrate, &QPushButton::clicked, this, [this] {
+            auto* dialog = new CalibrateDialog(m_document, m_jobs, m_runs, window());
+            dialog->setAttribute(Qt::WA_DeleteOnClose);
+            dialog->show();
+        });
+        m_settle.setSingleShot(true);
+        m_settle.setInterval(kSettleMs);
+        connect(&m_settle, &QTimer::timeout, this, &ActivationsPanel::measureOutputError);
         connect(m_channels, &ChartView::themeChanged, this, &ActivationsPanel::draw, Qt::QueuedConnection);
         addViewMenu(m_channels, [this] { return table(); });
         draw();
@@ -97,7 +127,9 @@ protected:
     void showLayer(std::int64_t layer) override
     {
         m_statistics.reset();
-        m_jobs.cancelChannel(QStringLiteral("activation statistics"));
+        m_outputError.clear();
+        for (const QString& channel : {kStatisticsChannel, kErrorChannel})
+            m_jobs.cancelChannel(channel);
         m_state = State::absent;
         const auto& activations = m_document.activations();
         if (activations && layer >= 0) {
@@ -105,18 +137,21 @@ protected:
             if (std::find(layers.begin(), layers.end(), layer) != layers.end()) {
                 m_state = State::reading;
                 m_jobs.start(
-                    {.title = tr("Activation statistics"), .channel = QStringLiteral("activation statistics")}, this,
+                    {.title = tr("Activation statistics"), .channel = kStatisticsChannel}, this,
                     [activations, layer](const JobContext& context) { return activations->statistics(layer, context); },
                     [this](Result<std::shared_ptr<const ActivationStatistics>> statistics) {
                         m_state = State::absent;
                         if (statistics)
                             m_statistics = std::move(*statistics);
+                        m_settle.start();
                         draw();
                     });
             }
         }
         draw();
     }
+
+    void refreshPlan() override { m_settle.start(); }
 
 private:
     enum class State { absent, reading };
@@ -129,28 +164,55 @@ private:
             m_document.openActivations(path);
     }
 
+    void measureOutputError()
+    {
+        const std::int64_t layer = shownLayer();
+        m_jobs.cancelChannel(kErrorChannel);
+        m_outputError.clear();
+        if (layer >= 0 && m_statistics && !m_statistics->gram.empty() && m_document.layer(layer).quantizable &&
+            !m_document.candidate(layer).weights.isKeep())
+            m_jobs.start(
+                {.title = tr("Output error"), .channel = kErrorChannel, .quiet = true}, this,
+                [model = m_document.model(), layer, candidate = m_document.candidate(layer),
+                 activations = m_document.activations(), statistics = m_statistics](const JobContext& context) {
+                    return outputError(*model, layer, candidate, *activations, *statistics, context);
+                },
+                [this, candidate = m_document.candidate(layer)](const Result<double>& error) {
+                    m_outputError = error ? tr(" · squared output error of %1: %2")
+                                                .arg(toQString(printCandidate(candidate)), numberText(*error))
+                                          : QString();
+                    draw();
+                });
+        draw();
+    }
+
     void draw()
     {
-        m_load->setVisible(m_document.isOpen() && !m_document.activations());
-        setFocusProxy(m_load->isHidden() ? static_cast<QWidget*>(m_channels) : m_load);
+        for (QPushButton* button : {m_calibrate, m_load})
+            button->setVisible(m_document.isOpen() && !m_document.activations());
+        setFocusProxy(m_calibrate->isHidden() ? static_cast<QWidget*>(m_channels) : m_calibrate);
         m_channels->setVisible(m_statistics != nullptr);
         m_histogram->setVisible(m_statistics && !m_statistics->histogram.empty());
         if (!m_document.isOpen()) {
             m_note->setText(tr("Open a checkpoint first."));
         } else if (!m_document.activations()) {
-            m_note->setText(
-                tr("No activations are loaded. A .npz or HDF5 file with an entry per layer — the layer's name, holding "
-                   "X[tokens, in] or XᵀX[in, in] — adds input ranges, histograms and the output error tr(ΔW·H·ΔWᵀ)."));
+            m_note->setText(tr(
+                "What layers see is not known yet. Calibrate runs the model on text; or load a .npz or HDF5 file with "
+                "an entry per layer, X[tokens, in] or XᵀX[in, in]. Either adds input ranges, histograms and the "
+                "output error tr(ΔW·H·ΔWᵀ)."));
         } else if (m_state == State::reading) {
             m_note->setText(tr("Reading activations…"));
         } else if (!m_statistics) {
-            m_note->setText(tr("%1 has no entry for this layer.").arg(m_document.activationsPath()));
+            m_note->setText(m_document.isCalibrated()
+                                ? tr("The calibration has not reached this layer.")
+                                : tr("%1 has no entry for this layer.").arg(m_document.activationsPath()));
         } else {
             m_note->setText(m_statistics->tokens > 0
                                 ? tr("%1 tokens, %2 input channels")
                                       .arg(countText(m_statistics->tokens), countText(m_statistics->in))
                                 : tr("XᵀX of %1 input channels: norms over an unknown number of tokens, no ranges")
                                       .arg(countText(m_statistics->in)));
+            m_note->setText(m_note->text() + m_outputError);
             drawChannels();
             if (!m_statistics->histogram.empty())
                 drawHistogram();
@@ -256,10 +318,14 @@ private:
     }
 
     QLabel* m_note;
+    Runs& m_runs;
+    QPushButton* m_calibrate;
     QPushButton* m_load;
     ChartView* m_histogram;
     ChartView* m_channels;
     std::shared_ptr<const ActivationStatistics> m_statistics;
+    QString m_outputError;
+    QTimer m_settle;
     State m_state = State::absent;
 };
 

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The window runs the model, by keyboard and mouse: calibrate, validate, trace.
+#include "app/main_window.h"
+#include "tests/support/opened_sample.h"
+#include "tests/support/tiny_model.h"
+#include "views/charts/chart_view.h"
+#include "views/dialogs/calibrate_dialog.h"
+#include "views/dialogs/validate_dialog.h"
+
+#include <QComboBox>
+#include <QDockWidget>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSettings>
+#include <QSpinBox>
+#include <QStandardPaths>
+#include <QTableView>
+#include <QTemporaryDir>
+
+using namespace ql;
+using namespace ql::views;
+
+namespace {
+
+/// The button of that text, mnemonic or not.
+QPushButton* buttonOf(const QWidget& parent, const QString& text)
+{
+    for (QPushButton* button : parent.findChildren<QPushButton*>())
+        if (button->text().remove(QLatin1Char('&')) == text)
+            return button;
+    qFatal("no button %s", qPrintable(text));
+}
+
+QDockWidget* dockOf(const MainWindow& window, const char* id)
+{
+    return window.findChild<QDockWidget*>(QStringLiteral("dock-%1").arg(QLatin1String(id)));
+}
+
+void write(QLineEdit* line, const QString& text)
+{
+    line->selectAll();
+    QTest::keyClicks(line, text);
+}
+
+void click(QWidget* widget, const QPoint& at = {})
+{
+    QTest::mouseClick(widget, Qt::LeftButton, {}, at);
+}
+
+} // namespace
+
+class WindowRunsTest : public QObject {
+    Q_OBJECT
+
+    Executor m_executor{2};
+    QTemporaryDir m_folder;
+
+    bool open(MainWindow& window, const QString& path = test::samplePath())
+    {
+        window.resize(1600, 950);
+        window.show();
+        if (!QTest::qWaitForWindowActive(&window))
+            return false;
+        QSignalSpy measured(&window.document(), &Document::measured);
+        window.open(path);
+        return measured.wait(60000) && QTest::qWaitFor([&] { return window.jobs().isIdle(); }, 60000);
+    }
+    static void lowerAll(Document& document)
+    {
+        std::vector<LayerColumn> changes;
+        for (const std::int64_t layer : document.planLayers())
+            changes.push_back({layer, document.ladder(layer).front()});
+        document.assign(changes, QStringLiteral("lowest"));
+    }
+    /// The dialog that a key opens.
+    template<typename Dialog>
+    static Dialog* openBy(MainWindow& window, Qt::Key key)
+    {
+        QTest::keyClick(&window, key, Qt::ControlModifier);
+        auto* dialog = window.findChild<Dialog*>();
+        return dialog && QTest::qWaitForWindowActive(dialog) ? dialog : nullptr;
+    }
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        QStandardPaths::setTestModeEnabled(true);
+        QCoreApplication::setOrganizationName(QStringLiteral("QuantLoupe"));
+        QCoreApplication::setApplicationName(QStringLiteral("window-runs-test"));
+        QSettings().clear();
+    }
+
+    void calibrates()
+    {
+        MainWindow window(m_executor);
+        QVERIFY(open(window));
+        Document& d = window.document();
+        auto* dialog = openBy<CalibrateDialog>(window, Qt::Key_K);
+        QVERIFY(dialog);
+        auto* path = dialog->findChild<QLineEdit*>(QStringLiteral("textPath"));
+        QCOMPARE(path->text(), test::samplePath(QStringLiteral("calibration.txt"))); // beside the model
+        QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
+        QVERIFY(!start->isEnabled()); // until the text is read
+        QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 30000);
+
+        // What it takes follows the choices.
+        const auto* cost = dialog->findChild<QLabel*>(QStringLiteral("cost"));
+        const QString full = cost->text();
+        auto* gram = dialog->findChild<QComboBox*>();
+        gram->setFocus();
+        QTest::keyClick(gram, Qt::Key_Home);
+        const QString diagonal = cost->text();
+        QVERIFY(diagonal != full);
+        QTest::keyClick(gram, Qt::Key_End);
+        QCOMPARE(cost->text(), full);
+        auto* windows = dialog->findChild<QSpinBox*>(QStringLiteral("windowCount"));
+        windows->setFocus();
+        windows->selectAll();
+        QTest::keyClicks(windows, QStringLiteral("8"));
+        QVERIFY(cost->text() != full);
+        auto* context = dialog->findChild<QSpinBox*>(QStringLiteral("contextTokens"));
+        context->setFocus();
+        context->selectAll();
+        QTest::keyClicks(context, QStringLiteral("900000"));
+        QVERIFY(!start->isEnabled());
+        QVERIFY(
+            dialog->findChild<QLabel*>(QStringLiteral("textNote"))->text().contains(QLatin1String("smaller context")));
+        context->selectAll();
+        QTest::keyClicks(context, QStringLiteral("128"));
+        QVERIFY(start->isEnabled());
+
+        auto* study = dialog->findChild<QLineEdit*>(QStringLiteral("studyPath"));
+        study->setFocus();
+        write(study, m_folder.filePath(QStringLiteral("sample.qloupe")));
+        QTest::keyClick(study, Qt::Key_Return);
+        QTRY_VERIFY_WITH_TIMEOUT(window.runs().calibration.state() == CalibrationRun::State::finished, 60000);
+        QVERIFY(d.isCalibrated());
+        QCOMPARE(d.studyPath(), m_folder.filePath(QStringLiteral("sample.qloupe")));
+        QTest::keyClick(dialog, Qt::Key_Escape);
+        QTRY_VERIFY(!window.findChild<CalibrateDialog*>());
+
+        // The activation panel shows them, and the output error of the plan's candidate.
+        lowerAll(d);
+        const std::int64_t layer = d.model()->indexOf("model.layers.1.mlp.down_proj.weight");
+        d.selection().setCurrent(layer);
+        QDockWidget* activations = dockOf(window, "activations");
+        activations->raise();
+        const auto shows = [&](const QString& text) {
+            for (const QLabel* label : activations->findChildren<QLabel*>())
+                if (label->text().contains(text))
+                    return true;
+            return false;
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(shows(QStringLiteral("tokens, 512 input channels")), 10000);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(QStringLiteral("squared output error of int4")), 10000);
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        QVERIFY(window.jobs().failures().empty());
+    }
+
+    void saysWhatIsMissing()
+    {
+        const QString model = m_folder.filePath(QStringLiteral("model"));
+        QVERIFY(test::writeTinyModel(model)); // it has no tokenizer
+        QFile text(model + QStringLiteral("/calibration.txt"));
+        QVERIFY(text.open(QIODevice::WriteOnly) && text.write("some words") > 0);
+        text.close();
+        MainWindow window(m_executor);
+        QVERIFY(open(window, model));
+        auto* dialog = openBy<CalibrateDialog>(window, Qt::Key_K);
+        QVERIFY(dialog);
+        const auto* note = dialog->findChild<QLabel*>(QStringLiteral("textNote"));
+        QTRY_VERIFY(window.jobs().isIdle());
+        QVERIFY2(!note->text().isEmpty() && !note->text().contains(QLatin1String("Reading")), qPrintable(note->text()));
+        QVERIFY(!buttonOf(*dialog, QStringLiteral("Start"))->isEnabled());
+        write(dialog->findChild<QLineEdit*>(QStringLiteral("textPath")), QStringLiteral("/no/such.txt"));
+        QTRY_VERIFY(window.jobs().isIdle());
+        QVERIFY(!buttonOf(*dialog, QStringLiteral("Start"))->isEnabled());
+    }
+
+    void validatesAndTakesAPlanBack()
+    {
+        MainWindow window(m_executor);
+        QVERIFY(open(window));
+        Document& d = window.document();
+        lowerAll(d);
+        const Plan low = d.plan();
+        auto* dialog = openBy<ValidateDialog>(window, Qt::Key_T);
+        QVERIFY(dialog);
+        QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
+        QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 30000);
+        auto* windows = dialog->findChild<QSpinBox*>(QStringLiteral("windowCount"));
+        windows->setFocus();
+        windows->selectAll();
+        QTest::keyClicks(windows, QStringLiteral("4"));
+        click(start);
+        QDockWidget* dock = dockOf(window, "validation");
+        QTRY_VERIFY(dock->widget()->isVisible() && !dock->visibleRegion().isEmpty()); // in front of its tabs
+        QTRY_VERIFY_WITH_TIMEOUT(!window.runs().validations.isRunning(), 60000);
+        auto* table = dock->findChild<QTableView*>();
+        QCOMPARE(table->model()->rowCount(), 1);
+        for (ChartView* chart : dock->findChildren<ChartView*>())
+            QVERIFY(!chart->chart()->series().isEmpty());
+
+        // Another plan, then the validated one again.
+        d.undoStack().undo();
+        QVERIFY(!(d.plan() == low));
+        const QPoint row = table->visualRect(table->model()->index(0, 1)).center();
+        QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, row);
+        QTest::mouseDClick(table->viewport(), Qt::LeftButton, {}, row);
+        QVERIFY(d.plan().candidates == low.candidates);
+        d.undoStack().undo();
+        QVERIFY(!(d.plan() == low));
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        QVERIFY(window.jobs().failures().empty());
+    }
+
+    void tracesAndSelects()
+    {
+        MainWindow window(m_executor);
+        QVERIFY(open(window));
+        Document& d = window.document();
+        lowerAll(d);
+        d.selection().setCurrent(d.model()->indexOf("model.layers.0.mlp.up_proj.weight"));
+        QDockWidget* dock = dockOf(window, "trace");
+        dock->raise();
+        QTRY_VERIFY(dock->widget()->isVisible());
+        click(buttonOf(*dock, QStringLiteral("Trace")));
+        const auto charts = dock->findChildren<ChartView*>();
+        QCOMPARE(charts.size(), 2);
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle() && !charts[0]->chart()->series().isEmpty(), 60000);
+        const QLabel* note = dock->findChild<QLabel*>();
+        QVERIFY2(note->text().contains(QLatin1String("After block 3")), qPrintable(note->text()));
+
+        // The same role, in the block that was clicked.
+        ChartView* chart = charts[1];
+        const QPointF place = chart->chart()->mapToPosition(QPointF(2, 1));
+        click(chart->viewport(),
+              QPoint(static_cast<int>(place.x()), static_cast<int>(chart->chart()->plotArea().center().y())));
+        QCOMPARE(d.selection().current(), d.model()->indexOf("model.layers.2.mlp.up_proj.weight"));
+
+        d.undoStack().undo();
+        QVERIFY(note->text().contains(QLatin1String("trace again")));
+    }
+};
+
+QTEST_MAIN(WindowRunsTest)
+#include "window_runs_test.moc"

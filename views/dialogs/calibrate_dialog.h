@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Calibrating the open model: text, how much of XᵀX is kept, where it goes, and what that will take, told before it
+// starts; then progress, pause and resume. It may be closed meanwhile; opened again it shows the run under way.
+#pragma once
+
+#include "core/calibration/site_statistics.h"
+
+#include <QDialog>
+
+class QComboBox;
+class QLabel;
+class QLineEdit;
+class QProgressBar;
+class QPushButton;
+
+namespace ql::views {
+
+class Document;
+class JobRunner;
+class TextChoice;
+struct Runs;
+
+class CalibrateDialog : public QDialog {
+    Q_OBJECT
+public:
+    CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs, QWidget* parent = nullptr);
+
+private:
+    GramKind gram() const;
+    void buildForm();
+    void refresh();
+    void showProgress();
+    void browseStudy();
+    /// Saves a study to put the results into, if there is none yet, then runs.
+    void start();
+    void run();
+
+    Document& m_document;
+    JobRunner& m_jobs;
+    Runs& m_runs;
+    TextChoice* m_text;
+    QComboBox* m_gram;
+    QLineEdit* m_study;
+    QPushButton* m_browse;
+    QLabel* m_cost;
+    QLineEdit* m_command;
+    QProgressBar* m_progress;
+    QLabel* m_status;
+    QPushButton* m_start;
+    QPushButton* m_pause;
+    bool m_startWhenSaved = false;
+};
+
+} // namespace ql::views

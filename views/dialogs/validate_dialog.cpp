@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/dialogs/validate_dialog.h"
+
+#include "views/document/document.h"
+#include "views/runs/runs.h"
+#include "views/runs/text_choice.h"
+#include "views/text/format.h"
+#include "views/text/shell.h"
+
+#include <QComboBox>
+#include <QDialogButtonBox>
+#include <QFormLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QVBoxLayout>
+
+namespace ql::views {
+
+ValidateDialog::ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, QWidget* parent)
+    : QDialog(parent),
+      m_document(document),
+      m_runs(runs),
+      m_runtime(new QComboBox(this)),
+      m_plan(new QLabel(this)),
+      m_cost(new QLabel(this)),
+      m_command(new QLineEdit(this))
+{
+    setWindowTitle(tr("Validate the plan"));
+    resize(720, 200);
+    auto* column = new QVBoxLayout(this);
+    auto* form = new QFormLayout;
+    form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow); // wrapped lines too
+    column->addLayout(form);
+    m_text = new TextChoice(document, jobs, TextUse::heldOut, *form);
+    form->addRow(tr("Plan"), m_plan);
+    m_runtime->addItem(tr("as they are"));
+    for (const Runtime& runtime : allRuntimes()) {
+        m_runtime->addItem(tr("rounded as %1 does").arg(toQString(runtime.id)));
+        m_runtime->setItemData(m_runtime->count() - 1, toQString(runtime.title), Qt::ToolTipRole);
+    }
+    m_runtime->setAccessibleName(tr("Activations of the plan"));
+    m_runtime->setToolTip(tr("Some runtimes round what enters a layer too; on some files that costs more than the "
+                             "weights' own rounding."));
+    auto* runtimeLabel = new QLabel(tr("&Activations"), this);
+    runtimeLabel->setBuddy(m_runtime);
+    form->addRow(runtimeLabel, m_runtime);
+    form->addRow(tr("It takes"), m_cost);
+    auto* commandLabel = new QLabel(tr("Same in a s&hell"), this);
+    commandLabel->setBuddy(m_command);
+    form->addRow(commandLabel, m_command);
+    column->addStretch(1);
+    auto* buttons = new QDialogButtonBox(this);
+    m_start = buttons->addButton(tr("&Start"), QDialogButtonBox::AcceptRole);
+    column->addWidget(buttons);
+    connect(buttons->addButton(QDialogButtonBox::Close), &QPushButton::clicked, this, &QDialog::close);
+
+    m_plan->setWordWrap(true);
+    m_cost->setObjectName(QStringLiteral("cost"));
+    m_command->setReadOnly(true);
+    m_command->setFont(QFont(QStringLiteral("monospace")));
+    m_command->setAccessibleName(tr("The same as a command line"));
+    m_command->setToolTip(tr("Save the plan as text first (File menu); plan.json stands for that file"));
+    m_start->setDefault(true);
+    connect(m_text, &TextChoice::changed, this, &ValidateDialog::refresh);
+    connect(m_runtime, &QComboBox::currentIndexChanged, this, &ValidateDialog::refresh);
+    connect(m_start, &QPushButton::clicked, this, &ValidateDialog::start);
+    connect(&m_runs.validations, &ValidationRuns::stateChanged, this, &ValidateDialog::refresh);
+    connect(&m_document, &Document::planChanged, this, &ValidateDialog::refresh);
+    connect(&m_document, &Document::modelChanged, this, &QDialog::close);
+    refresh();
+}
+
+const Runtime* ValidateDialog::runtime() const
+{
+    const int index = m_runtime->currentIndex();
+    return index > 0 ? &allRuntimes()[static_cast<std::size_t>(index - 1)] : nullptr;
+}
+
+void ValidateDialog::refresh()
+{
+    m_plan->setText(
+        m_document.isOpen()
+            ? tr("%1 bits per weight: %2").arg(fixedText(m_document.totals().bitsPerWeight, 3), planInShort(m_document))
+            : QString());
+    m_cost->setText(m_text->windows() > 0
+                        ? tr("about %1: model and plan, %2 windows each")
+                              .arg(durationText(m_text->text()->validationSeconds(m_text->length(), m_text->limit())),
+                                   countText(m_text->windows()))
+                        : QStringLiteral("—"));
+    QString command = QStringLiteral("qloupe validate %1 --plan plan.json %2")
+                          .arg(shellQuoted(m_document.checkpointPath()), m_text->arguments());
+    if (runtime())
+        command += QStringLiteral(" --as %1").arg(toQString(runtime()->id));
+    if (!m_document.activationsPath().isEmpty())
+        command += QStringLiteral(" --activations %1").arg(shellQuoted(m_document.activationsPath()));
+    m_command->setText(command);
+    m_command->setCursorPosition(0);
+    m_start->setEnabled(m_text->windows() > 0 && !m_runs.validations.isRunning());
+}
+
+void ValidateDialog::start()
+{
+    m_text->remember();
+    m_runs.validations.start({m_text->text(), m_text->length(), m_text->limit(), runtime()});
+    Q_EMIT started();
+    close();
+}
+
+} // namespace ql::views

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Proof of plans: perplexity of the model and of the plan and the KLD between them, window by window with their
+// standard errors while a validation runs, and the table of all validations of the study.
+#include "views/charts/axes.h"
+#include "views/charts/chart_view.h"
+#include "views/dialogs/validate_dialog.h"
+#include "views/document/document.h"
+#include "views/panels/panel.h"
+#include "views/panels/validation/validation_model.h"
+#include "views/panels/view_menu.h"
+#include "views/runs/runs.h"
+#include "views/text/elided_label.h"
+#include "views/text/format.h"
+#include "views/theme/theme.h"
+
+#include <QAreaSeries>
+#include <QHBoxLayout>
+#include <QHeaderView>
+#include <QLegend>
+#include <QLegendMarker>
+#include <QLineSeries>
+#include <QLocale>
+#include <QPushButton>
+#include <QSortFilterProxyModel>
+#include <QSplitter>
+#include <QTableView>
+#include <QToolTip>
+#include <QVBoxLayout>
+#include <QValueAxis>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql::views {
+
+namespace {
+
+constexpr std::size_t kMostPoints = 2000;
+constexpr std::int64_t kErrorsFrom = 4; // windows; the error of fewer would rule the axis
+
+using Curve = Measured ValidationPoint::*;
+
+class ValidationPanel : public QWidget {
+    Q_OBJECT
+public:
+    ValidationPanel(const PanelContext& context, QWidget* parent)
+        : QWidget(parent),
+          m_document(context.document),
+          m_jobs(context.jobs),
+          m_runs(context.runs),
+          m_summary(new ElidedLabel(this)),
+          m_validate(new QPushButton(tr("Val&idate…"), this)),
+          m_stop(new QPushButton(tr("&Stop"), this)),
+          m_perplexity(new ChartView(this)),
+          m_kld(new ChartView(this)),
+          m_model(new ValidationModel(context.runs.validations, this)),
+          m_proxy(new QSortFilterProxyModel(this)),
+          m_table(new QTableView(this))
+    {
+        auto* top = new QHBoxLayout;
+        top->setContentsMargins(8, 4, 8, 0);
+        top->addWidget(m_summary, 1);
+        top->addWidget(m_stop);
+        top->addWidget(m_validate);
+        auto* parts = new QSplitter(this);
+        parts->addWidget(m_perplexity);
+        parts->addWidget(m_kld);
+        parts->addWidget(m_table);
+        parts->setChildrenCollapsible(false);
+        parts->setSizes({360, 360, 880});
+        auto* column = new QVBoxLayout(this);
+        column->setContentsMargins(0, 0, 0, 0);
+        column->setSpacing(4);
+        column->addLayout(top);
+        column->addWidget(parts, 1);
+        m_perplexity->setAccessibleName(tr("Perplexity over windows"));
+        m_kld->setAccessibleName(tr("KLD over windows"));
+        buildTable();
+        const ValidationRuns& runs = m_runs.validations;
+        connect(&runs, &ValidationRuns::added, this, &ValidationPanel::showNewest);
+        connect(&runs, &ValidationRuns::reset, this, &ValidationPanel::showNewest);
+        connect(&runs, &ValidationRuns::grown, this, &ValidationPanel::touch);
+        connect(&runs, &ValidationRuns::stateChanged, this, &ValidationPanel::touch);
+        connect(&m_document, &Document::modelChanged, this, &ValidationPanel::touch);
+        connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this, &ValidationPanel::touch);
+        connect(m_perplexity, &ChartView::themeChanged, this, &ValidationPanel::touch, Qt::QueuedConnection);
+        connect(m_perplexity, &ChartView::hovered, this, &ValidationPanel::hover);
+        connect(m_kld, &ChartView::hovered, this, &ValidationPanel::hover);
+        connect(m_stop, &QPushButton::clicked, &m_runs.validations, &ValidationRuns::cancel);
+        connect(m_validate, &QPushButton::clicked, this, [this] {
+            auto* dialog = new ValidateDialog(m_document, m_jobs, m_runs, window());
+            dialog->setAttribute(Qt::WA_DeleteOnClose);
+            dialog->show();
+        });
+        for (ChartView* view : {m_perplexity, m_kld})
+            addViewMenu(view, [this] { return pointsTable(); });
+        addViewMenu(m_table, [this] { return recordsTable(); });
+        setFocusProxy(m_perplexity);
+        draw();
+    }
+
+protected:
+    void showEvent(QShowEvent* event) override
+    {
+        QWidget::showEvent(event);
+        if (m_stale)
+            draw();
+    }
+
+private:
+    void buildTable()
+    {
+        m_proxy->setSourceModel(m_model);
+        m_proxy->setSortRole(Qt::UserRole);
+        m_table->setModel(m_proxy);
+        m_table->setSortingEnabled(true);
+        m_table->sortByColumn(ValidationModel::kTime, Qt::DescendingOrder);
+        m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
+        m_table->setSelectionMode(QAbstractItemView::SingleSelection);
+        m_table->setAlternatingRowColors(true);
+        m_table->setShowGrid(false);
+        m_table->setTabKeyNavigation(false);
+        m_table->setWordWrap(false);
+        m_table->verticalHeader()->hide();
+        m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
+        m_table->horizontalHeader()->setHighlightSections(false);
+        m_table->horizontalHeader()->setStretchLastSection(true);
+        const auto wide = [this](int column, const QString& sample) {
+            m_table->setColumnWidth(column, fontMetrics().horizontalAdvance(sample) + 20);
+        };
+        wide(ValidationModel::kTime, QLocale().toString(QDateTime(QDate(2026, 11, 28), {}), QLocale::ShortFormat));
+        wide(ValidationModel::kPlan, QStringLiteral("int4:g64:s=bf16 ×84"));
+        wide(ValidationModel::kBits, QStringLiteral("16.000"));
+        wide(ValidationModel::kPerplexity, QStringLiteral("perplexity"));
+        wide(ValidationModel::kPlanPerplexity, QStringLiteral("1234.567"));
+        wide(ValidationModel::kKld, QStringLiteral("0.0123 ± 0.0008"));
+        wide(ValidationModel::kSameTop, QStringLiteral("same top-1"));
+        wide(ValidationModel::kPredicted, QStringLiteral("predicted"));
+        wide(ValidationModel::kWindows, QStringLiteral("400 × 512"));
+        m_table->setAccessibleName(tr("Validations"));
+        connect(m_table, &QTableView::activated, this, &ValidationPanel::adopt);
+    }
+
+    void showNewest()
+    {
+        m_table->setCurrentIndex(m_proxy->index(0, 0));
+        touch();
+    }
+
+    void touch()
+    {
+        m_stale = true;
+        if (isVisible())
+            draw();
+    }
+
+    /// The chosen row, or the newest.
+    const ValidationRecord* shown() const
+    {
+        if (m_model->rowCount() == 0)
+            return nullptr;
+        const QModelIndex current = m_proxy->mapToSource(m_table->currentIndex());
+        return &m_model->record(current.isValid() ? current.row() : 0);
+    }
+
+    void adopt(const QModelIndex& index)
+    {
+        const ValidationRecord& record = m_model->record(m_proxy->mapToSource(index).row());
+        const auto plan = parsePlan(record.planJson.toStdString(), *m_document.model());
+        if (plan)
+            m_document.adoptPlan(*plan, tr("Adopt the validated plan"));
+        else
+            m_summary->setText(errorText(plan.error()));
+    }
+
+    void draw()
+    {
+        m_stale = false;
+        const ValidationRuns& runs = m_runs.validations;
+        const ValidationRecord* record = shown();
+        m_validate->setEnabled(m_document.isOpen() && !runs.isRunning());
+        m_stop->setVisible(runs.isRunning());
+        m_summary->setText(summary(record));
+        QPalette p = palette();
+        if (!runs.problem().isEmpty())
+            p.setColor(QPalette::WindowText, colors(p).bad);
+        m_summary->setPalette(p);
+        const QString message = !m_document.isOpen() ? tr("Open a checkpoint first.")
+                                : runs.isRunning()   ? tr("The first windows are on their way…")
+                                                     : tr("Validate runs the plan beside the model on held-out text.");
+        for (ChartView* view : {m_perplexity, m_kld}) {
+            view->newChart();
+            view->setMessage(record ? QString() : message);
+        }
+        if (!record)
+            return;
+        drawCurves(*m_perplexity, *record, tr("perplexity"),
+                   {{&ValidationPoint::perplexity, tr("model")}, {&ValidationPoint::planPerplexity, tr("plan")}});
+        drawCurves(*m_kld, *record, tr("KLD / nats per token"), {{&ValidationPoint::kld, tr("mean KLD of the plan")}});
+    }
+
+    QString summary(const ValidationRecord* record) const
+    {
+        const ValidationRuns& runs = m_runs.validations;
+        if (!runs.problem().isEmpty())
+            return runs.problem();
+        if (!record)
+            return {};
+        const ValidationPoint& last = record->last();
+        QString text = tr("Perplexity %1 ± %2, plan %3 ± %4 · KLD %5 ± %6 nats per token · same top-1 %7 ± %8")
+                           .arg(fixedText(last.perplexity.value, 3), numberText(last.perplexity.error, 2),
+                                fixedText(last.planPerplexity.value, 3), numberText(last.planPerplexity.error, 2),
+                                numberText(last.kld.value), numberText(last.kld.error, 2),
+                                percentText(last.sameTop.value), percentText(last.sameTop.error));
+        if (runs.isRunning() && record == &runs.records().back())
+            text += tr(" · %1 of %2 windows").arg(countText(last.windows), countText(runs.windowsWanted()));
+        return text;
+    }
+
+    /// Lines with a band of one standard error on both sides.
+    static void drawCurves(ChartView& view, const ValidationRecord& record, const QString& title,
+                           const std::vector<std::pair<Curve, QString>>& curves)
+    {
+        QChart* chart = view.chart();
+        const Colors c = colors(view.palette());
+        const std::size_t step = record.points.size() / kMostPoints + 1;
+        double lowest = INFINITY;
+        double highest = -INFINITY;
+        QList<QAbstractSeries*> bands;
+        std::size_t color = curves.size() > 1 ? 0 : 2;
+        for (const auto& [curve, name] : curves) {
+            QList<QPointF> line;
+            QList<QPointF> upper;
+            QList<QPointF> lower;
+            for (std::size_t i = 0; i < record.points.size(); i += step) {
+                const ValidationPoint& point = record.points[i];
+                const Measured& measured = point.*curve;
+                const auto x = static_cast<double>(point.windows);
+                line << QPointF(x, measured.value);
+                lowest = std::min(lowest, measured.value);
+                highest = std::max(highest, measured.value);
+                if (point.windows < kErrorsFrom)
+                    continue;
+                upper << QPointF(x, measured.value + measured.error);
+                lower << QPointF(x, measured.value - measured.error);
+                lowest = std::min(lowest, lower.back().y());
+                highest = std::max(highest, upper.back().y());
+            }
+            const QColor ink = c.series[color++];
+            if (upper.size() > 1) {
+                auto* top = new QLineSeries(chart);
+                auto* bottom = new QLineSeries(chart);
+                top->replace(upper);
+                bottom->replace(lower);
+                auto* band = new QAreaSeries(top, bottom);
+                QColor fill = ink;
+                fill.setAlpha(45);
+                band->setBrush(fill);
+                band->setPen(Qt::NoPen);
+                chart->addSeries(band);
+                bands << band;
+            }
+            auto* series = new QLineSeries(chart);
+            series->setName(name);
+            series->replace(line);
+            series->setPen(QPen(ink, 1.8));
+            series->setPointsVisible(line.size() <= 64);
+            chart->addSeries(series);
+        }
+        auto* x = new QValueAxis(chart);
+        setRoundTicks(*x, 0, static_cast<double>(std::max<std::int64_t>(2, record.last().windows)), 4);
+        x->setTitleText(tr("windows"));
+        auto* y = new QValueAxis(chart);
+        const double margin = std::max(0.05 * (highest - lowest), 1e-9 + 0.001 * std::fabs(highest));
+        setRoundTicks(*y, std::max(0.0, lowest - margin), highest + margin, 4);
+        y->setTitleText(title);
+        chart->addAxis(x, Qt::AlignBottom);
+        chart->addAxis(y, Qt::AlignLeft);
+        for (QAbstractSeries* series : chart->series()) {
+            series->attachAxis(x);
+            series->attachAxis(y);
+        }
+        chart->legend()->setVisible(true);
+        chart->legend()->setAlignment(Qt::AlignTop);
+        for (QAbstractSeries* band : bands)
+            for (QLegendMarker* marker : chart->legend()->markers(band))
+                marker->setVisible(false);
+        view.applyTheme();
+    }
+
+    void hover(const QPointF& value, const QPoint& point, bool inside)
+    {
+        const ValidationRecord* record = shown();
+        if (!inside || !record) {
+            QToolTip::hideText();
+            return;
+        }
+        const auto nearest = std::min_element(record->points.begin(), record->points.end(),
+                                              [&](const ValidationPoint& a, const ValidationPoint& b) {
+                                                  return std::fabs(static_cast<double>(a.windows) - value.x()) <
+                                                         std::fabs(static_cast<double>(b.windows) - value.x());
+                                              });
+        const auto with = [](const Measured& m) {
+            return QStringLiteral("%1 ± %2").arg(numberText(m.value, 5), numberText(m.error, 2));
+        };
+        QToolTip::showText(point,
+                           tr("%1 windows\nperplexity %2\nof the plan %3\nKLD %4 nats per token")
+                               .arg(countText(nearest->windows), with(nearest->perplexity),
+                                    with(nearest->planPerplexity), with(nearest->kld)),
+                           this);
+    }
+
+    ViewTable pointsTable() const
+    {
+        ViewTable table{{QStringLiteral("windows"), QStringLiteral("perplexity"), QStringLiteral("perplexity_error"),
+                         QStringLiteral("plan_perplexity"), QStringLiteral("plan_perplexity_error"),
+                         QStringLiteral("kld"), QStringLiteral("kld_error"), QStringLiteral("same_top"),
+                         QStringLiteral("same_top_error")},
+                        {}};
+        if (const ValidationRecord* record = shown())
+            for (const ValidationPoint& point : record->points) {
+                QStringList row{QString::number(point.windows)};
+                for (const Measured& m : {point.perplexity, point.planPerplexity, point.kld, point.sameTop})
+                    row << plainNumber(m.value) << plainNumber(m.error);
+                table.rows.push_back(row);
+            }
+        return table;
+    }
+
+    ViewTable recordsTable() const
+    {
+        ViewTable table;
+        for (int column = 0; column < m_proxy->columnCount(); ++column)
+            table.header << m_proxy->headerData(column, Qt::Horizontal).toString();
+        for (int row = 0; row < m_proxy->rowCount(); ++row) {
+            QStringList cells;
+            for (int column = 0; column < m_proxy->columnCount(); ++column)
+                cells << m_proxy->index(row, column).data().toString();
+            table.rows.push_back(cells);
+        }
+        return table;
+    }
+
+    Document& m_document;
+    JobRunner& m_jobs;
+    Runs& m_runs;
+    ElidedLabel* m_summary;
+    QPushButton* m_validate;
+    QPushButton* m_stop;
+    ChartView* m_perplexity;
+    ChartView* m_kld;
+    ValidationModel* m_model;
+    QSortFilterProxyModel* m_proxy;
+    QTableView* m_table;
+    bool m_stale = false;
+};
+
+} // namespace
+
+namespace panels {
+extern const Panel validation;
+const Panel validation{
+    "validation", QT_TRANSLATE_NOOP("Panel", "Validation"), PanelPlace::bottom,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new ValidationPanel(context, parent); }};
+} // namespace panels
+
+} // namespace ql::views
+
+#include "validation_panel.moc"

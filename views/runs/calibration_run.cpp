@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/runs/calibration_run.h"
+
+#include "views/document/document.h"
+#include "views/jobs/job_runner.h"
+#include "views/text/format.h"
+
+#include <QFileInfo>
+
+namespace ql::views {
+
+namespace {
+
+const QString kChannel = QStringLiteral("calibrate");
+
+/// Hands pieces on and remembers whose they are.
+class NotingSink final : public ResultSink {
+public:
+    NotingSink(ResultSink& sink, const Model& model)
+        : m_sink(sink), m_model(model), m_sites(findCalibration(sink, model))
+    {}
+    const CalibratedSites& sites() const { return m_sites; }
+    Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
+    {
+        QL_CHECK(m_sink.keep(key, bytes));
+        m_sites.note(m_model, key, bytes);
+        return {};
+    }
+    std::optional<std::vector<std::byte>> find(const std::string& key) const override { return m_sink.find(key); }
+
+private:
+    ResultSink& m_sink;
+    const Model& m_model;
+    CalibratedSites m_sites;
+};
+
+} // namespace
+
+CalibrationRun::CalibrationRun(Document& document, JobRunner& jobs) : m_document(document), m_jobs(jobs)
+{
+    connect(&m_jobs, &JobRunner::changed, this, &CalibrationRun::drain);
+    connect(&m_document, &Document::modelChanged, this, &CalibrationRun::reset);
+}
+
+void CalibrationRun::start(const CalibrationChoice& choice)
+{
+    m_choice = choice;
+    m_state = State::running;
+    m_problem.clear();
+    m_windows = 0;
+    m_block = -1;
+    m_sink = m_document.sink();
+    m_arrivals = std::make_shared<JobMailbox<Arrival>>();
+    m_job = m_jobs.start(
+        {.title = tr("Calibrating on %1").arg(QFileInfo(choice.text->path).fileName()),
+         .channel = kChannel,
+         .quiet = true},
+        this,
+        [choice, sink = m_sink, arrivals = m_arrivals](const JobContext& context) -> Result<std::int64_t> {
+            const PreparedText& text = *choice.text;
+            QL_TRY(windows, text.tokens.windows(choice.length, choice.limit));
+            const graph::CheckpointWeights weights(*text.model);
+            NotingSink noting(*sink, *text.model);
+            const CalibrationTask task{*text.model,
+                                       text.graph,
+                                       weights,
+                                       windows,
+                                       choice.settings,
+                                       noting,
+                                       [&](std::int64_t block, std::int64_t through) {
+                                           arrivals->put({block, through, noting.sites()});
+                                       }};
+            QL_CHECK(calibrate(task, context));
+            return windows.count();
+        },
+        [this](const Result<std::int64_t>& windows) { finish(windows); });
+    Q_EMIT changed();
+}
+
+void CalibrationRun::pause()
+{
+    m_jobs.cancel(m_job);
+}
+
+void CalibrationRun::drain()
+{
+    if (!m_arrivals)
+        return;
+    const std::vector<Arrival> arrivals = m_arrivals->takeAll();
+    if (arrivals.empty())
+        return;
+    const Arrival& last = arrivals.back();
+    m_block = last.block;
+    m_windows = last.windows;
+    if (auto activations = calibratedActivations(m_sink, last.sites, {})) // the embedding alone has none
+        m_document.showActivations(std::move(activations));
+    Q_EMIT changed();
+}
+
+void CalibrationRun::finish(const Result<std::int64_t>& windows)
+{
+    drain();
+    m_arrivals.reset();
+    m_job = 0;
+    if (windows) {
+        m_state = State::finished;
+        m_windows = *windows;
+    } else if (windows.error().code == Errc::cancelled) {
+        m_state = State::paused;
+    } else {
+        m_state = State::failed;
+        m_problem = errorText(windows.error());
+    }
+    if (m_sink != m_document.sink()) // it was saved under another name meanwhile
+        m_jobs.start(
+            {.title = tr("Keeping the calibration")}, this,
+            [from = m_sink, to = m_document.sink(), model = m_document.model()](const JobContext&) {
+                return copyCalibration(*from, *to, *model);
+            },
+            [](const Result<void>&) {});
+    m_document.measureWithActivations();
+    Q_EMIT changed();
+}
+
+void CalibrationRun::reset()
+{
+    m_jobs.cancelChannel(kChannel);
+    m_arrivals.reset();
+    m_sink.reset();
+    m_choice = {};
+    m_state = State::idle;
+    m_job = 0;
+    Q_EMIT changed();
+}
+
+} // namespace ql::views

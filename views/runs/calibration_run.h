@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The calibration of the open model: runs as a job, leaves every block's statistics in the study as they arrive, and
+// can be stopped and gone on with at any time. GUI thread only.
+#pragma once
+
+#include "core/calibration/calibrated_activations.h"
+#include "views/jobs/job_mailbox.h"
+#include "views/runs/prepared_text.h"
+
+#include <QObject>
+
+namespace ql::views {
+
+class Document;
+class JobRunner;
+
+struct CalibrationChoice {
+    std::shared_ptr<const PreparedText> text;
+    std::int64_t length = 0; // tokens in a window
+    std::int64_t limit = 0;  // windows, 0: all
+    CalibrationSettings settings;
+};
+
+class CalibrationRun : public QObject {
+    Q_OBJECT
+public:
+    enum class State { idle, running, paused, finished, failed };
+
+    CalibrationRun(Document& document, JobRunner& jobs);
+
+    /// Goes on from what the study holds of the same text and settings.
+    void start(const CalibrationChoice& choice);
+    /// Stops; what finished is kept.
+    void pause();
+    void resume() { start(m_choice); }
+    State state() const { return m_state; }
+    /// Why it failed.
+    const QString& problem() const { return m_problem; }
+    std::uint64_t job() const { return m_job; }
+    /// Windows that every layer has seen, and the block that was finished last.
+    std::int64_t windows() const { return m_windows; }
+    std::int64_t block() const { return m_block; }
+
+Q_SIGNALS:
+    void changed();
+
+private:
+    struct Arrival {
+        std::int64_t block = -1;
+        std::int64_t windows = 0;
+        CalibratedSites sites;
+    };
+    void drain();
+    void finish(const Result<std::int64_t>& windows);
+    void reset();
+
+    Document& m_document;
+    JobRunner& m_jobs;
+    CalibrationChoice m_choice;
+    State m_state = State::idle;
+    QString m_problem;
+    std::uint64_t m_job = 0;
+    std::int64_t m_windows = 0;
+    std::int64_t m_block = -1;
+    std::shared_ptr<ResultSink> m_sink;
+    std::shared_ptr<JobMailbox<Arrival>> m_arrivals;
+};
+
+} // namespace ql::views

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Validations of plans against the open model: the one under way, growing as windows are through, and the earlier ones.
+// What was measured before a cancel is kept. GUI thread only.
+#pragma once
+
+#include "core/realize/runtime_activations.h"
+#include "views/jobs/job_mailbox.h"
+#include "views/runs/prepared_text.h"
+#include "views/runs/validation_record.h"
+
+#include <QObject>
+
+#include <optional>
+
+namespace ql::views {
+
+class Document;
+class JobRunner;
+
+struct ValidationChoice {
+    std::shared_ptr<const PreparedText> text;
+    std::int64_t length = 0; // tokens in a window
+    std::int64_t limit = 0;  // windows, 0: all
+    const Runtime* runtime = nullptr;
+};
+
+class ValidationRuns : public QObject {
+    Q_OBJECT
+public:
+    ValidationRuns(Document& document, JobRunner& jobs);
+
+    /// Of the document's plan as it is now.
+    void start(const ValidationChoice& choice);
+    void cancel();
+    bool isRunning() const { return m_job != 0; }
+    /// Windows the run under way will take.
+    std::int64_t windowsWanted() const { return m_windowsWanted; }
+    /// Why the last one failed; empty if it did not.
+    const QString& problem() const { return m_problem; }
+    /// The last one while it runs is the one under way.
+    const std::vector<ValidationRecord>& records() const { return m_records; }
+
+Q_SIGNALS:
+    void added();        // a record at the end
+    void grown();        // the last record
+    void reset();        // other records
+    void stateChanged(); // running, failed, done
+
+private:
+    void drain();
+    void finish(const Result<void>& result);
+    void keep();
+    void takeOver();
+
+    Document& m_document;
+    JobRunner& m_jobs;
+    std::vector<ValidationRecord> m_records;
+    std::optional<ValidationRecord> m_begun; // has no point yet
+    std::int64_t m_windowsWanted = 0;
+    std::uint64_t m_job = 0;
+    QString m_problem;
+    std::shared_ptr<JobMailbox<ValidationPoint>> m_points;
+};
+
+/// "int4:g64 ×84, int8:g64 ×12": the plan's candidates, the most frequent first; keep is left out unless it is all.
+QString planInShort(const Document& document);
+
+} // namespace ql::views

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/study_options.h"
+#include "app/cli/text_options.h"
 #include "core/base/text.h"
-#include "core/realize/realize.h"
+#include "core/model/evaluation/evaluate.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/plan_version.h"
 #include "core/report/report.h"
 
 #include <nlohmann/json.hpp>
@@ -21,6 +24,7 @@ struct Options {
     std::size_t pictures = 3;
     ActivationsOption activations;
     SolveOptions solve;
+    TextOptions text;
 };
 
 /// Statistics of the weights and the error of the plan's candidate, for every layer of the plan.
@@ -62,6 +66,28 @@ std::vector<std::int64_t> mostFragile(std::vector<ReportLayer> layers, std::size
     for (std::size_t i = 0; i < std::min(count, layers.size()); ++i)
         chosen.push_back(layers[i].layer);
     return chosen;
+}
+
+/// Runs the plan's version of the model beside the model.
+Result<ReportValidation> validate(Console& console, const Model& model, const Plan& plan, const Target* target,
+                                  const Activations* activations, const TextOptions& text)
+{
+    QL_TRY(graph, buildGraph(model));
+    QL_TRY(windows, text.read(console, model));
+    console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
+                   " tokens");
+    const graph::CheckpointWeights own(model);
+    const PlanVersion planned(model, &plan, target ? &target->profile : nullptr, activations, nullptr,
+                              console.context());
+    const EvaluationTask task{.graph = graph,
+                              .windows = windows,
+                              .model = {&own, {}},
+                              .other = &planned.version(),
+                              .onScores = {},
+                              .known = {}};
+    QL_TRY(scores, evaluate(task, console.context()));
+    QL_CHECK(model.checkpoint->checkIntact());
+    return ReportValidation{text.name(), windows.count(), windows.length, std::move(scores)};
 }
 
 Result<int> run(Console& console, const Options& options)
@@ -109,6 +135,12 @@ Result<int> run(Console& console, const Options& options)
     input.pictured = mostFragile(layers, options.pictures);
     input.layers = std::move(layers);
 
+    std::optional<ReportValidation> validation;
+    if (options.text.isGiven()) {
+        QL_TRY(made, validate(console, *model, plan, target, activations.get(), options.text));
+        validation = std::move(made);
+        input.validation = &*validation;
+    }
     VerifyReport verification;
     if (target) {
         const std::filesystem::path path = folder / ("model" + std::string(target->extension));
@@ -131,6 +163,8 @@ Result<int> run(Console& console, const Options& options)
                   {"bits_per_weight", bitsPerWeight(*model, plan, input.planLayers)},
                   {"predicted_loss", solved ? numberOrNull(solved->result.predictedLoss) : nlohmann::ordered_json()},
                   {"file_bytes", input.fileBytes},
+                  {"kld", validation ? numberOrNull(comparisonOf(validation->scores, validation->windows).kld.value)
+                                     : nlohmann::ordered_json()},
                   {"verified", input.verification ? nlohmann::ordered_json(ok) : nlohmann::ordered_json()}});
     return ok ? 0 : 1;
 }
@@ -139,13 +173,15 @@ Result<int> run(Console& console, const Options& options)
 
 extern const Command report_;
 const Command report_{
-    "report", "analyse, solve, export, verify and write it all as one HTML page", [](CLI::App& app) -> CommandRun {
+    "report", "analyse, solve, validate, export, verify and write it all as one HTML page",
+    [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         app.add_option("--out", options->out, "folder for the report, the plan and the exported model")->required();
         app.add_option("--plan", options->plan, "report this plan instead of solving one");
         options->solve.declare(app);
         options->activations.declare(app);
+        options->text.declare(app);
         app.add_option("--target", options->target, "also export for this target and verify");
         app.add_option("--pictures", options->pictures, "how many layers get pictures, the most fragile first")
             ->capture_default_str();

@@ -15,7 +15,7 @@ void TextOptions::declare(CLI::App& app)
 
 Result<Windows> TextOptions::read(Console& console, const Model& model) const
 {
-    if (text.empty() && tokens.empty())
+    if (!isGiven())
         return usageError("give --text FILE, or --tokens IDS.npy");
     QL_TRY(found, readTokens(model, {text, tokens}, console.context()));
     console.warn(found.warnings);

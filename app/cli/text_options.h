@@ -16,6 +16,8 @@ struct TextOptions {
     std::int64_t context = 512;
     std::int64_t windows = 0;
     void declare(CLI::App& app);
+    bool isGiven() const { return !text.empty() || !tokens.empty(); }
+    std::string name() const { return text.empty() ? tokens : text; }
     /// Text goes through the model's own tokenizer; where that puts a BOS before every text, each window gets one, as
     /// llama-perplexity does.
     Result<Windows> read(Console& console, const Model& model) const;

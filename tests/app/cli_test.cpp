@@ -282,15 +282,24 @@ private Q_SLOTS:
     }
     void reportIsSelfContained()
     {
-        const Outcome outcome = qloupe({text("report"), kSample, text("--candidates"), text("int4:g64,int8:g64"),
-                                        text("--bpw"), text("5"), text("--target"), text("compressed-tensors"),
-                                        text("--out"), path("report"), text("--pictures"), text("1"), text("--json")});
+        const Outcome outcome =
+            qloupe({text("report"), kSample, text("--candidates"), text("int4:g64,int8:g64"), text("--bpw"), text("5"),
+                    text("--target"), text("compressed-tensors"), text("--text"), kSample + text("/test.txt"),
+                    text("--context"), text("64"), text("--windows"), text("3"), text("--out"), path("report"),
+                    text("--pictures"), text("1"), text("--json")});
         QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
         QVERIFY(outcome.json().value(QLatin1String("verified")).toBool());
+        const Outcome validated = qloupe({text("validate"), kSample, text("--plan"), path("report/plan.json"),
+                                          text("--text"), kSample + text("/test.txt"), text("--context"), text("64"),
+                                          text("--windows"), text("3"), text("--json")});
+        const QJsonObject other = validated.json().value(QLatin1String("other")).toObject();
+        QCOMPARE(outcome.json().value(QLatin1String("kld")).toDouble(),
+                 other.value(QLatin1String("kld")).toObject().value(QLatin1String("value")).toDouble());
         QFile html(path("report/report.html"));
         QVERIFY(html.open(QIODevice::ReadOnly));
         const QByteArray page = html.readAll();
         QVERIFY(page.contains("<svg") && page.contains("data:image/png;base64,") && page.contains("not KLD"));
+        QVERIFY(page.contains("3 windows of 64 tokens") && page.contains("measured KLD"));
         QVERIFY(!page.contains("http://") && !page.contains("https://") && !page.contains(" src='/"));
     }
     void refusedCandidatesAreNamed()

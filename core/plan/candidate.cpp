@@ -32,9 +32,7 @@ Result<Candidate> parseParts(std::string_view text)
     QL_TRY(weights, parseScheme(schemes.substr(0, plus)));
     Candidate candidate{.weights = std::move(weights), .activations = {}, .quantizer = {}};
     if (plus != std::string_view::npos) {
-        QL_TRY(activations, parseScheme(schemes.substr(plus + kActivations.size())));
-        if (activations.isKeep())
-            return usageError("leave +a: out to keep the activations as they are");
+        QL_TRY(activations, parseActivationScheme(schemes.substr(plus + kActivations.size())));
         candidate.activations = std::move(activations);
     }
     if (quantizer) {
@@ -66,7 +64,7 @@ std::string printCandidate(const Candidate& candidate)
 {
     std::string text = printScheme(candidate.weights);
     if (candidate.activations)
-        text += "+a:" + printScheme(*candidate.activations);
+        text += "+a:" + printActivationScheme(*candidate.activations);
     if (candidate.quantizer != QuantizerSpec{})
         text += "@" + printQuantizerSpec(candidate.quantizer);
     return text;

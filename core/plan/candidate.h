@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What a layer may become: scheme[+a:scheme][@quantizer], e.g. int4:g128@mse, gguf:q4_0@rtn:ggml, bf16, keep. "@rtn" is
-// omitted when printed.
+// What a layer may become: scheme[+a:activation scheme][@quantizer], e.g. int4:g128@mse, gguf:q4_0@rtn:ggml, bf16,
+// keep, int8:channel+a:int8:token. "@rtn" is omitted when printed.
 #pragma once
 
-#include "core/formats/scheme.h"
+#include "core/formats/activation_scheme.h"
 #include "core/quantizers/quantizer.h"
 
 #include <optional>
@@ -12,7 +12,7 @@ namespace ql {
 
 struct Candidate {
     Scheme weights;
-    std::optional<Scheme> activations;
+    std::optional<ActivationScheme> activations;
     QuantizerSpec quantizer;
     friend bool operator==(const Candidate&, const Candidate&) = default;
 };

@@ -23,7 +23,7 @@ struct Runner {
     Result<void> segment(const graph::Segment& segment, const JobContext& context)
     {
         QL_TRY(weights, graph::loadWeights<float>(graph, segment, *version.weights, context));
-        return graph::forward(graph, segment, weights, values, context, {.layerInput = version.layerInput});
+        return graph::forward(graph, segment, weights, values, context, version.options(true));
     }
 };
 
@@ -49,8 +49,8 @@ public:
             to = std::copy_n(m_hidden.data() + row * m_hidden.width(), m_hidden.width(), to);
         Values<float> values;
         values[m_id].real = std::move(chosen);
-        QL_CHECK(graph::forward(m_graph, m_graph.segments.back(), m_weights, values, context,
-                                {.layerInput = m_version.layerInput}));
+        QL_CHECK(
+            graph::forward(m_graph, m_graph.segments.back(), m_weights, values, context, m_version.options(false)));
         return values.at(m_graph.outputs.front()).real;
     }
 

@@ -6,18 +6,12 @@
 #pragma once
 
 #include "core/model/evaluation/scores.h"
+#include "core/model/evaluation/version.h"
 #include "core/model/evaluation/windows.h"
-#include "core/model/graph/run.h"
 
 #include <functional>
 
 namespace ql {
-
-/// A version of the model: its weights, and what becomes of the inputs of its layers (quantized activations).
-struct ModelVersion {
-    const graph::WeightSource* weights = nullptr;
-    graph::LayerInputHook<float> layerInput;
-};
 
 struct EvaluationTask {
     const graph::Graph& graph; // with inputs[0] tokens and outputs[0] logits, the last segment rowwise

@@ -104,6 +104,9 @@ struct Operator {
     /// Which input is the weight [out, in, …] of a layer that can be quantized, and which its activations; −1: none.
     int weights = -1;
     int activations = -1;
+    /// Which inputs are the keys and values of attention.
+    int keys = -1;
+    int values = -1;
 };
 
 template<typename T>

@@ -3,6 +3,7 @@
 
 #include "core/model/graph/row_kernels.h"
 
+#include <array>
 #include <cstring>
 
 namespace ql::graph {
@@ -100,6 +101,15 @@ Result<void> forward(const Graph& graph, const Segment& segment, const Values<T>
                 assert(!options.keepAll || seen.real.data() == input->real.data());
                 input = &seen;
             }
+        }
+        std::array<Value<T>, 2> kept; // keys and values, as the hook leaves them
+        if (node.op->keys >= 0 && options.keysValues) {
+            const Value<T>*& keys = inputs[static_cast<std::size_t>(node.op->keys)];
+            const Value<T>*& vectors = inputs[static_cast<std::size_t>(node.op->values)];
+            kept = {*keys, *vectors};
+            QL_CHECK(options.keysValues(node, kept[0].real, kept[1].real));
+            keys = &kept[0];
+            vectors = &kept[1];
         }
         std::vector<Value<T>> outputs(node.outputs.size());
         Call<T> call{node, inputs, outputs, context, options.state};

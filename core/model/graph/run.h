@@ -47,9 +47,14 @@ Result<Values<T>> loadWeights(const Graph& graph, const Segment& segment, const 
 template<typename T>
 using LayerInputHook = std::function<Result<void>(const Node& node, std::int64_t layer, Array<T>& input)>;
 
+/// Looks at, or (without keepAll) replaces, the keys and values that an attention node gets, before it keeps them.
+template<typename T>
+using KeysValuesHook = std::function<Result<void>(const Node& node, Array<T>& keys, Array<T>& values)>;
+
 template<typename T>
 struct ForwardOptions {
-    LayerInputHook<T> layerInput;
+    LayerInputHook<T> layerInput = {};
+    KeysValuesHook<T> keysValues = {};
     SequenceState<T>* state = nullptr;
     bool keepAll = false; // for backward()
 };

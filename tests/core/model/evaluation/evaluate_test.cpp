@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The sample model scored over its test text: PyTorch's perplexity, window by window and quantized, is reproduced.
 #include "core/checkpoint/reader.h"
-#include "core/model/evaluation/evaluate.h"
+#include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
 
@@ -165,6 +165,65 @@ private Q_SLOTS:
         QCOMPARE(others.size(), scores.size());
         for (std::size_t i = 0; i < scores.size(); ++i)
             QCOMPARE(others[i].nll, scores[i].nll);
+    }
+
+    /// Killed after any group of windows, the same text goes on there and ends with equal scores.
+    void keptScoresGoOn()
+    {
+        struct Sink : ResultSink {
+            Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
+            {
+                pieces[key].assign(bytes.begin(), bytes.end());
+                return left-- > 0 ? Result<void>() : Result<void>(cancelledError());
+            }
+            std::optional<std::vector<std::byte>> find(const std::string& key) const override
+            {
+                const auto found = pieces.find(key);
+                return found == pieces.end() ? std::nullopt : std::optional(found->second);
+            }
+            std::map<std::string, std::vector<std::byte>> pieces;
+            int left = 0;
+        };
+        const graph::CheckpointWeights own(*m_model);
+        const ModelVersion other{.weights = &own};
+        Windows many = m_windows; // more than go through the model together
+        for (int i = 0; i < 4; ++i)
+            many.ids.insert(many.ids.end(), m_windows.ids.begin(), m_windows.ids.end());
+        EvaluationTask both{.graph = m_graph,
+                            .windows = many,
+                            .model = {.weights = &own},
+                            .other = &other,
+                            .onScores = {},
+                            .known = {}};
+        const auto expected = evaluate(both, m_context).value();
+        Sink sink;
+        QVERIFY(!evaluateKept(both, "a plan", sink, m_context));
+        QVERIFY(!evaluateKept(both, "a plan", sink, m_context));
+        QCOMPARE(sink.pieces.size(), std::size_t{2});
+        std::int64_t first = 0;
+        both.onScores = [&](const std::vector<TokenScore>&, std::int64_t windows) {
+            first = first == 0 ? windows : first;
+            return Result<void>();
+        };
+        sink.left = 9;
+        const auto scores = evaluateKept(both, "a plan", sink, m_context).value();
+        QCOMPARE(first, 40); // of three groups the last alone is computed
+        QCOMPARE(scores.size(), expected.size());
+        for (std::size_t i = 0; i < scores.size(); ++i) {
+            QCOMPARE(scores[i].nll, expected[i].nll);
+            QCOMPARE(scores[i].kld, expected[i].kld);
+            QCOMPARE(scores[i].sameTop, expected[i].sameTop);
+        }
+        first = 0;
+        QCOMPARE(evaluateKept(both, "a plan", sink, m_context).value().size(), scores.size());
+        QCOMPARE(first, 0); // all is there
+        QVERIFY(evaluateKept(both, "another plan", sink, m_context));
+        QCOMPARE(first, 16); // nothing is taken over
+        for (auto& [key, bytes] : sink.pieces)
+            bytes.pop_back();
+        first = 0;
+        QVERIFY(evaluateKept(both, "a plan", sink, m_context));
+        QCOMPARE(first, 16); // damaged pieces are not taken
     }
 
     void stops()

@@ -36,7 +36,7 @@ Result<int> run(Console& console, const Options& options)
         return usageError("no quantizable layer matches '" + options.layer + "'; qloupe info lists the names",
                           options.file);
     for (const Metric* metric : allMetrics())
-        if (!metric->needsActivations || activations)
+        if (checkMetric(*metric, activations.get()))
             request.metrics.push_back(metric);
 
     console.status("measuring " + std::to_string(request.layers.size()) + " layers × " +

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/calibration/activations.h"
 
+#include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/calibration/imatrix_activations.h"
 #include "core/calibration/reduce.h"
 #include "core/checkpoint/reader.h"
 
@@ -120,6 +122,11 @@ private:
 Result<std::shared_ptr<const Activations>> openActivations(const std::filesystem::path& path, const Model& model,
                                                            const JobContext& context)
 {
+    if (std::filesystem::is_regular_file(path)) {
+        QL_TRY(mapped, MappedFile::open(path));
+        if (looksLikeImatrix(mapped->bytes().first(std::min<std::size_t>(mapped->bytes().size(), 4096))))
+            return imatrixActivations(path, model, context);
+    }
     QL_TRY(file, openCheckpoint(path, context));
     std::map<std::int64_t, std::int64_t> entries;
     std::map<std::int64_t, std::int64_t> widths;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Captured activations: a .npz or HDF5 file with an entry per layer (the layer's name), holding X[tokens, in] or
 // XᵀX[in, in]. A square entry is taken as XᵀX if it is symmetric, otherwise as X. Names that no layer has, and wrong
-// widths, are errors that name the entry and the mend.
+// widths, are errors that name the entry and the mend. Or llama.cpp's importance matrix (imatrix.h).
 #pragma once
 
 #include "core/base/result.h"
@@ -15,7 +15,7 @@ namespace ql {
 struct ActivationStatistics {
     std::int64_t in = 0;
     std::int64_t tokens = 0;                    // 0 where only XᵀX was given
-    std::vector<double> gram;                   // XᵀX [in, in], row-major, symmetric
+    std::vector<double> gram;                   // XᵀX [in, in], row-major, symmetric; empty where it is not known
     std::vector<double> channelMin, channelMax; // per input channel, from X; empty where only XᵀX was given
     std::vector<double> channelRms;             // √(diag(XᵀX)/tokens), tokens = 1 if unknown
     std::vector<std::int64_t>
@@ -31,6 +31,8 @@ public:
     /// Layers (indices into model.layers) that have an entry.
     virtual std::span<const std::int64_t> layers() const = 0;
     virtual const std::string& fingerprint() const = 0;
+    /// Whether of XᵀX only the diagonal is known, of every layer: no gram, only channelRms.
+    virtual bool isDiagonal() const { return false; }
     /// Statistics of a layer, or null if the file has none for it. Cached.
     virtual Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                            const JobContext& context) const = 0;

@@ -19,6 +19,7 @@ public:
     const std::filesystem::path& path() const override { return m_path; }
     std::span<const std::int64_t> layers() const override { return m_layers; }
     const std::string& fingerprint() const override { return m_sites.fingerprint; }
+    bool isDiagonal() const override { return m_sites.isDiagonal; }
 
     Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                    const JobContext& context) const override
@@ -73,6 +74,7 @@ void CalibratedSites::note(const Model& model, const std::string& key, std::span
     if (!site)
         return;
     fingerprint = site->source + "-" + std::to_string(site->tokens);
+    isDiagonal = isDiagonal && site->gramKind != GramKind::full;
     for (const std::int64_t reader : site->layers)
         if (reader >= 0 && reader < std::ssize(model.layers))
             keyOfLayer[reader] = key;

@@ -10,6 +10,7 @@ namespace ql {
 struct CalibratedSites {
     std::map<std::int64_t, std::string> keyOfLayer;
     std::string fingerprint; // of the source, with its number of tokens
+    bool isDiagonal = true;  // no site holds the whole of XᵀX
     /// Takes notice of a piece; one that is no site's statistics changes nothing.
     void note(const Model& model, const std::string& key, std::span<const std::byte> piece);
 };

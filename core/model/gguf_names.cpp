@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The names of GGUF files, the same for all architectures. Source: gguf-py, constants.py (TENSOR_NAMES).
+#include "core/model/gguf_names.h"
+
+#include "core/model/frontends/layer_roles.h"
 #include "core/model/name_rules.h"
 
 #include <algorithm>
@@ -83,6 +86,22 @@ void describe(const Checkpoint& checkpoint, Layer& layer)
 }
 
 } // namespace
+
+std::string ggufName(const Model& model, const Layer& layer)
+{
+    if (model.checkpoint->reader() == "gguf")
+        return layer.name;
+    const std::int64_t expert = LayerPlace::of(layer).expert;
+    const auto rule = std::ranges::find(kRules, layer.role, &NameRule::role);
+    std::string stem(rule == kRules.end() ? layer.role : rule->ending);
+    if (expert == LayerPlace::kShared)
+        stem += "_shexp";
+    else if (expert != LayerPlace::kPlain && !stem.ends_with("_exps"))
+        stem += "_exps";
+    else if (layer.role == "gate_up_proj")
+        stem = "ffn_up"; // as describe() has it
+    return (layer.block < 0 ? "" : "blk." + std::to_string(layer.block) + ".") + stem + ".weight";
+}
 
 namespace architectures {
 extern const Architecture gguf;

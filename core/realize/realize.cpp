@@ -43,6 +43,10 @@ Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& cand
         const std::int64_t cols = matrixShape(weights.shape).cols;
         if (activations && activations->in == cols && !activations->gram.empty())
             task.hessian = activations->gram.data();
+        if (quantizer->needsHessian && activations && activations->gram.empty())
+            return refused("the quantizer " + std::string(quantizer->id) +
+                           " needs all of XᵀX, and of this layer only its diagonal is known; calibrate with --gram "
+                           "full, or choose another, e.g. @mse");
         if (quantizer->needsHessian && !task.hessian)
             return refused("the quantizer " + std::string(quantizer->id) +
                            " needs captured activations of this layer; give them, or choose another, e.g. @mse");

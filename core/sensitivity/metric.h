@@ -26,11 +26,14 @@ struct Metric {
     std::string_view formula; // "Σ (w − ŵ)²"
     std::string_view source;
     bool needsActivations;
+    bool needsGram; // all of XᵀX, not its diagonal alone
     Result<double> (*measure)(const MetricInput& input, const JobContext& context);
 };
 
 std::span<const Metric* const> allMetrics();
 Result<const Metric*> findMetric(std::string_view id);
+/// An error that says the mend where the metric needs activations, or more of them than is known.
+Result<void> checkMetric(const Metric& metric, const Activations* activations);
 
 /// One measured cell, delivered as it is ready.
 struct Measurement {

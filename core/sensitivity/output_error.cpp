@@ -66,6 +66,7 @@ const Metric output_error{
     .formula = "tr(ΔW·H·ΔWᵀ), H = XᵀX",
     .source = "Frantar et al., GPTQ, ICLR 2023, eq. 1",
     .needsActivations = true,
+    .needsGram = true,
     .measure = measureOutputError,
 };
 

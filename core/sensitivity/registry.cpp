@@ -30,4 +30,17 @@ Result<const Metric*> findMetric(std::string_view id)
     return usageError("there is no metric '" + std::string(id) + "'; there are " + known);
 }
 
+Result<void> checkMetric(const Metric& metric, const Activations* activations)
+{
+    const std::string id(metric.id);
+    if (metric.needsActivations && !activations)
+        return usageError(id + " needs activations");
+    if (metric.needsGram && activations->isDiagonal())
+        return refused(
+            id + " needs all of XᵀX, and only its diagonal is known here; calibrate with --gram full, or take "
+                 "the metric diagonal_error",
+            activations->path().string());
+    return {};
+}
+
 } // namespace ql

@@ -18,6 +18,7 @@ const Metric weight_error{
     .formula = "Σ (w − ŵ)²",
     .source = "",
     .needsActivations = false,
+    .needsGram = false,
     .measure = measureWeightError,
 };
 

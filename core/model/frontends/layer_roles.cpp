@@ -10,7 +10,6 @@ namespace ql {
 
 namespace {
 
-/// "….experts.3.…" is expert 3, "….experts.…" and "…_exps.…" the stack.
 std::int64_t expertOf(std::string_view name)
 {
     if (name.find("shared_expert") != std::string_view::npos || name.find("_shexp.") != std::string_view::npos)
@@ -27,12 +26,17 @@ std::int64_t expertOf(std::string_view name)
 
 } // namespace
 
+LayerPlace LayerPlace::of(const Layer& layer)
+{
+    return {layer.block, expertOf(layer.name)};
+}
+
 LayerRoles::LayerRoles(const Model& model)
 {
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         const Layer& layer = model.layers[i];
         if (!layer.role.empty() && !isBeside(layer))
-            m_layers.try_emplace({{layer.block, expertOf(layer.name)}, layer.role}, static_cast<std::int64_t>(i));
+            m_layers.try_emplace({LayerPlace::of(layer), layer.role}, static_cast<std::int64_t>(i));
     }
 }
 

@@ -14,6 +14,8 @@ struct LayerPlace {
     std::int64_t block = -1; // −1: outside the blocks
     std::int64_t expert = kPlain;
     auto operator<=>(const LayerPlace&) const = default;
+    /// By block and name: "….experts.3.…" is expert 3, "….experts.…" and "…_exps.…" the stack.
+    static LayerPlace of(const Layer& layer);
 };
 
 class LayerRoles {

@@ -149,8 +149,9 @@ void SummaryBar::refreshChoices()
     current = -1;
     for (const Metric* metric : allMetrics()) {
         texts << toQString(metric->id).replace(QLatin1Char('_'), QLatin1Char(' '));
-        refusals << (metric->needsActivations && !m_document.activations() ? tr("Load activations to use it")
-                                                                           : QString());
+        refusals << (metric->needsActivations && !m_document.activations()   ? tr("Load activations to use it")
+                     : !checkMetric(*metric, m_document.activations().get()) ? tr("Load activations with all of XᵀX")
+                                                                             : QString());
         if (metric == m_document.metric())
             current = static_cast<int>(texts.size()) - 1;
     }

@@ -14,7 +14,8 @@ pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)             # vector kern
 pkg_check_modules(ICU REQUIRED IMPORTED_TARGET icu-i18n icu-uc)   # tokenizers: Unicode classes, normalization, patterns with look-ahead
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)          # tests only: an independent reader and writer of archives
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)       # checksums of segments, fingerprints of checkpoints
-pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)             # heat maps in reports
+pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)             # heat maps in reports; pictures for vision models
+pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)           # pictures for vision models
 
 # The shared HDF5 brings libcurl, Kerberos, LDAP and two TLS libraries, for files in the cloud: a third of the time qloupe takes to
 # start. The archive brings what is called.

@@ -30,6 +30,16 @@ struct Windows {
 Result<Windows> cutWindows(std::span<const std::int64_t> ids, std::int64_t length, std::int64_t limit,
                            std::optional<std::int64_t> bos = {});
 
+/// Tokens hidden from a masked language model, and what they were.
+struct MaskedWindows {
+    Windows windows;                   // with the mask token in their place
+    std::vector<std::int64_t> answers; // like the ids; −1 where nothing is hidden
+};
+/// Hides round(share · length) tokens of each window, at least one, drawn by the seed from those that are not among
+/// `kept` ([CLS], [SEP], …).
+MaskedWindows maskTokens(Windows windows, std::int64_t mask, std::span<const std::int64_t> kept, double share,
+                         std::uint64_t seed);
+
 /// Position in a window of the first token that is scored.
 std::int64_t firstScored(std::int64_t length, Scored scored);
 

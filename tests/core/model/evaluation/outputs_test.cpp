@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Encoders and classifiers beside a version of themselves, against the definitions written out.
+#include "core/model/evaluation/outputs.h"
+#include "core/model/evaluation/windows.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/plan_weights.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace ql;
+
+namespace {
+
+struct Opened {
+    std::shared_ptr<const Model> model;
+    graph::Graph graph;
+    Plan plan;
+    graph::CheckpointWeights own;
+    PlanWeights planned;
+    ModelVersion other;
+
+    Opened(const char* name, const char* candidate, const JobContext& context)
+        : model(openModel(std::filesystem::path(QL_TEST_DATA "/frontends") / name, context).value()),
+          graph(buildGraph(*model).value()),
+          plan(uniformPlan(*model, parseCandidate(candidate).value())),
+          own(*model),
+          planned(*model, plan, nullptr, nullptr),
+          other{.weights = &planned}
+    {}
+    Opened(const Opened&) = delete;
+    Opened& operator=(const Opened&) = delete;
+
+    graph::ValueId input(std::string_view name) const
+    {
+        return *std::ranges::find_if(
+            graph.inputs, [&](graph::ValueId id) { return graph.values[static_cast<std::size_t>(id)].name == name; });
+    }
+    graph::Array<float> output(const graph::WeightSource& weights, graph::Values<float> values, std::string_view name,
+                               const JobContext& context) const
+    {
+        if (!graph::forwardAll(graph, weights, values, context))
+            return {};
+        for (const graph::ValueId id : graph.outputs)
+            if (graph.values[static_cast<std::size_t>(id)].name == name)
+                return values.at(id).real;
+        return {};
+    }
+};
+
+graph::Array<std::int64_t> integers(Shape shape, const std::function<std::int64_t(std::int64_t)>& value)
+{
+    graph::Array<std::int64_t> array(std::move(shape));
+    for (std::int64_t i = 0; i < array.numel(); ++i)
+        array.write()[i] = value(i);
+    return array;
+}
+
+double cosine(const float* a, const float* b, std::int64_t n)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        ab += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+        aa += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+        bb += static_cast<double>(b[i]) * static_cast<double>(b[i]);
+    }
+    return ab / std::sqrt(aa * bb);
+}
+
+const OutputScore& find(const OutputsScore& score, std::string_view name)
+{
+    return *std::ranges::find(score.outputs, name, &OutputScore::name);
+}
+
+} // namespace
+
+class OutputsTest : public QObject {
+    Q_OBJECT
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+
+private Q_SLOTS:
+    void embeddingsOfAnEncoder()
+    {
+        const Opened bert("bert", "int4:channel", m_context);
+        const auto batch = [&](std::int64_t index) {
+            OutputBatch made;
+            made.inputs[bert.input("tokens")].integers =
+                integers({2, 6}, [&](std::int64_t i) { return 3 + (i * 7 + index * 5) % 30; });
+            made.inputs[bert.input("attention_mask")].integers =
+                integers({2, 6}, [](std::int64_t i) { return i < 10 ? 1 : 0; });
+            return Result<OutputBatch>(made);
+        };
+        const OutputsTask task{
+            .graph = bert.graph, .batches = 3, .batch = batch, .model = {.weights = &bert.own}, .other = &bert.other};
+        const OutputsScore score = evaluateOutputs(task, m_context).value();
+        QCOMPARE(score.model.count, 0);
+        double cosines = 0, least = 1, squares = 0, errors = 0;
+        for (std::int64_t i = 0; i < 3; ++i) {
+            const auto inputs = batch(i).value().inputs;
+            const auto x = bert.output(bert.own, inputs, "hidden", m_context);
+            const auto y = bert.output(bert.planned, inputs, "hidden", m_context);
+            for (std::int64_t c = 0; c < x.numel(); ++c) {
+                squares += std::pow(static_cast<double>(x.data()[c]), 2);
+                errors += std::pow(static_cast<double>(x.data()[c]) - static_cast<double>(y.data()[c]), 2);
+            }
+            for (std::int64_t b = 0; b < 2; ++b) {
+                const std::int64_t tokens = b == 0 ? 6 : 4; // the second has padding
+                std::vector<float> means[2];
+                for (const auto* from : {&x, &y}) {
+                    auto& mean = means[from == &y];
+                    mean.assign(static_cast<std::size_t>(x.width()), 0);
+                    for (std::int64_t t = 0; t < tokens; ++t)
+                        for (std::int64_t c = 0; c < x.width(); ++c)
+                            mean[static_cast<std::size_t>(c)] += from->data()[(b * 6 + t) * x.width() + c];
+                }
+                const double value = cosine(means[0].data(), means[1].data(), x.width());
+                cosines += value / 6;
+                least = std::min(least, value);
+            }
+        }
+        const OutputScore& embedding = find(score, "embedding");
+        QCOMPARE(embedding.rows, 6);
+        QVERIFY(std::fabs(embedding.meanCosine - cosines) < 1e-6 && cosines < 0.9999);
+        QVERIFY(std::fabs(embedding.leastCosine - least) < 1e-6);
+        QVERIFY(std::fabs(find(score, "hidden").sqnrDb - 10 * std::log10(squares / errors)) < 1e-4);
+        QCOMPARE(find(score, "pooled").rows, 6);
+    }
+
+    void classesOfImages()
+    {
+        const Opened vit("vit", "int3:channel", m_context);
+        graph::Array<float> pixels({4, 3, 12, 18});
+        for (std::int64_t i = 0; i < pixels.numel(); ++i)
+            pixels.write()[i] = static_cast<float>(std::sin(0.7 * static_cast<double>(i % 997)));
+        OutputBatch batch;
+        batch.inputs[vit.graph.inputs.front()].real = pixels;
+        const auto own = vit.output(vit.own, batch.inputs, "logits", m_context);
+        const auto other = vit.output(vit.planned, batch.inputs, "logits", m_context);
+        const std::int64_t classes = own.width();
+        const auto best = [&](const graph::Array<float>& logits, std::int64_t row) {
+            const float* begin = logits.data() + row * classes;
+            return std::max_element(begin, begin + classes) - begin;
+        };
+        batch.answers = {best(own, 0), best(own, 1), (best(own, 2) + 1) % classes, -1};
+        double same = 0, top1 = 0;
+        for (std::int64_t row = 0; row < 4; ++row) {
+            same += best(own, row) == best(other, row) ? 0.25 : 0;
+            top1 += row < 3 && best(other, row) == batch.answers[static_cast<std::size_t>(row)] ? 1 : 0;
+        }
+        OutputsTask task{.graph = vit.graph,
+                         .batches = 1,
+                         .batch = [&](std::int64_t) { return Result<OutputBatch>(batch); },
+                         .model = {.weights = &vit.own},
+                         .other = &vit.other};
+        const OutputsScore score = evaluateOutputs(task, m_context).value();
+        QCOMPARE(score.model.count, 3);
+        QCOMPARE(score.model.top1, 2.0 / 3);
+        QCOMPARE(score.model.top5, 1.0); // of five classes
+        QCOMPARE(score.other.top1, top1 / 3);
+        QCOMPARE(score.sameTop, same);
+        double loss = 0;
+        for (std::int64_t row = 0; row < 3; ++row) {
+            double sum = 0;
+            for (std::int64_t c = 0; c < classes; ++c)
+                sum += std::exp(static_cast<double>(own.data()[row * classes + c]));
+            const auto answer = batch.answers[static_cast<std::size_t>(row)];
+            loss += (std::log(sum) - static_cast<double>(own.data()[row * classes + answer])) / 3;
+        }
+        QVERIFY(std::fabs(score.model.loss - loss) < 1e-5);
+
+        task.other = nullptr;
+        QVERIFY(evaluateOutputs(task, m_context).value().outputs.empty());
+        batch.answers = {0, 0, 0, classes};
+        QVERIFY(!evaluateOutputs(task, m_context));
+        batch.answers = {0};
+        QVERIFY(!evaluateOutputs(task, m_context));
+    }
+
+    void theModelItself()
+    {
+        const Opened bert("bert_mlm", "keep", m_context);
+        const auto batch = [&](std::int64_t) {
+            OutputBatch made;
+            made.inputs[bert.input("tokens")].integers = integers({1, 8}, [](std::int64_t i) { return 3 + i; });
+            return Result<OutputBatch>(made);
+        };
+        const OutputsScore score = evaluateOutputs({.graph = bert.graph,
+                                                    .batches = 2,
+                                                    .batch = batch,
+                                                    .model = {.weights = &bert.own},
+                                                    .other = &bert.other},
+                                                   m_context)
+                                       .value();
+        QCOMPARE(score.sameTop, 1.0);
+        QVERIFY(std::isinf(find(score, "logits").sqnrDb));
+        QVERIFY(find(score, "logits").leastCosine > 1 - 1e-12);
+    }
+
+    void maskedTokens()
+    {
+        Windows windows{10, {}};
+        for (std::int64_t i = 0; i < 40; ++i)
+            windows.ids.push_back(i % 10 == 0 ? 101 : i % 10 == 9 ? 102 : 200 + i);
+        const std::vector<std::int64_t> kept{101, 102};
+        const MaskedWindows masked = maskTokens(windows, 103, kept, 0.3, 5);
+        for (std::size_t i = 0; i < 40; ++i) {
+            const bool hidden = masked.windows.ids[i] == 103;
+            QCOMPARE(masked.answers[i], hidden ? windows.ids[i] : -1);
+            QVERIFY(hidden || masked.windows.ids[i] == windows.ids[i]);
+        }
+        std::vector<std::int64_t> places[4];
+        for (std::int64_t i = 0; i < 40; ++i)
+            if (masked.answers[static_cast<std::size_t>(i)] >= 0)
+                places[i / 10].push_back(i % 10);
+        for (const auto& window : places)
+            QCOMPARE(window.size(), std::size_t{3});
+        QVERIFY(places[0] != places[1] || places[1] != places[2]);
+        QCOMPARE(maskTokens(windows, 103, kept, 0.3, 5).answers, masked.answers);
+        QVERIFY(maskTokens(windows, 103, kept, 0.3, 6).answers != masked.answers);
+        QCOMPARE(std::ranges::count(maskTokens(windows, 103, kept, 1, 5).windows.ids, 103), 4 * 8);
+    }
+};
+
+QTEST_APPLESS_MAIN(OutputsTest)
+#include "outputs_test.moc"

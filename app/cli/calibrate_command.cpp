@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
 #include "core/base/text.h"
 #include "core/calibration/calibrate.h"
 #include "core/model/frontends/frontend.h"
-#include "core/study/study.h"
 
 #include <nlohmann/json.hpp>
 
@@ -25,14 +25,7 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
     QL_TRY(windows, options.text.read(console, *model));
-    std::vector<Warning> warnings;
-    QL_TRY(study, openStudy(options.study, warnings));
-    console.warn(warnings);
-    StudyDocument document = study->document();
-    if (!document.fingerprint.empty() && document.fingerprint != model->checkpoint->fingerprint())
-        return usageError("is the study of another checkpoint (" + document.checkpoint.string() + ")", options.study);
-    document.checkpoint = std::filesystem::absolute(options.file);
-    document.fingerprint = model->checkpoint->fingerprint();
+    QL_TRY(opened, openStudyFor(console, options.study, *model, options.file));
 
     CalibrationSettings settings = options.settings;
     const auto gram = gramKindFromWord(options.gram);
@@ -41,18 +34,15 @@ Result<int> run(Console& console, const Options& options)
     settings.gram = *gram;
     const graph::CheckpointWeights weights(*model);
     std::int64_t complete = 0;
-    const CalibrationTask task{*model,
-                               graph,
-                               weights,
-                               windows,
-                               settings,
-                               *study,
-                               [&](std::int64_t, std::int64_t through) { complete = through; }};
+    const CalibrationTask task{
+        *model, graph, weights, windows, settings, *opened.study, [&](std::int64_t, std::int64_t through) {
+            complete = through;
+        }};
     const CalibrationCost cost = calibrationCost(*model, graph, settings, windows.count(), windows.length);
     console.status("calibrating on " + std::to_string(windows.count() * windows.length) + " tokens: about " +
                    formatBytes(cost.resultBytes) + " in the study, " + formatBytes(cost.memoryBytes) + " of memory");
     QL_CHECK(calibrate(task, console.context()));
-    QL_CHECK(study->save(document));
+    QL_CHECK(opened.study->save(opened.document));
     console.show({{"study", options.study},
                   {"windows", complete},
                   {"tokens", complete * windows.length},

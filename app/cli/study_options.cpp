@@ -3,7 +3,6 @@
 
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
-#include "core/study/study.h"
 
 #include <CLI/CLI.hpp>
 
@@ -14,8 +13,8 @@ namespace ql::cli {
 void ActivationsOption::declare(CLI::App& app)
 {
     app.add_option("--activations", path,
-                   "captured activations: .npz or HDF5, layer name -> X[tokens, in] or XᵀX[in, in]; or a calibrated "
-                   "study (.qloupe)");
+                   "captured activations: .npz or HDF5, layer name -> X[tokens, in] or XᵀX[in, in]; a calibrated study "
+                   "(.qloupe); or llama.cpp's importance matrix (.gguf, .dat)");
 }
 
 Result<std::shared_ptr<const Activations>> ActivationsOption::open(Console& console, const Model& model) const
@@ -33,6 +32,19 @@ Result<std::shared_ptr<const Activations>> ActivationsOption::open(Console& cons
     if (!activations)
         return usageError("holds no calibration; run qloupe calibrate", path);
     return activations;
+}
+
+Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, const Model& model, const std::string& file)
+{
+    std::vector<Warning> warnings;
+    QL_TRY(study, openStudy(path, warnings));
+    console.warn(warnings);
+    StudyDocument document = study->document();
+    if (!document.fingerprint.empty() && document.fingerprint != model.checkpoint->fingerprint())
+        return usageError("is the study of another checkpoint (" + document.checkpoint.string() + ")", path);
+    document.checkpoint = std::filesystem::absolute(file);
+    document.fingerprint = model.checkpoint->fingerprint();
+    return OpenedStudy{std::move(study), std::move(document)};
 }
 
 void CandidatesOption::declare(CLI::App& app, const std::string& defaults)
@@ -172,10 +184,11 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     measureRequest.layers = model.quantizableLayers();
     measureRequest.target = request.target;
     measureRequest.activations = activations;
-    QL_TRY(metric,
-           findMetric(options.metric.empty() ? (activations ? "output_error" : "weight_error") : options.metric));
-    if (metric->needsActivations && !activations)
-        return usageError(std::string(metric->id) + " needs --activations");
+    QL_TRY(metric, findMetric(!options.metric.empty()     ? options.metric
+                              : !activations              ? "weight_error"
+                              : activations->isDiagonal() ? "diagonal_error"
+                                                          : "output_error"));
+    QL_CHECK(checkMetric(*metric, activations));
     measureRequest.metrics = {metric};
 
     if (target)

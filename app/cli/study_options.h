@@ -7,6 +7,7 @@
 #include "core/export/export.h"
 #include "core/realize/runtime_activations.h"
 #include "core/sensitivity/metric.h"
+#include "core/study/study.h"
 
 #include <CLI/App.hpp>
 
@@ -50,6 +51,15 @@ struct Solved {
 };
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
                          const Activations* activations);
+
+/// A study that a job's results go into, opened or made, and its document for this checkpoint; refused if it is
+/// another's.
+struct OpenedStudy {
+    std::shared_ptr<Study> study;
+    StudyDocument document;
+};
+Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, const Model& model,
+                                 const std::string& file);
 
 /// The target of that id; null if the text is empty.
 Result<const Target*> targetOrNull(const std::string& id);

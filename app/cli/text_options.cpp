@@ -22,4 +22,21 @@ Result<Windows> TextOptions::read(Console& console, const Model& model) const
     return found.windows(context, windows);
 }
 
+Result<Windows> TextOptions::readWrapped(Console& console, const Tokenizer& tokenizer) const
+{
+    if (text.empty())
+        return usageError("give --text FILE");
+    QL_TRY(content, readTextFile(text, kLargestText));
+    QL_TRY(encoded, tokenizer.encode(content, {}, console.context()));
+    console.warn(encoded.warnings);
+    const auto prefix = tokenizer.prefixIds();
+    const auto suffix = tokenizer.suffixIds();
+    QL_TRY(inner, cutWindows(encoded.ids, context - std::ssize(prefix) - std::ssize(suffix), windows));
+    Windows wrapped{context, {}};
+    for (std::int64_t i = 0; i < inner.count(); ++i)
+        for (const std::span<const std::int64_t> part : {prefix, inner.window(i), suffix})
+            wrapped.ids.insert(wrapped.ids.end(), part.begin(), part.end());
+    return wrapped;
+}
+
 } // namespace ql::cli

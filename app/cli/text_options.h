@@ -7,6 +7,10 @@
 
 #include <CLI/App.hpp>
 
+namespace ql {
+class Tokenizer;
+}
+
 namespace ql::cli {
 
 /// --text FILE or --tokens IDS.npy, --context N, --windows N: windows of token ids.
@@ -21,6 +25,8 @@ struct TextOptions {
     /// Text goes through the model's own tokenizer; where that puts a BOS before every text, each window gets one, as
     /// llama-perplexity does.
     Result<Windows> read(Console& console, const Model& model) const;
+    /// For encoders: every window has around it what the tokenizer puts around a text.
+    Result<Windows> readWrapped(Console& console, const Tokenizer& tokenizer) const;
 };
 
 } // namespace ql::cli

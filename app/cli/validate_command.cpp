@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
+#include "app/cli/output_validation.h"
 #include "app/cli/text_options.h"
-#include "core/model/evaluation/evaluate.h"
+#include "app/cli/version_options.h"
+#include "core/base/text.h"
+#include "core/model/evaluation/generate.h"
+#include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_version.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,11 +16,13 @@ namespace {
 
 struct Options {
     std::string file;
-    std::string plan;
     TextOptions text;
     bool scoreAll = false;
-    std::string runtime;
-    ActivationsOption activations;
+    VersionOptions version;
+    std::string study;
+    std::string inputs;
+    std::string images;
+    std::string labels;
 };
 
 nlohmann::ordered_json json(const Estimate& estimate)
@@ -32,22 +36,34 @@ Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
-    QL_TRY(activations, options.activations.open(console, *model));
-    QL_TRY(windows, options.text.read(console, *model));
-    QL_TRY(runtime, runtimeOrNull(options.runtime));
-    QL_TRY(plan, planAndTarget(options.plan, *model));
     const graph::CheckpointWeights own(*model);
-    const PlanVersion other(*model, plan.plan ? &*plan.plan : nullptr, plan.profile(), activations.get(), runtime,
-                            console.context());
-    EvaluationTask task{.graph = graph, .windows = windows, .model = {&own, {}}, .onScores = {}, .known = {}};
+    QL_TRY(other, options.version.open(console, *model, console.context()));
+    if (!options.inputs.empty() || !isCausalLanguageModel(graph)) {
+        QL_TRY(document,
+               validateOutputs(console, *model, graph, {options.text, options.inputs, options.images, options.labels},
+                               {.weights = &own}, other ? &other->version : nullptr));
+        QL_CHECK(model->checkpoint->checkIntact());
+        console.show(document);
+        return 0;
+    }
+    QL_TRY(windows, options.text.read(console, *model));
+    EvaluationTask task{.graph = graph, .windows = windows, .model = {.weights = &own}, .onScores = {}, .known = {}};
     if (options.scoreAll)
         task.scored = Scored::all;
-    if (plan.plan || runtime)
-        task.other = &other.version();
+    if (other)
+        task.other = &other->version;
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
-    QL_TRY(scores, evaluate(task, console.context()));
+    std::optional<OpenedStudy> study;
+    if (!options.study.empty()) {
+        QL_TRY(opened, openStudyFor(console, options.study, *model, options.file));
+        study = std::move(opened);
+    }
+    QL_TRY(scores, study ? evaluateKept(task, other ? other->identity : "", *study->study, console.context())
+                         : evaluate(task, console.context()));
     QL_CHECK(model->checkpoint->checkIntact());
+    if (study)
+        QL_CHECK(study->study->save(study->document));
     const PerplexityScore own_ = perplexityOf(scores, windows.count());
     nlohmann::ordered_json document{{"windows", own_.windows},
                                     {"context", windows.length},
@@ -74,16 +90,25 @@ Result<int> run(Console& console, const Options& options)
 
 extern const Command validate_;
 const Command validate_{
-    "validate", "run the model on text: perplexity, and how far a plan is from it (KLD, top-1 agreement)",
+    "validate",
+    "run the model: perplexity and how far a plan is from it (KLD, top-1 agreement); of encoders and "
+    "classifiers cosine, SQNR, masked tokens or labels found",
     [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
-        app.add_option("--plan", options->plan, "plan to compare with the model");
         options->text.declare(app);
         app.add_flag("--score-all", options->scoreAll,
                      "score every token with one before it, not just the second half of each window");
-        declareRuntime(app, options->runtime);
-        options->activations.declare(app);
+        options->version.declare(app);
+        app.add_option(
+            "--inputs", options->inputs,
+            "for encoders and classifiers: .npz with arrays named as the inputs (pixels, tokens, …), [cases, "
+            "…], and optionally labels [cases]");
+        app.add_option("--images", options->images,
+                       "for vision models: folder of PNG and JPEG pictures; subfolders are their labels");
+        app.add_option("--labels", options->labels, "CSV instead of subfolders: file,number");
+        app.add_option("--out", options->study,
+                       "study (.qloupe) that keeps the scores as they arrive: a run that was stopped continues");
         return [options](Console& console) { return run(console, *options); };
     }};
 

@@ -116,6 +116,97 @@ private Q_SLOTS:
         QCOMPARE(qloupe({text("tokenize"), kSample, text("--text"), text("a"), text("--file"), text("b")}).exitCode, 2);
         QCOMPARE(qloupe({text("tokenize"), kSample + text("/golden"), text("--text"), text("a")}).exitCode, 3);
     }
+    void generatesByModelAndPlan()
+    {
+        const QString plan = path("generate.json");
+        QCOMPARE(qloupe({text("solve"), kSample, text("--candidates"), text("int2:channel"), text("--bpw"), text("3"),
+                         text("--out"), plan})
+                     .exitCode,
+                 0);
+        const QStringList words{text("generate"), kSample,        text("--prompt"), text("The river"),
+                                text("--tokens"), text("8"),      text("--plan"),   plan,
+                                text("--json"),   text("--quiet")};
+        const Outcome outcome = qloupe(words);
+        QCOMPARE(outcome.exitCode, 0);
+        const QJsonArray versions = outcome.json().value(QLatin1String("versions")).toArray();
+        QCOMPARE(versions.size(), 2);
+        QCOMPARE(versions[0].toObject().value(QLatin1String("tokens")).toArray().size(), 8);
+        const int common = outcome.json().value(QLatin1String("common_tokens")).toInt(-1);
+        QVERIFY(common >= 0 && common < 8); // two bits are not enough
+        QCOMPARE(qloupe(words + QStringList{text("--memory"), text("5MB")}).out, outcome.out);
+        const QByteArray shown = qloupe(words.mid(0, 6)).out;
+        QVERIFY(shown.contains(versions[0].toObject().value(QLatin1String("text")).toString().toUtf8()));
+        QCOMPARE(qloupe(words + QStringList{text("--memory"), text("much")}).exitCode, 2);
+        QCOMPARE(qloupe(words + QStringList{text("--top-p"), text("3")}).exitCode, 2);
+    }
+    void validationsContinueAndRoundActivations()
+    {
+        const QString plan = path("activations.json");
+        QCOMPARE(qloupe({text("solve"), kSample, text("--candidates"), text("int8:channel+a:int8:token"), text("--bpw"),
+                         text("9"), text("--out"), plan})
+                     .exitCode,
+                 0);
+        const QStringList words{text("validate"),  kSample,     text("--text"),    kSample + text("/test.txt"),
+                                text("--context"), text("128"), text("--windows"), text("4"),
+                                text("--plan"),    plan,        text("--json")};
+        const auto kldOf = [](const Outcome& outcome) {
+            return outcome.json()[QLatin1String("other")][QLatin1String("kld")][QLatin1String("value")].toDouble(-1);
+        };
+        const double kld = kldOf(qloupe(words));
+        QVERIFY(kld > 0);
+        const QStringList kept = words + QStringList{text("--out"), path("validation.qloupe")};
+        QCOMPARE(kldOf(qloupe(kept)), kld);
+        QCOMPARE(kldOf(qloupe(kept)), kld); // from the study
+        QVERIFY(kldOf(qloupe(words + QStringList{text("--kv"), text("q4_0")})) > kld);
+        QCOMPARE(qloupe(words + QStringList{text("--kv"), text("int8:channel")}).exitCode, 3);
+        QCOMPARE(qloupe(words + QStringList{text("--as"), text("llama.cpp")}).exitCode, 3);
+    }
+    void validatesEncodersAndClassifiers()
+    {
+        const QString vit = text(QL_TEST_DATA "/frontends/vit");
+        const QString plan = path("vit.json");
+        QCOMPARE(qloupe({text("solve"), vit, text("--candidates"), text("int3:channel"), text("--bpw"), text("9"),
+                         text("--out"), plan})
+                     .exitCode,
+                 0);
+        const Outcome images = qloupe({text("validate"), vit, text("--images"), text(QL_TEST_DATA "/images"),
+                                       text("--plan"), plan, text("--json")});
+        QVERIFY2(images.exitCode == 0, images.err.constData());
+        QCOMPARE(images.json().value(QLatin1String("answers")).toInt(), 4);
+        const QJsonObject logits =
+            find(images.json().value(QLatin1String("outputs")).toArray(), "name", text("logits"));
+        QCOMPARE(logits.value(QLatin1String("rows")).toInt(), 4);
+        QVERIFY(logits.value(QLatin1String("sqnr_db")).toDouble() > 0);
+        const Outcome arrays = qloupe({text("validate"), text(QL_TEST_DATA "/frontends/bert"), text("--inputs"),
+                                       text(QL_TEST_DATA "/images/golden.npz"), text("--json")});
+        QCOMPARE(arrays.exitCode, 2);
+        QVERIFY2(arrays.err.contains("tokens"), arrays.err.constData());
+    }
+    void writesAndReadsImportanceMatrices()
+    {
+        const QString study = path("imatrix.qloupe");
+        const QString matrix = path("imatrix.gguf");
+        QCOMPARE(qloupe({text("calibrate"), kSample, text("--text"), kSample + text("/test.txt"), text("--context"),
+                         text("64"), text("--windows"), text("4"), text("--out"), study})
+                     .exitCode,
+                 0);
+        const Outcome written =
+            qloupe({text("imatrix"), kSample, text("--activations"), study, text("--out"), matrix, text("--json")});
+        QVERIFY2(written.exitCode == 0, written.err.constData());
+        QCOMPARE(written.json().value(QLatin1String("entries")).toInt(), 4 * 7 + 1);
+        const Outcome measured = qloupe({text("sensitivity"), kSample, text("--activations"), matrix, text("--layer"),
+                                         kLayer, text("--candidates"), text("int4:g64"), text("--json")});
+        QVERIFY2(measured.exitCode == 0, measured.err.constData());
+        QVERIFY(measured.out.contains("diagonal_error"));
+        QVERIFY(!measured.out.contains("output_error"));
+        QCOMPARE(
+            qloupe({text("imatrix"), kSample, text("--activations"), matrix, text("--out"), path("x.txt")}).exitCode,
+            2);
+        QCOMPARE(qloupe({text("solve"), kSample, text("--activations"), matrix, text("--metric"), text("output_error"),
+                         text("--bpw"), text("5"), text("--out"), path("p.json")})
+                     .exitCode,
+                 3);
+    }
     void infoSaysWhatItIs()
     {
         const Outcome outcome = qloupe({text("info"), kSample, text("--json")});

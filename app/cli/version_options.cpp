@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/version_options.h"
+
+#include "core/base/text.h"
+#include "core/realize/planned_version.h"
+
+#include <CLI/CLI.hpp>
+
+namespace ql::cli {
+
+void VersionOptions::declare(CLI::App& app)
+{
+    app.add_option("--plan", plan, "plan to run beside the model, with its activation schemes");
+    app.add_option("--as", runtime, "round activations in the other version as this runtime does, e.g. llama.cpp");
+    app.add_option("--kv", keysValues,
+                   "scheme of keys and values in the other version: q8_0, q4_0, int8:token, int4:g64, fp8_e4m3, …");
+    app.add_flag("--keep-first-token", keepFirstToken,
+                 "activation schemes leave the first token of each text (BOS) as it is");
+    activations.declare(app);
+}
+
+Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, const Model& model,
+                                                           const JobContext& context) const
+{
+    if (plan.empty() && runtime.empty() && keysValues.empty())
+        return std::unique_ptr<OtherVersion>();
+    auto other = std::make_unique<OtherVersion>();
+    QL_TRY(opened, activations.open(console, model));
+    other->activations = std::move(opened);
+    std::vector<std::string> titles;
+    if (plan.empty()) {
+        other->weights = std::make_unique<graph::CheckpointWeights>(model);
+    } else {
+        QL_TRY(read, readPlan(plan, model));
+        other->plan = std::move(read);
+        QL_TRY(target, targetOrNull(other->plan->target));
+        other->weights = std::make_unique<PlanWeights>(model, *other->plan, target ? &target->profile : nullptr,
+                                                       other->activations.get());
+        titles.emplace_back("plan");
+    }
+    VersionSettings settings{.weights = *other->weights,
+                             .plan = other->plan ? &*other->plan : nullptr,
+                             .activations = other->activations.get(),
+                             .keepFirstToken = keepFirstToken,
+                             .keysValues = {}};
+    if (!runtime.empty()) {
+        QL_TRY(found, findRuntime(runtime));
+        settings.runtime = found;
+        titles.push_back(runtime);
+    }
+    if (!keysValues.empty()) {
+        // llama.cpp's own words for the types of its cache
+        const bool isBare = keysValues.starts_with("q") && keysValues.find('_') != std::string::npos;
+        QL_TRY(scheme, parseActivationScheme((isBare ? "gguf:" : "") + keysValues));
+        settings.keysValues = std::move(scheme);
+        titles.push_back("kv " + keysValues);
+    }
+    other->title = join(titles, ", ");
+    other->identity = other->title + (keepFirstToken ? "\nfirst token kept" : "") +
+                      (other->plan ? "\n" + printPlan(*other->plan, model) : "") +
+                      (other->activations ? "\n" + other->activations->fingerprint() : "");
+    QL_TRY(version, plannedVersion(model, settings, context));
+    other->version = std::move(version);
+    return other;
+}
+
+} // namespace ql::cli

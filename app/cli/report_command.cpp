@@ -5,7 +5,8 @@
 #include "core/base/text.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_version.h"
+#include "core/realize/plan_weights.h"
+#include "core/realize/planned_version.h"
 #include "core/report/report.h"
 
 #include <nlohmann/json.hpp>
@@ -77,14 +78,12 @@ Result<ReportValidation> validate(Console& console, const Model& model, const Pl
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
     const graph::CheckpointWeights own(model);
-    const PlanVersion planned(model, &plan, target ? &target->profile : nullptr, activations, nullptr,
-                              console.context());
-    const EvaluationTask task{.graph = graph,
-                              .windows = windows,
-                              .model = {&own, {}},
-                              .other = &planned.version(),
-                              .onScores = {},
-                              .known = {}};
+    const PlanWeights weights(model, plan, target ? &target->profile : nullptr, activations);
+    QL_TRY(planned,
+           plannedVersion(model, {.weights = weights, .plan = &plan, .activations = activations, .keysValues = {}},
+                          console.context()));
+    const EvaluationTask task{
+        .graph = graph, .windows = windows, .model = {.weights = &own}, .other = &planned, .onScores = {}, .known = {}};
     QL_TRY(scores, evaluate(task, console.context()));
     QL_CHECK(model.checkpoint->checkIntact());
     return ReportValidation{text.name(), windows.count(), windows.length, std::move(scores)};

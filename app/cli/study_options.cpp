@@ -73,29 +73,6 @@ Result<const Target*> targetOrNull(const std::string& id)
     return findTarget(id);
 }
 
-void declareRuntime(CLI::App& app, std::string& runtime)
-{
-    app.add_option("--as", runtime, "round activations in the compared version as this runtime does, e.g. llama.cpp");
-}
-
-Result<const Runtime*> runtimeOrNull(const std::string& id)
-{
-    if (id.empty())
-        return static_cast<const Runtime*>(nullptr);
-    return findRuntime(id);
-}
-
-Result<PlanAndTarget> planAndTarget(const std::string& path, const Model& model)
-{
-    PlanAndTarget found;
-    if (path.empty())
-        return found;
-    QL_TRY(plan, readPlan(path, model));
-    QL_TRY(target, targetOrNull(plan.target));
-    found = {std::move(plan), target};
-    return found;
-}
-
 namespace {
 
 /// Fixes the pinned layers of the plan.

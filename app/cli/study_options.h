@@ -5,7 +5,6 @@
 #include "app/cli/console.h"
 #include "core/allocation/uniform.h"
 #include "core/export/export.h"
-#include "core/realize/runtime_activations.h"
 #include "core/sensitivity/metric.h"
 #include "core/study/study.h"
 
@@ -63,18 +62,5 @@ Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, cons
 
 /// The target of that id; null if the text is empty.
 Result<const Target*> targetOrNull(const std::string& id);
-
-/// --as RUNTIME
-void declareRuntime(CLI::App& app, std::string& runtime);
-/// The runtime of that id; null if the text is empty.
-Result<const Runtime*> runtimeOrNull(const std::string& id);
-
-struct PlanAndTarget {
-    std::optional<Plan> plan;
-    const Target* target = nullptr; // the plan's
-    const TargetProfile* profile() const { return target ? &target->profile : nullptr; }
-};
-/// A plan from its file; none if the path is empty.
-Result<PlanAndTarget> planAndTarget(const std::string& path, const Model& model);
 
 } // namespace ql::cli

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/text_options.h"
 
+#include "core/base/file.h"
 #include "core/model/evaluation/text_tokens.h"
+#include "core/model/tokenizer/tokenizer.h"
 
 namespace ql::cli {
 

@@ -2,6 +2,7 @@
 #include "app/cli/command.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/model/evaluation/text_tokens.h"
 #include "core/model/tokenizer/tokenizer.h"
 
 #include <nlohmann/json.hpp>
@@ -20,8 +21,6 @@ struct Options {
     bool ids = false;
     EncodeOptions encode;
 };
-
-constexpr std::int64_t kLargestText = std::int64_t{1} << 30U;
 
 Result<std::string> readText(const Options& options)
 {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
+#include "app/cli/version_options.h"
 #include "core/model/evaluation/trace.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_version.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,10 +13,8 @@ namespace {
 
 struct Options {
     std::string file;
-    std::string plan;
     TextOptions text;
-    std::string runtime;
-    ActivationsOption activations;
+    VersionOptions version;
 };
 
 nlohmann::ordered_json json(const HiddenError& error)
@@ -29,14 +26,13 @@ Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
-    QL_TRY(runtime, runtimeOrNull(options.runtime));
-    QL_TRY(plan, planAndTarget(options.plan, *model));
-    QL_TRY(activations, options.activations.open(console, *model));
+    QL_TRY(other, options.version.open(console, *model, console.context()));
+    if (!other)
+        return usageError("give --plan, --as or --kv: the version to trace");
     QL_TRY(windows, options.text.read(console, *model));
     const graph::CheckpointWeights own(*model);
-    const PlanVersion other(*model, &*plan.plan, plan.profile(), activations.get(), runtime, console.context());
     console.status("tracing " + std::to_string(windows.ids.size()) + " tokens");
-    QL_TRY(traces, trace({graph, windows, {&own, {}}, other.version(), {}}, console.context()));
+    QL_TRY(traces, trace({graph, windows, {.weights = &own}, other->version, {}}, console.context()));
     QL_CHECK(model->checkpoint->checkIntact());
     auto segments = nlohmann::ordered_json::array();
     for (const SegmentTrace& segment : traces)
@@ -56,11 +52,9 @@ const Command trace_{"trace",
                      [](CLI::App& app) -> CommandRun {
                          const auto options = std::make_shared<Options>();
                          app.add_option("FILE", options->file, "checkpoint file or folder")->required();
-                         app.add_option("--plan", options->plan, "plan to compare with the model")->required();
                          options->text.windows = 1;
                          options->text.declare(app);
-                         declareRuntime(app, options->runtime);
-                         options->activations.declare(app);
+                         options->version.declare(app);
                          return [options](Console& console) { return run(console, *options); };
                      }};
 

@@ -2,7 +2,8 @@
 #include "views/runs/validation_runs.h"
 
 #include "core/model/evaluation/evaluate.h"
-#include "core/realize/plan_version.h"
+#include "core/realize/plan_weights.h"
+#include "core/realize/planned_version.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
@@ -64,13 +65,19 @@ void ValidationRuns::start(const ValidationChoice& choice)
          target = m_document.target()](const JobContext& context) -> Result<void> {
             QL_TRY(windows, choice.text->tokens.windows(choice.length, choice.limit));
             const graph::CheckpointWeights own(*model);
-            const PlanVersion other(*model, &plan, target ? &target->profile : nullptr, activations.get(),
-                                    choice.runtime, context);
+            const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
+            QL_TRY(other, plannedVersion(*model,
+                                         {.weights = weights,
+                                          .plan = &plan,
+                                          .activations = activations.get(),
+                                          .runtime = choice.runtime,
+                                          .keysValues = {}},
+                                         context));
             std::int64_t through = 0;
             EvaluationTask task{.graph = choice.text->graph,
                                 .windows = windows,
-                                .model = {&own, {}},
-                                .other = &other.version(),
+                                .model = {.weights = &own},
+                                .other = &other,
                                 .onScores = {},
                                 .known = {}};
             const std::int64_t perWindow = windows.length - firstScored(windows.length, task.scored);

@@ -9,8 +9,6 @@ namespace ql {
 
 namespace {
 
-constexpr std::int64_t kLargestText = std::int64_t{1} << 30U;
-
 Result<TextTokens> readIds(const std::filesystem::path& path, const JobContext& context)
 {
     QL_TRY(file, openCheckpoint(path, context));

@@ -9,8 +9,10 @@
 
 namespace ql {
 
+constexpr std::int64_t kLargestText = std::int64_t{1} << 30U; // bytes
+
 struct TextSource {
-    std::filesystem::path text;   // a text file, at most 1 GiB
+    std::filesystem::path text;   // a text file, at most kLargestText
     std::filesystem::path tokens; // or an array of integers in a .npy file
 };
 

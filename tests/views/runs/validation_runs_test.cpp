@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Validations: windows arrive one by one with the engine's figures, a cancel keeps them, a study remembers them.
-#include "core/realize/plan_version.h"
+#include "core/realize/plan_weights.h"
 #include "tests/support/opened_sample.h"
 #include "views/panels/validation/validation_model.h"
 
@@ -52,11 +52,12 @@ private Q_SLOTS:
         const Model& m = *work.document.model();
         const graph::CheckpointWeights own(m);
         const Plan plan = work.document.plan();
-        const PlanVersion other(m, &plan, &work.document.target()->profile, nullptr, nullptr, context);
+        const PlanWeights weights(m, plan, &work.document.target()->profile, nullptr);
+        const ModelVersion other{.weights = &weights};
         EvaluationTask task{.graph = text->graph,
                             .windows = windows,
-                            .model = {&own, {}},
-                            .other = &other.version(),
+                            .model = {.weights = &own},
+                            .other = &other,
                             .onScores = {},
                             .known = {}};
         const auto scores = evaluate(task, context).value();

@@ -3,7 +3,8 @@
 // has accumulated. A click selects a layer of the block; the current layer's block is marked.
 #include "core/model/evaluation/trace.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_version.h"
+#include "core/realize/plan_weights.h"
+#include "core/realize/planned_version.h"
 #include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
 #include "views/document/document.h"
@@ -140,12 +141,16 @@ private:
                 const std::int64_t length = std::min(usualWindowLength(*model), std::ssize(tokens.ids));
                 QL_TRY(window, tokens.windows(length, 1));
                 const graph::CheckpointWeights own(*model);
-                const PlanVersion other(*model, &plan, target ? &target->profile : nullptr, activations.get(), nullptr,
-                                        context);
+                const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
+                QL_TRY(other,
+                       plannedVersion(
+                           *model,
+                           {.weights = weights, .plan = &plan, .activations = activations.get(), .keysValues = {}},
+                           context));
                 QL_CHECK(trace({graph,
                                 window,
-                                {&own, {}},
-                                other.version(),
+                                {.weights = &own},
+                                other,
                                 [&](const SegmentTrace& segment) { arrivals->put(segment); }},
                                context));
                 return model->checkpoint->checkIntact();

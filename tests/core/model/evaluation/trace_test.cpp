@@ -4,7 +4,7 @@
 #include "core/model/evaluation/text_tokens.h"
 #include "core/model/evaluation/trace.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_version.h"
+#include "core/realize/plan_weights.h"
 
 #include <QTest>
 
@@ -116,7 +116,7 @@ private Q_SLOTS:
     void theModelItselfIsNoDistanceAway()
     {
         const graph::CheckpointWeights own(*m_model);
-        const auto traces = trace({m_graph, m_windows, {&own, {}}, {&own, {}}, {}}, m_context);
+        const auto traces = trace({m_graph, m_windows, {.weights = &own}, {.weights = &own}, {}}, m_context);
         QVERIFY(traces);
         QCOMPARE(traces->size(), std::size_t{5}); // embedding and four blocks
         for (const SegmentTrace& segment : *traces)
@@ -130,26 +130,26 @@ private Q_SLOTS:
     {
         const Plan plan = uniformPlan(*m_model, parseCandidate("int3:g64").value());
         const graph::CheckpointWeights own(*m_model);
-        const PlanVersion other(*m_model, &plan, nullptr, nullptr, nullptr, m_context);
+        const PlanWeights planned(*m_model, plan, nullptr, nullptr);
         std::vector<std::string> seen;
         const auto traces = trace({m_graph,
                                    m_windows,
-                                   {&own, {}},
-                                   other.version(),
+                                   {.weights = &own},
+                                   {.weights = &planned},
                                    [&](const SegmentTrace& segment) { seen.push_back(segment.segment); }},
                                   m_context);
         QVERIFY(traces);
         const graph::Values<float> model = everything(own);
-        const graph::Values<float> planned = everything(*other.version().weights);
+        const graph::Values<float> ofPlan = everything(planned);
         for (std::size_t s = 0; s < traces->size(); ++s) {
             const SegmentTrace& segment = (*traces)[s];
             QCOMPARE(segment.segment, m_graph.segments[s].name);
             QCOMPARE(segment.block, m_graph.segments[s].block);
             QCOMPARE(seen[s], segment.segment);
             const graph::ValueId hidden = hiddenOf(s);
-            compare(segment.accumulated, plainError(model.at(hidden).real, planned.at(hidden).real));
+            compare(segment.accumulated, plainError(model.at(hidden).real, ofPlan.at(hidden).real));
             const auto layers = m_graph.layersOf(s);
-            const SomePlanned alone(own, *other.version().weights, {layers.begin(), layers.end()});
+            const SomePlanned alone(own, planned, {layers.begin(), layers.end()});
             compare(segment.alone, plainError(model.at(hidden).real, everything(alone).at(hidden).real));
         }
         // Errors of earlier blocks come on top of a block's own.
@@ -165,8 +165,8 @@ private Q_SLOTS:
         for (const int threads : {1, 3}) {
             Executor executor(threads);
             const JobContext context(executor);
-            const PlanVersion other(*m_model, &plan, nullptr, nullptr, nullptr, context);
-            const auto traces = trace({m_graph, m_windows, {&own, {}}, other.version(), {}}, context);
+            const PlanWeights planned(*m_model, plan, nullptr, nullptr);
+            const auto traces = trace({m_graph, m_windows, {.weights = &own}, {.weights = &planned}, {}}, context);
             std::vector<double> numbers;
             for (const SegmentTrace& segment : traces.value())
                 for (const HiddenError& error : {segment.alone, segment.accumulated}) {
@@ -184,8 +184,8 @@ private Q_SLOTS:
         std::stop_source stop;
         stop.request_stop();
         const graph::CheckpointWeights own(*m_model);
-        const auto traces =
-            trace({m_graph, m_windows, {&own, {}}, {&own, {}}, {}}, JobContext(m_executor, stop.get_token()));
+        const auto traces = trace({m_graph, m_windows, {.weights = &own}, {.weights = &own}, {}},
+                                  JobContext(m_executor, stop.get_token()));
         QVERIFY(!traces);
         QVERIFY(traces.error().code == Errc::cancelled);
     }

@@ -32,7 +32,7 @@ std::vector<Site> sitesOf(const Model& model, const Graph& graph, const Segment&
     std::vector<Site> sites;
     for (std::size_t n = segment.begin; n < segment.end; ++n) {
         const Node& node = graph.nodes[n];
-        const std::int64_t layer = graph.layerOf(node);
+        const std::int64_t layer = graph.productLayerOf(node);
         if (layer < 0)
             continue;
         const Shape& shape = model.layers[static_cast<std::size_t>(layer)].shape;

@@ -2,6 +2,7 @@
 #include "core/model/evaluation/evaluate.h"
 
 #include "core/jobs/parallel.h"
+#include "core/model/evaluation/head_input.h"
 #include "core/model/graph/vector_math.h"
 
 namespace ql {
@@ -34,9 +35,8 @@ public:
     {
         const graph::Segment& segment = runner.graph.segments.back();
         QL_TRY(weights, graph::loadWeights<float>(runner.graph, segment, *runner.version.weights, context));
-        if (!segment.rowwise || runner.values.size() != 1 || !runner.values.begin()->second.real)
-            return refused("has no head that turns each token's hidden state into logits, so it has no perplexity");
-        return Head(runner, std::move(weights), *runner.values.begin());
+        QL_TRY(id, headInput(runner.graph, runner.values));
+        return Head(runner, std::move(weights), id);
     }
 
     const Array<float>& hidden() const { return m_hidden; }
@@ -55,12 +55,12 @@ public:
     }
 
 private:
-    Head(const Runner& runner, Values<float> weights, const std::pair<const graph::ValueId, graph::Value<float>>& live)
+    Head(const Runner& runner, Values<float> weights, graph::ValueId input)
         : m_graph(runner.graph),
           m_version(runner.version),
           m_weights(std::move(weights)),
-          m_id(live.first),
-          m_hidden(live.second.real)
+          m_id(input),
+          m_hidden(runner.values.at(input).real)
     {}
     const graph::Graph& m_graph;
     const ModelVersion& m_version;

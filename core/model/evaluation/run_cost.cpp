@@ -13,7 +13,7 @@ double multiplyAddsPerToken(const Model& model, const graph::Graph& graph, const
 {
     std::int64_t sum = 0;
     for (std::size_t n = segment.begin; n < segment.end; ++n)
-        if (const std::int64_t layer = graph.layerOf(graph.nodes[n]); layer >= 0)
+        if (const std::int64_t layer = graph.productLayerOf(graph.nodes[n]); layer >= 0)
             sum += model.layers[static_cast<std::size_t>(layer)].numel();
     return static_cast<double>(sum);
 }

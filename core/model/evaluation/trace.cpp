@@ -101,11 +101,11 @@ Result<std::vector<SegmentTrace>> trace(const TraceTask& task, const JobContext&
         Values<float> alone = model;
         {
             QL_TRY(weights, graph::loadWeights<float>(graph, segment, *task.model.weights, context));
-            QL_CHECK(graph::forward(graph, segment, weights, model, context, {.layerInput = task.model.layerInput}));
+            QL_CHECK(graph::forward(graph, segment, weights, model, context, task.model.options(true)));
         }
         QL_TRY(weights, graph::loadWeights<float>(graph, segment, *task.other.weights, context));
         for (Values<float>* values : {&alone, &other})
-            QL_CHECK(graph::forward(graph, segment, weights, *values, context, {.layerInput = task.other.layerInput}));
+            QL_CHECK(graph::forward(graph, segment, weights, *values, context, task.other.options(true)));
         SegmentTrace made{segment.name, segment.block, {}, {}};
         QL_TRY(aloneError, errorOf(graph, segment, model, alone, context));
         QL_TRY(accumulatedError, errorOf(graph, segment, model, other, context));

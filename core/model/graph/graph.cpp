@@ -48,10 +48,15 @@ const std::vector<double>* Node::numbers(std::string_view key) const
 
 std::int64_t Graph::layerOf(const Node& node) const
 {
-    if (node.op->weights < 0 || node.op->activations < 0)
+    if (node.op->weights < 0)
         return -1;
     const ValueId id = node.inputs[static_cast<std::size_t>(node.op->weights)];
     return id == kLeftOut ? -1 : values[static_cast<std::size_t>(id)].layer;
+}
+
+std::int64_t Graph::productLayerOf(const Node& node) const
+{
+    return node.op->activations < 0 ? -1 : layerOf(node);
 }
 
 std::vector<std::int64_t> Graph::layersOf(std::size_t segment) const

@@ -71,8 +71,10 @@ struct Graph {
 
     /// The layers whose weights the segment reads, each once, ascending.
     std::vector<std::int64_t> layersOf(std::size_t segment) const;
-    /// The layer a node multiplies its activations by; −1 if none (a table of rows has no activations).
+    /// The layer whose weights a node uses; −1 if none.
     std::int64_t layerOf(const Node& node) const;
+    /// The same where it multiplies activations by them, which a table of rows does not.
+    std::int64_t productLayerOf(const Node& node) const;
 };
 
 /// Puts a graph together in the order of execution.

@@ -62,6 +62,31 @@ void multiplyFloats(const float* a, bool aRepeats, const float* b, bool bRepeats
         Times(), [](VF x, VF y) HWY_ATTR { return hn::Mul(x, y); }, a, aRepeats, b, bRepeats, n, out);
 }
 
+void addSquares(float* to, const float* x, std::int64_t n)
+{
+    const F d;
+    forLanes(
+        n,
+        [&](std::int64_t i) HWY_ATTR {
+            const VF v = hn::LoadU(d, x + i);
+            hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::Mul(v, v)), d, to + i);
+        },
+        [&](std::int64_t i) { to[i] += x[i] * x[i]; });
+}
+void addSquaresInDouble(double* to, const float* x, std::int64_t n)
+{
+    const hn::ScalableTag<double> d;
+    const hn::Rebind<float, decltype(d)> df;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+    std::int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        const auto v = hn::PromoteTo(d, hn::LoadU(df, x + i));
+        hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::Mul(v, v)), d, to + i);
+    }
+    for (; i < n; ++i)
+        to[i] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+}
+
 void scaleFloats(const float* x, std::int64_t n, float factor, float offset, float* out)
 {
     const F d;
@@ -185,6 +210,8 @@ namespace ql::graph {
 
 HWY_EXPORT(addFloats);
 HWY_EXPORT(multiplyFloats);
+HWY_EXPORT(addSquares);
+HWY_EXPORT(addSquaresInDouble);
 HWY_EXPORT(scaleFloats);
 HWY_EXPORT(mixFloats);
 HWY_EXPORT(momentsOfFloats);
@@ -252,6 +279,15 @@ void multiplyTo(double* to, const double* x, std::int64_t n)
 {
     for (std::int64_t i = 0; i < n; ++i)
         to[i] *= x[i];
+}
+
+void addSquaresTo(float* to, const float* x, std::int64_t n)
+{
+    HWY_DYNAMIC_DISPATCH(addSquares)(to, x, n);
+}
+void addSquaresTo(double* to, const float* x, std::int64_t n)
+{
+    HWY_DYNAMIC_DISPATCH(addSquaresInDouble)(to, x, n);
 }
 
 void scaleRow(const float* x, std::int64_t n, float factor, float offset, float* out)

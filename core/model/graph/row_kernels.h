@@ -35,6 +35,10 @@ void addTo(double* to, const double* x, std::int64_t n);
 void multiplyTo(float* to, const float* x, std::int64_t n);
 void multiplyTo(double* to, const double* x, std::int64_t n);
 
+/// to[i] += x[i]².
+void addSquaresTo(float* to, const float* x, std::int64_t n);
+void addSquaresTo(double* to, const float* x, std::int64_t n);
+
 /// out[i] = factor·x[i] + offset.
 void scaleRow(const float* x, std::int64_t n, float factor, float offset, float* out);
 void scaleRow(const double* x, std::int64_t n, double factor, double offset, double* out);

@@ -93,7 +93,7 @@ Result<void> forward(const Graph& graph, const Segment& segment, const Values<T>
         const Node& node = graph.nodes[n];
         QL_TRY(inputs, inputsOf(node, values, weights));
         Value<T> seen; // what the hook leaves is for this node alone
-        if (const std::int64_t layer = graph.layerOf(node); layer >= 0 && options.layerInput) {
+        if (const std::int64_t layer = graph.productLayerOf(node); layer >= 0 && options.layerInput) {
             const Value<T>*& input = inputs[static_cast<std::size_t>(node.op->activations)];
             if (input && input->real) {
                 seen = *input;
@@ -164,8 +164,8 @@ Result<void> backward(const Graph& graph, const Segment& segment, const Values<T
             wanted[i] = info.layer >= 0 ? options.wantsWeights && options.wantsWeights(info.layer) : !info.isConstant();
         }
         if (const std::int64_t layer = graph.layerOf(node); layer >= 0 && options.outputGradient) {
-            const Value<T>* input = inputs[static_cast<std::size_t>(node.op->activations)];
-            QL_CHECK(options.outputGradient(node, layer, input->real, outputGradients.front()));
+            const Value<T>& input = *inputs[static_cast<std::size_t>(std::max(0, node.op->activations))];
+            QL_CHECK(options.outputGradient(node, layer, input, outputGradients.front()));
         }
         std::vector<Array<T>> inputGradients(inputs.size());
         GradientCall<T> call{node,           inputs, outputs, outputGradients, {wanted.get(), inputs.size()},

@@ -77,8 +77,9 @@ struct BackwardOptions {
     /// Layers whose weight gradients are made and handed to the sink, once per use in the graph; none if empty.
     std::function<bool(std::int64_t layer)> wantsWeights;
     std::function<Result<void>(const Node& node, std::int64_t layer, Array<T> gradient)> weightGradient;
-    /// Looks at the gradient of the output of a node that multiplies by the weights of a layer.
-    std::function<Result<void>(const Node& node, std::int64_t layer, const Array<T>& input, const Array<T>& gradient)>
+    /// Looks at the gradient of the output of a node that uses the weights of a layer, and at what it uses them on:
+    /// activations, or the ids of a table's rows.
+    std::function<Result<void>(const Node& node, std::int64_t layer, const Value<T>& input, const Array<T>& gradient)>
         outputGradient;
 };
 

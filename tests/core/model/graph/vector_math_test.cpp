@@ -221,6 +221,15 @@ private Q_SLOTS:
                                 expected[second] = a[second] * b[i] + sign * a[first] * c[i];
                             });
                     }
+                check(
+                    "add squares", [&] { addSquaresTo(actual.data(), b.data(), n); },
+                    [&](std::size_t i) { expected[i] += b[i] * b[i]; });
+                std::vector<double> sums(b.size(), 0.25);
+                addSquaresTo(sums.data(), b.data(), n);
+                for (std::size_t i = 0; i < b.size(); ++i) {
+                    const auto x = static_cast<double>(b[i]);
+                    QCOMPARE(sums[i], std::ssize(b) - 1 == static_cast<std::int64_t>(i) ? 0.25 : 0.25 + x * x);
+                }
                 if (n == 0)
                     continue;
                 double mean = 0;

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/model/evaluation/hessian.h"
+
+#include "core/base/sum.h"
+#include "core/model/evaluation/loss_gradients.h"
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace ql {
+
+namespace {
+
+struct Place {
+    std::int64_t layer = 0;
+    std::int64_t offset = 0; // in the long vector
+    std::int64_t rows = 0, columns = 0;
+};
+
+Result<std::vector<Place>> placesOf(const LossFunction& loss, const JobContext& context)
+{
+    std::vector<Place> places;
+    std::int64_t offset = 0;
+    for (const std::int64_t layer : loss.layers) {
+        QL_TRY(data, loss.weights.weights(layer, context));
+        const std::int64_t n = data.view.numel();
+        const std::int64_t rows = data.view.shape.empty() ? 1 : data.view.shape.front();
+        places.push_back({layer, offset, rows, rows > 0 ? n / rows : 0});
+        offset += n;
+    }
+    return places;
+}
+
+/// The weights with step·direction added.
+template<typename T>
+class Shifted final : public graph::WeightSource {
+public:
+    Shifted(const LossFunction& loss, const std::vector<Place>& places, std::span<const double> direction, double step)
+        : m_loss(loss), m_places(places), m_direction(direction), m_step(step)
+    {}
+    Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
+    {
+        QL_TRY(data, m_loss.weights.weights(layer, context));
+        const auto place = std::ranges::find(m_places, layer, &Place::layer);
+        if (place == m_places.end())
+            return data;
+        const std::int64_t n = data.view.numel();
+        const auto shifted = std::make_shared<Buffer>(n * static_cast<std::int64_t>(sizeof(T)));
+        T* const to = shifted->template as<T>();
+        const double* const v = m_direction.data() + place->offset;
+        QL_CHECK(parallelFor(context, n, kPiece, [&](std::int64_t begin, std::int64_t end) {
+            std::vector<double> w(static_cast<std::size_t>(end - begin));
+            decode(data.view.dtype, data.view.data, begin, end - begin, w.data());
+            for (std::int64_t i = begin; i < end; ++i)
+                to[i] = static_cast<T>(w[static_cast<std::size_t>(i - begin)] + m_step * v[i]);
+        }));
+        return TensorData{.view = {.dtype = std::is_same_v<T, float> ? Dtype::f32 : Dtype::f64,
+                                   .shape = data.view.shape,
+                                   .data = shifted->data()},
+                          .owner = shifted};
+    }
+
+private:
+    static constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
+    const LossFunction& m_loss;
+    const std::vector<Place>& m_places;
+    std::span<const double> m_direction;
+    double m_step;
+};
+
+template<typename T>
+class Sum final : public GradientSink<T> {
+public:
+    Sum(const std::vector<Place>& places, const JobContext& context)
+        : m_places(places),
+          m_context(context),
+          m_sum(places.empty()
+                    ? 0
+                    : static_cast<std::size_t>(places.back().offset + places.back().rows * places.back().columns))
+    {}
+    bool wants(std::size_t, std::int64_t layer) const override
+    {
+        return std::ranges::find(m_places, layer, &Place::layer) != m_places.end();
+    }
+    Result<void> enter(std::size_t) override { return {}; }
+    Result<void> add(std::int64_t layer, std::span<const WeightUse<T>> uses) override
+    {
+        const Place& place = *std::ranges::find(m_places, layer, &Place::layer);
+        double* const sum = m_sum.data() + place.offset;
+        return forEachTile<T>(
+            uses,
+            [&](const GradientTile<T>& tile) {
+                for (std::int64_t r = 0; r < tile.rows; ++r)
+                    for (std::int64_t c = 0; c < tile.columns; ++c)
+                        sum[(tile.row + r) * place.columns + tile.column + c] +=
+                            static_cast<double>(tile.data[r * tile.columns + c]);
+            },
+            m_context);
+    }
+    Result<void> leave(std::size_t) override { return {}; }
+    std::vector<double> take() { return std::move(m_sum); }
+
+private:
+    const std::vector<Place>& m_places;
+    const JobContext& m_context;
+    std::vector<double> m_sum;
+};
+
+template<typename T>
+Result<std::vector<double>> gradientAt(const LossFunction& loss, const graph::WeightSource& weights,
+                                       const std::vector<Place>& places, const JobContext& context)
+{
+    Sum<T> sum(places, context);
+    QL_CHECK(lossGradients<T>({loss.graph, weights, loss.windows, 0, loss.windows.count(), nextTokens<T>(loss.windows)},
+                              sum, context));
+    std::vector<double> gradient = sum.take();
+    const double perToken = 1 / static_cast<double>(loss.windows.count() * (loss.windows.length - 1));
+    for (double& value : gradient)
+        value *= perToken;
+    return gradient;
+}
+
+double normOf(std::span<const double> v)
+{
+    CompensatedSum squares;
+    for (const double x : v)
+        squares.add(x * x);
+    return std::sqrt(squares.value());
+}
+
+Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
+{
+    CompensatedSum squares;
+    for (const std::int64_t layer : loss.layers) {
+        QL_TRY(data, loss.weights.weights(layer, context));
+        std::vector<double> w(static_cast<std::size_t>(data.view.numel()));
+        decode(data.view.dtype, data.view.data, 0, data.view.numel(), w.data());
+        const double norm = normOf(w);
+        squares.add(norm * norm);
+    }
+    return std::sqrt(squares.value());
+}
+
+} // namespace
+
+template<typename T>
+Result<std::vector<double>> lossGradient(const LossFunction& loss, const JobContext& context)
+{
+    QL_TRY(places, placesOf(loss, context));
+    return gradientAt<T>(loss, loss.weights, places, context);
+}
+
+template<typename T>
+Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::span<const double> v,
+                                                 const JobContext& context)
+{
+    QL_TRY(places, placesOf(loss, context));
+    const double norm = normOf(v);
+    if (norm == 0)
+        return std::vector<double>(v.size(), 0.0);
+    QL_TRY(size, weightNorm(loss, context));
+    const double step = std::cbrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * (1 + size) / norm;
+    QL_TRY(product, gradientAt<T>(loss, Shifted<T>(loss, places, v, step), places, context));
+    QL_TRY(behind, gradientAt<T>(loss, Shifted<T>(loss, places, v, -step), places, context));
+    for (std::size_t i = 0; i < product.size(); ++i)
+        product[i] = (product[i] - behind[i]) / (2 * step);
+    return product;
+}
+
+Result<std::int64_t> weightCount(const LossFunction& loss, const JobContext& context)
+{
+    QL_TRY(places, placesOf(loss, context));
+    return std::accumulate(places.begin(), places.end(), std::int64_t{0},
+                           [](std::int64_t n, const Place& place) { return n + place.rows * place.columns; });
+}
+
+#define QL_HESSIAN(T)                                                                                                  \
+    template Result<std::vector<double>> lossGradient<T>(const LossFunction&, const JobContext&);                      \
+    template Result<std::vector<double>> hessianVectorProduct<T>(const LossFunction&, std::span<const double>,         \
+                                                                 const JobContext&);
+QL_HESSIAN(float)
+QL_HESSIAN(double)
+#undef QL_HESSIAN
+
+} // namespace ql

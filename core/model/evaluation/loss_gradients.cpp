@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/model/evaluation/loss_gradients.h"
+
+#include "core/model/evaluation/head_input.h"
+#include "core/model/graph/vector_math.h"
+
+namespace ql {
+
+namespace {
+
+using graph::Array;
+using graph::Gradients;
+using graph::Node;
+using graph::ValueId;
+using graph::Values;
+
+constexpr std::int64_t kHeadRows = 128; // logits at a time
+// Units of progress of a segment: forward, and forward once more with the gradients of activations and of weights.
+constexpr std::int64_t kForward = 1;
+constexpr std::int64_t kBackward = 3;
+
+template<typename T>
+class Pass {
+public:
+    Pass(const LossGradientTask<T>& task, GradientSink<T>& sink, const JobContext& context)
+        : m_task(task), m_graph(task.graph), m_sink(sink), m_context(context), m_lowest(lowestWanted())
+    {}
+
+    Result<void> run()
+    {
+        const std::size_t segments = m_graph.segments.size();
+        if (m_lowest == segments)
+            return {};
+        QL_CHECK(goForward());
+        for (std::size_t segment = segments; segment-- > m_lowest;)
+            QL_CHECK(goBackward(segment));
+        m_context.progress().addDone(m_task.count * kBackward * static_cast<std::int64_t>(m_lowest)); // not needed
+        return {};
+    }
+
+private:
+    using LayerUses = std::map<std::int64_t, std::vector<WeightUse<T>>>;
+
+    std::size_t lowestWanted() const
+    {
+        std::size_t segment = 0;
+        const auto isWanted = [&](std::int64_t layer) { return m_sink.wants(segment, layer); };
+        while (segment < m_graph.segments.size() && !std::ranges::any_of(m_graph.layersOf(segment), isWanted))
+            ++segment;
+        return segment;
+    }
+
+    Result<void> goForward()
+    {
+        const std::int64_t length = m_task.windows.length;
+        std::vector<Values<T>> windows(static_cast<std::size_t>(m_task.count));
+        for (std::size_t w = 0; w < windows.size(); ++w) {
+            Array<std::int64_t> tokens({1, length});
+            std::ranges::copy(m_task.windows.window(m_task.first + static_cast<std::int64_t>(w)), tokens.write());
+            windows[w][m_graph.inputs.front()].integers = std::move(tokens);
+        }
+        m_entering.resize(m_graph.segments.size());
+        for (std::size_t segment = 0; segment + 1 < m_graph.segments.size(); ++segment) {
+            if (segment >= m_lowest)
+                m_entering[segment] = windows;
+            QL_TRY(weights, graph::loadWeights<T>(m_graph, m_graph.segments[segment], m_task.weights, m_context));
+            for (Values<T>& window : windows) {
+                QL_CHECK(graph::forward(m_graph, m_graph.segments[segment], weights, window, m_context));
+                m_context.progress().addDone(kForward);
+            }
+        }
+        m_entering.back() = std::move(windows);
+        m_gradients.resize(static_cast<std::size_t>(m_task.count));
+        return {};
+    }
+
+    Result<void> goBackward(std::size_t segment)
+    {
+        QL_CHECK(m_sink.enter(segment));
+        QL_TRY(weights, graph::loadWeights<T>(m_graph, m_graph.segments[segment], m_task.weights, m_context));
+        const bool isHead = segment + 1 == m_graph.segments.size();
+        for (std::size_t w = 0; w < m_gradients.size(); ++w) {
+            Values<T> values = std::exchange(m_entering[segment][w], {});
+            LayerUses uses;
+            QL_CHECK(isHead ? head(w, weights, values, uses) : back(segment, weights, values, w, uses));
+            values.clear();
+            for (const auto& [layer, parts] : uses)
+                QL_CHECK(m_sink.add(layer, parts));
+            m_context.progress().addDone(isHead ? kForward + kBackward : kBackward);
+        }
+        return m_sink.leave(segment);
+    }
+
+    /// A segment forward once more, everything kept, and backward.
+    Result<void> back(std::size_t segment, const Values<T>& weights, Values<T>& values, std::size_t w, LayerUses& uses)
+    {
+        QL_CHECK(graph::forward(m_graph, m_graph.segments[segment], weights, values, m_context, keepingAll()));
+        return graph::backward(m_graph, m_graph.segments[segment], weights, values, m_gradients[w], m_context,
+                               collecting(segment, uses));
+    }
+
+    /// The head a slice of tokens at a time; the slices' uses add up to the window's.
+    Result<void> head(std::size_t w, const Values<T>& weights, const Values<T>& entering, LayerUses& uses)
+    {
+        QL_TRY(id, headInput(m_graph, entering));
+        const std::size_t segment = m_graph.segments.size() - 1;
+        const Array<T>& hidden = entering.at(id).real;
+        Array<T> hiddenGradient(hidden.shape());
+        for (std::int64_t begin = 0; begin < hidden.rows(); begin += kHeadRows) {
+            const std::int64_t rows = std::min(kHeadRows, hidden.rows() - begin);
+            const std::int64_t width = hidden.width();
+            Values<T> values;
+            Array<T> slice({1, rows, width});
+            std::copy_n(hidden.data() + begin * width, rows * width, slice.write());
+            values[id].real = std::move(slice);
+            QL_CHECK(graph::forward(m_graph, m_graph.segments[segment], weights, values, m_context, keepingAll()));
+            Gradients<T> gradients;
+            QL_TRY(made, logitGradient(w, begin, values.at(m_graph.outputs.front()).real));
+            gradients[m_graph.outputs.front()] = std::move(made);
+            QL_CHECK(graph::backward(m_graph, m_graph.segments[segment], weights, values, gradients, m_context,
+                                     collecting(segment, uses)));
+            std::copy_n(gradients.at(id).data(), rows * width, hiddenGradient.write() + begin * width);
+        }
+        m_gradients[w][id] = std::move(hiddenGradient);
+        return {};
+    }
+
+    /// Of −ln p(label): p, less 1 at the label.
+    Result<Array<T>> logitGradient(std::size_t w, std::int64_t firstPosition, Array<T> logits) const
+    {
+        const std::int64_t vocabulary = logits.width();
+        T* rows = logits.write();
+        QL_CHECK(parallelFor(m_context, logits.rows(), 1, [&](std::int64_t r, std::int64_t) -> Result<void> {
+            T* p = rows + r * vocabulary;
+            graph::softmax(p, vocabulary);
+            const std::int64_t label = m_task.labels(m_task.first + static_cast<std::int64_t>(w), firstPosition + r,
+                                                     std::span<const T>(p, static_cast<std::size_t>(vocabulary)));
+            if (label >= vocabulary)
+                return badInput("token " + std::to_string(label) + " is not in a vocabulary of " +
+                                std::to_string(vocabulary));
+            if (label < 0)
+                std::fill_n(p, vocabulary, T{0});
+            else
+                p[label] -= T{1};
+            return {};
+        }));
+        return logits;
+    }
+
+    static graph::ForwardOptions<T> keepingAll()
+    {
+        graph::ForwardOptions<T> options;
+        options.keepAll = true;
+        return options;
+    }
+
+    /// Keeps the factors of linear layers and tables, and what other operators make of their weights' gradients.
+    graph::BackwardOptions<T> collecting(std::size_t segment, LayerUses& uses) const
+    {
+        graph::BackwardOptions<T> options;
+        options.outputGradient = [this, segment, &uses](const Node& node, std::int64_t layer,
+                                                        const graph::Value<T>& input, const Array<T>& gradient) {
+            if (m_sink.wants(segment, layer))
+                if (auto use = WeightUse<T>::factored(node, input, gradient))
+                    uses[layer].push_back(std::move(*use));
+            return Result<void>();
+        };
+        options.wantsWeights = [this, segment](std::int64_t layer) {
+            return m_sink.wants(segment, layer) && hasOtherUse(segment, layer);
+        };
+        options.weightGradient = [&uses](const Node& node, std::int64_t layer, Array<T> gradient) {
+            if (!WeightUse<T>::isFactored(*node.op))
+                uses[layer].push_back(
+                    {.firstRow = 0, .left = {}, .ids = {}, .right = std::move(gradient), .outputGradient = {}});
+            return Result<void>();
+        };
+        return options;
+    }
+
+    /// Whether an operator that is neither linear nor a table reads the layer's weights.
+    bool hasOtherUse(std::size_t segment, std::int64_t layer) const
+    {
+        const auto nodes = std::span(m_graph.nodes)
+                               .subspan(m_graph.segments[segment].begin,
+                                        m_graph.segments[segment].end - m_graph.segments[segment].begin);
+        return std::ranges::any_of(nodes, [&](const Node& node) {
+            return !WeightUse<T>::isFactored(*node.op) && std::ranges::any_of(node.inputs, [&](ValueId id) {
+                return id != graph::kLeftOut && m_graph.values[static_cast<std::size_t>(id)].layer == layer;
+            });
+        });
+    }
+
+    const LossGradientTask<T>& m_task;
+    const graph::Graph& m_graph;
+    GradientSink<T>& m_sink;
+    const JobContext& m_context;
+    std::size_t m_lowest;                           // first segment with a wanted layer
+    std::vector<std::vector<Values<T>>> m_entering; // [segment][window]
+    std::vector<Gradients<T>> m_gradients;          // [window], of what leaves the next segment
+};
+
+} // namespace
+
+std::int64_t gradientUnits(const graph::Graph& graph, std::int64_t windows)
+{
+    return windows * std::ssize(graph.segments) * (kForward + kBackward);
+}
+
+template<typename T>
+Result<void> lossGradients(const LossGradientTask<T>& task, GradientSink<T>& sink, const JobContext& context)
+{
+    return Pass<T>(task, sink, context).run();
+}
+
+template Result<void> lossGradients<float>(const LossGradientTask<float>&, GradientSink<float>&, const JobContext&);
+template Result<void> lossGradients<double>(const LossGradientTask<double>&, GradientSink<double>&, const JobContext&);
+
+} // namespace ql

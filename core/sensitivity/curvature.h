@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What can be learnt of a large symmetric matrix H that is known only by its products H·v: of a Hessian
+// (core/model/evaluation/hessian.h), say, whose trace and largest eigenvalue tell how sensitive weights are.
+// Deterministic: probes are counter-based random numbers.
+#pragma once
+
+#include "core/jobs/job_context.h"
+
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace ql {
+
+using ProductWith = std::function<Result<std::vector<double>>(std::span<const double> v)>;
+
+struct TraceEstimate {
+    double trace = 0;
+    double standardError = 0; // of the mean over the probes; 0 for one
+    std::int64_t probes = 0;
+};
+
+/// Hutchinson's estimate tr H ≈ mean of vᵀ·H·v over probes v of ±1; exact by one probe where H is diagonal. Stops early
+/// when a probe changes the mean by less than `tolerance` of it.
+/// Source: Hutchinson, A stochastic estimator of the trace, 1990; stopping rule: Dong et al., HAWQ-V2, NeurIPS 2020.
+Result<TraceEstimate> hutchinsonTrace(const ProductWith& product, std::int64_t size, std::int64_t maxProbes,
+                                      double tolerance, std::uint64_t seed, const JobContext& context);
+
+struct TopEigenvalue {
+    double value = 0;
+    double residual = 0; // ‖H·v − λ·v‖ for the unit vector v: an eigenvalue is at most that far away
+    std::int64_t iterations = 0;
+    std::vector<double> vector; // v
+};
+
+/// The eigenvalue of largest magnitude by power iteration from a random vector, until the residual is below
+/// tolerance·|λ| or after maxIterations.
+Result<TopEigenvalue> topEigenvalue(const ProductWith& product, std::int64_t size, std::int64_t maxIterations,
+                                    double tolerance, std::uint64_t seed, const JobContext& context);
+
+} // namespace ql

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/base/rng.h"
+#include "core/sensitivity/curvature.h"
+
+#include <Eigen/Eigenvalues>
+
+#include <QTest>
+
+using namespace ql;
+
+namespace {
+
+Eigen::MatrixXd randomSymmetric(Eigen::Index n, std::uint64_t seed)
+{
+    const CounterRng rng(seed);
+    Eigen::MatrixXd a(n, n);
+    for (Eigen::Index i = 0; i < a.size(); ++i)
+        a.data()[i] = rng.normal(static_cast<std::uint64_t>(i));
+    return a + a.transpose();
+}
+
+ProductWith productWith(const Eigen::MatrixXd& a)
+{
+    return [&a](std::span<const double> v) -> Result<std::vector<double>> {
+        const Eigen::VectorXd made = a * Eigen::Map<const Eigen::VectorXd>(v.data(), std::ssize(v));
+        return std::vector<double>(made.begin(), made.end());
+    };
+}
+
+} // namespace
+
+class CurvatureTest : public QObject {
+    Q_OBJECT
+private:
+    Executor m_executor{1};
+    JobContext m_context{m_executor};
+
+private Q_SLOTS:
+    void oneProbeIsExactForADiagonal()
+    {
+        Eigen::MatrixXd a = Eigen::MatrixXd::Zero(200, 200);
+        for (Eigen::Index i = 0; i < 200; ++i)
+            a(i, i) = static_cast<double>(i * i % 37) - 11;
+        const auto estimate = hutchinsonTrace(productWith(a), 200, 1, 0, 1, m_context).value();
+        QCOMPARE(estimate.trace, a.trace());
+        QCOMPARE(estimate.probes, 1);
+        QCOMPARE(estimate.standardError, 0.0);
+        // Every further probe says the same, so any tolerance ends it.
+        QCOMPARE(hutchinsonTrace(productWith(a), 200, 100, 1e-3, 1, m_context).value().probes, 2);
+    }
+
+    void fourHundredProbesComeClose()
+    {
+        for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+            const Eigen::MatrixXd b = randomSymmetric(200, seed);
+            const Eigen::MatrixXd a = b * b; // positive, as a Hessian at a minimum
+            const auto estimate = hutchinsonTrace(productWith(a), 200, 400, 0, seed, m_context).value();
+            QCOMPARE(estimate.probes, 400);
+            QVERIFY(std::fabs(estimate.trace - a.trace()) < 0.05 * a.trace());
+            QVERIFY(std::fabs(estimate.trace - a.trace()) < 4 * estimate.standardError);
+            // The variance of one probe is 2·(‖A‖² − Σ a_ii²).
+            const double variance = 2 * (a.squaredNorm() - a.diagonal().squaredNorm());
+            const double ratio = estimate.standardError / std::sqrt(variance / 400);
+            QVERIFY(ratio > 0.8 && ratio < 1.25);
+        }
+    }
+
+    void topEigenvalueAgainstEigen()
+    {
+        for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+            const Eigen::MatrixXd a = randomSymmetric(60, seed);
+            const Eigen::VectorXd all = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(a).eigenvalues();
+            const double wanted = -all(0) > all(59) ? all(0) : all(59);
+            const auto top = topEigenvalue(productWith(a), 60, 20000, 1e-7, seed, m_context).value();
+            QVERIFY(top.residual <= 1e-7 * std::fabs(top.value));
+            QVERIFY2(std::fabs(top.value - wanted) <= 1e-7 * std::fabs(wanted), qPrintable(QString::number(top.value)));
+            const Eigen::Map<const Eigen::VectorXd> v(top.vector.data(), 60);
+            QVERIFY((a * v - top.value * v).norm() <= 2e-7 * std::fabs(top.value));
+            // Cut short, the residual still bounds the distance to an eigenvalue.
+            const auto early = topEigenvalue(productWith(a), 60, 5, 0, seed, m_context).value();
+            QCOMPARE(early.iterations, 5);
+            QVERIFY((all.array() - early.value).abs().minCoeff() <= early.residual);
+        }
+    }
+
+    void errorsAndStopsPass()
+    {
+        const ProductWith fails = [](std::span<const double>) -> Result<std::vector<double>> {
+            return ioError("gone");
+        };
+        QCOMPARE(hutchinsonTrace(fails, 3, 5, 0, 1, m_context).error().code, Errc::io);
+        QCOMPARE(topEigenvalue(fails, 3, 5, 0, 1, m_context).error().code, Errc::io);
+        std::stop_source stop;
+        stop.request_stop();
+        const JobContext stopped(m_executor, stop.get_token());
+        QCOMPARE(hutchinsonTrace(fails, 3, 5, 0, 1, stopped).error().code, Errc::cancelled);
+        QCOMPARE(topEigenvalue(fails, 3, 5, 0, 1, stopped).error().code, Errc::cancelled);
+    }
+};
+
+QTEST_APPLESS_MAIN(CurvatureTest)
+#include "curvature_test.moc"

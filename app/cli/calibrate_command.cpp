@@ -3,7 +3,7 @@
 #include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
 #include "core/base/text.h"
-#include "core/calibration/calibrate.h"
+#include "core/calibration/fisher.h"
 #include "core/model/frontends/frontend.h"
 
 #include <nlohmann/json.hpp>
@@ -18,6 +18,8 @@ struct Options {
     std::string gram = "full";
     TextOptions text;
     CalibrationSettings settings;
+    bool fisher = false;
+    FisherSettings fisherSettings;
 };
 
 Result<int> run(Console& console, const Options& options)
@@ -32,23 +34,50 @@ Result<int> run(Console& console, const Options& options)
     if (!gram || settings.blockSize < 1 || settings.batchWindows < 1)
         return usageError("--gram takes diag, blocks or full; --block-size and --batch are at least 1");
     settings.gram = *gram;
+    if (options.fisherSettings.windows < 0 || options.fisherSettings.batchWindows < 1)
+        return usageError("--fisher-windows takes 0 (all) or more, --fisher-batch at least 1");
     const graph::CheckpointWeights weights(*model);
     std::int64_t complete = 0;
-    const CalibrationTask task{
-        *model, graph, weights, windows, settings, *opened.study, [&](std::int64_t, std::int64_t through) {
-            complete = through;
-        }};
+    const CalibrationTask task{*model,
+                               graph,
+                               weights,
+                               windows,
+                               settings,
+                               *opened.study,
+                               [&](std::int64_t, std::int64_t through) { complete = through; }};
     const CalibrationCost cost = calibrationCost(*model, graph, settings, windows.count(), windows.length);
-    console.status("calibrating on " + std::to_string(windows.count() * windows.length) + " tokens: about " +
-                   formatBytes(cost.resultBytes) + " in the study, " + formatBytes(cost.memoryBytes) + " of memory");
+    const auto announce = [&](const char* what, std::int64_t count, const CalibrationCost& its) {
+        console.status(std::string(what) + " on " + std::to_string(count * windows.length) + " tokens: about " +
+                       formatBytes(its.resultBytes) + " in the study, " + formatBytes(its.memoryBytes) + " of memory");
+    };
+    announce("calibrating", windows.count(), cost);
+    QL_CHECK(opened.study->save(opened.document)); // a study that was never saved is not found again
     QL_CHECK(calibrate(task, console.context()));
     QL_CHECK(opened.study->save(opened.document));
-    console.show({{"study", options.study},
-                  {"windows", complete},
-                  {"tokens", complete * windows.length},
-                  {"gram", word(settings.gram)},
-                  {"result_bytes", cost.resultBytes},
-                  {"memory_bytes", cost.memoryBytes}});
+    nlohmann::ordered_json result{{"study", options.study},
+                                  {"windows", complete},
+                                  {"tokens", complete * windows.length},
+                                  {"gram", word(settings.gram)},
+                                  {"result_bytes", cost.resultBytes},
+                                  {"memory_bytes", cost.memoryBytes}};
+    if (options.fisher) {
+        const FisherTask fisher{*model,
+                                graph,
+                                weights,
+                                windows,
+                                options.fisherSettings,
+                                *opened.study,
+                                [&](std::int64_t) { return opened.study->save(opened.document); }};
+        const CalibrationCost its = fisherCost(fisher);
+        announce("differentiating", fisher.count(), its);
+        QL_CHECK(estimateFisher(fisher, console.context()));
+        result["fisher"] = {{"windows", fisher.count()},
+                            {"tokens", fisher.count() * windows.length},
+                            {"seed", options.fisherSettings.seed},
+                            {"result_bytes", its.resultBytes},
+                            {"memory_bytes", its.memoryBytes}};
+    }
+    console.show(result);
     return 0;
 }
 
@@ -68,6 +97,18 @@ const Command calibrate_{
             ->capture_default_str();
         app.add_option("--batch", options->settings.batchWindows, "windows that go through the model together")
             ->capture_default_str();
+        auto* fisher = app.add_flag("--fisher", options->fisher,
+                                    "also how much each weight matters to the predictions (Fisher diagonal)");
+        app.add_option("--fisher-windows", options->fisherSettings.windows, "how many of the windows for it; 0: all")
+            ->capture_default_str()
+            ->needs(fisher);
+        app.add_option("--fisher-batch", options->fisherSettings.batchWindows,
+                       "windows that go forward and backward together")
+            ->capture_default_str()
+            ->needs(fisher);
+        app.add_option("--seed", options->fisherSettings.seed, "of the labels drawn from the model")
+            ->capture_default_str()
+            ->needs(fisher);
         return [options](Console& console) { return run(console, *options); };
     }};
 

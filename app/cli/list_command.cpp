@@ -81,7 +81,7 @@ Json metrics()
                         {"title", metric->title},
                         {"unit", metric->unit},
                         {"formula", metric->formula},
-                        {"needs activations", metric->needsActivations}});
+                        {"needs", word(metric->needs)}});
     return rows;
 }
 

@@ -36,7 +36,7 @@ Result<int> run(Console& console, const Options& options)
         return usageError("no quantizable layer matches '" + options.layer + "'; qloupe info lists the names",
                           options.file);
     for (const Metric* metric : allMetrics())
-        if (checkMetric(*metric, activations.get()))
+        if (checkUsable(*metric, activations.get()))
             request.metrics.push_back(metric);
 
     console.status("measuring " + std::to_string(request.layers.size()) + " layers × " +
@@ -67,8 +67,11 @@ Result<int> run(Console& console, const Options& options)
         rows.push_back(std::move(row));
     }
     auto metrics = nlohmann::ordered_json::array();
-    for (const Metric* metric : request.metrics)
+    for (const Metric* metric : request.metrics) {
         metrics.push_back({{"id", metric->id}, {"unit", metric->unit}, {"formula", metric->formula}});
+        if (metric->needs == MetricNeeds::fisher)
+            metrics.back()["windows"] = activations->fisherWindows();
+    }
     console.show({{"metrics", std::move(metrics)}, {"cells", std::move(rows)}});
     return 0;
 }

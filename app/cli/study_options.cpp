@@ -61,7 +61,8 @@ void SolveOptions::declare(CLI::App& app)
     auto* bpw = app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")
                     ->check(CLI::PositiveNumber);
     app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB")->excludes(bpw);
-    app.add_option("--metric", metric, "what is minimised: weight_error, output_error (qloupe list metrics)");
+    app.add_option("--metric", metric,
+                   "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
     app.add_option("--solver", solver, "solver (qloupe list solvers)")->capture_default_str();
     app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
 }
@@ -161,11 +162,8 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     measureRequest.layers = model.quantizableLayers();
     measureRequest.target = request.target;
     measureRequest.activations = activations;
-    QL_TRY(metric, findMetric(!options.metric.empty()     ? options.metric
-                              : !activations              ? "weight_error"
-                              : activations->isDiagonal() ? "diagonal_error"
-                                                          : "output_error"));
-    QL_CHECK(checkMetric(*metric, activations));
+    QL_TRY(metric, options.metric.empty() ? Result(&bestMetric(activations)) : findMetric(options.metric));
+    QL_CHECK(checkUsable(*metric, activations));
     measureRequest.metrics = {metric};
 
     if (target)

@@ -119,6 +119,11 @@ private:
 
 } // namespace
 
+Result<std::shared_ptr<const FisherDiagonal>> Activations::fisher(std::int64_t, const JobContext&) const
+{
+    return std::shared_ptr<const FisherDiagonal>();
+}
+
 Result<std::shared_ptr<const Activations>> openActivations(const std::filesystem::path& path, const Model& model,
                                                            const JobContext& context)
 {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/base/result.h"
+#include "core/calibration/layer_fisher.h"
 #include "core/model/model.h"
 
 #include <optional>
@@ -36,6 +37,12 @@ public:
     /// Statistics of a layer, or null if the file has none for it. Cached.
     virtual Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                            const JobContext& context) const = 0;
+    /// Layers whose Fisher diagonal is known: none of captured activations.
+    virtual std::span<const std::int64_t> fisherLayers() const { return {}; }
+    /// Windows of text behind the Fisher diagonals; 0 if there are none.
+    virtual std::int64_t fisherWindows() const { return 0; }
+    /// Null if the layer has none.
+    virtual Result<std::shared_ptr<const FisherDiagonal>> fisher(std::int64_t layer, const JobContext& context) const;
 };
 
 Result<std::shared_ptr<const Activations>> openActivations(const std::filesystem::path& path, const Model& model,

@@ -2,12 +2,11 @@
 #include "core/calibration/site_statistics.h"
 
 #include "core/base/matrix_product.h"
+#include "core/calibration/byte_stream.h"
 #include "core/jobs/parallel.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <type_traits>
 
 namespace ql {
 
@@ -192,62 +191,11 @@ namespace {
 
 constexpr std::uint64_t kMagic = 0x31455449534c51ULL; // "QLSITE1"
 
-class Writer {
-public:
-    template<typename T>
-    void value(const T& value)
-    {
-        static_assert(std::is_trivially_copyable_v<T>);
-        const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-        m_bytes.insert(m_bytes.end(), bytes, bytes + sizeof value);
-    }
-    template<typename T>
-    void array(std::span<const T> values)
-    {
-        value(static_cast<std::int64_t>(values.size()));
-        const auto bytes = std::as_bytes(values);
-        m_bytes.insert(m_bytes.end(), bytes.begin(), bytes.end());
-    }
-    std::vector<std::byte> take() { return std::move(m_bytes); }
-
-private:
-    std::vector<std::byte> m_bytes;
-};
-
-class Reader {
-public:
-    explicit Reader(std::span<const std::byte> bytes) : m_rest(bytes) {}
-    template<typename T>
-    bool value(T& value)
-    {
-        if (m_rest.size() < sizeof value)
-            return false;
-        std::memcpy(&value, m_rest.data(), sizeof value);
-        m_rest = m_rest.subspan(sizeof value);
-        return true;
-    }
-    template<typename T>
-    bool array(std::vector<T>& values)
-    {
-        std::int64_t n = 0;
-        if (!value(n) || n < 0 || static_cast<std::uint64_t>(n) > m_rest.size() / sizeof(T))
-            return false;
-        values.resize(static_cast<std::size_t>(n));
-        std::memcpy(values.data(), m_rest.data(), values.size() * sizeof(T));
-        m_rest = m_rest.subspan(values.size() * sizeof(T));
-        return true;
-    }
-    bool atEnd() const { return m_rest.empty(); }
-
-private:
-    std::span<const std::byte> m_rest;
-};
-
 } // namespace
 
 std::vector<std::byte> SiteStatistics::encode() const
 {
-    Writer out;
+    ByteWriter out;
     out.value(kMagic);
     out.array(std::span<const std::int64_t>(layers));
     out.array(std::span<const char>(source));
@@ -265,7 +213,7 @@ std::vector<std::byte> SiteStatistics::encode() const
 
 std::optional<SiteStatistics> SiteStatistics::decode(std::span<const std::byte> bytes)
 {
-    Reader reader(bytes);
+    ByteReader reader(bytes);
     SiteStatistics site;
     std::uint64_t magic = 0;
     std::int64_t kind = 0;

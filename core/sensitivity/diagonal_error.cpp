@@ -50,8 +50,7 @@ const Metric diagonal_error{
     .unit = "output²",
     .formula = "Σ (w − ŵ)²·(XᵀX)ⱼⱼ",
     .source = "llama.cpp, tools/imatrix; LeCun, Denker and Solla 1990",
-    .needsActivations = true,
-    .needsGram = false,
+    .needs = MetricNeeds::diagonal,
     .measure = measureDiagonalError,
 };
 

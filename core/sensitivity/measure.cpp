@@ -68,15 +68,18 @@ bool unpack(std::span<const std::byte> bytes, std::size_t metrics, Measurement& 
     return true;
 }
 
+/// What is known of a layer beside its weights, as far as the metrics and quantizers need it.
+struct Knowledge {
+    std::shared_ptr<const ActivationStatistics> activations;
+    std::shared_ptr<const FisherDiagonal> fisher;
+};
+
 class Measuring {
 public:
     Measuring(const Model& model, const MeasureRequest& request, const std::function<void(const Measurement&)>& deliver,
               const JobContext& context)
         : m_model(model), m_request(request), m_deliver(deliver), m_context(context)
-    {
-        for (const Metric* metric : request.metrics)
-            m_needsActivations |= metric->needsActivations;
-    }
+    {}
 
     Result<void> run()
     {
@@ -116,7 +119,7 @@ private:
             } else if (candidate->weights.isKeep()) {
                 cell.error.count = layerAt(layer).numel();
                 for (std::size_t m = 0; m < cell.losses.size(); ++m)
-                    if (!m_request.metrics[m]->needsActivations || hasActivations(layer))
+                    if (has(m_request.metrics[m]->needs, layer))
                         cell.losses[m] = 0;
             } else {
                 Cell left{.column = column, .candidate = *candidate, .key = {}};
@@ -143,35 +146,47 @@ private:
         if (!completed.weights.isKeep() && !completed.weights.isCast()) {
             QL_TRY(quantizer, findQuantizer(completed.quantizer.id));
             QL_CHECK(quantizer->accepts(completed.weights, completed.quantizer));
-            if (quantizer->needsHessian && !hasActivations(layer))
+            if (quantizer->needsHessian && !has(MetricNeeds::gram, layer))
                 return refused("needs activations");
         }
         return completed;
     }
 
-    bool hasActivations(std::int64_t layer) const
+    bool has(MetricNeeds what, std::int64_t layer) const
     {
-        if (!m_request.activations)
+        if (what == MetricNeeds::nothing || !m_request.activations)
+            return what == MetricNeeds::nothing;
+        if (what == MetricNeeds::gram && m_request.activations->isDiagonal())
             return false;
-        const auto layers = m_request.activations->layers();
-        return std::find(layers.begin(), layers.end(), layer) != layers.end();
+        const auto layers =
+            what == MetricNeeds::fisher ? m_request.activations->fisherLayers() : m_request.activations->layers();
+        return std::ranges::find(layers, layer) != layers.end();
+    }
+    bool needs(MetricNeeds what) const
+    {
+        return std::ranges::find(m_request.metrics, what, &Metric::needs) != m_request.metrics.end();
     }
 
     Result<void> measureLayer(const LayerWork& work, const JobContext& context)
     {
         QL_CHECK(context.checkStop());
-        std::shared_ptr<const ActivationStatistics> statistics;
+        Knowledge known;
         const bool quantizerNeeds = std::any_of(work.cells.begin(), work.cells.end(), [](const Cell& cell) {
             const auto quantizer = findQuantizer(cell.candidate.quantizer.id);
             return quantizer && (*quantizer)->needsHessian;
         });
-        if ((m_needsActivations || quantizerNeeds) && hasActivations(work.layer)) {
+        if ((needs(MetricNeeds::diagonal) || needs(MetricNeeds::gram) || quantizerNeeds) &&
+            has(MetricNeeds::diagonal, work.layer)) {
             QL_TRY(found, m_request.activations->statistics(work.layer, context));
-            statistics = std::move(found);
+            known.activations = std::move(found);
+        }
+        if (needs(MetricNeeds::fisher) && has(MetricNeeds::fisher, work.layer)) {
+            QL_TRY(found, m_request.activations->fisher(work.layer, context));
+            known.fisher = std::move(found);
         }
         QL_TRY(weights, m_model.loadWeights(work.layer, context));
         for (const Cell& cell : work.cells) {
-            if (auto done = measureCell(work.layer, cell, weights.view, statistics.get(), context); !done)
+            if (auto done = measureCell(work.layer, cell, weights.view, known, context); !done)
                 return done.error().where.empty()
                            ? Error{done.error().code, done.error().what, layerAt(work.layer).name}
                            : done.error();
@@ -179,10 +194,10 @@ private:
         return {};
     }
 
-    Result<void> measureCell(std::int64_t layer, const Cell& cell, const TensorView& weights,
-                             const ActivationStatistics* statistics, const JobContext& context)
+    Result<void> measureCell(std::int64_t layer, const Cell& cell, const TensorView& weights, const Knowledge& known,
+                             const JobContext& context)
     {
-        QL_TRY(quantized, realize(weights, cell.candidate, statistics, context));
+        QL_TRY(quantized, realize(weights, cell.candidate, known.activations.get(), context));
         QL_TRY(error, measureError(weights, quantized, context));
         Measurement measurement{
             .layer = layer, .candidate = cell.column, .error = error, .losses = {}, .allowed = true};
@@ -191,10 +206,11 @@ private:
                                 .weights = weights,
                                 .quantized = quantized,
                                 .error = error,
-                                .activations = statistics};
+                                .activations = known.activations.get(),
+                                .fisher = known.fisher.get()};
         for (const Metric* metric : m_request.metrics) {
             double loss = std::numeric_limits<double>::quiet_NaN();
-            if (!metric->needsActivations || statistics) {
+            if (has(metric->needs, layer)) {
                 QL_TRY(measured, metric->measure(input, context));
                 loss = measured;
             }
@@ -218,7 +234,6 @@ private:
     const MeasureRequest& m_request;
     const std::function<void(const Measurement&)>& m_deliver;
     const JobContext& m_context;
-    bool m_needsActivations = false;
     std::mutex m_delivering;
 };
 
@@ -231,7 +246,7 @@ Result<void> measure(const Model& model, const MeasureRequest& request,
         QL_CHECK(request.target->acceptsModel(model));
     for (const Metric* metric : request.metrics)
         if (request.activations) // without any, losses that need them are NaN
-            QL_CHECK(checkMetric(*metric, request.activations));
+            QL_CHECK(checkUsable(*metric, request.activations));
     return Measuring(model, request, deliver, context).run();
 }
 

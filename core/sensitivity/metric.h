@@ -10,6 +10,10 @@
 
 namespace ql {
 
+/// What a metric is made of, besides the weights and their codes.
+enum class MetricNeeds { nothing, diagonal, gram, fisher }; // of XᵀX its diagonal, or all
+std::string_view word(MetricNeeds needs);
+
 struct MetricInput {
     const Model& model;
     std::int64_t layer;
@@ -17,6 +21,7 @@ struct MetricInput {
     const QuantizedTensor& quantized;
     const ErrorStats& error;                 // already measured
     const ActivationStatistics* activations; // null if none
+    const FisherDiagonal* fisher;            // null if none
 };
 
 struct Metric {
@@ -25,22 +30,23 @@ struct Metric {
     std::string_view unit;    // "weight²"
     std::string_view formula; // "Σ (w − ŵ)²"
     std::string_view source;
-    bool needsActivations;
-    bool needsGram; // all of XᵀX, not its diagonal alone
+    MetricNeeds needs;
     Result<double> (*measure)(const MetricInput& input, const JobContext& context);
 };
 
 std::span<const Metric* const> allMetrics();
 Result<const Metric*> findMetric(std::string_view id);
-/// An error that says the mend where the metric needs activations, or more of them than is known.
-Result<void> checkMetric(const Metric& metric, const Activations* activations);
+/// The last of them that can be computed: they are in the order of what they tell.
+const Metric& bestMetric(const Activations* activations);
+/// An error that names the mend unless the activations (null: none) hold what the metric needs, of some layer.
+Result<void> checkUsable(const Metric& metric, const Activations* activations);
 
 /// One measured cell, delivered as it is ready.
 struct Measurement {
     std::int64_t layer = 0;
     std::size_t candidate = 0;
     ErrorStats error;
-    std::vector<double> losses; // one per requested metric; NaN where activations lack
+    std::vector<double> losses; // one per requested metric; NaN where what it needs is lacking
     bool allowed = true;
 };
 

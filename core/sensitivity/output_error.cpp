@@ -3,7 +3,7 @@
 #include "core/base/linear_algebra.h"
 #include "core/base/sum.h"
 #include "core/jobs/parallel.h"
-#include "core/sensitivity/metric.h"
+#include "core/sensitivity/weight_differences.h"
 
 #include <limits>
 
@@ -14,20 +14,14 @@ namespace {
 constexpr std::int64_t kBlockElements = std::int64_t{1} << 23;
 constexpr std::int64_t kGrainElements = std::int64_t{1} << 16;
 
-/// W − Ŵ of rows [first, last), exact but for one rounding to double.
+/// W − Ŵ of rows [first, last).
 Result<void> differences(const MetricInput& input, std::int64_t first, std::int64_t last, double* out,
                          const JobContext& context)
 {
     const std::int64_t cols = input.quantized.matrix().cols;
     const std::int64_t grain = std::max<std::int64_t>(1, kGrainElements / cols);
     return parallelFor(context, last - first, grain, [&](std::int64_t begin, std::int64_t end) {
-        const std::int64_t count = (end - begin) * cols;
-        std::vector<float> restored(static_cast<std::size_t>(count));
-        input.quantized.restoreRows(first + begin, first + end, restored.data());
-        double* weights = out + begin * cols;
-        decode(input.weights.dtype, input.weights.data, (first + begin) * cols, count, weights);
-        for (std::int64_t i = 0; i < count; ++i)
-            weights[i] -= static_cast<double>(restored[static_cast<std::size_t>(i)]);
+        weightDifferences(input, first + begin, first + end, out + begin * cols);
     });
 }
 
@@ -65,8 +59,7 @@ const Metric output_error{
     .unit = "output²",
     .formula = "tr(ΔW·H·ΔWᵀ), H = XᵀX",
     .source = "Frantar et al., GPTQ, ICLR 2023, eq. 1",
-    .needsActivations = true,
-    .needsGram = true,
+    .needs = MetricNeeds::gram,
     .measure = measureOutputError,
 };
 

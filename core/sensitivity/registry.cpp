@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/sensitivity/metric.h"
 
+#include <array>
+#include <ranges>
+
 namespace ql {
 
 namespace metrics {
@@ -30,17 +33,31 @@ Result<const Metric*> findMetric(std::string_view id)
     return usageError("there is no metric '" + std::string(id) + "'; there are " + known);
 }
 
-Result<void> checkMetric(const Metric& metric, const Activations* activations)
+Result<void> checkUsable(const Metric& metric, const Activations* activations)
 {
-    const std::string id(metric.id);
-    if (metric.needsActivations && !activations)
-        return usageError(id + " needs activations");
-    if (metric.needsGram && activations->isDiagonal())
-        return refused(
-            id + " needs all of XᵀX, and only its diagonal is known here; calibrate with --gram full, or take "
-                 "the metric diagonal_error",
-            activations->path().string());
+    const bool needsInputs = metric.needs == MetricNeeds::diagonal || metric.needs == MetricNeeds::gram;
+    if (needsInputs && (!activations || activations->layers().empty()))
+        return usageError("needs activations: captured ones, or a calibrated study", std::string(metric.id));
+    if (metric.needs == MetricNeeds::gram && activations->isDiagonal())
+        return refused("needs all of XᵀX, and only its diagonal is known here; calibrate with --gram full, or take the "
+                       "metric diagonal_error",
+                       std::string(metric.id));
+    if (metric.needs == MetricNeeds::fisher && (!activations || activations->fisherLayers().empty()))
+        return usageError("needs a study calibrated with --fisher", std::string(metric.id));
     return {};
+}
+
+const Metric& bestMetric(const Activations* activations)
+{
+    const auto all = std::views::reverse(allMetrics());
+    return **std::ranges::find_if(all,
+                                  [&](const Metric* metric) { return checkUsable(*metric, activations).has_value(); });
+}
+
+std::string_view word(MetricNeeds needs)
+{
+    constexpr std::array<std::string_view, 4> kWords{"nothing", "diagonal of XᵀX", "XᵀX", "fisher"};
+    return kWords[static_cast<std::size_t>(needs)];
 }
 
 } // namespace ql

@@ -17,8 +17,7 @@ const Metric weight_error{
     .unit = "weight²",
     .formula = "Σ (w − ŵ)²",
     .source = "",
-    .needsActivations = false,
-    .needsGram = false,
+    .needs = MetricNeeds::nothing,
     .measure = measureWeightError,
 };
 

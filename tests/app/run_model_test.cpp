@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Runs the real qloupe where it runs the sample model: validate and calibrate, also killed and started again.
+#include <QDir>
 #include <QFile>
 #include <QJsonArray>
 #include <QJsonDocument>
@@ -55,8 +56,13 @@ class RunModelTest : public QObject {
         return {text("calibrate"), kSample,   text("--tokens"), kTokens, text("--context"), text("128"),
                 text("--batch"),   text("4"), text("--out"),    study,   text("--json"),    text("--quiet")};
     }
-    /// Perplexity-free fingerprint of a calibrated study: the output errors measured with it.
-    QByteArray outputErrors(const QString& study) const
+    QStringList calibrateWithFisher(const QString& study) const
+    {
+        return calibrate(study) << text("--gram") << text("diag") << text("--fisher") << text("--fisher-batch")
+                                << text("3");
+    }
+    /// What can be measured with a calibrated study: output errors, predicted KLD.
+    QByteArray measured(const QString& study) const
     {
         const Outcome outcome = qloupe({text("sensitivity"), kSample, text("--activations"), study,
                                         text("--candidates"), text("int4:channel"), text("--json"), text("--quiet")});
@@ -125,7 +131,7 @@ private Q_SLOTS:
     void aKilledCalibrationContinues()
     {
         QCOMPARE(qloupe(calibrate(path("whole.qloupe"))).exitCode, 0);
-        const QByteArray wanted = outputErrors(path("whole.qloupe"));
+        const QByteArray wanted = measured(path("whole.qloupe"));
         QVERIFY(!wanted.isEmpty());
         for (int i = 0; i < 20; ++i) {
             const QString study = path("killed.qloupe");
@@ -138,7 +144,58 @@ private Q_SLOTS:
         const Outcome outcome = qloupe(calibrate(path("killed.qloupe")));
         QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
         QCOMPARE(outcome.json().value(QLatin1String("tokens")).toInt(), 8 * 256);
-        QCOMPARE(outputErrors(path("killed.qloupe")), wanted);
+        QCOMPARE(measured(path("killed.qloupe")), wanted);
+    }
+
+    void whatAKilledFirstRunKeptIsFound()
+    {
+        const QString study = path("first.qloupe");
+        QProcess process;
+        process.start(kProgram, calibrate(study));
+        const QDir segments(study + QStringLiteral(".d"));
+        QTRY_VERIFY_WITH_TIMEOUT(!QDir(segments).entryList({text("[!.]*")}, QDir::Files).isEmpty(), 60'000);
+        process.kill();
+        process.waitForFinished();
+        QVERIFY(!measured(study).isEmpty());
+    }
+
+    void aKilledFisherPassContinues()
+    {
+        const QString whole = path("whole-fisher.qloupe");
+        const Outcome first = qloupe(calibrateWithFisher(whole));
+        QVERIFY2(first.exitCode == 0, first.err.constData());
+        const QJsonObject fisher = first.json().value(QLatin1String("fisher")).toObject();
+        QCOMPARE(fisher.value(QLatin1String("windows")).toInt(), 16);
+        QCOMPARE(fisher.value(QLatin1String("tokens")).toInt(), 16 * 128);
+        const QByteArray wanted = measured(whole);
+        const QJsonObject json = QJsonDocument::fromJson(wanted).object();
+        QCOMPARE(
+            json.value(QLatin1String("metrics")).toArray().last().toObject().value(QLatin1String("windows")).toInt(),
+            16);
+        QVERIFY(json.value(QLatin1String("cells")).toArray()[0].toObject().value(QLatin1String("fisher")).toDouble() >
+                0);
+        const QString study = path("killed-fisher.qloupe");
+        for (int i = 0; i < 12; ++i) {
+            QProcess process;
+            process.start(kProgram, calibrateWithFisher(study));
+            process.waitForFinished(200 + i * i * 20);
+            process.kill();
+            process.waitForFinished();
+        }
+        const Outcome last = qloupe(calibrateWithFisher(study));
+        QVERIFY2(last.exitCode == 0, last.err.constData());
+        QCOMPARE(measured(study), wanted);
+        // It is the metric that is minimised where it is known.
+        const Outcome solved = qloupe({text("solve"), kSample, text("--activations"), study, text("--candidates"),
+                                       text("int4:g64,int8:g64"), text("--bpw"), text("5.5"), text("--out"),
+                                       path("plan-fisher.json"), text("--json"), text("--quiet")});
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        QCOMPARE(solved.json().value(QLatin1String("metric")).toString(), text("fisher"));
+        QCOMPARE(solved.json().value(QLatin1String("unit")).toString(), text("nats per token"));
+        QCOMPARE(qloupe({text("solve"), kSample, text("--metric"), text("fisher"), text("--bpw"), text("5.5"),
+                         text("--out"), path("none.json")})
+                     .exitCode,
+                 2);
     }
 
     void wrongInputIsExplained()

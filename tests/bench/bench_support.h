@@ -3,8 +3,9 @@
 // as 64-bit words with the same threads in the same run.
 #pragma once
 
+#include "core/base/matrix_product.h"
 #include "core/base/rng.h"
-#include "core/jobs/parallel.h"
+#include "core/jobs/tiles.h"
 #include "core/tensor/half.h"
 #include "core/tensor/tensor_view.h"
 
@@ -97,6 +98,43 @@ void againstWordSum(benchmark::State& state, const std::vector<std::byte>& bytes
     state.counters["ratio_to_word_sum"] = leastWords / leastWork;
     state.counters["GB_per_s"] = size / leastWork / 1e9;
     state.counters["word_sum_GB_per_s"] = size / leastWords / 1e9;
+}
+
+/// Runs work and the yardstick by turns, one product [512, 576]·[576, 1536]: the counter ratio_to_blas is the work's
+/// operations per second over the product's.
+template<typename Work>
+void againstBlas(benchmark::State& state, double operations, const JobContext& context, const Work& work)
+{
+    constexpr std::int64_t kRows = 512;
+    constexpr std::int64_t kIn = 576;
+    constexpr std::int64_t kOut = 1536;
+    const std::vector<float> a(kRows * kIn, 0.5F);
+    const std::vector<float> b(kOut * kIn, 0.25F);
+    std::vector<float> c(kRows * kOut);
+    double least = 1e9;
+    double leastBlas = 1e9;
+    for (auto _ : state) {
+        leastBlas = std::min(leastBlas, seconds([&] {
+                                 const auto done = multiply(MatrixProduct<float>{.rows = kRows,
+                                                                                 .cols = kOut,
+                                                                                 .depth = kIn,
+                                                                                 .a = a.data(),
+                                                                                 .aStride = kIn,
+                                                                                 .b = b.data(),
+                                                                                 .bStride = kIn,
+                                                                                 .bTransposed = true,
+                                                                                 .c = c.data(),
+                                                                                 .cStride = kOut},
+                                                            parallelTiles(context));
+                                 benchmark::DoNotOptimize(done.has_value());
+                             }));
+        const double time = seconds(work);
+        least = std::min(least, time);
+        state.SetIterationTime(time);
+    }
+    const double blas = 2.0 * kRows * kIn * kOut / leastBlas;
+    state.counters["ratio_to_blas"] = operations / least / blas;
+    state.counters["GFLOP_per_s"] = operations / least / 1e9;
 }
 
 } // namespace ql::bench

@@ -2,8 +2,6 @@
 // Operators at 512 tokens. Elementwise and row operators: ratio_to_word_sum over the bytes of their inputs and output
 // (all in the cache). linear, attention and conv: ratio_to_blas, their operations per second over those of one product
 // [512, 576]·[576, 1536] in the same run.
-#include "core/base/matrix_product.h"
-#include "core/jobs/tiles.h"
 #include "tests/bench/bench_support.h"
 #include "tests/support/operator_cases.h"
 
@@ -73,40 +71,6 @@ std::vector<Bench> benches()
     return all;
 }
 
-void againstBlas(benchmark::State& state, double operations, const JobContext& context,
-                 const std::function<void()>& work)
-{
-    constexpr std::int64_t kIn = 576;
-    constexpr std::int64_t kOut = 1536;
-    std::vector<float> a(kTokens * kIn, 0.5F);
-    std::vector<float> b(kOut * kIn, 0.25F);
-    std::vector<float> c(kTokens * kOut);
-    double least = 1e9;
-    double leastBlas = 1e9;
-    for (auto _ : state) {
-        leastBlas = std::min(leastBlas, bench::seconds([&] {
-                                 const auto done = multiply(MatrixProduct<float>{.rows = kTokens,
-                                                                                 .cols = kOut,
-                                                                                 .depth = kIn,
-                                                                                 .a = a.data(),
-                                                                                 .aStride = kIn,
-                                                                                 .b = b.data(),
-                                                                                 .bStride = kIn,
-                                                                                 .bTransposed = true,
-                                                                                 .c = c.data(),
-                                                                                 .cStride = kOut},
-                                                            parallelTiles(context));
-                                 benchmark::DoNotOptimize(done.has_value());
-                             }));
-        const double time = bench::seconds(work);
-        least = std::min(least, time);
-        state.SetIterationTime(time);
-    }
-    const double blas = 2.0 * kTokens * kIn * kOut / leastBlas;
-    state.counters["ratio_to_blas"] = operations / least / blas;
-    state.counters["GFLOP_per_s"] = operations / least / 1e9;
-}
-
 void run(benchmark::State& state, const Bench& entry, bool gradient)
 {
     const JobContext context(bench::executor());
@@ -125,7 +89,7 @@ void run(benchmark::State& state, const Bench& entry, bool gradient)
             benchmark::DoNotOptimize(runForward<float>(node, inputs, context).has_value());
     };
     if (entry.operations > 0)
-        return againstBlas(state, entry.operations * (gradient ? 2 : 1), context, work);
+        return bench::againstBlas(state, entry.operations * (gradient ? 2 : 1), context, work);
     const auto bytes = static_cast<std::size_t>(elements * std::int64_t{sizeof(float)} / 64 * 64);
     bench::againstWordSum(state, std::vector<std::byte>(bytes, std::byte{1}), context, work);
 }

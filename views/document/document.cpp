@@ -143,7 +143,7 @@ std::vector<const Metric*> Document::usableMetrics() const
 {
     std::vector<const Metric*> usable;
     for (const Metric* metric : allMetrics()) {
-        if (checkMetric(*metric, m_activations.get()))
+        if (checkUsable(*metric, m_activations.get()))
             usable.push_back(metric);
     }
     return usable;
@@ -197,7 +197,7 @@ void Document::takeSettings(const std::map<std::string, std::string>& settings)
         m_ownCandidates = std::move(*own);
     const auto metrics = allMetrics();
     for (std::size_t i = 0; i < metrics.size(); ++i) {
-        if (metrics[i]->id == setting("metric") && checkMetric(*metrics[i], m_activations.get()))
+        if (metrics[i]->id == setting("metric") && checkUsable(*metrics[i], m_activations.get()))
             m_metric = i;
     }
     if (const auto budget = parseBudget(toQString(setting("budget"))))

@@ -162,9 +162,9 @@ void Document::addCell(const Measurement& cell)
         loss += lossOf(*part);
     }
     cost.loss = cost.allowed ? loss : std::numeric_limits<double>::quiet_NaN();
-    cost.evidence = std::isnan(cost.loss)        ? Evidence::unmeasured
-                    : metric()->needsActivations ? Evidence::measured
-                                                 : Evidence::dataFree;
+    cost.evidence = std::isnan(cost.loss)                     ? Evidence::unmeasured
+                    : metric()->needs == MetricNeeds::nothing ? Evidence::dataFree
+                                                              : Evidence::measured;
     if (!cost.allowed)
         std::erase(m_ladders[*item], cell.candidate);
 }

@@ -5,36 +5,18 @@
 #include "core/calibration/calibrated_activations.h"
 #include "core/checkpoint/reader.h"
 #include "core/model/frontends/frontend.h"
+#include "tests/support/memory_sink.h"
 
 #include <QTest>
 
 #include <cmath>
-#include <map>
 
 using namespace ql;
+using test::MemorySink;
 
 namespace {
 
 const std::filesystem::path kSample = std::filesystem::path(QL_SOURCE_DIR) / "resources/sample";
-
-/// Keeps results in memory; fails after a number of them.
-struct MemorySink : ResultSink {
-    std::map<std::string, std::vector<std::byte>> pieces;
-    int untilFailure = -1;
-    Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
-    {
-        if (untilFailure == 0)
-            return ioError("the disk is full");
-        --untilFailure;
-        pieces[key].assign(bytes.begin(), bytes.end());
-        return {};
-    }
-    std::optional<std::vector<std::byte>> find(const std::string& key) const override
-    {
-        const auto found = pieces.find(key);
-        return found == pieces.end() ? std::nullopt : std::optional(found->second);
-    }
-};
 
 } // namespace
 

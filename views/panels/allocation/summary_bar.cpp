@@ -19,6 +19,29 @@
 
 namespace ql::views {
 
+namespace {
+
+/// What the number is, and what it is not.
+QString lossText(const Document& document, double loss)
+{
+    const QString number = numberText(loss, 4);
+    switch (document.metric() ? document.metric()->needs : MetricNeeds::nothing) {
+    case MetricNeeds::nothing:
+        return SummaryBar::tr("predicted loss %1  (squared weight error, not KLD)").arg(number);
+    case MetricNeeds::diagonal:
+        return SummaryBar::tr("predicted loss %1  (squared output error of uncorrelated inputs, not KLD)").arg(number);
+    case MetricNeeds::gram:
+        return SummaryBar::tr("predicted loss %1  (squared output error, not KLD)").arg(number);
+    case MetricNeeds::fisher:
+        return SummaryBar::tr("predicted KLD %1 nats per token, after %2 windows")
+            .arg(number)
+            .arg(document.activations() ? document.activations()->fisherWindows() : 0);
+    }
+    return {};
+}
+
+} // namespace
+
 SummaryBar::SummaryBar(Document& document, QWidget* parent)
     : QWidget(parent),
       m_document(document),
@@ -149,9 +172,8 @@ void SummaryBar::refreshChoices()
     current = -1;
     for (const Metric* metric : allMetrics()) {
         texts << toQString(metric->id).replace(QLatin1Char('_'), QLatin1Char(' '));
-        refusals << (metric->needsActivations && !m_document.activations()   ? tr("Load activations to use it")
-                     : !checkMetric(*metric, m_document.activations().get()) ? tr("Load activations with all of XᵀX")
-                                                                             : QString());
+        const auto usable = checkUsable(*metric, m_document.activations().get());
+        refusals << (usable ? QString() : errorText(usable.error()));
         if (metric == m_document.metric())
             current = static_cast<int>(texts.size()) - 1;
     }
@@ -197,14 +219,11 @@ void SummaryBar::refreshTotals()
         : totals.refusal.isEmpty() ? QString()
                                    : totals.refusal);
     const Metric* metric = m_document.metric();
-    const bool proxy = metric && !metric->needsActivations;
     if (std::isnan(totals.loss))
         m_loss->setText(m_document.isMeasuring() ? tr("predicted loss: measuring…")
                                                  : tr("predicted loss: %1 layers not measured").arg(totals.unmeasured));
     else
-        m_loss->setText(proxy
-                            ? tr("predicted loss %1  (squared weight error, not KLD)").arg(numberText(totals.loss, 4))
-                            : tr("predicted loss %1  (squared output error, not KLD)").arg(numberText(totals.loss, 4)));
+        m_loss->setText(lossText(m_document, totals.loss));
     if (metric)
         m_loss->setToolTip(tr("%1 in %2, summed over the layers: %3")
                                .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula)));

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The Fisher diagonal of tiny models against torch's per-window gradients of labels drawn the same way; of the sample
+// against itself under interruption, batches and threads; and what the metric makes of it.
+#include "core/calibration/calibrated_activations.h"
+#include "core/calibration/fisher.h"
+#include "core/checkpoint/reader.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/realize.h"
+#include "core/sensitivity/metric.h"
+#include "core/tensor/half.h"
+#include "tests/support/memory_sink.h"
+
+#include <QTest>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace ql;
+using test::MemorySink;
+
+namespace {
+
+std::vector<double> numbers(const Checkpoint& file, const std::string& entry, const JobContext& context)
+{
+    const auto data = file.load(file.indexOf(entry), context).value();
+    std::vector<double> values(static_cast<std::size_t>(data.view.numel()));
+    decode(data.view.dtype, data.view.data, 0, data.view.numel(), values.data());
+    return values;
+}
+
+} // namespace
+
+class FisherTest : public QObject {
+    Q_OBJECT
+private:
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+    std::shared_ptr<const Model> m_model; // the sample
+    graph::Graph m_graph;
+    Windows m_windows; // three
+
+    Result<void> run(ResultSink& sink, const FisherSettings& settings, const JobContext& context) const
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        return estimateFisher({*m_model, m_graph, weights, m_windows, settings, sink, {}}, context);
+    }
+    Result<void> run(ResultSink& sink, const FisherSettings& settings) const { return run(sink, settings, m_context); }
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        const std::filesystem::path sample = std::filesystem::path(QL_SOURCE_DIR) / "resources/sample";
+        m_model = openModel(sample, m_context).value();
+        m_graph = buildGraph(*m_model).value();
+        const auto file = openCheckpoint(sample / "golden/tokens.npy", m_context).value();
+        const auto ids = numbers(*file, file->tensors()[0].name, m_context);
+        m_windows = {64, {ids.begin(), ids.begin() + 3 * 64}};
+    }
+
+    void againstTorch_data()
+    {
+        QTest::addColumn<QString>("name");
+        for (const char* name : {"llama", "qwen2", "gemma2", "gpt2", "opt_350m", "mamba"})
+            QTest::newRow(name) << name;
+    }
+    void againstTorch()
+    {
+        QFETCH(QString, name);
+        const std::string file = name.toStdString();
+        const auto model = openModel(std::filesystem::path(QL_TEST_DATA "/frontends") / file, m_context).value();
+        const graph::Graph graph = buildGraph(*model).value();
+        const auto golden =
+            openCheckpoint(std::filesystem::path(QL_TEST_DATA "/gradients") / (file + ".npz"), m_context).value();
+        const std::vector<double> tokens = numbers(*golden, "tokens", m_context);
+        const Windows windows{13, {tokens.begin(), tokens.end()}};
+        const graph::CheckpointWeights weights(*model);
+        MemorySink sink;
+        const FisherSettings settings{.windows = 0, .seed = 7, .batchWindows = 2};
+        QVERIFY(estimateFisher({*model, graph, weights, windows, settings, sink, {}}, m_context));
+        int linear = 0;
+        for (const std::int64_t index : model->quantizableLayers()) {
+            const Layer& layer = model->layers[static_cast<std::size_t>(index)];
+            const auto fisher = keptFisher(sink, layer.name);
+            QVERIFY(fisher);
+            QCOMPARE(fisher->windows(), 3);
+            const std::vector<double> expected = numbers(*golden, "fisher/" + layer.name, m_context);
+            std::vector<double> found(expected.size());
+            fisher->read(0, std::ssize(expected), found.data());
+            double total = 0;
+            double expectedTotal = 0;
+            double largest = 0;
+            for (const double value : expected)
+                largest = std::max(largest, value);
+            for (std::size_t i = 0; i < expected.size(); ++i) {
+                // Two roundings to 8 bits; what is small beside the largest has the error of float gradients.
+                const double tolerance =
+                    0.0157 * expected[i] + 1e-6 * std::sqrt(largest * expected[i]) + 1e-10 * largest;
+                QVERIFY2(std::fabs(found[i] - expected[i]) <= tolerance, layer.name.c_str());
+                total += found[i];
+                expectedTotal += expected[i];
+            }
+            QVERIFY(std::fabs(total - expectedTotal) <= 2e-3 * expectedTotal); // rounding is not biased
+            const std::vector<double> outputs = fisher->outputMeanSquares();
+            const std::string entry = "outputs/" + layer.name;
+            if (golden->indexOf(entry) < 0)
+                continue;
+            ++linear;
+            const std::vector<double> expectedOutputs = numbers(*golden, entry, m_context);
+            QCOMPARE(outputs.size(), expectedOutputs.size());
+            const double largestOutput = std::ranges::max(expectedOutputs);
+            for (std::size_t i = 0; i < outputs.size(); ++i)
+                QVERIFY2(std::fabs(outputs[i] - expectedOutputs[i]) <=
+                             1e-5 * std::sqrt(expectedOutputs[i] * largestOutput),
+                         entry.c_str());
+        }
+        QVERIFY(linear >= 7);
+    }
+
+    void interruptionsAndThreadsGiveTheSame()
+    {
+        MemorySink whole;
+        const FisherSettings settings{.windows = 0, .seed = 5, .batchWindows = 1};
+        QVERIFY(run(whole, settings));
+        QCOMPARE(whole.pieces.size(), std::size_t{1 + 4 * 7 + 1}); // the embedding is the head, too
+        for (const int kept : {0, 1, 5, 29, 30, 44, 89}) {
+            MemorySink sink;
+            sink.untilFailure = kept;
+            const auto failed = run(sink, settings);
+            QVERIFY(!failed);
+            QCOMPARE(failed.error().code, Errc::io);
+            sink.untilFailure = -1;
+            Executor other(3, Executor::Backend::threads);
+            // A larger batch stops where the interrupted one would have.
+            QVERIFY(run(sink, settings, JobContext(other)));
+            QVERIFY2(sink.pieces == whole.pieces, qPrintable(QString::number(kept)));
+        }
+    }
+
+    void moreWindowsContinue()
+    {
+        MemorySink whole;
+        QVERIFY(run(whole, {.windows = 0, .seed = 5, .batchWindows = 1}));
+        MemorySink grown;
+        QVERIFY(run(grown, {.windows = 1, .seed = 5, .batchWindows = 4}));
+        const std::string name = m_model->layers[static_cast<std::size_t>(m_model->quantizableLayers()[2])].name;
+        QCOMPARE(keptFisher(grown, name)->windows(), 1);
+        QVERIFY(run(grown, {.windows = 0, .seed = 5, .batchWindows = 1}));
+        QVERIFY(grown.pieces == whole.pieces);
+        const auto before = grown.pieces;
+        QVERIFY(run(grown, {.windows = 2, .seed = 5, .batchWindows = 1})); // nothing is left to do
+        QVERIFY(grown.pieces == before);
+        QVERIFY(run(grown, {.windows = 2, .seed = 6, .batchWindows = 1})); // other labels: from the start
+        QCOMPARE(keptFisher(grown, name)->windows(), 2);
+        // A batch that was cut short among its segments is finished as it was begun, whatever batches follow.
+        MemorySink mixed;
+        mixed.untilFailure = 12;
+        QVERIFY(!run(mixed, {.windows = 0, .seed = 5, .batchWindows = 2}));
+        mixed.untilFailure = -1;
+        QVERIFY(run(mixed, {.windows = 0, .seed = 5, .batchWindows = 64}));
+        for (const auto& [key, bytes] : mixed.pieces)
+            QCOMPARE(LayerFisher::decode(bytes)->windows, 3);
+    }
+
+    void stopsAndSaysWhatItTakes()
+    {
+        MemorySink sink;
+        std::stop_source stop;
+        const graph::CheckpointWeights weights(*m_model);
+        FisherTask task{*m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 5, .batchWindows = 1}, sink, {}};
+        std::vector<std::int64_t> through;
+        task.onBatch = [&](std::int64_t windows) {
+            through.push_back(windows);
+            if (windows == 2)
+                stop.request_stop();
+            return Result<void>();
+        };
+        Progress progress;
+        const auto stopped = estimateFisher(task, JobContext(m_executor, stop.get_token(), &progress));
+        QVERIFY(!stopped);
+        QCOMPARE(stopped.error().code, Errc::cancelled);
+        QCOMPARE(through, (std::vector<std::int64_t>{1, 2}));
+        QVERIFY(std::fabs(progress.fraction() - 2.0 / 3) < 1e-9);
+        std::int64_t bytes = 0;
+        for (const auto& [key, piece] : sink.pieces)
+            bytes += std::ssize(piece);
+        QVERIFY(std::fabs(static_cast<double>(fisherCost(task).resultBytes) / static_cast<double>(bytes) - 1) < 0.05);
+    }
+
+    void damagedPiecesAreNotTaken()
+    {
+        MemorySink sink;
+        QVERIFY(run(sink, {.windows = 1, .seed = 5, .batchWindows = 1}));
+        const auto bytes = sink.pieces.begin()->second;
+        QVERIFY(LayerFisher::decode(bytes));
+        for (std::size_t size = 0; size < bytes.size(); size += 997)
+            QVERIFY(!LayerFisher::decode(std::span(bytes).first(size)));
+    }
+
+    void roundingHasNoBias()
+    {
+        const std::vector<float> values(100'000, 1.0F + 0x1p-7F / 5); // a fifth between two bf16
+        const auto rounded = roundedByChance(values, CounterRng(1), m_context).value();
+        std::int64_t up = 0;
+        for (const std::uint16_t bits : rounded) {
+            const float value = floatFromBf16(bits);
+            QVERIFY(value == 1.0F || value == 1.0F + 0x1p-7F);
+            up += value > 1 ? 1 : 0;
+        }
+        QVERIFY(std::fabs(static_cast<double>(up) / 1e5 - 0.2) < 4 * std::sqrt(0.2 * 0.8 / 1e5));
+        const std::vector<float> exact{0.0F, -1.5F, INFINITY, 0x1p-140F, 3.0F};
+        const auto kept = roundedByChance(exact, CounterRng(2), m_context).value();
+        for (const std::size_t i : {0U, 1U, 2U, 4U})
+            QCOMPARE(floatFromBf16(kept[i]), exact[i]);
+    }
+
+    void theMetricIsItsFormula()
+    {
+        const auto sink = std::make_shared<MemorySink>();
+        QVERIFY(run(*sink, {.windows = 2, .seed = 5, .batchWindows = 2}));
+        const auto activations = calibratedActivations(sink, *m_model, "here");
+        QVERIFY(activations);
+        QVERIFY(activations->layers().empty());
+        QCOMPARE(activations->fisherWindows(), 2);
+        QCOMPARE(std::ssize(activations->fisherLayers()), 4 * 7 + 1);
+        const Metric* metric = findMetric("fisher").value();
+        QVERIFY(checkUsable(*metric, activations.get()));
+        QVERIFY(!checkUsable(*findMetric("output_error").value(), activations.get()));
+        QVERIFY(!checkUsable(*metric, nullptr));
+        QCOMPARE(&bestMetric(activations.get()), metric);
+        QCOMPARE(bestMetric(nullptr).id, std::string_view("weight_error"));
+
+        MeasureRequest request;
+        const std::int64_t embedding = m_model->indexOf("model.embed_tokens.weight");
+        const std::int64_t down = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
+        request.layers = {embedding, down};
+        request.candidates = parseCandidates("int4:g64,keep").value();
+        request.metrics = {metric};
+        request.activations = activations.get();
+        int cells = 0;
+        const auto check = [&](const Measurement& cell) {
+            ++cells;
+            if (request.candidates[cell.candidate].weights.isKeep()) {
+                QCOMPARE(cell.losses[0], 0.0);
+                return;
+            }
+            const auto quantized =
+                realize(*m_model, cell.layer, request.candidates[cell.candidate], nullptr, m_context).value();
+            const Buffer restored = restore(quantized, m_context).value();
+            const auto weights = m_model->loadWeights(cell.layer, m_context).value();
+            const auto n = weights.view.numel();
+            std::vector<double> w(static_cast<std::size_t>(n));
+            decode(weights.view.dtype, weights.view.data, 0, n, w.data());
+            std::vector<double> f(w.size());
+            keptFisher(*sink, m_model->layers[static_cast<std::size_t>(cell.layer)].name)->read(0, n, f.data());
+            double sum = 0;
+            for (std::size_t i = 0; i < w.size(); ++i) {
+                const double difference = w[i] - static_cast<double>(restored.as<float>()[i]);
+                sum += f[i] * difference * difference;
+            }
+            QVERIFY(sum > 0);
+            QVERIFY(std::fabs(cell.losses[0] - sum / 2) <= 1e-12 * sum);
+        };
+        QVERIFY(measure(*m_model, request, check, m_context));
+        QCOMPARE(cells, 4);
+        const std::string before = activations->fingerprint();
+        QVERIFY(run(*sink, {.windows = 3, .seed = 5, .batchWindows = 2}));
+        QVERIFY(calibratedActivations(sink, *m_model, "here")->fingerprint() != before);
+    }
+};
+
+QTEST_APPLESS_MAIN(FisherTest)
+#include "fisher_test.moc"

@@ -38,13 +38,10 @@ Result<int> run(Console& console, const Options& options)
         return usageError("--fisher-windows takes 0 (all) or more, --fisher-batch at least 1");
     const graph::CheckpointWeights weights(*model);
     std::int64_t complete = 0;
-    const CalibrationTask task{*model,
-                               graph,
-                               weights,
-                               windows,
-                               settings,
-                               *opened.study,
-                               [&](std::int64_t, std::int64_t through) { complete = through; }};
+    const CalibrationTask task{
+        *model, graph, weights, windows, settings, *opened.study, [&](std::int64_t, std::int64_t through) {
+            complete = through;
+        }};
     const CalibrationCost cost = calibrationCost(*model, graph, settings, windows.count(), windows.length);
     const auto announce = [&](const char* what, std::int64_t count, const CalibrationCost& its) {
         console.status(std::string(what) + " on " + std::to_string(count * windows.length) + " tokens: about " +
@@ -61,13 +58,10 @@ Result<int> run(Console& console, const Options& options)
                                   {"result_bytes", cost.resultBytes},
                                   {"memory_bytes", cost.memoryBytes}};
     if (options.fisher) {
-        const FisherTask fisher{*model,
-                                graph,
-                                weights,
-                                windows,
-                                options.fisherSettings,
-                                *opened.study,
-                                [&](std::int64_t) { return opened.study->save(opened.document); }};
+        const FisherTask fisher{
+            *model, graph, weights, windows, options.fisherSettings, *opened.study, [&](std::int64_t) {
+                return opened.study->save(opened.document);
+            }};
         const CalibrationCost its = fisherCost(fisher);
         announce("differentiating", fisher.count(), its);
         QL_CHECK(estimateFisher(fisher, console.context()));

@@ -6,11 +6,12 @@
 
 namespace ql {
 
-/// Which layers a sink has statistics and Fisher diagonals of, and where. A run that is under way adds to it as pieces are kept.
+/// Which layers a sink has statistics and Fisher diagonals of, and where. A run that is under way adds to it as pieces
+/// are kept.
 struct CalibratedSites {
     std::map<std::int64_t, std::string> keyOfLayer;
-    std::string fingerprint; // of the source, with its number of tokens
-    bool isDiagonal = true;  // no site holds the whole of XᵀX
+    std::string fingerprint;                        // of the source, with its number of tokens
+    bool isDiagonal = true;                         // no site holds the whole of XᵀX
     std::map<std::int64_t, std::string> fisherName; // of layers with a Fisher diagonal
     std::int64_t fisherWindows = 0;                 // behind each of them, at least
     std::string fisherFingerprint;

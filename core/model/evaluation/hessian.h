@@ -21,8 +21,8 @@ template<typename T>
 Result<std::vector<double>> lossGradient(const LossFunction& loss, const JobContext& context);
 
 /// H·v by a central difference of gradients, (∇L(w + h·v) − ∇L(w − h·v))/2h with h = ∛η·(1 + ‖w‖)/‖v‖, η being T's
-/// machine epsilon: rounding and truncation of the gradients' difference are then of one size. On a tiny model the error
-/// relative to ‖H·v‖ is below 1e-6 in double and below 2e-2 in float. 0 for v = 0.
+/// machine epsilon: rounding and truncation of the gradients' difference are then of one size. On a tiny model the
+/// error relative to ‖H·v‖ is below 1e-6 in double and below 2e-2 in float. 0 for v = 0.
 template<typename T>
 Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::span<const double> v,
                                                  const JobContext& context);

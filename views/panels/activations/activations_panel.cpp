@@ -48,7 +48,7 @@ Result<double> outputError(const Model& model, std::int64_t layer, const Candida
     QL_TRY(metric, findMetric("output_error"));
     QL_TRY(quantized, realize(model, layer, candidate, &activations, context));
     QL_TRY(weights, model.loadWeights(layer, context));
-    return metric->measure({model, layer, weights.view, quantized, ErrorStats(), &statistics}, context);
+    return metric->measure({model, layer, weights.view, quantized, ErrorStats(), &statistics, nullptr}, context);
 }
 
 /// Extremes of neighbouring channels, so that a single wide channel stays visible. Where only XᵀX is known they are

@@ -128,6 +128,16 @@ inline std::vector<OperatorCase> writtenCases()
         large(op, {positive({300, 200}), positive({300, 200}, 1)});
         large(op, {positive({300, 200}), positive({300, 1}, 1)});
     }
+    for (const char* op : {"add", "subtract", "multiply"})
+        small(op, "integers that wrap around", {integers({2}, {INT64_MAX, INT64_MIN}), integers({2}, {INT64_MAX, 2})});
+    for (const std::int64_t truncated : {0, 1}) {
+        small("remainder", "of both signs", {reals({4, 1}, -5, 5), reals({3}, 0.5, 2)}, {{"truncated", truncated}});
+        small("remainder", "by negative numbers", {reals({7}, -5, 5), reals({}, -2, -1)}, {{"truncated", truncated}});
+        small("remainder", "integers", {integers({5}, {7, -7, 6, 0, INT64_MIN}), integers({3, 1}, {3, -3, -1})},
+              {{"truncated", truncated}});
+    }
+    small("divide", "integers that wrap around", {integers({2}, {INT64_MIN, 7}), integers({}, {-1})});
+    small("power", "integers as exponents", {given({3}, {1.5, -2, 4}), integers({3}, {2, 3, -1})});
     for (const char* relation : {"equal", "less", "less_or_equal", "greater", "greater_or_equal"}) {
         small("compare", relation, {given({2, 3}, {1, 2, 3, 3, 2, 1}), given({3}, {2, 2, 2})},
               {{"relation", word(relation)}});
@@ -157,6 +167,8 @@ inline std::vector<OperatorCase> writtenCases()
     }
     large("reduce", {reals({300, 200})}, {{"axes", Ints{0}}});
     large("pool", {reals({4, 20, 40, 40})}, {{"kernel", Ints{3, 3}}});
+    small("pool", "window far larger than the plane", {reals({1, 1, 2, 3})},
+          {{"kernel", Ints{1 << 30, 1 << 30}}, {"pads", Ints{(1 << 30) - 1, (1 << 30) - 1, 0, 0}}});
     large("pool", {reals({4, 20, 40, 40})}, {{"kernel", Ints{3, 3}}, {"kind", word("average")}});
     small("pool", "same, lower", {reals({1, 2, 5, 6})},
           {{"kernel", Ints{2, 3}}, {"strides", Ints{2, 2}}, {"auto_pad", word("same_lower")}});
@@ -166,6 +178,7 @@ inline std::vector<OperatorCase> writtenCases()
     for (const char* coordinates : {"half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"})
         small("resize", coordinates, {reals({1, 2, 3, 4}), integers({4}, {1, 2, 5, 1})},
               {{"kind", word("linear")}, {"coordinates", word(coordinates)}});
+    small("resize", "scales by an input", {reals({2, 4}), leftOut(), given({2}, {1, 1.5})});
     large("resize", {reals({2, 8, 30, 30})}, {{"kind", word("linear")}, {"sizes", Ints{2, 8, 61, 61}}});
 
     small("reshape", "rest and copy", {reals({2, 3, 4})}, {{"shape", Ints{0, -1, 2}}});
@@ -174,6 +187,9 @@ inline std::vector<OperatorCase> writtenCases()
     small("reshape", "flatten", {reals({2, 3, 4})}, {{"flatten", std::int64_t{-1}}});
     small("reshape", "squeeze", {reals({1, 3, 1})}, {{"squeeze", Ints{-1}}});
     small("reshape", "squeeze all", {reals({1, 3, 1})}, {{"squeeze", Ints{}}});
+    small("reshape", "squeeze by an input", {reals({1, 3, 1}), integers({1}, {0})}, {{"squeeze", Ints{}}});
+    small("reshape", "unsqueeze by an input", {reals({3}), integers({2}, {0, 2})}, {{"unsqueeze", Ints{}}});
+    small("reshape", "keeps zeros", {reals({3, 0}), integers({2}, {0, 5})}, {{"keep_zeros", kOne}});
     small("reshape", "unsqueeze", {integers({3}, {1, 2, 3})}, {{"unsqueeze", Ints{-1, 0}}});
     small("transpose", "reverse", {reals({2, 3, 4})});
     small("transpose", "order", {reals({2, 3, 4})}, {{"axes", Ints{1, -1, 0}}});
@@ -192,12 +208,19 @@ inline std::vector<OperatorCase> writtenCases()
            integers({1}, {2})});
     small("slice", "nothing", {reals({4})}, {{"starts", Ints{3}}, {"ends", Ints{1}}});
     small("slice", "last part", {reals({2, 5})}, {{"parts", std::int64_t{3}}, {"part", std::int64_t{2}}});
+    small("slice", "part of given sizes", {reals({2, 5}), integers({3}, {1, 0, 4})}, {{"part", std::int64_t{2}}});
+    small("slice", "part of nothing", {reals({2, 0})}, {{"parts", std::int64_t{2}}, {"part", kOne}});
     large("slice", {reals({300, 400})}, {{"parts", std::int64_t{2}}, {"part", kOne}});
     small("gather", "repeats", {reals({3, 4}), integers({2, 2}, {0, -1, 1, 0})});
     small("gather", "one of an axis", {reals({2, 3, 2}), integers({}, {1})}, {{"axis", kOne}});
     small("gather", "integers", {integers({3}, {5, 6, 7}), integers({2}, {2, 0})});
+    small("gather_nd", "elements", {reals({3, 4}), integers({2, 2}, {0, -1, 2, 1})});
+    small("gather_nd", "rows", {reals({3, 4}), integers({2, 2, 1}, {0, -1, 2, 2})});
+    small("gather_nd", "in each of a batch", {reals({2, 3, 2}), integers({2, 1, 1}, {2, 0})}, {{"batch", kOne}});
+    small("gather_nd", "integers", {integers({3}, {5, 6, 7}), integers({1, 1}, {1})});
     small("pad", "around", {reals({2, 3})}, {{"pads", Ints{1, 0, 0, 2}}, {"value", 0.5}});
     small("pad", "integers", {integers({2}, {1, 2}), integers({2}, {1, 1})});
+    small("pad", "by inputs", {reals({2, 3}), integers({2}, {1, 2}), given({}, {-7}), integers({1}, {-1})});
     small("shape_of", "all", {reals({2, 3, 4})});
     small("shape_of", "part", {reals({2, 3, 4})}, {{"start", std::int64_t{-2}}, {"end", std::int64_t{-1}}});
     small("range", "integers", {integers({}, {1}), integers({}, {8}), integers({}, {3})});
@@ -263,14 +286,25 @@ inline std::vector<Refusal> refusals()
         {"subtract", "one holds integers", {reals({2}), integers({2}, {1, 2})}},
         {"multiply", "[2, 3] and [4, 3]", {reals({2, 3}), reals({4, 3})}},
         {"divide", "by zero", {integers({2}, {1, 2}), integers({2}, {1, 0})}},
+        {"remainder", "by zero", {integers({2}, {1, 2}), integers({2}, {1, 0})}},
+        {"remainder", "do not agree", {reals({2}), reals({3})}},
         {"divide", "do not agree", {reals({2}), reals({3})}},
         {"power", "do not agree", {reals({2}), reals({3})}},
+        {"power", "do not agree", {reals({2}), integers({3}, {1, 2, 3})}},
         {"minimum", "do not agree", {reals({2}), reals({3})}},
         {"maximum", "do not agree", {reals({2}), reals({3})}},
         {"compare", "do not agree", {reals({2}), reals({3})}},
         {"compare", "no relation 'near'", {reals({2}), reals({2})}, {{"relation", word("near")}}},
         {"where", "[2] (integers), [3] and [3]", {integers({2}, {0, 1}), reals({3}), reals({3})}},
-        {"where", "needed to agree", {reals({2}), reals({2}), reals({2})}},
+        {"where", "input 0 is of real numbers", {reals({2}), reals({2}), reals({2})}},
+        {"where", "of one kind", {integers({2}, {0, 1}), reals({2}), integers({2}, {1, 2})}},
+        {"scale", "input 0 is of integers", {integers({2}, {1, 2})}},
+        {"slice",
+         "names axis 0 twice",
+         {reals({3})},
+         {{"starts", Ints{0, 0}}, {"ends", Ints{3, 3}}, {"axes", Ints{0, -1}}}},
+        {"conv", "reaches over", {reals({1, 3, 0}), reals({4, 3, 1})}, {{"pads", Ints{1, 1}}}},
+        {"concat", "lacks an input between others", {reals({2}), leftOut(), reals({2})}},
         {"cast", "no kind of numbers 'bfloat16'", {reals({2})}, {{"to", word("bfloat16")}}},
         {"matmul", "cannot multiply [2, 3] by [2, 3]", {reals({2, 3}), reals({2, 3})}},
         {"matmul", "cannot multiply [2, 2, 3] by [3, 3, 2]", {reals({2, 2, 3}), reals({3, 3, 2})}},
@@ -280,6 +314,7 @@ inline std::vector<Refusal> refusals()
         {"reduce", "no reduction 'median'", {reals({2, 3})}, {{"kind", word("median")}}},
         {"reduce", "mean of no elements", {reals({0, 3})}},
         {"pool", "cannot pool [2, 3]", {reals({2, 3})}},
+        {"pool", "more than 2³¹ windows", {reals({1, 2, 3, 3})}, {{"kernel", Ints{1, 1}}, {"pads", Ints(4, 1 << 20)}}},
         {"pool", "by 'mean'", {reals({1, 2, 3})}, {{"kind", word("mean")}}},
         {"pool", "cannot slide a window [2, 2]", {reals({1, 2, 3})}, {{"kernel", Ints{2, 2}}}},
         {"resize", "for each axis", {reals({1, 1, 4, 4})}, {{"sizes", Ints{8, 8}}}},
@@ -289,20 +324,31 @@ inline std::vector<Refusal> refusals()
         {"reshape", "asks for", {reals({2, 3})}, {{"shape", Ints{-1, -1}}}},
         {"reshape", "asks for", {reals({2, 3})}, {{"squeeze", Ints{0}}}},
         {"reshape", "asks for", {reals({2, 3})}, {{"unsqueeze", Ints{7}}}},
+        {"reshape", "asks for", {reals({2, 3})}, {{"unsqueeze", Ints(65, 0)}}},
         {"reshape", "asks for", {reals({2, 3})}, {{"flatten", std::int64_t{3}}}},
         {"transpose", "no order of those of [2, 3]", {reals({2, 3})}, {{"axes", Ints{0, 0}}}},
         {"transpose", "no axis 2", {reals({2, 3})}, {{"axes", Ints{0, 2}}}},
         {"expand", "cannot expand [2] to [3]", {reals({2})}, {{"shape", Ints{3}}}},
+        {"expand", "cannot expand", {reals({1})}, {{"shape", Ints{kZero, INT64_MAX, 3}}}},
         {"expand", "to no shape at all", {reals({2})}},
         {"concat", "cannot join [3, 4] to [2, 3]", {reals({2, 3}), reals({3, 4})}, {{"axis", kOne}}},
         {"concat", "cannot join", {reals({2}), integers({1}, {1})}},
         {"slice", "as many ends", {reals({3})}, {{"starts", Ints{0}}}},
         {"slice", "a step of 0", {reals({3})}, {{"starts", Ints{0}}, {"ends", Ints{1}}, {"steps", Ints{0}}}},
         {"slice", "no axis 1", {reals({3})}, {{"starts", Ints{0}}, {"ends", Ints{1}}, {"axes", Ints{1}}}},
+        {"slice", "no part 2 of 2", {reals({3})}, {{"parts", std::int64_t{2}}, {"part", std::int64_t{2}}}},
+        {"slice", "are not all of 3", {reals({3}), integers({2}, {1, 1})}, {{"part", kZero}}},
+        {"slice", "are not all of 3", {reals({3}), integers({2}, {-1, 4})}, {{"part", kZero}}},
         {"gather", "no element 3 along axis 0", {reals({3, 2}), integers({1}, {3})}},
+        {"gather_nd", "cannot find places [2, 3] in [3, 4]", {reals({3, 4}), integers({2, 3}, Ints(6, 0))}},
+        {"gather_nd", "cannot find places", {reals({3, 4}), integers({}, {0})}},
+        {"gather_nd", "cannot find places", {reals({3, 4}), integers({2, 1}, {0, 0})}, {{"batch", kOne}}},
+        {"gather_nd", "no element 4 along axis 1", {reals({3, 4}), integers({1, 2}, {0, 4})}},
         {"gather", "no axis 2", {reals({3, 2}), integers({1}, {0})}, {{"axis", std::int64_t{2}}}},
         {"pad", "each axis of [2, 3]", {reals({2, 3})}, {{"pads", Ints{1, 1}}}},
         {"pad", "at least 0", {reals({2})}, {{"pads", Ints{-1, 0}}}},
+        {"pad", "one number of the kind", {reals({2}), integers({2}, {1, 1}), integers({}, {1})}},
+        {"pad", "no axis 1", {reals({2}), integers({2}, {1, 1}), leftOut(), integers({1}, {1})}},
         {"range", "three scalars", {reals({}), reals({2}), reals({})}},
         {"range", "more than 2³¹", {integers({}, {0}), integers({}, {1}), integers({}, {0})}},
         {"fill", "of shape [-1]", {integers({1}, {-1})}},

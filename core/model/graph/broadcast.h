@@ -60,6 +60,16 @@ Result<void> forwardBroadcast(Call<T>& call, const F& f)
     });
 }
 
+/// An error if integers are divided by zero.
+template<typename T>
+Result<void> checkDivisor(const Call<T>& call)
+{
+    const Array<std::int64_t>& divisor = call.integers(1);
+    if (std::find(divisor.data(), divisor.data() + divisor.numel(), 0) != divisor.data() + divisor.numel())
+        return nodeError(call.node, "divides integers by zero");
+    return {};
+}
+
 /// da = Σ dy·fa(a, b) and db = Σ dy·fb(a, b) over the places where an element repeats.
 template<typename T, typename Fa, typename Fb>
 Result<void> gradientBroadcast(GradientCall<T>& call, const Fa& fa, const Fb& fb)

@@ -12,6 +12,22 @@ namespace ql::graph {
 /// Sizes, widths and lengths that a file may ask for stay below.
 constexpr std::int64_t kLimit = std::int64_t{1} << 31;
 
+/// Dimensions of an array.
+constexpr std::size_t kMaxRank = 64;
+
+/// Whether there are such arrays: sizes of at least 0 and steps that are numbers, also where a dimension is 0.
+inline bool isAddressable(const Shape& shape)
+{
+    std::int64_t steps = 8; // bytes of an element
+    for (const std::int64_t dimension : shape) {
+        const auto product = mulChecked(steps, std::max<std::int64_t>(1, dimension));
+        if (!product || dimension < 0)
+            return false;
+        steps = *product;
+    }
+    return shape.size() <= kMaxRank;
+}
+
 /// The axis, which may count from the end; an error that names the node if there is none.
 inline Result<std::size_t> axisOf(const Node& node, const Shape& shape, std::int64_t axis)
 {

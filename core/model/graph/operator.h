@@ -10,6 +10,7 @@
 #include "core/jobs/parallel.h"
 #include "core/model/graph/graph.h"
 
+#include <new>
 #include <span>
 #include <unordered_map>
 
@@ -40,10 +41,15 @@ struct Call {
     /// Makes output i, not filled, and returns its elements.
     T* make(std::size_t i, Shape shape) { return make(&Value<T>::real, i, std::move(shape)); }
     std::int64_t* makeIntegers(std::size_t i, Shape shape) { return make(&Value<T>::integers, i, std::move(shape)); }
-    /// Of one of the two kinds, &Value<T>::real or &Value<T>::integers.
+    /// Of one of the two kinds, &Value<T>::real or &Value<T>::integers. Throws std::bad_alloc beyond the memory limit
+    /// as beyond the machine's memory; forward() of run.h makes an error of it.
     template<typename U>
     U* make(Array<U> Value<T>::*kind, std::size_t i, Shape shape)
     {
+        const auto count = checkedNumel(shape);
+        const auto bytes = count ? mulChecked(*count, std::int64_t{sizeof(U)}) : std::nullopt;
+        if (!bytes || !context.checkMemory(*bytes, "an array"))
+            throw std::bad_alloc();
         outputs[i].*kind = Array<U>(std::move(shape));
         return (outputs[i].*kind).write();
     }
@@ -101,6 +107,8 @@ struct Operator {
     Result<void> (*gradientDouble)(GradientCall<double>&) = nullptr;
     /// Inputs that cannot be left out: the first ones.
     std::size_t required = 1;
+    /// What each input holds: 'r' real numbers, 'i' integers, 'e' either; the last letter stands for all that follow.
+    std::string_view kinds = "r";
     /// Which input is the weight [out, in, …] of a layer that can be quantized, and which its activations; −1: none.
     int weights = -1;
     int activations = -1;
@@ -133,13 +141,19 @@ const Operator* findOperator(std::string_view id);
 /// "blocks.3.q_proj (linear): what".
 Error nodeError(const Node& node, const std::string& what);
 
-/// An error unless all required inputs are there.
+/// An error unless all required inputs are there, and all are of the right kind.
 template<typename T>
 Result<void> checkInputs(const Node& node, std::span<const Value<T>* const> inputs)
 {
     for (std::size_t i = 0; i < node.op->required; ++i)
         if (i >= inputs.size() || !inputs[i])
             return nodeError(node, "lacks input " + std::to_string(i));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const char kind = node.op->kinds[std::min(i, node.op->kinds.size() - 1)];
+        if (inputs[i] && kind != 'e' && static_cast<bool>(inputs[i]->real) != (kind == 'r'))
+            return nodeError(node, "input " + std::to_string(i) + " is of " +
+                                       (kind == 'r' ? "integers, not real numbers" : "real numbers, not integers"));
+    }
     return {};
 }
 

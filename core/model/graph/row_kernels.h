@@ -5,22 +5,34 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace ql::graph {
 
-/// The functions of applyRow (broadcast.h) that have kernels.
+/// Integers wrap around, as in NumPy.
+template<typename T>
+using Wrapping = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
+
+/// Functions of applyRow (broadcast.h); Plus and Times have kernels.
 struct Plus {
     template<typename T>
     T operator()(T a, T b) const
     {
-        return a + b;
+        return static_cast<T>(static_cast<Wrapping<T>>(a) + static_cast<Wrapping<T>>(b));
+    }
+};
+struct Minus {
+    template<typename T>
+    T operator()(T a, T b) const
+    {
+        return static_cast<T>(static_cast<Wrapping<T>>(a) - static_cast<Wrapping<T>>(b));
     }
 };
 struct Times {
     template<typename T>
     T operator()(T a, T b) const
     {
-        return a * b;
+        return static_cast<T>(static_cast<Wrapping<T>>(a) * static_cast<Wrapping<T>>(b));
     }
 };
 /// out[i] = a[i·aStep] ∘ b[i·bStep]; out may be a or b. Steps other than 0 and 1 are slow.

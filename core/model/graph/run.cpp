@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/graph/run.h"
 
+#include "core/model/graph/indexing.h"
 #include "core/model/graph/row_kernels.h"
 
 #include <array>
 #include <cstring>
+#include <stdexcept>
 
 namespace ql::graph {
 
@@ -53,9 +55,26 @@ Result<std::vector<const Value<T>*>> inputsOf(const Node& node, const Values<T>&
         inputs.push_back(id == kLeftOut ? nullptr : lookUp(id, values, weights));
         if (id != kLeftOut && !inputs.back())
             return nodeError(node, "input " + std::to_string(inputs.size() - 1) + " has no value");
+        if (inputs.back() && !isAddressable(inputs.back()->shape()))
+            return nodeError(node, "input " + std::to_string(inputs.size() - 1) + " has the impossible shape " +
+                                       formatShape(inputs.back()->shape()));
     }
     QL_CHECK(checkInputs<T>(node, inputs));
     return inputs;
+}
+
+/// What a file asks of an operator may be larger than memory.
+template<typename T>
+Result<void> computed(Call<T>& call)
+{
+    try {
+        return forwardOf<T>(*call.node.op)(call);
+    } catch (const std::bad_alloc&) {    // arrays
+    } catch (const std::length_error&) { // std::vector
+    }
+    Error error = nodeError(call.node, "needs more memory than there is or than it may use");
+    error.code = Errc::outOfMemory;
+    return error;
 }
 
 } // namespace
@@ -113,7 +132,7 @@ Result<void> forward(const Graph& graph, const Segment& segment, const Values<T>
         }
         std::vector<Value<T>> outputs(node.outputs.size());
         Call<T> call{node, inputs, outputs, context, options.state};
-        QL_CHECK(forwardOf<T>(*node.op)(call));
+        QL_CHECK(computed(call));
         for (std::size_t i = 0; i < outputs.size(); ++i)
             values[node.outputs[i]] = std::move(outputs[i]);
         if (!options.keepAll)

@@ -13,6 +13,17 @@ struct Window {
     std::int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, before = 0, behind = 0;
     /// The input that tap k of window o sees; outside [0, in) in the padding.
     std::int64_t at(std::int64_t o, std::int64_t k) const { return o * stride - before + k * dilation; }
+    /// The taps of window o that lie inside: [first, last).
+    std::int64_t firstTap(std::int64_t o) const
+    {
+        const std::int64_t need = before - o * stride;
+        return need > 0 ? std::min(kernel, ceilDiv(need, dilation)) : 0;
+    }
+    std::int64_t lastTap(std::int64_t o) const
+    {
+        const std::int64_t room = in + before - o * stride;
+        return room > 0 ? std::clamp(ceilDiv(room, dilation), firstTap(o), kernel) : firstTap(o);
+    }
     /// The windows whose tap k lies inside: [first, last).
     std::int64_t firstInside(std::int64_t k) const
     {
@@ -58,13 +69,15 @@ inline Result<Windows> windowsOf(const Node& node, const Shape& shape, const std
             w.behind = all - w.before;
         }
         const std::int64_t room = w.in + w.before + w.behind - reach;
-        if (room < 0)
+        if (room < 0 || w.in < 1)
             return nodeError(node, "has a window that reaches over " + std::to_string(reach) + " elements of " +
                                        std::to_string(w.in + w.before + w.behind));
         w.out = room / w.stride + 1;
         if (node.integer("ceil", 0) != 0 && room % w.stride != 0 && w.out * w.stride < w.in + w.before)
             ++w.out;
     }
+    if (windows[0].out * windows[1].out >= kLimit)
+        return nodeError(node, "has more than 2³¹ windows");
     return windows;
 }
 

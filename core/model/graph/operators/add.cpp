@@ -30,6 +30,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(add, "Add", .required = 2)
+QL_OPERATOR(add, "Add", .required = 2, .kinds = "e")
 
 } // namespace ql::graph

@@ -295,6 +295,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(attention, "Attention", .required = 3, .keys = 1, .values = 2)
+QL_OPERATOR(attention, "Attention", .required = 3, .kinds = "rrre", .keys = 1, .values = 2)
 
 } // namespace ql::graph

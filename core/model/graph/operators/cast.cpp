@@ -37,6 +37,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(cast, "Cast")
+QL_OPERATOR(cast, "Cast", .kinds = "e")
 
 } // namespace ql::graph

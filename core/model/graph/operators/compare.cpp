@@ -43,6 +43,6 @@ Result<void> forward(Call<T>& call)
 
 } // namespace
 
-QL_OPERATOR_WITHOUT_GRADIENT(compare, "Compare", .required = 2)
+QL_OPERATOR_WITHOUT_GRADIENT(compare, "Compare", .required = 2, .kinds = "e")
 
 } // namespace ql::graph

@@ -21,6 +21,8 @@ Result<Pieces> piecesOf(const C& call)
     QL_TRY(axis, axisOf(call.node, pieces.shape, call.node.integer("axis", -1)));
     pieces.axis = axis;
     for (const auto* input : call.inputs) {
+        if (!input)
+            return nodeError(call.node, "lacks an input between others");
         Shape shape = input->shape();
         if (shape.size() == pieces.shape.size())
             pieces.begins.push_back(pieces.begins.back() + std::exchange(shape[axis], pieces.shape[axis]));
@@ -76,6 +78,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(concat, "Concat")
+QL_OPERATOR(concat, "Concat", .kinds = "e")
 
 } // namespace ql::graph

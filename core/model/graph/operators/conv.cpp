@@ -32,8 +32,8 @@ Result<Problem> problemOf(const C& call)
     const Shape& w = call.real(1).shape();
     Problem p;
     p.groups = call.node.integer("groups", 1);
-    if (x.size() < 3 || w.size() != x.size() || p.groups < 1 || x[1] != w[1] * p.groups || w[0] % p.groups != 0 ||
-        (call.has(2) && call.real(2).numel() != w[0]))
+    if (x.size() < 3 || w.size() != x.size() || p.groups < 1 || mulChecked(w[1], p.groups) != x[1] ||
+        w[0] % p.groups != 0 || (call.has(2) && call.real(2).numel() != w[0]))
         return nodeError(call.node, "inputs " + formatShape(x) + " meet weights " + formatShape(w) + " in " +
                                         std::to_string(p.groups) + " groups, or a bias of another length");
     QL_TRY(windows, windowsOf(call.node, x, {w.begin() + 2, w.end()}));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // y = a / b, with NumPy's broadcasting; of integers cut towards zero, as in ONNX.
 #include "core/model/graph/broadcast.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
@@ -9,10 +10,8 @@ namespace {
 template<typename T>
 Result<void> forward(Call<T>& call)
 {
-    const Array<std::int64_t>& divisor = call.integers(1);
-    if (std::find(divisor.data(), divisor.data() + divisor.numel(), 0) != divisor.data() + divisor.numel())
-        return nodeError(call.node, "divides integers by zero");
-    return forwardBroadcast(call, [](auto a, auto b) { return a / b; });
+    QL_CHECK(checkDivisor(call));
+    return forwardBroadcast(call, [](auto a, auto b) { return b == -1 ? Minus()(decltype(a){0}, a) : a / b; });
 }
 
 template<typename T>
@@ -24,6 +23,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(divide, "Divide", .required = 2)
+QL_OPERATOR(divide, "Divide", .required = 2, .kinds = "e")
 
 } // namespace ql::graph

@@ -51,6 +51,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(embedding, "Embedding", .required = 2, .weights = 1)
+QL_OPERATOR(embedding, "Embedding", .required = 2, .kinds = "ir", .weights = 1)
 
 } // namespace ql::graph

@@ -12,7 +12,7 @@ Result<Movement> movementOf(const C& call)
     const Shape& from = call.inputs[0]->shape();
     const auto wanted = integersOf(call, "shape", 1);
     const auto joint = wanted && checkedNumel(*wanted) ? broadcastShape(from, *wanted) : std::nullopt;
-    if (!joint || !checkedNumel(*joint))
+    if (!joint || !isAddressable(*joint))
         return nodeError(call.node, "cannot expand " + formatShape(from) +
                                         (wanted ? " to " + formatShape(*wanted) : std::string(" to no shape at all")));
     return Movement{*joint, broadcastSteps(from, *joint)};
@@ -34,6 +34,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(expand, "Expand")
+QL_OPERATOR(expand, "Expand", .kinds = "ei")
 
 } // namespace ql::graph

@@ -12,7 +12,7 @@ Result<void> forward(Call<T>& call)
     const Array<std::int64_t>& sizes = call.integers(0);
     Shape shape(sizes.data(), sizes.data() + sizes.numel());
     const auto count = checkedNumel(shape);
-    if (!count)
+    if (!isAddressable(shape))
         return nodeError(call.node, "cannot make an array of shape " + formatShape(shape));
     QL_CHECK(call.context.checkMemory(*count * std::int64_t{sizeof(T)}, "a constant array"));
     const auto value = call.node.attributes.find("value");
@@ -25,6 +25,6 @@ Result<void> forward(Call<T>& call)
 
 } // namespace
 
-QL_OPERATOR_WITHOUT_GRADIENT(fill, "Constant array")
+QL_OPERATOR_WITHOUT_GRADIENT(fill, "Constant array", .kinds = "i")
 
 } // namespace ql::graph

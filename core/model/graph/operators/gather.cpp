@@ -59,6 +59,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(gather, "Gather", .required = 2)
+QL_OPERATOR(gather, "Gather", .required = 2, .kinds = "ei")
 
 } // namespace ql::graph

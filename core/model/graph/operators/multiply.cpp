@@ -23,6 +23,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(multiply, "Multiply", .required = 2)
+QL_OPERATOR(multiply, "Multiply", .required = 2, .kinds = "e")
 
 } // namespace ql::graph

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// x with `value` around it: `pads` (or integer input 1) are the widths before every axis, then those behind.
+// x with `value` (or scalar input 2) around it: `pads` (or integer input 1) are the widths before every axis, then
+// those behind; integer input 3 names the axes they are of.
 #include "core/model/graph/indexing.h"
 
 namespace ql::graph {
@@ -19,16 +20,22 @@ Result<Frame> frameOf(const C& call)
     Frame frame{call.inputs[0]->shape(), {}, 0};
     const std::size_t rank = frame.shape.size();
     const auto pads = integersOf(call, "pads", 1);
-    if (!pads || pads->size() != 2 * rank ||
+    const auto axes = integersOf(call, "", 3);
+    const std::size_t padded = axes ? axes->size() : rank;
+    if (!pads || pads->size() != 2 * padded ||
         std::ranges::any_of(*pads, [](std::int64_t pad) { return pad < 0 || pad >= kLimit; }))
         return nodeError(call.node, "needs two widths of at least 0 for each axis of " + formatShape(frame.shape));
-    for (std::size_t d = 0; d < rank; ++d)
-        frame.shape[d] += (*pads)[d] + (*pads)[rank + d];
-    if (!checkedNumel(frame.shape))
+    std::vector<std::int64_t> before(rank, 0);
+    for (std::size_t i = 0; i < padded; ++i) {
+        QL_TRY(axis, axisOf(call.node, frame.shape, axes ? (*axes)[i] : static_cast<std::int64_t>(i)));
+        before[axis] = (*pads)[i];
+        frame.shape[axis] += (*pads)[i] + (*pads)[padded + i];
+    }
+    if (!isAddressable(frame.shape))
         return nodeError(call.node, "cannot make an array of shape " + formatShape(frame.shape));
     frame.steps = stepsOf(frame.shape);
     for (std::size_t d = 0; d < rank; ++d)
-        frame.first += (*pads)[d] * frame.steps[d];
+        frame.first += before[d] * frame.steps[d];
     return frame;
 }
 
@@ -48,7 +55,14 @@ Result<void> forward(Call<T>& call)
         const auto& x = call.inputs[0]->*kind;
         using U = std::decay_t<decltype(*x.data())>;
         U* out = call.make(kind, 0, frame.shape);
-        std::fill_n(out, numel(frame.shape), static_cast<U>(call.node.number("value", 0)));
+        U value = static_cast<U>(call.node.number("value", 0));
+        if (call.has(2)) {
+            const auto& given = call.inputs[2]->*kind;
+            if (!given || given.numel() != 1)
+                return Result<void>(nodeError(call.node, "needs one number of the kind of " + formatShape(x.shape())));
+            value = given.data()[0];
+        }
+        std::fill_n(out, numel(frame.shape), value);
         forInner(x.shape(), frame,
                  [&](std::int64_t in, std::int64_t at, std::int64_t n) { std::copy_n(x.data() + in, n, out + at); });
         return call.context.checkStop();
@@ -70,6 +84,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(pad, "Pad")
+QL_OPERATOR(pad, "Pad", .kinds = "eiei")
 
 } // namespace ql::graph

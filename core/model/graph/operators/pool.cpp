@@ -34,14 +34,13 @@ template<typename Visit>
 void forElements(const Problem& p, const Visit& visit)
 {
     const auto& [rows, cols] = p.windows;
-    for (std::int64_t place = 0; place < p.places(); ++place)
-        for (std::int64_t ky = 0; ky < rows.kernel; ++ky)
-            for (std::int64_t kx = 0; kx < cols.kernel; ++kx) {
-                const std::int64_t y = rows.at(place / cols.out, ky);
-                const std::int64_t x = cols.at(place % cols.out, kx);
-                if (y >= 0 && y < rows.in && x >= 0 && x < cols.in)
-                    visit(place, y * cols.in + x);
-            }
+    for (std::int64_t place = 0; place < p.places(); ++place) {
+        const std::int64_t oy = place / cols.out;
+        const std::int64_t ox = place % cols.out;
+        for (std::int64_t ky = rows.firstTap(oy); ky < rows.lastTap(oy); ++ky)
+            for (std::int64_t kx = cols.firstTap(ox); kx < cols.lastTap(ox); ++kx)
+                visit(place, rows.at(oy, ky) * cols.in + cols.at(ox, kx));
+    }
 }
 
 /// How many elements each window averages.

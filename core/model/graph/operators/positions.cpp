@@ -22,6 +22,6 @@ Result<void> forward(Call<T>& call)
 
 } // namespace
 
-QL_OPERATOR_WITHOUT_GRADIENT(positions, "Positions")
+QL_OPERATOR_WITHOUT_GRADIENT(positions, "Positions", .kinds = "e")
 
 } // namespace ql::graph

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The numbers start, start + step, … before limit: three scalars of one kind.
 #include "core/model/graph/indexing.h"
+#include "core/model/graph/row_kernels.h"
 
 #include <cmath>
 
@@ -22,13 +23,13 @@ Result<void> forward(Call<T>& call)
             return nodeError(call.node, "would have more than 2³¹ numbers");
         auto* out = call.make(kind, 0, {static_cast<std::int64_t>(count)});
         for (std::int64_t i = 0; i < static_cast<std::int64_t>(count); ++i)
-            out[i] = scalar(0) + static_cast<std::decay_t<decltype(*out)>>(i) * scalar(2);
+            out[i] = Plus()(scalar(0), Times()(static_cast<std::decay_t<decltype(*out)>>(i), scalar(2)));
         return {};
     });
 }
 
 } // namespace
 
-QL_OPERATOR_WITHOUT_GRADIENT(range, "Range", .required = 3)
+QL_OPERATOR_WITHOUT_GRADIENT(range, "Range", .required = 3, .kinds = "e")
 
 } // namespace ql::graph

@@ -3,6 +3,7 @@
 // "max" or "min". The axes stay with size 1, unless `keep` is 0. Sums run in double, in order. The gradient of max and
 // min goes to the first of equals.
 #include "core/model/graph/indexing.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
@@ -87,7 +88,7 @@ Result<void> forward(Call<T>& call)
                                    }
                                    std::conditional_t<std::is_integral_v<U>, U, double> sum = 0;
                                    for (const std::int64_t offset : offsets)
-                                       sum += static_cast<decltype(sum)>(from[offset]);
+                                       sum = Plus()(sum, static_cast<decltype(sum)>(from[offset]));
                                    if (name == "mean")
                                        sum /= static_cast<decltype(sum)>(offsets.size());
                                    y[o] = static_cast<U>(sum);
@@ -123,6 +124,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(reduce, "Reduce")
+QL_OPERATOR(reduce, "Reduce", .kinds = "ei")
 
 } // namespace ql::graph

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The same elements, real numbers or integers, under another shape, said in one of four ways: `shape` (or integer input
-// 1), where 0 copies the dimension at its place and −1 takes the rest; `flatten` = a: [all before axis a, the rest];
-// `squeeze` = axes of size 1 to drop (none named: all of them); `unsqueeze` = axes of the result to be of size 1.
+// 1), where 0 copies the dimension at its place (unless `keep_zeros` is 1) and −1 takes the rest; `flatten` = a: [all
+// before axis a, the rest]; `squeeze` = axes of size 1 to drop (none named: all of them); `unsqueeze` = axes of the
+// result to be of size 1. The axes of the last two are integer input 1 if there is one.
 #include "core/model/graph/indexing.h"
 
 namespace ql::graph {
@@ -42,6 +43,8 @@ std::optional<Shape> squeezed(const Shape& shape, std::vector<std::int64_t> axes
 std::optional<Shape> unsqueezed(Shape shape, std::vector<std::int64_t> axes)
 {
     const auto rank = std::ssize(shape) + std::ssize(axes);
+    if (axes.size() > kMaxRank)
+        return std::nullopt;
     for (std::int64_t& axis : axes)
         if (axis < 0)
             axis += rank;
@@ -55,12 +58,12 @@ std::optional<Shape> unsqueezed(Shape shape, std::vector<std::int64_t> axes)
 }
 
 /// 0 and −1 filled in.
-std::optional<Shape> completed(const Shape& from, Shape shape)
+std::optional<Shape> completed(const Shape& from, Shape shape, bool keepZeros)
 {
     std::int64_t known = 1;
     std::optional<std::size_t> open;
     for (std::size_t d = 0; d < shape.size(); ++d) {
-        if (shape[d] == 0 && d < from.size())
+        if (shape[d] == 0 && d < from.size() && !keepZeros)
             shape[d] = from[d];
         if (shape[d] == -1 && !open)
             open = d;
@@ -83,13 +86,13 @@ Result<void> forward(Call<T>& call)
     const Shape& from = call.inputs[0]->shape();
     std::optional<Shape> shape;
     if (const auto* axes = node.integers("squeeze"))
-        shape = squeezed(from, *axes);
+        shape = squeezed(from, integersOf(call, "", 1).value_or(*axes));
     else if (const auto* added = node.integers("unsqueeze"))
-        shape = unsqueezed(from, *added);
+        shape = unsqueezed(from, integersOf(call, "", 1).value_or(*added));
     else if (node.attributes.contains("flatten"))
         shape = flattened(call, from);
     else if (auto given = integersOf(call, "shape", 1))
-        shape = completed(from, std::move(*given));
+        shape = completed(from, std::move(*given), node.integer("keep_zeros", 0) != 0);
     if (!shape || checkedNumel(*shape) != numel(from))
         return nodeError(node, "cannot give " + formatShape(from) + " the shape it asks for" +
                                    (shape ? ", " + formatShape(*shape) : std::string()));
@@ -109,6 +112,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(reshape, "Reshape")
+QL_OPERATOR(reshape, "Reshape", .kinds = "ei")
 
 } // namespace ql::graph

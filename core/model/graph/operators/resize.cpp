@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Another number of elements along every axis: `sizes` (or integer input 1), or `scales`. `kind` = "nearest" or
-// "linear" (bilinear and so on: axis after axis). Element o of an axis comes from the place x that `coordinates` says,
-// as in ONNX: "half_pixel" (o + ½)/s − ½; "pytorch_half_pixel" the same, 0 if there is but one element; "asymmetric"
-// o/s; "align_corners" o·(in − 1)/(out − 1). Nearest rounds x by `rounding`: "round_prefer_floor", "round_prefer_ceil",
-// "floor" or "ceil".
+// Another number of elements along every axis: `sizes` (or integer input 1), or `scales` (or real input 2). `kind` =
+// "nearest" or "linear" (bilinear and so on: axis after axis). Element o of an axis comes from the place x that
+// `coordinates` says, as in ONNX: "half_pixel" (o + ½)/s − ½; "pytorch_half_pixel" the same, 0 if there is but one
+// element; "asymmetric" o/s; "align_corners" o·(in − 1)/(out − 1), where out is in·s by scales. Nearest rounds x by
+// `rounding`: "round_prefer_floor", "round_prefer_ceil", "floor" or "ceil".
 #include "core/model/graph/indexing.h"
 
 #include <cmath>
@@ -42,6 +42,17 @@ double rounded(std::string_view rounding, double x)
     return rounding == "round_prefer_ceil" ? std::floor(x + 0.5) : std::ceil(x - 0.5);
 }
 
+template<typename C>
+std::optional<std::vector<double>> scalesOf(const C& call)
+{
+    if (const auto* scales = call.node.numbers("scales"))
+        return *scales;
+    if (!call.has(2) || !call.real(2))
+        return std::nullopt;
+    const auto& scales = call.real(2);
+    return std::vector<double>(scales.data(), scales.data() + scales.numel());
+}
+
 /// For the axes that change, in order.
 template<typename C>
 Result<std::vector<AxisTaps>> tapsOf(const C& call)
@@ -49,7 +60,7 @@ Result<std::vector<AxisTaps>> tapsOf(const C& call)
     const Node& node = call.node;
     const Shape& shape = call.real(0).shape();
     const auto sizes = integersOf(call, "sizes", 1);
-    const auto* scales = node.numbers("scales");
+    const auto scales = scalesOf(call);
     const std::string_view kind = node.text("kind", "nearest");
     const std::string_view coordinates = node.text("coordinates", "half_pixel");
     const std::string_view rounding = node.text("rounding", "round_prefer_floor");
@@ -63,15 +74,17 @@ Result<std::vector<AxisTaps>> tapsOf(const C& call)
         const auto in = static_cast<double>(shape[axis]);
         const double out = sizes ? static_cast<double>((*sizes)[axis]) : std::floor(in * (*scales)[axis]);
         made[axis] = out >= 1 && out < static_cast<double>(kLimit) ? static_cast<std::int64_t>(out) : 0;
-        if (made[axis] == 0 || shape[axis] < 1 || !checkedNumel(made))
+        if (made[axis] == 0 || shape[axis] < 1 || !isAddressable(made))
             return nodeError(node,
                              "cannot give axis " + std::to_string(axis) + " of " + formatShape(shape) + " that size");
+        QL_CHECK(call.context.checkMemory(numel(made) * std::int64_t{sizeof(float)}, "a resized array"));
         const double scale = sizes ? out / in : (*scales)[axis];
         if (out == in && scale == 1)
             continue;
+        const double whole = coordinates == "align_corners" && !sizes ? in * scale : out;
         AxisTaps taps{axis, {}};
         for (std::int64_t o = 0; o < made[axis]; ++o) {
-            const double x = placeOf(coordinates, static_cast<double>(o), in, out, scale);
+            const double x = placeOf(coordinates, static_cast<double>(o), in, whole, scale);
             const double low = kind == "nearest" ? rounded(rounding, x) : std::floor(x);
             const auto inside = [&](double at) { return static_cast<std::int64_t>(std::clamp(at, 0.0, in - 1)); };
             taps.taps.push_back(kind == "nearest" ? Tap{inside(low), inside(low), 0}
@@ -151,6 +164,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(resize, "Resize")
+QL_OPERATOR(resize, "Resize", .kinds = "rir")
 
 } // namespace ql::graph

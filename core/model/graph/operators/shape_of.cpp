@@ -20,6 +20,6 @@ Result<void> forward(Call<T>& call)
 
 } // namespace
 
-QL_OPERATOR_WITHOUT_GRADIENT(shape_of, "Shape")
+QL_OPERATOR_WITHOUT_GRADIENT(shape_of, "Shape", .kinds = "e")
 
 } // namespace ql::graph

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // y = a − b, with NumPy's broadcasting.
 #include "core/model/graph/broadcast.h"
+#include "core/model/graph/row_kernels.h"
 
 #include <cmath>
 
@@ -11,7 +12,7 @@ namespace {
 template<typename T>
 Result<void> forward(Call<T>& call)
 {
-    return forwardBroadcast(call, [](auto a, auto b) { return a - b; });
+    return forwardBroadcast(call, Minus());
 }
 
 template<typename T>
@@ -23,6 +24,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(subtract, "Subtract", .required = 2)
+QL_OPERATOR(subtract, "Subtract", .required = 2, .kinds = "e")
 
 } // namespace ql::graph

@@ -23,7 +23,7 @@ Result<Movement> movementOf(const C& call)
     Steps after = movement.steps;
     std::ranges::sort(before);
     std::ranges::sort(after);
-    if (before != after || numel(movement.shape) != numel(shape))
+    if (before != after || checkedNumel(movement.shape) != numel(shape))
         return nodeError(call.node, "its axes are no order of those of " + formatShape(shape));
     return movement;
 }
@@ -44,6 +44,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(transpose, "Transpose")
+QL_OPERATOR(transpose, "Transpose", .kinds = "e")
 
 } // namespace ql::graph

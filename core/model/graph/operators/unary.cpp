@@ -109,6 +109,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(unary, "Elementwise function")
+QL_OPERATOR(unary, "Elementwise function", .kinds = "e")
 
 } // namespace ql::graph

@@ -18,7 +18,7 @@ Result<Joint> jointOf(const C& call)
     for (const auto* input : call.inputs)
         if (shape)
             shape = broadcastShape(*shape, input->shape());
-    if (!shape || !call.integers(0) || static_cast<bool>(call.real(1)) != static_cast<bool>(call.real(2)))
+    if (!shape || static_cast<bool>(call.real(1)) != static_cast<bool>(call.real(2)))
         return nodeError(call.node, "shapes " + formatShape(call.inputs[0]->shape()) + " (integers), " +
                                         formatShape(call.inputs[1]->shape()) + " and " +
                                         formatShape(call.inputs[2]->shape()) + " (of one kind) are needed to agree");
@@ -74,6 +74,6 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(where, "Where", .required = 3)
+QL_OPERATOR(where, "Where", .required = 3, .kinds = "ie")
 
 } // namespace ql::graph

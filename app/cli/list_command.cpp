@@ -6,6 +6,7 @@
 #include "core/export/export.h"
 #include "core/formats/scheme.h"
 #include "core/model/frontends/frontend.h"
+#include "core/model/frontends/onnx/onnx_operator.h"
 #include "core/model/graph/operator.h"
 #include "core/model/tokenizer/token_model.h"
 #include "core/quantizers/quantizer.h"
@@ -104,6 +105,15 @@ Json operators()
     return rows;
 }
 
+Json onnxOperators()
+{
+    auto rows = Json::array();
+    for (const OnnxFamily* family : allOnnxFamilies())
+        for (const OnnxOperator& op : family->operators)
+            rows.push_back({{"id", op.id}, {"title", family->title}});
+    return rows;
+}
+
 Json layerKinds()
 {
     auto rows = Json::array();
@@ -158,6 +168,7 @@ constexpr Kind kKinds[] = {{"formats", formats},
                            {"metrics", metrics},
                            {"solvers", solvers},
                            {"operators", operators},
+                           {"onnx-operators", onnxOperators},
                            {"layer-kinds", layerKinds},
                            {"architectures", architectures},
                            {"tokenizers", tokenizers},
@@ -169,7 +180,7 @@ constexpr Kind kKinds[] = {{"formats", formats},
 extern const Command list_;
 const Command list_{"list",
                     "what there is: formats, schemes, quantizers, readers, targets, metrics, solvers, operators, "
-                    "layer-kinds, architectures, tokenizers, analyses",
+                    "onnx-operators, layer-kinds, architectures, tokenizers, analyses",
                     [](CLI::App& app) -> CommandRun {
                         const auto kind = std::make_shared<std::string>();
                         std::vector<std::string> names;

@@ -31,17 +31,15 @@ Result<void> readInputs(const std::string& path, const graph::Graph& graph, grap
             continue;
         QL_TRY(data, file->load(tensor, context));
         const TensorView& view = data.view;
-        graph::Array<double> real(view.shape);
-        decode(view.dtype, view.data, 0, view.numel(), real.write());
-        const auto convert = [&](auto& array) {
-            array = std::remove_cvref_t<decltype(array)>(view.shape);
-            std::transform(real.data(), real.data() + real.numel(), array.write(),
-                           [](double x) { return static_cast<std::remove_cvref_t<decltype(*array.data())>>(x); });
-        };
-        if (info(view.dtype).isInteger)
-            convert(values[id].integers);
-        else
-            convert(values[id].real);
+        if (info(view.dtype).isInteger) {
+            auto& array = values[id].integers = graph::Array<std::int64_t>(view.shape);
+            decodeIntegers(view.dtype, view.data, 0, view.numel(), array.write());
+        } else if (isDecodable(view.dtype)) {
+            auto& array = values[id].real = graph::Array<T>(view.shape);
+            decode(view.dtype, view.data, 0, view.numel(), array.write());
+        } else {
+            return badInput("holds numbers of a type that is not computed with", path);
+        }
     }
     return {};
 }
@@ -53,6 +51,8 @@ Result<int> compute(Console& console, const Options& options, const Model& model
     if (!options.inputs.empty())
         QL_CHECK(readInputs(options.inputs, graph, values, console.context()));
     if (!options.ids.empty()) {
+        if (graph.inputs.empty())
+            return usageError("has a graph without inputs, so --ids go nowhere", options.file);
         auto& tokens = values[graph.inputs.front()].integers;
         tokens = graph::Array<std::int64_t>({1, std::ssize(options.ids)});
         std::ranges::copy(options.ids, tokens.write());
@@ -71,12 +71,15 @@ Result<int> compute(Console& console, const Options& options, const Model& model
     auto outputs = nlohmann::ordered_json::array();
     for (const graph::ValueId id : graph.outputs) {
         const std::string& name = graph.values[static_cast<std::size_t>(id)].name;
-        const graph::Array<T>& array = values.at(id).real;
-        Shape shape = array.shape();
-        if (options.inputs.empty())
-            shape.erase(shape.begin()); // the batch of one
-        const std::span<const T> elements(array.data(), static_cast<std::size_t>(array.numel()));
-        QL_CHECK(npz.add(name, sizeof(T) == 4 ? "f4" : "f8", shape, std::as_bytes(elements)));
+        const graph::Value<T>& value = values.at(id);
+        Shape shape = value.shape();
+        if (options.inputs.empty() && !shape.empty() && shape.front() == 1)
+            shape.erase(shape.begin()); // the batch
+        const auto add = [&](const char* dtype, const auto& array) {
+            const std::span elements(array.data(), static_cast<std::size_t>(array.numel()));
+            return npz.add(name, dtype, shape, std::as_bytes(elements));
+        };
+        QL_CHECK(value.real ? add(sizeof(T) == 4 ? "f4" : "f8", value.real) : add("i8", value.integers));
         outputs.push_back({{"name", name}, {"shape", shape}});
     }
     QL_CHECK(npz.commit());
@@ -102,11 +105,10 @@ const Command run_{
         app.add_option("--ids", options->ids, "token ids of one sequence, e.g. 1,2,3")->delimiter(',');
         app.add_option("--inputs", options->inputs,
                        ".npz with arrays named as the inputs: tokens, attention_mask, token_types [batch, tokens]; "
-                       "pixels [batch, channels, height, width]");
-        app.add_option(
-               "--npz", options->npz,
-               "archive to write: logits, hidden, pooled, as the model has them; [tokens, width] for --ids, with "
-               "a batch before that for --inputs")
+                       "pixels [batch, channels, height, width]; of ONNX files as they name them");
+        app.add_option("--npz", options->npz,
+                       "archive to write: logits, hidden, pooled, as the model has them, or what an ONNX file names; "
+                       "[tokens, width] for --ids, with a batch before that for --inputs")
             ->required();
         app.add_flag("--float64", options->isDouble, "compute in float64");
         return [options](Console& console) { return run(console, *options); };

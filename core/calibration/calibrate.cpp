@@ -223,6 +223,8 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
 
 Result<void> calibrate(const CalibrationTask& task, const JobContext& context)
 {
+    if (task.graph.inputs.empty())
+        return refused("takes no tokens", task.model.checkpoint->path().string());
     const std::int64_t total = task.windows.count();
     const std::string source = sourceOf(task);
     context.progress().addTotal(total * std::ssize(task.graph.segments));

@@ -76,8 +76,9 @@ private Q_SLOTS:
     }
     void listsAreNeverEmpty()
     {
-        for (const char* kind : {"formats", "schemes", "quantizers", "readers", "targets", "metrics", "solvers",
-                                 "operators", "layer-kinds", "architectures", "tokenizers", "analyses"}) {
+        for (const char* kind :
+             {"formats", "schemes", "quantizers", "readers", "targets", "metrics", "solvers", "operators",
+              "onnx-operators", "layer-kinds", "architectures", "tokenizers", "analyses"}) {
             const Outcome outcome = qloupe({text("list"), text(kind), text("--json")});
             QCOMPARE(outcome.exitCode, 0);
             QVERIFY2(outcome.json().value(QLatin1String(kind)).toArray().size() >= 2, kind);

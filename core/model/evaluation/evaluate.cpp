@@ -121,6 +121,8 @@ Result<void> scoreGroup(const EvaluationTask& task, std::span<const std::int64_t
 
 Result<std::vector<TokenScore>> evaluate(const EvaluationTask& task, const JobContext& context)
 {
+    if (task.graph.inputs.empty())
+        return refused("takes no tokens, so it has no perplexity");
     const std::int64_t length = task.windows.length;
     const std::int64_t perWindow = length - firstScored(length, task.scored);
     const std::int64_t groupWindows = std::max<std::int64_t>(1, kGroupTokens / length);

@@ -49,6 +49,11 @@ public:
         return m_graph.input(std::move(name), graph::Array<std::int64_t>::filled({1, 1}, otherwise));
     }
     graph::ValueId constant(std::string name, const std::vector<double>& values);
+    template<typename T>
+    graph::ValueId constant(std::string name, graph::Array<T> values)
+    {
+        return m_graph.constant(std::move(name), std::move(values));
+    }
     /// What follows lies outside the blocks, in block `index`, or in an expert of that block (a LayerPlace::expert,
     /// of so many).
     void segment(const std::string& name, bool rowwise = false);
@@ -89,6 +94,8 @@ public:
     /// The output head, the embedding where it is tied. Nothing without a head.
     graph::ValueId head(graph::ValueId x);
 
+    /// The file itself says what is computed: layers that nobody used are no sign that something was missed.
+    void leaveUnused() { m_leavesUnused = true; }
     /// The graph, or the first error. Refuses settings and layers that nobody used.
     Result<graph::Graph> finish(const std::vector<std::pair<std::string, graph::ValueId>>& outputs) &&;
 
@@ -103,6 +110,7 @@ private:
     graph::GraphBuilder m_graph;
     LayerPlace m_place;
     std::int64_t m_experts = 0;
+    bool m_leavesUnused = false;
     std::optional<Error> m_error;
 };
 

@@ -131,6 +131,8 @@ bool ModelConfig::isGguf() const
 
 std::string ModelConfig::type() const
 {
+    if (!m_model.checkpoint->graph().empty())
+        return m_model.checkpoint->reader();
     if (!isGguf())
         return text("model_type").value_or("");
     for (const auto& [key, value] : m_model.checkpoint->metadata())

@@ -21,7 +21,8 @@ public:
 
     /// What config.json may leave out, as a JSON object; GGUF files leave out nothing.
     void setDefaults(std::string_view json);
-    /// config.json's model_type or GGUF's general.architecture; empty if there is neither.
+    /// config.json's model_type or GGUF's general.architecture, "onnx" of a file with its own graph; empty if there is
+    /// nothing.
     std::string type() const;
     bool isGguf() const;
     /// Model::configNumber where nothing is set: what follows from the rest.

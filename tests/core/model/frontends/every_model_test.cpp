@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Every tiny model of tests/data/frontends, as folder and as GGUF, makes what transformers makes of it.
+// Every tiny model of tests/data/frontends, as folder, as GGUF and as ONNX file, makes what transformers or torch makes
+// of it.
 #include "core/checkpoint/reader.h"
 #include "core/model/frontends/frontend.h"
 #include "core/model/graph/run.h"
@@ -107,8 +108,9 @@ private Q_SLOTS:
         for (const auto& entry : std::filesystem::directory_iterator(QL_TEST_DATA "/frontends")) {
             if (std::filesystem::exists(entry.path() / "config.json"))
                 found.insert(entry.path());
-            if (std::filesystem::exists(entry.path() / "model.gguf"))
-                found.insert(entry.path() / "model.gguf");
+            for (const char* file : {"model.gguf", "model.onnx"})
+                if (std::filesystem::exists(entry.path() / file))
+                    found.insert(entry.path() / file);
         }
         for (const auto& path : found)
             QTest::newRow(path.lexically_relative(QL_TEST_DATA "/frontends").c_str()) << QString::fromStdString(path);
@@ -117,7 +119,7 @@ private Q_SLOTS:
     {
         QFETCH(QString, path);
         const std::filesystem::path file = path.toStdString();
-        const bool isFile = file.extension() == ".gguf";
+        const bool isFile = !file.extension().empty();
         const Golden golden((isFile ? file.parent_path() : file) / "golden.npz", m_context);
         QVERIFY(golden);
         const auto model = openModel(file, m_context);
@@ -129,7 +131,7 @@ private Q_SLOTS:
         for (int index = 0; index == 0 || golden.find("tokens", index) >= 0; ++index) {
             QVERIFY(golden.find(graph->values[static_cast<std::size_t>(outputs.front())].name, index) >= 0);
             QVERIFY(compare<float>(**model, *graph, golden, index, 1e-4) > 0);
-            // GGUF keeps settings, and the norms of Gemma, in float32.
+            // GGUF keeps settings, and the norms of Gemma, in float32; ONNX all constants.
             QVERIFY(compare<double>(**model, *graph, golden, index, isFile ? 5e-5 : 1e-9) > 0);
         }
     }

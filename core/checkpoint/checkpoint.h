@@ -50,6 +50,7 @@ public:
         std::vector<Warning> warnings;
         std::string fingerprint;
         std::vector<std::shared_ptr<const MappedFile>> files; // all that tensors are read from
+        std::span<const std::byte> graph = {};                // of one of them
     };
     virtual ~Checkpoint() = default;
 
@@ -64,6 +65,8 @@ public:
     std::span<const std::pair<std::string, std::string>> metadata() const { return m_contents.metadata; }
     /// Text of config.json beside the weights, or an equivalent; empty if there is none.
     const std::string& configJson() const { return m_contents.configJson; }
+    /// The bytes of the file that says what is computed (ONNX); empty elsewhere.
+    std::span<const std::byte> graph() const { return m_contents.graph; }
     std::span<const Warning> warnings() const { return m_contents.warnings; }
     /// Sum of sizeBytes.
     std::int64_t sizeBytes() const;

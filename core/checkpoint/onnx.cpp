@@ -341,6 +341,7 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
     parts.reader = "onnx";
     parts.path = path;
     parts.files = {file};
+    parts.graph = file->bytes();
     parts.metadata = std::move(model.metadata);
     parts.warnings = std::move(model.warnings);
     Opening opening(path, file);
@@ -380,6 +381,12 @@ Result<std::shared_ptr<const Checkpoint>> open(const std::filesystem::path& path
 } // namespace
 
 extern const Reader onnx;
-const Reader onnx{.id = "onnx", .title = "ONNX (weights)", .extensions = "*.onnx", .sniff = sniff, .open = open};
+const Reader onnx{.id = "onnx", .title = "ONNX", .extensions = "*.onnx", .sniff = sniff, .open = open};
 
 } // namespace ql::readers
+
+std::optional<ql::Dtype> ql::onnxDtype(int type)
+{
+    const auto* row = readers::rowOf(type);
+    return row && row->coding == readers::Coding::plain ? std::optional(row->dtype) : std::nullopt;
+}

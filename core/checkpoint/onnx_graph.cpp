@@ -6,8 +6,8 @@
 #include "core/checkpoint/tensor_names.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <deque>
 #include <set>
 
 namespace ql {
@@ -21,8 +21,7 @@ using wire::Type;
 constexpr int kMaxDepth = 64; // of graphs inside graphs
 constexpr std::size_t kMaxRank = 64;
 constexpr std::size_t kMaxGraphs = 100'000;
-constexpr std::size_t kMaxNodes = 2'000'000; // that use weights
-constexpr std::size_t kMaxInputs = 3;        // of which weights are one
+constexpr std::size_t kMaxNodes = 500'000;
 
 // Field numbers of onnx.proto3.
 namespace model {
@@ -30,10 +29,10 @@ constexpr std::uint32_t irVersion = 1, producerName = 2, producerVersion = 3, do
                         graph = 7, opset = 8, properties = 14, training = 20, functions = 25, configuration = 26;
 }
 namespace graph {
-constexpr std::uint32_t node = 1, name = 2, initializer = 5, sparseInitializer = 15;
+constexpr std::uint32_t node = 1, initializer = 5, input = 11, output = 12, sparseInitializer = 15;
 }
 namespace node {
-constexpr std::uint32_t input = 1, output = 2, name = 3, op = 4, attribute = 5;
+constexpr std::uint32_t input = 1, output = 2, name = 3, op = 4, attribute = 5, domain = 7;
 }
 namespace function {
 constexpr std::uint32_t name = 1, node = 7;
@@ -42,16 +41,21 @@ namespace attribute {
 constexpr std::uint32_t name = 1, oneFloat = 2, oneInt = 3, oneString = 4, tensor = 5, graph = 6, floats = 7, ints = 8,
                         strings = 9, graphs = 11, sparse = 22;
 }
-namespace tensor {
-constexpr std::uint32_t dims = 1, type = 2, name = 8, raw = 9, external = 13, location = 14;
+namespace value {
+constexpr std::uint32_t name = 1;
 }
+namespace tensor {
+constexpr std::uint32_t dims = 1, type = 2, floats = 4, ints32 = 5, ints64 = 7, name = 8, raw = 9, doubles = 10,
+                        unsigned64 = 11, external = 13, location = 14;
+constexpr std::array values{raw, floats, ints32, ints64, doubles, unsigned64};
+} // namespace tensor
 
 std::string_view textOf(const Field& field)
 {
     return field.type == Type::bytes ? field.text() : std::string_view();
 }
 
-std::string pathOf(const OnnxScope& scope)
+std::string pathOf(const OnnxGraph& scope)
 {
     const std::string around = scope.parent ? pathOf(*scope.parent) : std::string();
     return around.empty() ? scope.step : around + "/" + scope.step;
@@ -61,12 +65,13 @@ class Parser {
 public:
     Parser(OnnxModel& model, std::string where) : m_model(model), m_where(std::move(where)) {}
 
-    Result<void> graphMessage(Bytes bytes, std::string step, const OnnxScope* parent, int depth)
+    /// The graph, which stays where it is.
+    Result<const OnnxGraph*> graphMessage(Bytes bytes, std::string step, const OnnxGraph* parent, int depth)
     {
         if (depth > kMaxDepth)
             return badInput("has graphs nested more than " + std::to_string(kMaxDepth) + " deep", m_where);
         QL_CHECK(checkGraphs());
-        OnnxScope& scope = m_scopes.emplace_back(std::move(step), parent);
+        OnnxGraph& scope = m_model.graphs.emplace_back(OnnxGraph{std::move(step), parent, {}});
         wire::Reader reader(bytes);
         while (const auto field = reader.next()) {
             if (field->type != Type::bytes)
@@ -76,12 +81,18 @@ public:
             } else if (field->number == graph::initializer) {
                 QL_TRY(found, tensorMessage(field->bytes));
                 QL_CHECK(keep(std::move(found), scope));
+            } else if (field->number == graph::input) {
+                scope.inputs.push_back(nameOf(field->bytes));
+            } else if (field->number == graph::output) {
+                scope.outputs.push_back(nameOf(field->bytes));
             } else if (field->number == graph::sparseInitializer) {
                 m_model.warnings.push_back(
                     {m_where, "holds a sparse initializer, which is left out; write it as a dense one"});
             }
         }
-        return reader.failed() ? Result<void>(damaged()) : Result<void>();
+        if (reader.failed())
+            return damaged();
+        return &scope;
     }
 
     Result<void> functionMessage(Bytes bytes)
@@ -98,13 +109,11 @@ public:
         if (reader.failed())
             return damaged();
         QL_CHECK(checkGraphs());
-        OnnxScope& scope = m_scopes.emplace_back(std::move(name), nullptr);
+        OnnxGraph& scope = m_model.graphs.emplace_back(OnnxGraph{std::move(name), nullptr, {}});
         for (const Bytes part : nodes)
             QL_CHECK(nodeMessage(part, scope, 1));
         return {};
     }
-
-    void findUses() const { ql::findUses(m_nodes, m_model.tensors); }
 
     Error damaged() const
     {
@@ -114,57 +123,51 @@ public:
 private:
     Result<void> checkGraphs() const
     {
-        if (m_scopes.size() >= kMaxGraphs)
+        if (m_model.graphs.size() >= kMaxGraphs)
             return badInput("holds more than " + std::to_string(kMaxGraphs) + " graphs", m_where);
         return {};
     }
 
-    Result<void> nodeMessage(Bytes bytes, OnnxScope& scope, int depth)
+    Result<void> nodeMessage(Bytes bytes, OnnxGraph& scope, int depth)
     {
-        std::string name;
-        std::string output;
-        std::string op;
+        if (++m_nodes > kMaxNodes)
+            return badInput("has more than " + std::to_string(kMaxNodes) + " nodes", m_where);
+        OnnxNode found;
         std::vector<Bytes> attributes;
-        OnnxNode found{.scope = &scope, .op = {}, .inputs = {}, .output = {}, .numbers = {}};
         wire::Reader reader(bytes);
         while (const auto field = reader.next()) {
             if (field->type != Type::bytes)
                 continue;
-            if (field->number == node::input && found.inputs.size() < kMaxInputs)
+            if (field->number == node::input)
                 found.inputs.push_back(field->text());
-            else if (field->number == node::output && output.empty())
-                output = found.output = field->text();
+            else if (field->number == node::output)
+                found.outputs.push_back(field->text());
             else if (field->number == node::name)
-                name = field->text();
+                found.name = field->text();
             else if (field->number == node::op)
-                op = found.op = field->text();
+                found.op = field->text();
+            else if (field->number == node::domain)
+                found.domain = field->text() == "ai.onnx" ? std::string_view() : field->text();
             else if (field->number == node::attribute)
                 attributes.push_back(field->bytes);
         }
         if (reader.failed())
             return damaged();
         for (const Bytes part : attributes)
-            QL_CHECK(attributeMessage(part, name.empty() ? (output.empty() ? op : output) : name,
-                                      op == "Constant" ? output : std::string(), scope, depth, found));
-        if (!usesWeights(found.op))
-            return {};
-        if (m_nodes.size() >= kMaxNodes)
-            return badInput("has more than " + std::to_string(kMaxNodes) + " nodes", m_where);
-        m_nodes.push_back(std::move(found));
+            QL_CHECK(attributeMessage(part, scope, depth, found));
+        scope.nodes.push_back(std::move(found));
         return {};
     }
 
-    /// constantName: the output of a Constant node; empty for other nodes.
-    Result<void> attributeMessage(Bytes bytes, const std::string& nodeName, const std::string& constantName,
-                                  OnnxScope& scope, int depth, OnnxNode& into)
+    Result<void> attributeMessage(Bytes bytes, OnnxGraph& scope, int depth, OnnxNode& into)
     {
-        std::string name;
+        OnnxAttribute found{.name = {}, .message = bytes, .graphs = {}};
         std::vector<Bytes> graphs;
         std::optional<Bytes> value;
         wire::Reader reader(bytes);
         while (const auto field = reader.next()) {
             if (field->number == attribute::name)
-                name = textOf(*field);
+                found.name = textOf(*field);
             else if ((field->number == attribute::graph || field->number == attribute::graphs) &&
                      field->type == Type::bytes)
                 graphs.push_back(field->bytes);
@@ -173,49 +176,43 @@ private:
         }
         if (reader.failed())
             return damaged();
-        if (usesWeights(into.op) && usesNumber(name))
-            QL_CHECK(numbersOf(bytes, into.numbers[name]));
-        for (const Bytes part : graphs)
-            QL_CHECK(graphMessage(part, nodeName.substr(0, 200) + "." + name.substr(0, 100), &scope, depth + 1));
-        if (constantName.empty())
+        const std::string name(found.name);
+        const std::string output(into.outputs.empty() ? std::string_view() : into.outputs.front());
+        const std::string step(!into.name.empty() ? into.name : !output.empty() ? std::string_view(output) : into.op);
+        for (const Bytes part : graphs) {
+            QL_TRY(inner, graphMessage(part, step.substr(0, 200) + "." + name.substr(0, 100), &scope, depth + 1));
+            found.graphs.push_back(inner);
+        }
+        into.attributes.push_back(std::move(found));
+        if (into.op != "Constant" || output.empty())
             return {};
         if (name == "value" && value) {
-            QL_TRY(found, tensorMessage(*value));
-            found.name = constantName;
-            return keep(std::move(found), scope);
+            QL_TRY(constant, tensorMessage(*value));
+            constant.name = output;
+            return keep(std::move(constant), scope);
         }
         if (name == "sparse_value" || name == "value_string" || name == "value_strings") {
-            m_model.warnings.push_back(
-                {m_where + ": " + printable(constantName),
-                 name == "sparse_value" ? "is a sparse constant; left out" : "is a text constant; left out"});
+            m_model.warnings.push_back({m_where + ": " + printable(output), name == "sparse_value"
+                                                                                ? "is a sparse constant; left out"
+                                                                                : "is a text constant; left out"});
             return {};
         }
-        return plainConstant(bytes, name, constantName, scope);
+        return plainConstant(bytes, name, output, scope);
     }
 
-    /// The integers of an attribute.
-    Result<void> numbersOf(Bytes bytes, std::vector<std::int64_t>& numbers) const
+    /// Of a ValueInfoProto.
+    static std::string_view nameOf(Bytes bytes)
     {
+        std::string_view name;
         wire::Reader reader(bytes);
-        const auto add = [&](std::uint64_t value) { numbers.push_back(static_cast<std::int64_t>(value)); };
-        while (const auto field = reader.next()) {
-            if (numbers.size() > kMaxRank || (field->number != attribute::oneInt && field->number != attribute::ints))
-                continue;
-            if (field->type == Type::varint)
-                add(field->value);
-            wire::Reader packed(field->bytes);
-            while (!packed.atEnd() && numbers.size() <= kMaxRank) {
-                const auto value = packed.varint();
-                if (!value)
-                    return damaged();
-                add(*value);
-            }
-        }
-        return {};
+        while (const auto field = reader.next())
+            if (field->number == value::name)
+                name = textOf(*field);
+        return name;
     }
 
     /// value_float, value_floats, value_int, value_ints.
-    Result<void> plainConstant(Bytes bytes, const std::string& name, const std::string& constantName, OnnxScope& scope)
+    Result<void> plainConstant(Bytes bytes, const std::string& name, const std::string& constantName, OnnxGraph& scope)
     {
         const bool isFloat = name == "value_float" || name == "value_floats";
         const bool isList = name == "value_floats" || name == "value_ints";
@@ -310,7 +307,7 @@ private:
     }
 
     /// Names must be unique in their own graph; across graphs a scope is added.
-    Result<void> keep(OnnxTensor found, OnnxScope& scope)
+    Result<void> keep(OnnxTensor found, OnnxGraph& scope)
     {
         if (std::ssize(m_model.tensors) >= kMaxTensors)
             return badInput("holds more than " + std::to_string(kMaxTensors) + " tensors", m_where);
@@ -335,11 +332,130 @@ private:
     OnnxModel& m_model;
     std::string m_where;
     std::set<std::string, std::less<>> m_names;
-    std::deque<OnnxScope> m_scopes; // nodes point to them
-    std::vector<OnnxNode> m_nodes;
+    std::size_t m_nodes = 0;
 };
 
+/// Calls visit(field) for the values of an attribute that are kept in one of two fields, one or a list.
+template<typename Visit>
+void forValues(const OnnxAttribute* found, std::uint32_t one, std::uint32_t list, const Visit& visit)
+{
+    wire::Reader reader(found ? found->message : Bytes());
+    while (const auto field = reader.next())
+        if (field->number == one || field->number == list)
+            visit(*field);
+}
+
+double floatOf(std::uint64_t bits)
+{
+    return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+}
+
 } // namespace
+
+const OnnxAttribute* OnnxNode::find(std::string_view attribute) const
+{
+    const auto found = std::ranges::find(attributes, attribute, &OnnxAttribute::name);
+    return found == attributes.end() ? nullptr : &*found;
+}
+
+std::int64_t OnnxNode::integer(std::string_view attribute, std::int64_t fallback) const
+{
+    const auto values = integers(attribute);
+    return !values ? fallback : values->empty() ? 0 : values->front(); // writers may leave out zeros
+}
+
+double OnnxNode::number(std::string_view attribute, double fallback) const
+{
+    const auto values = numbers(attribute);
+    return !values ? fallback : values->empty() ? 0 : values->front();
+}
+
+std::string_view OnnxNode::text(std::string_view attribute, std::string_view fallback) const
+{
+    forValues(find(attribute), attribute::oneString, attribute::strings,
+              [&](const Field& field) { fallback = textOf(field); });
+    return fallback;
+}
+
+std::optional<std::vector<std::int64_t>> OnnxNode::integers(std::string_view attribute) const
+{
+    const OnnxAttribute* found = find(attribute);
+    if (!found)
+        return std::nullopt;
+    std::vector<std::int64_t> values;
+    const auto add = [&](std::optional<std::uint64_t> value) {
+        if (value && values.size() <= kMaxRank)
+            values.push_back(static_cast<std::int64_t>(*value));
+    };
+    forValues(found, attribute::oneInt, attribute::ints, [&](const Field& field) {
+        if (field.type == Type::varint)
+            add(field.value);
+        wire::Reader packed(field.bytes);
+        while (!packed.atEnd() && !packed.failed() && values.size() <= kMaxRank)
+            add(packed.varint());
+    });
+    return values;
+}
+
+std::optional<std::vector<double>> OnnxNode::numbers(std::string_view attribute) const
+{
+    const OnnxAttribute* found = find(attribute);
+    if (!found)
+        return std::nullopt;
+    std::vector<double> values;
+    forValues(found, attribute::oneFloat, attribute::floats, [&](const Field& field) {
+        if (field.type == Type::fixed32 && values.size() <= kMaxRank)
+            values.push_back(floatOf(field.value));
+        for (std::size_t i = 0; i + 4 <= field.bytes.size() && values.size() <= kMaxRank; i += 4) {
+            std::uint32_t bits = 0;
+            std::memcpy(&bits, field.bytes.data() + i, 4);
+            values.push_back(floatOf(bits));
+        }
+    });
+    return values;
+}
+
+std::optional<std::variant<std::int64_t, double>> OnnxNode::element(std::string_view attribute) const
+{
+    int type = 0;
+    std::optional<std::array<std::byte, 8>> bits; // of the first element, whichever field it is in
+    const auto take = [&](Bytes bytes) {
+        bits.emplace();
+        std::ranges::copy(bytes.first(std::min(bytes.size(), bits->size())), bits->begin());
+    };
+    forValues(find(attribute), attribute::tensor, attribute::tensor, [&](const Field& tensor) {
+        wire::Reader reader(tensor.bytes);
+        while (const auto field = reader.next()) {
+            if (field->number == tensor::type && field->type == Type::varint) {
+                type = static_cast<int>(std::min<std::uint64_t>(field->value, 1000));
+            } else if (std::ranges::find(tensor::values, field->number) == std::end(tensor::values) || bits) {
+                continue;
+            } else if (field->type != Type::bytes) {
+                take(std::as_bytes(std::span(&field->value, 1)));
+            } else if (field->number == tensor::raw || field->number == tensor::floats ||
+                       field->number == tensor::doubles) {
+                take(field->bytes);
+            } else {
+                wire::Reader packed(field->bytes);
+                if (const auto value = packed.varint())
+                    take(std::as_bytes(std::span(&*value, 1)));
+            }
+        }
+    });
+    const auto dtype = onnxDtype(type);
+    if (!bits || !dtype)
+        return std::nullopt;
+    if (info(*dtype).isInteger) {
+        std::int64_t value = 0;
+        decodeIntegers(*dtype, bits->data(), 0, 1, &value);
+        return value;
+    }
+    if (!info(*dtype).isFloat || info(*dtype).blockElements != 1)
+        return std::nullopt;
+    double value = 0;
+    decode(*dtype, bits->data(), 0, 1, &value);
+    return value;
+}
 
 bool looksLikeOnnx(wire::Bytes file)
 {
@@ -405,9 +521,24 @@ Result<OnnxModel> parseOnnx(wire::Bytes file, const std::string& where)
             break;
         }
         case model::graph:
-            if (field->type == Type::bytes)
-                QL_CHECK(parser.graphMessage(field->bytes, {}, nullptr, 0));
+            if (field->type == Type::bytes) {
+                QL_TRY(main, parser.graphMessage(field->bytes, {}, nullptr, 0));
+                found.main = main;
+            }
             break;
+        case model::opset: {
+            std::string domain;
+            std::int64_t version = 0;
+            wire::Reader entry(field->bytes);
+            while (const auto part = entry.next()) {
+                if (part->number == 1)
+                    domain = textOf(*part);
+                else if (part->number == 2)
+                    version = static_cast<std::int64_t>(std::min<std::uint64_t>(part->value, 1'000'000));
+            }
+            found.opsets[domain == "ai.onnx" ? std::string() : domain] = version;
+            break;
+        }
         case model::functions:
             if (field->type == Type::bytes)
                 functions.push_back(field->bytes);
@@ -420,7 +551,7 @@ Result<OnnxModel> parseOnnx(wire::Bytes file, const std::string& where)
         return parser.damaged();
     for (const Bytes part : functions)
         QL_CHECK(parser.functionMessage(part));
-    parser.findUses();
+    findUses(found);
     return found;
 }
 

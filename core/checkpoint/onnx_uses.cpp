@@ -39,28 +39,6 @@ const Row* rowOf(std::string_view op)
     return row == kOperators.end() ? nullptr : row;
 }
 
-std::int64_t number(const OnnxNode& node, std::string_view name, std::int64_t otherwise)
-{
-    const auto found = node.numbers.find(name);
-    return found == node.numbers.end() || found->second.empty() ? otherwise : found->second.front();
-}
-
-/// Whether a Transpose swaps the last two of `rank` axes and nothing else.
-bool swapsLastTwo(const OnnxNode& node, std::size_t rank)
-{
-    const auto found = node.numbers.find("perm");
-    if (found == node.numbers.end() || found->second.empty())
-        return rank == 2; // the default reverses all
-    std::vector<std::int64_t> axes = found->second;
-    if (axes.size() != rank || rank < 2)
-        return false;
-    std::swap(axes[rank - 1], axes[rank - 2]);
-    for (std::size_t d = 0; d < rank; ++d)
-        if (axes[d] != static_cast<std::int64_t>(d))
-            return false;
-    return true;
-}
-
 /// A tensor as a node sees it.
 struct Value {
     std::size_t tensor = 0;
@@ -71,18 +49,31 @@ class Search {
 public:
     explicit Search(std::span<OnnxTensor> tensors) : m_tensors(tensors) {}
 
-    void node(const OnnxNode& node)
+    /// Subgraphs first: nothing after their node is known in them.
+    void graph(const OnnxGraph& graph)
     {
-        const Row* row = rowOf(node.op);
-        for (std::size_t i = row->first; i <= row->last && i < node.inputs.size(); ++i)
-            if (const auto value = find(*node.scope, node.inputs[i]))
-                row->operation == Operation::none ? pass(node, *value) : use(node, *row, i, *value);
+        for (const OnnxNode& part : graph.nodes) {
+            for (const OnnxAttribute& attribute : part.attributes)
+                for (const OnnxGraph* inner : attribute.graphs)
+                    this->graph(*inner);
+            node(part, graph);
+        }
     }
 
 private:
-    std::optional<Value> find(const OnnxScope& own, std::string_view name) const
+    void node(const OnnxNode& node, const OnnxGraph& graph)
     {
-        for (const OnnxScope* scope = &own; scope; scope = scope->parent) {
+        const Row* row = rowOf(node.op);
+        if (!row)
+            return;
+        for (std::size_t i = row->first; i <= row->last && i < node.inputs.size(); ++i)
+            if (const auto value = find(graph, node.inputs[i]))
+                row->operation == Operation::none ? pass(node, graph, *value) : use(node, *row, i, *value);
+    }
+
+    std::optional<Value> find(const OnnxGraph& own, std::string_view name) const
+    {
+        for (const OnnxGraph* scope = &own; scope; scope = scope->parent) {
             if (const auto found = scope->tensors.find(name); found != scope->tensors.end())
                 return Value{found->second, false};
             if (const auto found = m_made.find({scope, name}); found != m_made.end())
@@ -91,14 +82,15 @@ private:
         return std::nullopt;
     }
 
-    void pass(const OnnxNode& node, Value value)
+    void pass(const OnnxNode& node, const OnnxGraph& graph, Value value)
     {
         if (node.op == "Transpose") {
             if (!swapsLastTwo(node, m_tensors[value.tensor].shape.size()))
                 return;
             value.swapped = !value.swapped;
         }
-        m_made.emplace(std::pair{node.scope, node.output}, value);
+        if (!node.outputs.empty())
+            m_made.emplace(std::pair{&graph, node.outputs.front()}, value);
     }
 
     void use(const OnnxNode& node, const Row& row, std::size_t input, const Value& value)
@@ -108,38 +100,42 @@ private:
             return;
         bool inOut = value.swapped;
         if (row.operation == Operation::product && !row.outIn) {
-            const bool turned = number(node, input == 0 ? "transA" : "transB", 0) != 0;
+            const bool turned = node.integer(input == 0 ? "transA" : "transB", 0) != 0;
             inOut ^= input == 0 ? turned : !turned; // Y = W·x, or x·W
         }
-        if (row.operation == Operation::lookup && number(node, "axis", 0) != (value.swapped ? 1 : 0))
+        if (row.operation == Operation::lookup && node.integer("axis", 0) != (value.swapped ? 1 : 0))
             return; // not of rows
         if (row.operation != Operation::product && row.operation != Operation::lookup && value.swapped)
             return; // a kernel with its axes in another order
-        use = {row.operation, inOut, number(node, "group", 1)};
+        use = {row.operation, inOut, node.integer("group", 1)};
     }
 
     std::span<OnnxTensor> m_tensors;
-    std::map<std::pair<const OnnxScope*, std::string_view>, Value> m_made;
+    std::map<std::pair<const OnnxGraph*, std::string_view>, Value> m_made;
 };
 
 } // namespace
 
-bool usesWeights(std::string_view op)
+bool swapsLastTwo(const OnnxNode& node, std::size_t rank)
 {
-    return rowOf(op) != nullptr;
+    auto axes = node.integers("perm");
+    if (!axes || axes->empty())
+        return rank == 2; // the default reverses all
+    if (axes->size() != rank || rank < 2)
+        return false;
+    std::swap((*axes)[rank - 1], (*axes)[rank - 2]);
+    for (std::size_t d = 0; d < rank; ++d)
+        if ((*axes)[d] != static_cast<std::int64_t>(d))
+            return false;
+    return true;
 }
 
-bool usesNumber(std::string_view attribute)
+void findUses(OnnxModel& model)
 {
-    constexpr std::array<std::string_view, 5> kNames{"transA", "transB", "perm", "axis", "group"};
-    return std::ranges::find(kNames, attribute) != kNames.end();
-}
-
-void findUses(std::span<const OnnxNode> nodes, std::span<OnnxTensor> tensors)
-{
-    Search search(tensors);
-    for (const OnnxNode& node : nodes)
-        search.node(node);
+    Search search(model.tensors);
+    for (const OnnxGraph& graph : model.graphs)
+        if (!graph.parent)
+            search.graph(graph);
 }
 
 } // namespace ql

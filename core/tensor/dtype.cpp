@@ -220,4 +220,31 @@ void decode(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t
     decodeTo(dtype, data, first, count, out);
 }
 
+void decodeIntegers(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t count, std::int64_t* out)
+{
+    assert(info(dtype).isInteger);
+    const auto copy = [&]<typename Stored>(Stored) {
+        decodePlain<Stored>(data, first, count, out, [](Stored value) { return static_cast<std::int64_t>(value); });
+    };
+    switch (dtype) {
+    case Dtype::i32:
+        return copy(std::int32_t{});
+    case Dtype::i16:
+        return copy(std::int16_t{});
+    case Dtype::i8:
+        return copy(std::int8_t{});
+    case Dtype::u32:
+        return copy(std::uint32_t{});
+    case Dtype::u16:
+        return copy(std::uint16_t{});
+    case Dtype::u8:
+        return copy(std::uint8_t{});
+    case Dtype::boolean:
+        return decodePlain<std::uint8_t>(data, first, count, out,
+                                         [](std::uint8_t value) { return value != 0 ? 1 : 0; });
+    default: // i64 and, with the same bits, u64
+        return copy(std::int64_t{});
+    }
+}
+
 } // namespace ql

@@ -89,5 +89,7 @@ std::optional<std::int64_t> storedBytes(Dtype dtype, std::int64_t n);
 /// be aligned. Equal bits on any CPU; which bits of NaN survive says decode_kernels.h. Asserts isDecodable.
 void decode(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t count, float* out);
 void decode(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t count, double* out);
+/// The same of plain integers (info(dtype).isInteger), exactly; those of u64 above 2⁶³ wrap around.
+void decodeIntegers(Dtype dtype, const std::byte* data, std::int64_t first, std::int64_t count, std::int64_t* out);
 
 } // namespace ql

@@ -15,7 +15,8 @@ namespace {
 
 using graph::Graph;
 using graph::Node;
-using graph::ValueId;
+
+constexpr std::int64_t kPiece = 1 << 20; // of sums, between two stop tests
 
 /// A layer where a segment uses it.
 struct Use {
@@ -91,7 +92,10 @@ public:
             if (auto kept = find(use)) {
                 sums.fisher = std::move(*kept);
                 sums.squares.resize(sums.fisher.sums.size());
-                std::ranges::transform(sums.fisher.sums, sums.squares.begin(), floatFromBf16);
+                QL_CHECK(parallelFor(m_context, layer.numel(), kPiece, [&](std::int64_t begin, std::int64_t end) {
+                    const std::uint16_t* from = sums.fisher.sums.data();
+                    std::transform(from + begin, from + end, sums.squares.data() + begin, floatFromBf16);
+                }));
             } else if (use.windows > 0) {
                 return ioError("its Fisher sums cannot be read any more; open the study again", layer.name);
             } else {

@@ -9,8 +9,11 @@
 
 #include <QComboBox>
 #include <QDockWidget>
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QLabel>
 #include <QLineEdit>
+#include <QPlainTextEdit>
 #include <QPushButton>
 #include <QSettings>
 #include <QSpinBox>
@@ -241,6 +244,53 @@ private Q_SLOTS:
 
         d.undoStack().undo();
         QVERIFY(note->text().contains(QLatin1String("trace again")));
+    }
+
+    void generatesSideBySide()
+    {
+        QFile file(test::samplePath(QStringLiteral("golden/greedy.json")));
+        QVERIFY(file.open(QIODevice::ReadOnly));
+        const QJsonObject golden = QJsonDocument::fromJson(file.readAll()).object();
+        MainWindow window(m_executor);
+        QVERIFY(open(window));
+        QDockWidget* dock = dockOf(window, "generation");
+        dock->raise();
+        QTRY_VERIFY(dock->widget()->isVisible());
+        auto* prompt = dock->findChild<QLineEdit*>();
+        prompt->setFocus();
+        write(prompt, golden.value(QLatin1String("prompt")).toString());
+        auto* count = dock->findChild<QSpinBox*>();
+        count->setValue(48);
+        const auto views = dock->findChildren<QPlainTextEdit*>();
+        QCOMPARE(views.size(), 2);
+        const auto run = [&] {
+            QTest::keyClick(prompt, Qt::Key_Return);
+            return !window.jobs().isIdle() && QTest::qWaitFor([&] { return window.jobs().isIdle(); }, 60000);
+        };
+        // Nothing is quantized: both as PyTorch.
+        QVERIFY(run());
+        QCOMPARE(views[0]->toPlainText(), golden.value(QLatin1String("continuation")).toString());
+        QCOMPARE(views[1]->toPlainText(), views[0]->toPlainText());
+        QVERIFY(views[0]->extraSelections().isEmpty());
+
+        // Two bits lose the model; the first token that differs is marked in both.
+        Document& d = window.document();
+        d.setTarget(findTarget("hdf5").value()); // takes every scheme
+        QVERIFY(d.setCandidates(QStringLiteral("int2:channel")));
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        lowerAll(d);
+        QVERIFY(run());
+        const QString a = views[0]->toPlainText();
+        const QString b = views[1]->toPlainText();
+        QCOMPARE(a, golden.value(QLatin1String("continuation")).toString());
+        QVERIFY(a != b);
+        QCOMPARE(views[0]->extraSelections().size(), 1);
+        QCOMPARE(views[1]->extraSelections().size(), 1);
+        const int from = views[0]->extraSelections().front().cursor.selectionStart();
+        QCOMPARE(views[1]->extraSelections().front().cursor.selectionStart(), from);
+        QCOMPARE(a.left(from), b.left(from));
+        QVERIFY(views[0]->extraSelections().front().cursor.selectedText() !=
+                views[1]->extraSelections().front().cursor.selectedText());
     }
 };
 

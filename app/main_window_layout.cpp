@@ -49,6 +49,9 @@ void MainWindow::restoreLayout()
 
 void MainWindow::resetLayout()
 {
+    // Tabs that a dock is taken out of would stand beside it for a moment and make the window wider.
+    for (QDockWidget* dock : findChildren<QDockWidget*>())
+        removeDockWidget(dock);
     std::map<PanelPlace, QDockWidget*> first; // of each place; later ones are tabs beside it
     for (const Panel* panel : allPanels()) {
         auto* dock = dockOf(*panel);
@@ -85,7 +88,7 @@ void MainWindow::resetLayout()
         dock->raise();
     resizeDocks({first[PanelPlace::left], first[PanelPlace::right]}, {width() * 36 / 100, width() * 27 / 100},
                 Qt::Horizontal);
-    resizeDocks({first[PanelPlace::right], first[PanelPlace::rightBottom]}, {height() * 28 / 100, height() * 32 / 100},
+    resizeDocks({first[PanelPlace::right], first[PanelPlace::rightBottom]}, {height() * 24 / 100, height() * 36 / 100},
                 Qt::Vertical);
     resizeDocks({first[PanelPlace::bottom]}, {height() * 30 / 100}, Qt::Vertical);
 }

@@ -98,8 +98,11 @@ public:
         auto* top = new QHBoxLayout;
         top->setContentsMargins(8, 4, 8, 0);
         top->addWidget(m_note, 1);
-        top->addWidget(m_calibrate, 0, Qt::AlignTop);
-        top->addWidget(m_load, 0, Qt::AlignTop);
+        auto* buttons = new QVBoxLayout; // one below the other: a small window has no room for two in a row
+        buttons->addWidget(m_calibrate);
+        buttons->addWidget(m_load);
+        buttons->addStretch(1);
+        top->addLayout(buttons);
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
         column->addLayout(top);
@@ -178,7 +181,7 @@ private:
                     return outputError(*model, layer, candidate, *activations, *statistics, context);
                 },
                 [this, candidate = m_document.candidate(layer)](const Result<double>& error) {
-                    m_outputError = error ? tr(" · squared output error of %1: %2")
+                    m_outputError = error ? tr(" · squared output error of %1: %2 output²")
                                                 .arg(toQString(printCandidate(candidate)), numberText(*error))
                                           : QString();
                     draw();

@@ -38,6 +38,7 @@ namespace ql::views {
 namespace {
 
 const QString kChannel = QStringLiteral("trace");
+constexpr double kMargin = 0.3;      // blocks, so that the outermost points are whole
 constexpr double kLeastError = 1e-8; // a kept block has none, and a logarithmic axis cannot show it
 
 class TracePanel : public QWidget {
@@ -272,7 +273,7 @@ private:
         auto* y = new QValueAxis(chart);
         const double margin = std::max(1e-4, 0.1 * (1 - lowest));
         setRoundTicks(*y, lowest - margin, 1 + margin, 4);
-        finish(*m_cosine, y, tr("cosine of hidden states"), y->min(), y->max());
+        finish(*m_cosine, y, tr("cosine"), y->min(), y->max());
     }
 
     /// Axes, legend, and the mark of the current block.
@@ -290,7 +291,8 @@ private:
         }
         auto* x = new QValueAxis(chart);
         const bool showsEmbedding = m_trace.front().block < 0 && m_trace.front().accumulated.relativeRmse > 0;
-        setRoundTicks(*x, showsEmbedding ? -1 : 0, static_cast<double>(std::max<std::int64_t>(1, blockCount() - 1)),
+        const double first = showsEmbedding ? -1 : 0;
+        setRoundTicks(*x, first - kMargin, static_cast<double>(blockCount() - 1) + kMargin,
                       static_cast<int>(std::clamp<std::int64_t>(blockCount(), 2, 12)));
         x->setTitleText(showsEmbedding ? tr("block (−1: the embedding)") : tr("block"));
         x->setLabelFormat(QStringLiteral("%.0f"));

@@ -161,6 +161,7 @@ void Document::setMetric(const Metric* metric)
         buildTable();
         Q_EMIT tableChanged();
         refreshTotals();
+        startMeasuring(); // the sink has what was measured
     }
     Q_EMIT settingsChanged();
     Q_EMIT titleChanged();

@@ -57,8 +57,9 @@ private Q_SLOTS:
         QCOMPARE(work.document.usableMetrics().size(), allMetrics().size());
         work.document.setMetric(findMetric("output_error").value());
         const std::int64_t layer = work.document.model()->indexOf(kLayer);
-        QTRY_VERIFY(work.document.cell(layer, work.document.ladder(layer).front()));
-        QVERIFY(work.document.lossOf(*work.document.cell(layer, work.document.ladder(layer).front())) > 0);
+        const std::size_t lowest = work.document.ladder(layer).front();
+        QTRY_VERIFY_WITH_TIMEOUT(work.document.cell(layer, lowest), 60000);
+        QVERIFY(work.document.lossOf(*work.document.cell(layer, lowest)) > 0);
         QVERIFY(work.jobs.failures().empty());
     }
 
@@ -66,7 +67,7 @@ private Q_SLOTS:
     {
         test::OpenedSample whole;
         QVERIFY(whole.open());
-        whole.runs.calibration.start(choice(whole, 4, 0));
+        whole.runs.calibration.start(choice(whole, 4, 48));
         QTRY_VERIFY_WITH_TIMEOUT(whole.runs.calibration.state() == State::finished, 60000);
 
         test::OpenedSample work;
@@ -77,7 +78,7 @@ private Q_SLOTS:
             if (!std::exchange(paused, run.windows() > 0))
                 run.pause();
         });
-        run.start(choice(work, 4, 0));
+        run.start(choice(work, 4, 48));
         QTRY_VERIFY_WITH_TIMEOUT(run.state() == State::paused || run.state() == State::finished, 60000);
         run.disconnect(this);
         QVERIFY2(run.state() == State::paused, "it was through before it could be stopped");

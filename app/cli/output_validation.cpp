@@ -109,6 +109,8 @@ Result<Batches> arrayBatches(Console& console, const graph::Graph& graph, const 
 Result<Batches> imageBatches(Console& console, const Model& model, const graph::Graph& graph,
                              const OutputSource& source)
 {
+    if (graph.values[static_cast<std::size_t>(graph.inputs.front())].name != "pixels")
+        return usageError("takes no pictures; leave --images out", model.checkpoint->path().string());
     QL_TRY(settings, imageSettingsOf(model));
     QL_TRY(listed, listImages(source.images, source.labels, model));
     const auto images = std::make_shared<const ImageFolder>(std::move(listed));
@@ -164,7 +166,8 @@ Result<nlohmann::ordered_json> validateOutputs(Console& console, const Model& mo
                                {"mean_cosine", output.meanCosine},
                                {"least_cosine", output.leastCosine}});
         document["outputs"] = std::move(outputs);
-        document["same_top"] = score.sameTop;
+        if (std::ranges::find(score.outputs, "logits", &OutputScore::name) != score.outputs.end())
+            document["same_top"] = score.sameTop;
     }
     return document;
 }

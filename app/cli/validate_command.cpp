@@ -38,7 +38,9 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(graph, buildGraph(*model));
     const graph::CheckpointWeights own(*model);
     QL_TRY(other, options.version.open(console, *model, console.context()));
-    if (!options.inputs.empty() || !isCausalLanguageModel(graph)) {
+    if (!options.inputs.empty() || !options.images.empty() || !isCausalLanguageModel(graph)) {
+        if (!options.study.empty())
+            return usageError("--out keeps the scores of language models on text; leave it out here");
         QL_TRY(document,
                validateOutputs(console, *model, graph, {options.text, options.inputs, options.images, options.labels},
                                {.weights = &own}, other ? &other->version : nullptr));

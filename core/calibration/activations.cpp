@@ -17,11 +17,6 @@ namespace {
 
 constexpr std::int64_t kCacheBytes = std::int64_t{512} << 20U;
 
-std::int64_t inputsOf(const Layer& layer)
-{
-    return layer.shape.size() < 2 || layer.shape[0] == 0 ? 0 : layer.numel() / layer.shape[0];
-}
-
 /// The layer an entry belongs to: its own name, or its name without ".weight".
 std::int64_t layerOf(const Model& model, const std::string& entry)
 {

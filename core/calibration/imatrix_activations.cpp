@@ -3,6 +3,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/text.h"
+#include "core/calibration/reduce.h"
 #include "core/model/frontends/layer_roles.h"
 #include "core/model/gguf_names.h"
 
@@ -14,11 +15,6 @@ namespace ql {
 namespace {
 
 constexpr std::int64_t kChunkSize = 512; // llama-imatrix's default; what a chunk is has no other meaning here
-
-std::int64_t inputsOf(const Layer& layer)
-{
-    return layer.shape.size() < 2 || layer.shape[0] == 0 ? 0 : layer.numel() / layer.shape[0];
-}
 
 /// Of the matrices [first, last) of an entry for a layer with `in` inputs; null if no token went there.
 std::shared_ptr<const ActivationStatistics> statisticsOf(const ImatrixEntry& entry, std::int64_t in, std::int64_t first,

@@ -113,6 +113,11 @@ void setRms(ActivationStatistics& statistics)
 
 } // namespace
 
+std::int64_t inputsOf(const Layer& layer)
+{
+    return layer.shape.size() < 2 || layer.shape[0] == 0 ? 0 : layer.numel() / layer.shape[0];
+}
+
 Result<ActivationStatistics> reduceInputs(const TensorView& x, std::int64_t in, const JobContext& context)
 {
     const std::int64_t rows = x.numel() / in;

@@ -9,6 +9,9 @@ namespace ql {
 
 inline constexpr std::int64_t kActivationBins = 2048;
 
+/// How many inputs a layer has; 0 if it has no rows or is no matrix.
+std::int64_t inputsOf(const Layer& layer);
+
 /// X[rows, in]: the leading dimensions of the view are one. Errors name no place.
 Result<ActivationStatistics> reduceInputs(const TensorView& x, std::int64_t in, const JobContext& context);
 

@@ -178,6 +178,11 @@ private Q_SLOTS:
             find(images.json().value(QLatin1String("outputs")).toArray(), "name", text("logits"));
         QCOMPARE(logits.value(QLatin1String("rows")).toInt(), 4);
         QVERIFY(logits.value(QLatin1String("sqnr_db")).toDouble() > 0);
+        QCOMPARE(qloupe({text("validate"), vit, text("--images"), text(QL_TEST_DATA "/images"), text("--out"),
+                         path("vit.qloupe")})
+                     .exitCode,
+                 2);
+        QCOMPARE(qloupe({text("validate"), kSample, text("--images"), text(QL_TEST_DATA "/images")}).exitCode, 2);
         const Outcome arrays = qloupe({text("validate"), text(QL_TEST_DATA "/frontends/bert"), text("--inputs"),
                                        text(QL_TEST_DATA "/images/golden.npz"), text("--json")});
         QCOMPARE(arrays.exitCode, 2);

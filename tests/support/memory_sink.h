@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+// Pieces of a long job in memory, with a disk that may fill up.
 #pragma once
 
 #include "core/jobs/result_sink.h"
@@ -7,10 +8,9 @@
 
 namespace ql::test {
 
-/// Keeps results in memory; fails after a number of them.
 struct MemorySink : ResultSink {
     std::map<std::string, std::vector<std::byte>> pieces;
-    int untilFailure = -1;
+    int untilFailure = -1; // pieces that are kept before an error; −1: any number
     Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
     {
         if (untilFailure == 0)

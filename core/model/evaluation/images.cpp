@@ -162,7 +162,7 @@ std::optional<std::int64_t> sideOf(const Json& size, const char* side)
 {
     const Json& value = size.is_object() && size.contains(side) ? size[side] : size;
     const bool isSide =
-        value.is_number_integer() && value.get<std::int64_t>() > 0 && value.get<std::int64_t>() < 1 << 14;
+        value.is_number_integer() && value.get<std::int64_t>() > 0 && value.get<std::int64_t>() < 1 << 12;
     return isSide ? std::optional(value.get<std::int64_t>()) : std::nullopt;
 }
 

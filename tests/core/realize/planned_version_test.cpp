@@ -7,30 +7,13 @@
 #include "core/model/graph/vector_math.h"
 #include "core/realize/activation_rounder.h"
 #include "core/realize/planned_version.h"
+#include "tests/support/memory_sink.h"
 
 #include <QTest>
 
 #include <cmath>
 
 using namespace ql;
-
-namespace {
-
-struct MapSink : ResultSink {
-    Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
-    {
-        pieces[key].assign(bytes.begin(), bytes.end());
-        return {};
-    }
-    std::optional<std::vector<std::byte>> find(const std::string& key) const override
-    {
-        const auto found = pieces.find(key);
-        return found == pieces.end() ? std::nullopt : std::optional(found->second);
-    }
-    std::map<std::string, std::vector<std::byte>> pieces;
-};
-
-} // namespace
 
 class PlannedVersionTest : public QObject {
     Q_OBJECT
@@ -138,7 +121,7 @@ private Q_SLOTS:
         QVERIFY(!without);
         QVERIFY(without.error().code == Errc::refused);
         QVERIFY2(without.error().where.find("layers.0") != std::string::npos, without.error().where.c_str());
-        const auto sink = std::make_shared<MapSink>();
+        const auto sink = std::make_shared<test::MemorySink>();
         const CalibrationTask task{*m_model, m_graph, *m_weights, m_windows, {}, *sink, {}};
         QVERIFY(calibrate(task, m_context));
         const auto activations = calibratedActivations(sink, *m_model, "here");

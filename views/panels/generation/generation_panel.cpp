@@ -3,7 +3,8 @@
 // differ is marked. Both draw with the same random numbers, so that they part where the plan changes something.
 #include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_version.h"
+#include "core/realize/plan_weights.h"
+#include "core/realize/planned_version.h"
 #include "views/document/document.h"
 #include "views/jobs/job_mailbox.h"
 #include "views/jobs/job_runner.h"
@@ -187,9 +188,13 @@ private:
                 QL_TRY(graph, buildGraph(*model));
                 QL_TRY(tokenizer, openTokenizer(*model->checkpoint, context));
                 QL_TRY(encoded, encodePrompt(*tokenizer, prompt, context));
-                const PlanVersion own(*model, nullptr, nullptr, nullptr, nullptr, context);
-                const PlanVersion planned(*model, &plan, target ? &target->profile : nullptr, activations.get(),
-                                          nullptr, context);
+                const graph::CheckpointWeights own(*model);
+                const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
+                QL_TRY(planned,
+                       plannedVersion(
+                           *model,
+                           {.weights = weights, .plan = &plan, .activations = activations.get(), .keysValues = {}},
+                           context));
                 GenerationTask task{.model = *model,
                                     .graph = graph,
                                     .version = {},
@@ -202,8 +207,8 @@ private:
                 task.contextLength =
                     static_cast<std::int64_t>(model->configNumber("max_position_embeddings").value_or(0));
                 std::size_t column = 0;
-                for (const PlanVersion* version : {&own, &planned}) {
-                    task.version = version->version();
+                for (const ModelVersion& version : {ModelVersion{.weights = &own}, planned}) {
+                    task.version = version;
                     task.onToken = [&](const GeneratedToken& token) {
                         arrivals->put({column, token});
                         return Result<void>();

@@ -4,6 +4,7 @@
 #include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
+#include "tests/support/memory_sink.h"
 
 #include <nlohmann/json.hpp>
 
@@ -170,20 +171,6 @@ private Q_SLOTS:
     /// Killed after any group of windows, the same text goes on there and ends with equal scores.
     void keptScoresGoOn()
     {
-        struct Sink : ResultSink {
-            Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
-            {
-                pieces[key].assign(bytes.begin(), bytes.end());
-                return left-- > 0 ? Result<void>() : Result<void>(cancelledError());
-            }
-            std::optional<std::vector<std::byte>> find(const std::string& key) const override
-            {
-                const auto found = pieces.find(key);
-                return found == pieces.end() ? std::nullopt : std::optional(found->second);
-            }
-            std::map<std::string, std::vector<std::byte>> pieces;
-            int left = 0;
-        };
         const graph::CheckpointWeights own(*m_model);
         const ModelVersion other{.weights = &own};
         Windows many = m_windows; // more than go through the model together
@@ -196,16 +183,18 @@ private Q_SLOTS:
                             .onScores = {},
                             .known = {}};
         const auto expected = evaluate(both, m_context).value();
-        Sink sink;
-        QVERIFY(!evaluateKept(both, "a plan", sink, m_context));
-        QVERIFY(!evaluateKept(both, "a plan", sink, m_context));
+        test::MemorySink sink;
+        for (int killed = 0; killed < 2; ++killed) {
+            sink.untilFailure = 1;
+            QVERIFY(!evaluateKept(both, "a plan", sink, m_context));
+        }
         QCOMPARE(sink.pieces.size(), std::size_t{2});
         std::int64_t first = 0;
         both.onScores = [&](const std::vector<TokenScore>&, std::int64_t windows) {
             first = first == 0 ? windows : first;
             return Result<void>();
         };
-        sink.left = 9;
+        sink.untilFailure = -1;
         const auto scores = evaluateKept(both, "a plan", sink, m_context).value();
         QCOMPARE(first, 40); // of three groups the last alone is computed
         QCOMPARE(scores.size(), expected.size());

@@ -217,7 +217,7 @@ private Q_SLOTS:
     {
         const auto sink = std::make_shared<MemorySink>();
         QVERIFY(run(*sink, {.windows = 2, .seed = 5, .batchWindows = 2}));
-        const auto activations = calibratedActivations(sink, *m_model, "here");
+        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
         QVERIFY(activations);
         QVERIFY(activations->layers().empty());
         QCOMPARE(activations->fisherWindows(), 2);
@@ -264,7 +264,7 @@ private Q_SLOTS:
         QCOMPARE(cells, 4);
         const std::string before = activations->fingerprint();
         QVERIFY(run(*sink, {.windows = 3, .seed = 5, .batchWindows = 2}));
-        QVERIFY(calibratedActivations(sink, *m_model, "here")->fingerprint() != before);
+        QVERIFY(calibratedActivations(sink, findCalibration(*sink, *m_model), "here")->fingerprint() != before);
     }
 };
 

@@ -175,10 +175,10 @@ private Q_SLOTS:
         QVERIFY(json.value(QLatin1String("cells")).toArray()[0].toObject().value(QLatin1String("fisher")).toDouble() >
                 0);
         const QString study = path("killed-fisher.qloupe");
-        for (int i = 0; i < 12; ++i) {
+        for (int i = 0; i < 6; ++i) {
             QProcess process;
             process.start(kProgram, calibrateWithFisher(study));
-            process.waitForFinished(200 + i * i * 20);
+            process.waitForFinished(200 + i * i * 60);
             process.kill();
             process.waitForFinished();
         }

@@ -124,7 +124,7 @@ private Q_SLOTS:
         const auto sink = std::make_shared<test::MemorySink>();
         const CalibrationTask task{*m_model, m_graph, *m_weights, m_windows, {}, *sink, {}};
         QVERIFY(calibrate(task, m_context));
-        const auto activations = calibratedActivations(sink, *m_model, "here");
+        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
         const auto made = version(&rounded, activations.get());
         QVERIFY2(made.has_value(), made ? "" : describe(made.error()).c_str());
         const double fixed = score(*made).kld.value;

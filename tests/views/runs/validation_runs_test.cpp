@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Validations: windows arrive one by one with the engine's figures, a cancel keeps them, a study remembers them.
+#include "core/model/evaluation/evaluate.h"
 #include "core/realize/plan_weights.h"
 #include "tests/support/opened_sample.h"
 #include "views/panels/validation/validation_model.h"

@@ -31,7 +31,7 @@ bool readPiece(wire::Bytes message, SentencePieceFile& file)
             piece.kind = static_cast<PieceKind>(field.value);
     });
     file.pieces.push_back(std::move(piece));
-    return ok && file.pieces.back().kind >= PieceKind::normal && file.pieces.back().kind <= PieceKind::byte;
+    return ok;
 }
 
 bool readTrainer(wire::Bytes message, SentencePieceFile& file)
@@ -91,6 +91,9 @@ Result<SentencePieceFile> readSentencePieceFile(std::span<const std::byte> bytes
     });
     if (!ok || file.pieces.empty())
         return badInput("is no SentencePiece model: it has no list of pieces, or a damaged one", where);
+    for (const SentencePiece& piece : file.pieces)
+        if (piece.kind < PieceKind::normal || piece.kind > PieceKind::byte)
+            return badInput("has the piece '" + piece.text + "' of an unknown kind", where);
     return file;
 }
 

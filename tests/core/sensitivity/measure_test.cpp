@@ -90,8 +90,7 @@ MeasureRequest requestFor(const Model& model, std::string_view candidates)
     MeasureRequest request;
     request.layers = model.quantizableLayers();
     request.candidates = parseCandidates(candidates).value();
-    for (const Metric* metric : allMetrics())
-        request.metrics.push_back(metric);
+    request.metrics = {findMetric("weight_error").value(), findMetric("output_error").value()};
     return request;
 }
 

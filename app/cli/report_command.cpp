@@ -26,6 +26,7 @@ struct Options {
     ActivationsOption activations;
     SolveOptions solve;
     TextOptions text;
+    bool scoreAll = false;
 };
 
 /// Statistics of the weights and the error of the plan's candidate, for every layer of the plan.
@@ -71,10 +72,10 @@ std::vector<std::int64_t> mostFragile(std::vector<ReportLayer> layers, std::size
 
 /// Runs the plan's version of the model beside the model.
 Result<ReportValidation> validate(Console& console, const Model& model, const Plan& plan, const Target* target,
-                                  const Activations* activations, const TextOptions& text)
+                                  const Activations* activations, const Options& options)
 {
     QL_TRY(graph, buildGraph(model));
-    QL_TRY(windows, text.read(console, model));
+    QL_TRY(windows, options.text.read(console, model));
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
     const graph::CheckpointWeights own(model);
@@ -82,11 +83,16 @@ Result<ReportValidation> validate(Console& console, const Model& model, const Pl
     QL_TRY(planned,
            plannedVersion(model, {.weights = weights, .plan = &plan, .activations = activations, .keysValues = {}},
                           console.context()));
-    const EvaluationTask task{
-        .graph = graph, .windows = windows, .model = {.weights = &own}, .other = &planned, .onScores = {}, .known = {}};
+    const EvaluationTask task{.graph = graph,
+                              .windows = windows,
+                              .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
+                              .model = {.weights = &own},
+                              .other = &planned,
+                              .onScores = {},
+                              .known = {}};
     QL_TRY(scores, evaluate(task, console.context()));
     QL_CHECK(model.checkpoint->checkIntact());
-    return ReportValidation{text.name(), windows.count(), windows.length, std::move(scores)};
+    return ReportValidation{options.text.name(), windows.count(), windows.length, std::move(scores)};
 }
 
 Result<int> run(Console& console, const Options& options)
@@ -136,7 +142,7 @@ Result<int> run(Console& console, const Options& options)
 
     std::optional<ReportValidation> validation;
     if (options.text.isGiven()) {
-        QL_TRY(made, validate(console, *model, plan, target, activations.get(), options.text));
+        QL_TRY(made, validate(console, *model, plan, target, activations.get(), options));
         validation = std::move(made);
         input.validation = &*validation;
     }
@@ -181,6 +187,7 @@ const Command report_{
         options->solve.declare(app);
         options->activations.declare(app);
         options->text.declare(app);
+        app.add_flag("--score-all", options->scoreAll, kScoreAllHelp);
         app.add_option("--target", options->target, "also export for this target and verify");
         app.add_option("--pictures", options->pictures, "how many layers get pictures, the most fragile first")
             ->capture_default_str();

@@ -99,8 +99,7 @@ const Command validate_{
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         options->text.declare(app);
-        app.add_flag("--score-all", options->scoreAll,
-                     "score every token with one before it, not just the second half of each window");
+        app.add_flag("--score-all", options->scoreAll, kScoreAllHelp);
         options->version.declare(app);
         app.add_option(
             "--inputs", options->inputs,

@@ -294,7 +294,7 @@ std::string facts(const ReportInput& input)
         html += fact(formatBytes(input.fileBytes), "exported (" + input.plan.target + ")");
     if (input.table) {
         const double loss = predictLoss(*input.table, input.plan);
-        html += fact(formatSignificant(loss, 4), "predicted loss: " + input.table->metric);
+        html += fact(formatSignificant(loss, 4), "predicted loss (" + input.table->metric + ") / " + input.table->unit);
         if (!input.uniformCandidate.empty())
             html += fact(formatFixed(input.uniformLoss / loss, 2) + "×", "less than uniform " + input.uniformCandidate);
     }

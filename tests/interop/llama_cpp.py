@@ -25,8 +25,13 @@ CONTEXT = 128
 def load(path):
     from cyllama.llama import llama_cpp as llama
 
+    class Model(llama.LlamaModel):  # LlamaContext.get_logits_ith of cyllama 0.2.18 asks for it, and it is not there
+        @property
+        def n_vocab(self):
+            return self.get_vocab().n_vocab
+
     llama.disable_logging()
-    return llama.LlamaModel(str(path), verbose=False)
+    return Model(str(path), verbose=False)
 
 
 def windows(ids, bos, chunks, context):

@@ -113,7 +113,7 @@ public:
         connect(m_prompt, &QLineEdit::returnPressed, this, &GenerationPanel::start);
         connect(&m_jobs, &JobRunner::changed, this, &GenerationPanel::drain);
         connect(&m_document, &Document::modelChanged, this, &GenerationPanel::clear);
-        connect(&m_document, &Document::totalsChanged, this, &GenerationPanel::refresh);
+        connect(&m_document, &Document::totalsChanged, this, &GenerationPanel::showTitles);
         setFocusProxy(m_prompt);
         clear();
     }
@@ -287,11 +287,9 @@ private:
         }
     }
 
-    void refresh()
+    void showTitles()
     {
         const bool open = m_document.isOpen();
-        m_start->setEnabled(open);
-        m_start->setText(m_job != 0 ? tr("Stop") : tr("Ge&nerate"));
         const QString names[] = {
             tr("model"),
             open ? tr("plan, %1 bits per weight").arg(fixedText(m_document.totals().bitsPerWeight, 3)) : tr("plan")};
@@ -304,6 +302,14 @@ private:
                 title += tr(", %1").arg(column.end);
             column.title->setText(title);
         }
+    }
+
+    void refresh()
+    {
+        const bool open = m_document.isOpen();
+        m_start->setEnabled(open);
+        m_start->setText(m_job != 0 ? tr("Stop") : tr("Ge&nerate"));
+        showTitles();
         QPalette p = palette();
         if (!m_problem.isEmpty())
             p.setColor(QPalette::WindowText, colors(p).bad);

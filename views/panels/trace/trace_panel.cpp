@@ -76,7 +76,7 @@ public:
         connect(m_start, &QPushButton::clicked, this, &TracePanel::start);
         connect(&m_jobs, &JobRunner::changed, this, &TracePanel::drain);
         connect(&m_document, &Document::modelChanged, this, &TracePanel::clear);
-        connect(&m_document, &Document::planChanged, this, &TracePanel::touch);
+        connect(&m_document, &Document::planChanged, this, [this] { m_note->setText(note()); });
         connect(&m_document.selection(), &SelectionModel::currentChanged, this, &TracePanel::touch);
         connect(m_error, &ChartView::themeChanged, this, &TracePanel::touch, Qt::QueuedConnection);
         for (ChartView* view : {m_error, m_cosine}) {

@@ -81,8 +81,7 @@ Result<ReportValidation> validate(Console& console, const Model& model, const Pl
     const graph::CheckpointWeights own(model);
     const PlanWeights weights(model, plan, target ? &target->profile : nullptr, activations);
     QL_TRY(planned,
-           plannedVersion(model, {.weights = weights, .plan = &plan, .activations = activations, .keysValues = {}},
-                          console.context()));
+           plannedVersion(model, {.weights = weights, .plan = &plan, .activations = activations}, console.context()));
     const EvaluationTask task{.graph = graph,
                               .windows = windows,
                               .scored = options.scoreAll ? Scored::all : Scored::secondHalf,

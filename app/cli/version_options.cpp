@@ -41,8 +41,7 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
     VersionSettings settings{.weights = *other->weights,
                              .plan = other->plan ? &*other->plan : nullptr,
                              .activations = other->activations.get(),
-                             .keepFirstToken = keepFirstToken,
-                             .keysValues = {}};
+                             .keepFirstToken = keepFirstToken};
     if (!runtime.empty()) {
         QL_TRY(found, findRuntime(runtime));
         settings.runtime = found;

@@ -201,8 +201,7 @@ std::int64_t activationFloats(const FisherTask& task, const graph::Segment& segm
         const Node& node = task.graph.nodes[n];
         if (node.op->id != "linear")
             continue;
-        const std::int64_t layer = task.graph.values[static_cast<std::size_t>(node.inputs[1])].layer;
-        if (layer >= 0)
+        if (const std::int64_t layer = task.graph.layerOf(node); layer >= 0)
             for (const std::int64_t size : task.model.layers[static_cast<std::size_t>(layer)].shape)
                 widths += size;
     }

@@ -18,8 +18,9 @@ struct VersionSettings {
     /// Under activation schemes the first token of a text (BOS) keeps its inputs outside of the head and of experts:
     /// its outliers would take the range of all others.
     bool keepFirstToken = false;
-    const Runtime* runtime = nullptr;           // rounds inputs as it does; not beside activation schemes
-    std::optional<ActivationScheme> keysValues; // of what attention keeps of each token, behind the rotary embedding
+    const Runtime* runtime = nullptr; // rounds inputs as it does; not beside activation schemes
+    /// Of what attention keeps of each token, behind the rotary embedding.
+    std::optional<ActivationScheme> keysValues = std::nullopt;
 };
 
 /// Refers to all it is given. Refused by name: static schemes of layers without calibrated ranges, activation schemes

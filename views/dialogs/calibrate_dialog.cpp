@@ -8,7 +8,7 @@
 #include "views/runs/text_choice.h"
 #include "views/text/format.h"
 #include "views/text/shell.h"
-#include "views/theme/theme.h"
+#include "views/theme/problem_color.h"
 
 #include <QComboBox>
 #include <QDialogButtonBox>
@@ -159,7 +159,6 @@ void CalibrateDialog::refresh()
 void CalibrateDialog::showProgress()
 {
     const CalibrationRun& run = m_runs.calibration;
-    QPalette p = palette();
     QString text;
     m_progress->setVisible(run.state() == CalibrationRun::State::running);
     switch (run.state()) {
@@ -185,11 +184,10 @@ void CalibrateDialog::showProgress()
                    .arg(countText(run.windows()));
         break;
     case CalibrationRun::State::failed:
-        p.setColor(QPalette::WindowText, colors(p).bad);
         text = run.problem();
         break;
     }
-    m_status->setPalette(p);
+    setProblemColor(*m_status, run.state() == CalibrationRun::State::failed);
     m_status->setText(text);
     m_status->setVisible(!text.isEmpty());
 }

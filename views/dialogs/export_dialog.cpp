@@ -5,6 +5,7 @@
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
 #include "views/text/shell.h"
+#include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
 
 #include <QApplication>
@@ -191,10 +192,7 @@ QString ExportDialog::command() const
 
 void ExportDialog::say(const QString& text, bool bad)
 {
-    QPalette p = palette();
-    if (bad)
-        p.setColor(QPalette::WindowText, colors(p).bad);
-    m_status->setPalette(p);
+    setProblemColor(*m_status, bad);
     m_status->setText(text);
 }
 
@@ -209,9 +207,7 @@ void ExportDialog::refresh()
         const TargetProfile& profile = target()->profile;
         const Result<Plan> admitted = admit(profile, *m_document.model(), m_document.plan());
         if (!admitted) {
-            QPalette p = palette();
-            p.setColor(QPalette::WindowText, colors(p).bad);
-            m_note->setPalette(p);
+            setProblemColor(*m_note);
             m_note->setText(tr("Refused: %1").arg(errorText(admitted.error())));
             possible = false;
         } else if (const auto bytes = profile.fileBytes(*m_document.model(), *admitted)) {

@@ -32,6 +32,12 @@ QLabel* labelOf(const QString& text, QWidget* buddy)
 
 } // namespace
 
+QString askForText(QWidget* parent, const QString& current)
+{
+    return QFileDialog::getOpenFileName(parent, TextChoice::tr("Text to run the model on"), current,
+                                        TextChoice::tr("Text (*.txt *.md);;All files (*)"));
+}
+
 TextChoice::TextChoice(Document& document, JobRunner& jobs, TextUse use, QFormLayout& form)
     : QObject(form.parentWidget()),
       m_document(document),
@@ -119,8 +125,7 @@ void TextChoice::remember() const
 
 void TextChoice::browse()
 {
-    const QString path = QFileDialog::getOpenFileName(m_path->window(), tr("Text to run the model on"), m_path->text(),
-                                                      tr("Text (*.txt *.md);;All files (*)"));
+    const QString path = askForText(m_path->window(), m_path->text());
     if (!path.isEmpty())
         m_path->setText(path);
 }

@@ -17,6 +17,9 @@ namespace ql::views {
 
 class JobRunner;
 
+/// Asks for a text file; empty if none was chosen.
+QString askForText(QWidget* parent, const QString& current);
+
 class TextChoice : public QObject {
     Q_OBJECT
 public:

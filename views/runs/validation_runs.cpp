@@ -66,13 +66,11 @@ void ValidationRuns::start(const ValidationChoice& choice)
             QL_TRY(windows, choice.text->tokens.windows(choice.length, choice.limit));
             const graph::CheckpointWeights own(*model);
             const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
-            QL_TRY(other, plannedVersion(*model,
-                                         {.weights = weights,
-                                          .plan = &plan,
-                                          .activations = activations.get(),
-                                          .runtime = choice.runtime,
-                                          .keysValues = {}},
-                                         context));
+            QL_TRY(other,
+                   plannedVersion(
+                       *model,
+                       {.weights = weights, .plan = &plan, .activations = activations.get(), .runtime = choice.runtime},
+                       context));
             std::int64_t through = 0;
             EvaluationTask task{.graph = choice.text->graph,
                                 .windows = windows,

@@ -3,6 +3,7 @@
 
 #include "core/base/resources.h"
 #include "views/document/recent_files.h"
+#include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
 
 #include <QCommandLinkButton>
@@ -144,9 +145,7 @@ void WelcomePage::refresh()
 
 void WelcomePage::setProblem(const QString& text)
 {
-    QPalette p = palette();
-    p.setColor(QPalette::WindowText, colors(p).bad);
-    m_problem->setPalette(p);
+    setProblemColor(*m_problem);
     m_problem->setText(text);
     m_problem->setVisible(!text.isEmpty());
 }

@@ -36,11 +36,8 @@ class PlannedVersionTest : public QObject {
     Result<ModelVersion> version(const Plan* plan, const Activations* activations = nullptr,
                                  const char* keysValues = nullptr, bool keepFirstToken = false)
     {
-        VersionSettings settings{.weights = *m_weights,
-                                 .plan = plan,
-                                 .activations = activations,
-                                 .keepFirstToken = keepFirstToken,
-                                 .keysValues = {}};
+        VersionSettings settings{
+            .weights = *m_weights, .plan = plan, .activations = activations, .keepFirstToken = keepFirstToken};
         if (keysValues)
             settings.keysValues = parseActivationScheme(keysValues).value();
         return plannedVersion(*m_model, settings, m_context);
@@ -198,8 +195,7 @@ private Q_SLOTS:
         QVERIFY(version(nullptr, nullptr, "f16"));
         const Plan rounded = plan("keep+a:int8");
         const auto both = plannedVersion(
-            *m_model,
-            {.weights = *m_weights, .plan = &rounded, .runtime = findRuntime("llama.cpp").value(), .keysValues = {}},
+            *m_model, {.weights = *m_weights, .plan = &rounded, .runtime = findRuntime("llama.cpp").value()},
             m_context);
         QVERIFY(!both);
         QVERIFY2(both.error().what.find("llama.cpp") != std::string::npos, both.error().what.c_str());
@@ -212,7 +208,7 @@ private Q_SLOTS:
             if (vit->layers[i].op == Operator::convolution)
                 rounded.candidates[i] = parseCandidate("int8+a:int8").value();
         const graph::CheckpointWeights weights(*vit);
-        const auto made = plannedVersion(*vit, {.weights = weights, .plan = &rounded, .keysValues = {}}, m_context);
+        const auto made = plannedVersion(*vit, {.weights = weights, .plan = &rounded}, m_context);
         QVERIFY(!made);
         QVERIFY2(made.error().what.find("convolution") != std::string::npos, made.error().what.c_str());
     }

@@ -8,6 +8,7 @@
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
 #include "views/text/format.h"
+#include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
 
 #include <QAction>
@@ -276,9 +277,7 @@ private:
 
     void complain(const QString& text)
     {
-        QPalette p = palette();
-        p.setColor(QPalette::WindowText, colors(p).bad);
-        m_problem->setPalette(p);
+        setProblemColor(*m_problem);
         m_problem->setText(text);
         m_problem->show();
     }

@@ -11,6 +11,7 @@
 #include "views/panels/panel.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
+#include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
 
 #include <QDoubleSpinBox>
@@ -191,10 +192,8 @@ private:
                 const graph::CheckpointWeights own(*model);
                 const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
                 QL_TRY(planned,
-                       plannedVersion(
-                           *model,
-                           {.weights = weights, .plan = &plan, .activations = activations.get(), .keysValues = {}},
-                           context));
+                       plannedVersion(*model, {.weights = weights, .plan = &plan, .activations = activations.get()},
+                                      context));
                 GenerationTask task{.model = *model,
                                     .graph = graph,
                                     .version = {},
@@ -310,10 +309,7 @@ private:
         m_start->setEnabled(open);
         m_start->setText(m_job != 0 ? tr("Stop") : tr("Ge&nerate"));
         showTitles();
-        QPalette p = palette();
-        if (!m_problem.isEmpty())
-            p.setColor(QPalette::WindowText, colors(p).bad);
-        m_note->setPalette(p);
+        setProblemColor(*m_note, !m_problem.isEmpty());
         const auto difference = firstDifference();
         m_note->setText(!open                  ? tr("Open a checkpoint first.")
                         : !m_problem.isEmpty() ? m_problem

@@ -10,14 +10,16 @@
 #include "views/document/document.h"
 #include "views/jobs/job_mailbox.h"
 #include "views/jobs/job_runner.h"
+#include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
 #include "views/runs/prepared_text.h"
+#include "views/runs/text_choice.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
+#include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
 
-#include <QFileDialog>
 #include <QFileInfo>
 #include <QHBoxLayout>
 #include <QLegend>
@@ -41,11 +43,11 @@ const QString kChannel = QStringLiteral("trace");
 constexpr double kMargin = 0.3;      // blocks, so that the outermost points are whole
 constexpr double kLeastError = 1e-8; // a kept block has none, and a logarithmic axis cannot show it
 
-class TracePanel : public QWidget {
+class TracePanel : public DrawnPanel {
     Q_OBJECT
 public:
     TracePanel(const PanelContext& context, QWidget* parent)
-        : QWidget(parent),
+        : DrawnPanel(parent),
           m_document(context.document),
           m_jobs(context.jobs),
           m_note(new ElidedLabel(this)),
@@ -88,14 +90,6 @@ public:
         clear();
     }
 
-protected:
-    void showEvent(QShowEvent* event) override
-    {
-        QWidget::showEvent(event);
-        if (m_stale)
-            draw();
-    }
-
 private:
     void clear()
     {
@@ -108,17 +102,9 @@ private:
         touch();
     }
 
-    void touch()
-    {
-        m_stale = true;
-        if (isVisible())
-            draw();
-    }
-
     void choose()
     {
-        const QString path = QFileDialog::getOpenFileName(this, tr("Text to run the model on"), m_text,
-                                                          tr("Text (*.txt *.md);;All files (*)"));
+        const QString path = askForText(this, m_text);
         if (path.isEmpty())
             return;
         m_text = path;
@@ -144,10 +130,8 @@ private:
                 const graph::CheckpointWeights own(*model);
                 const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
                 QL_TRY(other,
-                       plannedVersion(
-                           *model,
-                           {.weights = weights, .plan = &plan, .activations = activations.get(), .keysValues = {}},
-                           context));
+                       plannedVersion(*model, {.weights = weights, .plan = &plan, .activations = activations.get()},
+                                      context));
                 QL_CHECK(trace({graph,
                                 window,
                                 {.weights = &own},
@@ -197,16 +181,12 @@ private:
         return text;
     }
 
-    void draw()
+    void draw() override
     {
-        m_stale = false;
         m_start->setEnabled(m_document.isOpen() && !m_running && !m_text.isEmpty());
         m_choose->setEnabled(m_document.isOpen());
         m_note->setText(note());
-        QPalette p = palette();
-        if (!m_problem.isEmpty())
-            p.setColor(QPalette::WindowText, colors(p).bad);
-        m_note->setPalette(p);
+        setProblemColor(*m_note, !m_problem.isEmpty());
         for (ChartView* view : {m_error, m_cosine}) {
             view->newChart();
             view->setMessage(!m_trace.empty()       ? QString()
@@ -386,7 +366,6 @@ private:
     std::shared_ptr<JobMailbox<SegmentTrace>> m_arrivals;
     QString m_problem;
     bool m_running = false;
-    bool m_stale = false;
 };
 
 } // namespace

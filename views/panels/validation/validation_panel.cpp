@@ -5,12 +5,14 @@
 #include "views/charts/chart_view.h"
 #include "views/dialogs/validate_dialog.h"
 #include "views/document/document.h"
+#include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
 #include "views/panels/validation/validation_model.h"
 #include "views/panels/view_menu.h"
 #include "views/runs/runs.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
+#include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
 
 #include <QAreaSeries>
@@ -40,11 +42,11 @@ constexpr std::int64_t kErrorsFrom = 4; // windows; the error of fewer would rul
 
 using Curve = Measured ValidationPoint::*;
 
-class ValidationPanel : public QWidget {
+class ValidationPanel : public DrawnPanel {
     Q_OBJECT
 public:
     ValidationPanel(const PanelContext& context, QWidget* parent)
-        : QWidget(parent),
+        : DrawnPanel(parent),
           m_document(context.document),
           m_jobs(context.jobs),
           m_runs(context.runs),
@@ -99,14 +101,6 @@ public:
         draw();
     }
 
-protected:
-    void showEvent(QShowEvent* event) override
-    {
-        QWidget::showEvent(event);
-        if (m_stale)
-            draw();
-    }
-
 private:
     void buildTable()
     {
@@ -147,13 +141,6 @@ private:
         touch();
     }
 
-    void touch()
-    {
-        m_stale = true;
-        if (isVisible())
-            draw();
-    }
-
     /// The chosen row, or the newest.
     const ValidationRecord* shown() const
     {
@@ -173,18 +160,14 @@ private:
             m_summary->setText(errorText(plan.error()));
     }
 
-    void draw()
+    void draw() override
     {
-        m_stale = false;
         const ValidationRuns& runs = m_runs.validations;
         const ValidationRecord* record = shown();
         m_validate->setEnabled(m_document.isOpen() && !runs.isRunning());
         m_stop->setVisible(runs.isRunning());
         m_summary->setText(summary(record));
-        QPalette p = palette();
-        if (!runs.problem().isEmpty())
-            p.setColor(QPalette::WindowText, colors(p).bad);
-        m_summary->setPalette(p);
+        setProblemColor(*m_summary, !runs.problem().isEmpty());
         const QString message = !m_document.isOpen() ? tr("Open a checkpoint first.")
                                 : runs.isRunning()   ? tr("The first windows are on their way…")
                                                      : tr("Validate runs the plan beside the model on held-out text.");
@@ -352,7 +335,6 @@ private:
     ValidationModel* m_model;
     QSortFilterProxyModel* m_proxy;
     QTableView* m_table;
-    bool m_stale = false;
 };
 
 } // namespace

@@ -8,9 +8,7 @@ namespace ql {
 namespace {
 
 using graph::Attributes;
-using graph::kLeftOut;
 using graph::ValueId;
-using Integers = std::vector<std::int64_t>;
 
 /// y = f(x) of the operators activation and unary.
 ValueId activation(OnnxImporter& node, const char* function, ValueId x)

@@ -7,10 +7,7 @@ namespace ql {
 
 namespace {
 
-using graph::Attributes;
-using graph::kLeftOut;
 using graph::ValueId;
-using Integers = std::vector<std::int64_t>;
 
 ValueId compare(OnnxImporter& node, const char* relation, ValueId a, ValueId b)
 {

@@ -7,7 +7,6 @@ namespace ql {
 
 namespace {
 
-using graph::Attributes;
 using graph::kLeftOut;
 using graph::ValueId;
 using Integers = std::vector<std::int64_t>;

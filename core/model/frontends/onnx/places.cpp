@@ -9,9 +9,6 @@ namespace ql {
 namespace {
 
 using graph::Attributes;
-using graph::kLeftOut;
-using graph::ValueId;
-using Integers = std::vector<std::int64_t>;
 
 void importTranspose(OnnxImporter& node)
 {

@@ -11,7 +11,6 @@ namespace {
 using graph::Attributes;
 using graph::kLeftOut;
 using graph::ValueId;
-using Integers = std::vector<std::int64_t>;
 
 void importMatMul(OnnxImporter& node)
 {

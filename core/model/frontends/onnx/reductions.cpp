@@ -8,9 +8,7 @@ namespace ql {
 namespace {
 
 using graph::Attributes;
-using graph::kLeftOut;
 using graph::ValueId;
-using Integers = std::vector<std::int64_t>;
 
 /// Reduces x as the node says; `keep` overrides whether the axes stay.
 ValueId reduced(OnnxImporter& node, const char* kind, ValueId x, std::optional<std::int64_t> keep = {})

@@ -8,8 +8,6 @@ namespace ql {
 namespace {
 
 using graph::Attributes;
-using graph::kLeftOut;
-using graph::ValueId;
 using Integers = std::vector<std::int64_t>;
 
 void importReshape(OnnxImporter& node)

@@ -9,6 +9,8 @@
 #include "core/study/text_table.h"
 
 #include <algorithm>
+#include <array>
+#include <ranges>
 
 namespace ql {
 
@@ -16,6 +18,7 @@ namespace {
 
 constexpr std::string_view kSuffix = ".h5";
 constexpr std::size_t kHashDigits = 32;
+constexpr std::int64_t kLarge = std::int64_t{16} << 20U;
 
 std::span<const std::byte> bytesOf(std::string_view text)
 {
@@ -29,13 +32,15 @@ std::string hashOf(std::span<const std::byte> bytes)
     return hasher.hex();
 }
 
-std::string nameOf(const std::string& study, std::int64_t sequence, std::string_view index,
-                   std::span<const std::byte> data)
+/// Of data in one piece or several, one behind the other.
+template<typename Data>
+std::string nameOf(const std::string& study, std::int64_t sequence, std::string_view index, const Data& data)
 {
     Hasher hasher;
     hasher.add(study + "\n" + std::to_string(sequence) + "\n");
     hasher.add(index);
-    hasher.add(data);
+    for (const std::span<const std::byte> piece : data)
+        hasher.add(piece);
     return hasher.hex() + std::string(kSuffix);
 }
 
@@ -48,8 +53,8 @@ Result<std::int64_t> writeBytes(hdf5::Id parent, const std::string& name, std::s
     return std::max<std::int64_t>(0, hdf5::offsetOf(dataset.get()));
 }
 
-/// Index and data of a group that holds a segment, checked against its name.
-Result<Segment> parse(const hdf5::File& h5, const hdf5::Group& group, const std::string& name)
+/// Index and data of a group that holds a segment, the data checked against its name if asked for.
+Result<Segment> parse(const hdf5::File& h5, const hdf5::Group& group, const std::string& name, bool checksData)
 {
     const MappedFile& file = *h5.mapped();
     const std::string where = file.path().string();
@@ -65,7 +70,7 @@ Result<Segment> parse(const hdf5::File& h5, const hdf5::Group& group, const std:
         return badInput("is damaged", where);
     QL_TRY(data, h5.view(*dataSet));
     const std::string_view text(reinterpret_cast<const char*>(index.data()), index.size());
-    if (nameOf(study, sequence, text, data) != name)
+    if (checksData && nameOf(study, sequence, text, std::array{data}) != name)
         return badInput("is damaged: its content does not belong to its name", where);
     QL_TRY(rows, parseTable(text, 3));
     for (const auto& row : rows) {
@@ -81,6 +86,11 @@ Result<Segment> parse(const hdf5::File& h5, const hdf5::Group& group, const std:
     return segment;
 }
 
+Error wrongChecksum(const std::filesystem::path& path)
+{
+    return badInput("is damaged: its checksum is wrong", path.string());
+}
+
 Result<Segment> check(const hdf5::File& h5, const SegmentFile& wanted)
 {
     const MappedFile& file = *h5.mapped();
@@ -88,34 +98,41 @@ Result<Segment> check(const hdf5::File& h5, const SegmentFile& wanted)
         return badInput("is damaged: it has " + formatBytes(file.sizeBytes()) + " instead of " +
                             formatBytes(wanted.sizeBytes),
                         wanted.path.string());
-    const std::string checksum = hashOf(file.bytes());
-    if (!wanted.checksum.empty() && checksum != wanted.checksum)
-        return badInput("is damaged: its checksum is wrong", wanted.path.string());
-    QL_TRY(segment, parse(h5, h5.root(), wanted.path.filename().string()));
-    segment.checksum = checksum;
+    const bool isLater = !wanted.checksum.empty() && file.sizeBytes() >= kLarge;
+    QL_TRY(segment, parse(h5, h5.root(), wanted.path.filename().string(), !isLater));
+    segment.checksum = isLater ? wanted.checksum : hashOf(file.bytes());
+    segment.isChecked = !isLater;
+    if (!wanted.checksum.empty() && segment.checksum != wanted.checksum)
+        return wrongChecksum(wanted.path);
     return segment;
 }
 
 } // namespace
 
 Result<Segment> writeSegment(const std::filesystem::path& folder, const std::string& study, std::int64_t sequence,
-                             const Pieces& pieces)
+                             const PieceViews& pieces)
 {
     TextTable rows;
-    std::vector<std::byte> data;
+    std::int64_t size = 0;
     for (const auto& [key, bytes] : pieces) {
-        rows.push_back({key, std::to_string(data.size()), std::to_string(bytes.size())});
-        data.insert(data.end(), bytes.begin(), bytes.end());
+        rows.push_back({key, std::to_string(size), std::to_string(bytes.size())});
+        size += std::ssize(bytes);
     }
     const std::string index = printTable(rows);
     Segment segment;
-    segment.name = nameOf(study, sequence, index, data);
+    segment.name = nameOf(study, sequence, index, std::views::values(pieces));
     segment.file = folder / segment.name;
     QL_TRY(h5, hdf5::createImage());
     QL_CHECK(hdf5::writeAttribute(h5.get(), "study", study));
     QL_CHECK(hdf5::writeAttribute(h5.get(), "sequence", sequence));
-    QL_CHECK(writeBytes(h5.get(), "index", bytesOf(index)));
-    QL_TRY(offset, writeBytes(h5.get(), "data", data));
+    QL_CHECK(hdf5::writeDataset(h5.get(), "index", hdf5::Element::u8, {std::ssize(index)}, index.data()));
+    QL_TRY(data, hdf5::createDataset(h5.get(), "data", hdf5::Element::u8, {size}));
+    std::int64_t at = 0;
+    for (const auto& [key, bytes] : pieces) { // no second copy of what may be gigabytes
+        QL_CHECK(hdf5::writeRows(data.get(), hdf5::Element::u8, at, std::ssize(bytes), bytes.data()));
+        at += std::ssize(bytes);
+    }
+    std::int64_t offset = std::max<std::int64_t>(0, hdf5::offsetOf(data.get()));
     QL_TRY(image, hdf5::finishImage(std::move(h5)));
     QL_TRY(file, AtomicFile::create(segment.file));
     QL_CHECK(file.write(image));
@@ -146,13 +163,15 @@ std::vector<Result<Segment>> readSegments(std::span<const SegmentFile> files)
 Result<Segment> readPackedSegment(const hdf5::File& file, const std::string& name)
 {
     QL_TRY(group, file.group(file.root(), "packed/" + name));
-    QL_TRY(segment, parse(file, *group, name));
+    QL_TRY(segment, parse(file, *group, name, true));
     segment.packed = true;
     return segment;
 }
 
 Result<void> packSegment(std::int64_t h5, const Segment& segment)
 {
+    if (!segment.isChecked)
+        QL_CHECK(checkContent(segment));
     QL_TRY(group, hdf5::createGroup(h5, "packed/" + segment.name));
     // In the order of the data: the name is the hash over this very index.
     std::vector<std::pair<std::string, Piece>> pieces(segment.pieces.begin(), segment.pieces.end());
@@ -168,6 +187,14 @@ Result<void> packSegment(std::int64_t h5, const Segment& segment)
     QL_CHECK(writeBytes(group.get(), "index", bytesOf(printTable(rows))));
     QL_CHECK(writeBytes(group.get(), "data", data));
     return {};
+}
+
+Result<void> checkContent(const Segment& segment)
+{
+    QL_TRY(file, MappedFile::open(segment.file));
+    if (hashOf(file->bytes()) != segment.checksum)
+        return wrongChecksum(segment.file);
+    return file->checkIntact();
 }
 
 Result<std::vector<std::byte>> readPiece(const Segment& segment, const Piece& piece)

@@ -35,25 +35,30 @@ struct Segment {
     std::string checksum;       // of the file's bytes
     std::map<std::string, Piece> pieces;
     bool packed = false;
+    bool isChecked = true; // whether the checksum was compared with the file's bytes
 };
 
 using Pieces = std::map<std::string, std::vector<std::byte>>;
+using PieceViews = std::map<std::string, std::span<const std::byte>>;
 
 /// Writes to a temporary name, synced and renamed.
 Result<Segment> writeSegment(const std::filesystem::path& folder, const std::string& study, std::int64_t sequence,
-                             const Pieces& pieces);
+                             const PieceViews& pieces);
 /// A segment to be read, and what it has to be if that is known.
 struct SegmentFile {
     std::filesystem::path path;
     std::string checksum{};
     std::int64_t sizeBytes = -1;
 };
-/// Reads and checks segment files; results in their order. Many at once cost little more than one.
+/// Reads and checks segment files; results in their order. Many at once cost little more than one. Of large ones whose
+/// checksum is known only size and index are read: checkContent() does the rest when a piece is wanted.
 std::vector<Result<Segment>> readSegments(std::span<const SegmentFile> files);
 /// The same of one inside a packed study's main file, at group packed/<name>.
 Result<Segment> readPackedSegment(const hdf5::File& file, const std::string& name);
 /// Adds the segment's datasets to an open HDF5 file, as group packed/<name>.
 Result<void> packSegment(std::int64_t h5, const Segment& segment);
+/// Compares the file's bytes with the checksum.
+Result<void> checkContent(const Segment& segment);
 /// Bytes of one piece.
 Result<std::vector<std::byte>> readPiece(const Segment& segment, const Piece& piece);
 /// Whether a file name is one that writeSegment gives, finished or temporary.

@@ -15,9 +15,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <random>
 #include <set>
+#include <utility>
 
 namespace ql {
 
@@ -180,6 +182,12 @@ public:
     {
         QL_CHECK(checkLock());
         const std::lock_guard lock(m_mutex);
+        if (bytes.size() >= kBatchBytes) { // at once, and not copied unless it has to wait: it may be gigabytes
+            auto written = flush({{key, bytes}});
+            if (!written)
+                m_pending[key].assign(bytes.begin(), bytes.end());
+            return written;
+        }
         m_pending[key].assign(bytes.begin(), bytes.end());
         m_pendingBytes += key.size() + bytes.size();
         if (m_pendingBytes < kBatchBytes && std::chrono::steady_clock::now() - m_lastFlush < kBatchTime)
@@ -190,14 +198,19 @@ public:
     std::optional<std::vector<std::byte>> find(const std::string& key) const override
     {
         const std::lock_guard lock(m_mutex);
-        if (const auto pending = m_pending.find(key); pending != m_pending.end())
-            return pending->second;
-        const auto found = m_keys.find(key);
-        if (found == m_keys.end())
-            return std::nullopt;
-        const Segment& segment = m_segments.at(found->second);
-        auto bytes = readPiece(segment, segment.pieces.at(key));
-        return bytes ? std::optional(std::move(*bytes)) : std::nullopt;
+        if (const auto found = m_keys.find(key); found != m_keys.end() && !m_pending.contains(key)) {
+            Segment& segment = m_segments.at(found->second);
+            if (!segment.isChecked && !checkContent(segment))
+                return std::nullopt; // what it held is measured again
+            segment.isChecked = true;
+        }
+        return read(key, std::numeric_limits<std::size_t>::max());
+    }
+
+    std::optional<std::vector<std::byte>> findHead(const std::string& key, std::size_t bytes) const override
+    {
+        const std::lock_guard lock(m_mutex);
+        return read(key, bytes);
     }
 
     Result<void> save(const StudyDocument& document) override
@@ -245,6 +258,24 @@ public:
     }
 
 private:
+    /// At most that many bytes of a piece. The mutex is held.
+    std::optional<std::vector<std::byte>> read(const std::string& key, std::size_t most) const
+    {
+        if (const auto pending = m_pending.find(key); pending != m_pending.end()) {
+            const auto bytes = std::span(pending->second).first(std::min(most, pending->second.size()));
+            return std::vector(bytes.begin(), bytes.end());
+        }
+        const auto found = m_keys.find(key);
+        if (found == m_keys.end())
+            return std::nullopt;
+        const Segment& segment = m_segments.at(found->second);
+        Piece piece = segment.pieces.at(key);
+        if (std::cmp_greater(piece.sizeBytes, most))
+            piece.sizeBytes = static_cast<std::int64_t>(most);
+        auto bytes = readPiece(segment, piece);
+        return bytes ? std::optional(std::move(*bytes)) : std::nullopt;
+    }
+
     Result<void> checkLock() const
     {
         if (m_lock.held())
@@ -271,16 +302,17 @@ private:
         return writeText(h5, "segments", printTable(segments));
     }
 
-    /// Writes what was kept since the last segment. The mutex is held.
-    Result<void> flush()
+    /// Writes what was kept since the last segment, and more. The mutex is held.
+    Result<void> flush(PieceViews pieces = {})
     {
-        if (m_pending.empty())
+        pieces.insert(m_pending.begin(), m_pending.end());
+        if (pieces.empty())
             return {};
         std::error_code error;
         std::filesystem::create_directories(m_folder, error);
         if (error)
             return systemError("cannot create the folder of its segments", m_folder.string(), error.value());
-        QL_TRY(segment, writeSegment(m_folder, m_id, m_nextSequence, m_pending));
+        QL_TRY(segment, writeSegment(m_folder, m_id, m_nextSequence, pieces));
         take(std::move(segment));
         m_pending.clear();
         m_pendingBytes = 0;
@@ -304,7 +336,8 @@ private:
             }
             std::error_code error;
             std::filesystem::create_directories(m_folder, error);
-            QL_TRY(segment, writeSegment(m_folder, packed.study, packed.sequence, pieces));
+            QL_TRY(segment,
+                   writeSegment(m_folder, packed.study, packed.sequence, PieceViews(pieces.begin(), pieces.end())));
             m_segments[name] = std::move(segment); // the same name: it is the hash of the same content
         }
         return {};
@@ -382,8 +415,8 @@ private:
     bool m_isNew = true; // no main file of this study exists yet
 
     mutable std::mutex m_mutex;
-    std::map<std::string, Segment> m_segments; // by name
-    std::map<std::string, std::string> m_keys; // key -> name of its segment
+    mutable std::map<std::string, Segment> m_segments; // by name; large ones are checked when they are read first
+    std::map<std::string, std::string> m_keys;         // key -> name of its segment
     std::int64_t m_nextSequence = 1;
     Pieces m_pending;
     std::size_t m_pendingBytes = 0;

@@ -231,6 +231,32 @@ private Q_SLOTS:
         QVERIFY(study->save(document(2)));
         QCOMPARE(filesIn(m_segments).size(), std::size_t{1});
     }
+    void largePiecesAreCheckedWhenRead()
+    {
+        const auto large = bytes(17'000'000, 3);
+        const std::vector<std::byte> head(large.begin(), large.begin() + 100);
+        std::vector<Warning> warnings;
+        {
+            const auto study = opened(m_path, warnings);
+            QVERIFY(study->keep("large", large));
+            QVERIFY(study->save(document(1)));
+            QVERIFY(study->find("large") == large);
+        }
+        {
+            const auto study = opened(m_path, warnings);
+            QVERIFY(study->findHead("large", 100) == head);
+            QVERIFY(study->find("large") == large);
+            QVERIFY(study->findHead("large", large.size() + 1) == large);
+        }
+        const auto files = filesIn(m_segments);
+        QCOMPARE(files.size(), std::size_t{1});
+        damage(files[0], std::filesystem::file_size(files[0]) - 100'000);
+        const auto study = opened(m_path, warnings);
+        QVERIFY(warnings.empty()); // opening reads what is large no further than its index
+        QVERIFY(study->findHead("large", 100) == head);
+        QVERIFY(!study->find("large"));
+        QVERIFY(!packStudy(*study, m_folder->path().toStdString() + "/packed.qloupe"));
+    }
     void damagedMainFilesAreErrors()
     {
         {

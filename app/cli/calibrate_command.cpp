@@ -18,6 +18,7 @@ struct Options {
     std::string gram = "full";
     TextOptions text;
     CalibrationSettings settings;
+    std::vector<std::string> full;
     bool fisher = false;
     FisherSettings fisherSettings;
 };
@@ -36,12 +37,12 @@ Result<int> run(Console& console, const Options& options)
     settings.gram = *gram;
     if (options.fisherSettings.windows < 0 || options.fisherSettings.batchWindows < 1)
         return usageError("--fisher-windows takes 0 (all) or more, --fisher-batch at least 1");
+    for (const std::string& pattern : options.full) {
+        QL_TRY(layers, model->match(pattern));
+        settings.full.insert(settings.full.end(), layers.begin(), layers.end());
+    }
     const graph::CheckpointWeights weights(*model);
-    std::int64_t complete = 0;
-    const CalibrationTask task{
-        *model, graph, weights, windows, settings, *opened.study, [&](std::int64_t, std::int64_t through) {
-            complete = through;
-        }};
+    const CalibrationTask task{*model, graph, weights, windows, settings, *opened.study, {}};
     const CalibrationCost cost = calibrationCost(*model, graph, settings, windows.count(), windows.length);
     const auto announce = [&](const char* what, std::int64_t count, const CalibrationCost& its) {
         console.status(std::string(what) + " on " + std::to_string(count * windows.length) + " tokens: about " +
@@ -51,12 +52,9 @@ Result<int> run(Console& console, const Options& options)
     QL_CHECK(opened.study->save(opened.document)); // a study that was never saved is not found again
     QL_CHECK(calibrate(task, console.context()));
     QL_CHECK(opened.study->save(opened.document));
-    nlohmann::ordered_json result{{"study", options.study},
-                                  {"windows", complete},
-                                  {"tokens", complete * windows.length},
-                                  {"gram", word(settings.gram)},
-                                  {"result_bytes", cost.resultBytes},
-                                  {"memory_bytes", cost.memoryBytes}};
+    nlohmann::ordered_json result{
+        {"study", options.study},      {"windows", windows.count()},       {"tokens", windows.count() * windows.length},
+        {"gram", word(settings.gram)}, {"result_bytes", cost.resultBytes}, {"memory_bytes", cost.memoryBytes}};
     if (options.fisher) {
         const FisherTask fisher{
             *model, graph, weights, windows, options.fisherSettings, *opened.study, [&](std::int64_t) {
@@ -89,6 +87,8 @@ const Command calibrate_{
         app.add_option("--block-size", options->settings.blockSize, "size of the blocks")->capture_default_str();
         app.add_option("--full-limit", options->settings.fullLimit, "wider inputs get blocks instead of full")
             ->capture_default_str();
+        app.add_option("--full", options->full,
+                       "layers (name or glob) whose inputs get all of XᵀX whatever the others get; may be repeated");
         app.add_option("--batch", options->settings.batchWindows, "windows that go through the model together")
             ->capture_default_str();
         auto* fisher = app.add_flag("--fisher", options->fisher,

@@ -8,20 +8,29 @@
 #include "core/calibration/layer_fisher.h"
 #include "core/model/model.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace ql {
 
-/// What is known of the inputs of one layer. All vectors have length in.
+/// What is known of the inputs of one layer. All vectors have length in; all are empty where no token was seen, as by
+/// an expert that the router never chose.
 struct ActivationStatistics {
     std::int64_t in = 0;
-    std::int64_t tokens = 0;                    // 0 where only XᵀX was given
+    std::int64_t tokens = 0;                    // 0 also where only XᵀX was given
     std::vector<double> gram;                   // XᵀX [in, in], row-major, symmetric; empty where it is not known
     std::vector<double> channelMin, channelMax; // per input channel, from X; empty where only XᵀX was given
     std::vector<double> channelRms;             // √(diag(XᵀX)/tokens), tokens = 1 if unknown
     std::vector<std::int64_t>
         histogram; // counts of X over [histogramMin, histogramMax], equal bins; empty where only XᵀX was given
     double histogramMin = 0, histogramMax = 0;
+    /// Where equal ranges of the layer's rows see inputs of their own, as the experts of a stack do: those of each
+    /// range. All that is above is of all of them together then, without gram.
+    std::vector<ActivationStatistics> parts;
+
+    bool isEmpty() const { return channelRms.empty() && gram.empty(); }
+    /// Whether XᵀX is known, of all rows or of some range of them.
+    bool knowsGram() const { return !gram.empty() || std::ranges::any_of(parts, &ActivationStatistics::knowsGram); }
 };
 
 /// Opened activations; entries are read and reduced when asked for, one at a time. Thread-safe.
@@ -37,6 +46,9 @@ public:
     /// Statistics of a layer, or null if the file has none for it. Cached.
     virtual Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                            const JobContext& context) const = 0;
+    /// How many tokens each range of the layer's rows saw (ActivationStatistics::parts; one number for a layer
+    /// without); empty where that is not known without reading them.
+    virtual std::vector<std::int64_t> seenTokens(std::int64_t) const { return {}; }
     /// Layers whose Fisher diagonal is known: none of captured activations.
     virtual std::span<const std::int64_t> fisherLayers() const { return {}; }
     /// Windows of text behind the Fisher diagonals; 0 if there are none.

@@ -13,6 +13,7 @@ namespace ql {
 
 class ByteWriter {
 public:
+    explicit ByteWriter(std::size_t reserved = 0) { m_bytes.reserve(reserved); }
     template<typename T>
     void value(const T& value)
     {

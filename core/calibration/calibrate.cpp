@@ -5,7 +5,7 @@
 #include "core/model/evaluation/run_cost.h"
 
 #include <algorithm>
-#include <array>
+#include <ranges>
 
 namespace ql {
 
@@ -20,111 +20,36 @@ using graph::Values;
 
 constexpr std::int64_t kGroupTokens = 4096; // run through a segment together
 
-/// A value that feeds layers, and the layers in order.
-struct Site {
-    ValueId value;
-    std::vector<std::int64_t> layers;
-    std::int64_t in;
+/// A site and how far its statistics are.
+struct SiteProgress {
+    Site site;
+    GramKind kind;
+    std::int64_t windows = 0; // behind what the sink holds of the same text
 };
 
-std::vector<Site> sitesOf(const Model& model, const Graph& graph, const Segment& segment)
+GramKind kindFor(const CalibrationSettings& settings, const Site& site)
 {
-    std::vector<Site> sites;
-    for (std::size_t n = segment.begin; n < segment.end; ++n) {
-        const Node& node = graph.nodes[n];
-        const std::int64_t layer = graph.productLayerOf(node);
-        if (layer < 0)
-            continue;
-        const Shape& shape = model.layers[static_cast<std::size_t>(layer)].shape;
-        if (shape.size() != 2)
-            continue; // the inputs of convolutions are no rows of tokens
-        const ValueId value = node.inputs[static_cast<std::size_t>(node.op->activations)];
-        const auto known = std::ranges::find(sites, value, &Site::value);
-        if (known != sites.end())
-            known->layers.push_back(layer);
-        else
-            sites.push_back({value, {layer}, shape[1]});
-    }
-    return sites;
+    const bool isFull = std::ranges::any_of(site.readers, [&](const SiteReader& reader) {
+        return std::ranges::find(settings.full, reader.layer) != settings.full.end();
+    });
+    return isFull                                                            ? GramKind::full
+           : settings.gram == GramKind::full && site.in > settings.fullLimit ? GramKind::blocks
+                                                                             : settings.gram;
 }
 
-/// The segment up to the last value that a site needs: logits, say, are not computed.
-Segment neededPart(const Graph& graph, Segment segment, const std::vector<Site>& sites, bool isLast)
+/// Whether what is known holds at least as much of XᵀX as asked for.
+bool holds(const SiteStatistics& known, GramKind kind, std::int64_t blockSize)
 {
-    if (!isLast)
-        return segment;
-    std::size_t end = segment.begin;
-    for (std::size_t n = segment.begin; n < segment.end; ++n)
-        for (const ValueId output : graph.nodes[n].outputs)
-            if (std::ranges::find(sites, output, &Site::value) != sites.end())
-                end = n + 1;
-    segment.end = end;
-    return segment;
+    return known.gramKind == GramKind::full || kind == GramKind::diag ||
+           (known.gramKind == kind && known.blockSize == blockSize);
 }
 
-GramKind kindFor(const CalibrationSettings& settings, std::int64_t in)
-{
-    return settings.gram == GramKind::full && in > settings.fullLimit ? GramKind::blocks : settings.gram;
-}
-
-/// Statistics of one segment: those of earlier batches, continued.
-class Collector {
-public:
-    /// Goes on from what the sink holds of the first `before` windows, or has of at least `after`, of the same text.
-    Collector(const CalibrationTask& task, const std::vector<Site>& sites, const std::string& source,
-              std::int64_t before, std::int64_t after)
-        : m_after(after)
-    {
-        for (const Site& site : sites) {
-            const auto kept = task.sink.find(siteKey(task.model, site.layers.front()));
-            auto statistics = kept ? SiteStatistics::decode(*kept) : std::nullopt;
-            const bool continues = statistics && statistics->source == source && statistics->in == site.in &&
-                                   (statistics->windows == before || statistics->windows >= after);
-            if (!continues) {
-                statistics.emplace(site.layers, site.in, kindFor(task.settings, site.in), task.settings.blockSize);
-                statistics->source = source;
-            }
-            m_sites.push_back(std::move(*statistics));
-            m_values.push_back(site.value);
-        }
-    }
-
-    bool isComplete() const
-    {
-        return std::ranges::all_of(m_sites, [&](const SiteStatistics& site) { return site.windows >= m_after; });
-    }
-
-    Result<void> add(ValueId value, const Array<float>& x, std::int64_t windows, const JobContext& context)
-    {
-        for (std::size_t i = 0; i < m_sites.size(); ++i)
-            if (m_values[i] == value && m_sites[i].windows < m_after) {
-                QL_CHECK(m_sites[i].add(x, context));
-                m_sites[i].windows += windows;
-            }
-        return {};
-    }
-
-    Result<void> keep(const CalibrationTask& task) const
-    {
-        for (const SiteStatistics& site : m_sites)
-            QL_CHECK(task.sink.keep(siteKey(task.model, site.layers.front()), site.encode()));
-        return {};
-    }
-
-private:
-    std::int64_t m_after;
-    std::vector<SiteStatistics> m_sites;
-    std::vector<ValueId> m_values;
-};
-
-/// Names text and settings: statistics of another source are not continued.
-std::string sourceOf(const CalibrationTask& task)
+/// Names the text: statistics of another are not continued.
+std::string sourceOf(const Windows& windows)
 {
     Hasher hasher;
-    hasher.add(std::as_bytes(std::span(task.windows.ids)));
-    const std::array<std::int64_t, 4> settings{task.windows.length, static_cast<std::int64_t>(task.settings.gram),
-                                               task.settings.blockSize, task.settings.fullLimit};
-    hasher.add(std::as_bytes(std::span(settings)));
+    hasher.add(std::as_bytes(std::span(windows.ids)));
+    hasher.add(std::as_bytes(std::span(&windows.length, 1)));
     return hasher.hex();
 }
 
@@ -134,60 +59,188 @@ struct Group {
     Values<float> values;
 };
 
-std::vector<Group> groupsOf(const CalibrationTask& task, std::int64_t first, std::int64_t count)
-{
-    const std::int64_t length = task.windows.length;
-    const std::int64_t perGroup = std::max<std::int64_t>(1, kGroupTokens / length);
-    std::vector<Group> groups;
-    for (std::int64_t begin = first; begin < first + count; begin += perGroup) {
-        const std::int64_t windows = std::min(perGroup, first + count - begin);
-        Array<std::int64_t> tokens({windows, length});
-        std::copy_n(task.windows.ids.begin() + begin * length, windows * length, tokens.write());
-        Group group{windows, {}};
-        group.values[task.graph.inputs.front()].integers = std::move(tokens);
-        groups.push_back(std::move(group));
+class Calibration {
+public:
+    Calibration(const CalibrationTask& task, const JobContext& context)
+        : m_task(task), m_context(context), m_source(sourceOf(task.windows))
+    {
+        for (std::vector<Site>& sites : sitesOf(task.model, task.graph)) {
+            std::vector<SiteProgress>& segment = m_sites.emplace_back();
+            for (Site& site : sites) {
+                const GramKind kind = kindFor(task.settings, site);
+                segment.push_back({std::move(site), kind});
+                const auto head = task.sink.findHead(segment.back().site.key, SiteStatistics::kHeadBytes);
+                const auto known = head ? SiteStatistics::decodeHead(*head) : std::nullopt;
+                if (known && continues(*known, segment.back()))
+                    segment.back().windows = known->windows;
+            }
+        }
     }
-    return groups;
-}
 
-Result<void> runSegment(const CalibrationTask& task, const Segment& segment, const std::vector<Site>& sites,
-                        Collector& collector, std::vector<Group>& groups, const JobContext& context)
-{
-    const bool isLast = segment.end == task.graph.nodes.size();
-    const bool collect = !collector.isComplete();
-    if (isLast && !collect)
+    Result<void> run()
+    {
+        const std::int64_t total = m_task.windows.count();
+        std::int64_t first = nextBatch();
+        m_context.progress().addTotal((total - first) * std::ssize(m_sites));
+        for (; first < total; first = nextBatch())
+            QL_CHECK(runBatch(first));
         return {};
-    const Segment part = neededPart(task.graph, segment, sites, isLast);
-    QL_TRY(weights, graph::loadWeights<float>(task.graph, part, task.weights, context));
-    for (Group& group : groups) {
-        std::vector<ValueId> seen; // a site is looked at once, however many layers read it
-        graph::ForwardOptions<float> options;
-        const auto look = [&](ValueId value, const Array<float>& x) -> Result<void> {
-            if (!collect || std::ranges::find(seen, value) != seen.end())
-                return {};
-            seen.push_back(value);
-            return collector.add(value, x, group.windows, context);
-        };
-        options.layerInput = [&](const Node& node, std::int64_t, Array<float>& x) {
-            return look(node.inputs[static_cast<std::size_t>(node.op->activations)], x);
-        };
-        QL_CHECK(graph::forward(task.graph, part, weights, group.values, context, options));
-        if (isLast)
-            for (const Site& site : sites)
-                if (const auto value = group.values.find(site.value); value != group.values.end())
-                    QL_CHECK(look(site.value, value->second.real));
-        context.progress().addDone(group.windows);
     }
-    QL_CHECK(task.model.checkpoint->checkIntact());
-    return collect ? collector.keep(task) : Result<void>();
-}
+
+private:
+    bool continues(const SiteStatistics& known, const SiteProgress& now) const
+    {
+        return known.source == m_source && known.in == now.site.in && known.readers == now.site.readers &&
+               holds(known, now.kind, m_task.settings.blockSize);
+    }
+
+    /// Turns to the next batch, from where the last site stands to where it meets another, and returns its first
+    /// window; the number of windows when all are done.
+    std::int64_t nextBatch()
+    {
+        const auto all = std::views::join(m_sites);
+        const std::int64_t total = m_task.windows.count();
+        std::int64_t first = total;
+        for (const SiteProgress& site : all)
+            first = std::min(first, site.windows);
+        m_after = std::min(total, first + m_task.settings.batchWindows);
+        for (const SiteProgress& site : all)
+            if (site.windows > first)
+                m_after = std::min(m_after, site.windows);
+        return first;
+    }
+
+    bool isLeft(const SiteProgress& site) const { return site.windows < m_after; }
+
+    Result<void> runBatch(std::int64_t first)
+    {
+        const std::int64_t count = m_after - first;
+        const auto isSegmentLeft = [&](const std::vector<SiteProgress>& sites) {
+            return std::ranges::any_of(sites, [&](const SiteProgress& site) { return isLeft(site); });
+        };
+        std::size_t segments = m_sites.size(); // those behind the last site that is left are not run
+        while (!isSegmentLeft(m_sites[segments - 1]))
+            --segments;
+        std::vector<Group> groups = groupsOf(first, count);
+        for (std::size_t s = 0; s < m_sites.size(); ++s) {
+            if (s < segments) {
+                QL_CHECK(runSegment(s, s + 1 == segments, groups));
+            } else {
+                m_context.progress().addDone(count);
+            }
+            if (m_task.onBlock)
+                m_task.onBlock(m_task.graph.segments[s].block, m_after);
+        }
+        return {};
+    }
+
+    std::vector<Group> groupsOf(std::int64_t first, std::int64_t count) const
+    {
+        const std::int64_t length = m_task.windows.length;
+        const std::int64_t perGroup = std::max<std::int64_t>(1, kGroupTokens / length);
+        std::vector<Group> groups;
+        for (std::int64_t begin = first; begin < first + count; begin += perGroup) {
+            const std::int64_t windows = std::min(perGroup, first + count - begin);
+            Array<std::int64_t> tokens({windows, length});
+            std::copy_n(m_task.windows.ids.begin() + begin * length, windows * length, tokens.write());
+            Group group{windows, {}};
+            group.values[m_task.graph.inputs.front()].integers = std::move(tokens);
+            groups.push_back(std::move(group));
+        }
+        return groups;
+    }
+
+    /// The statistics of a site so far.
+    Result<SiteStatistics> startOf(const SiteProgress& site) const
+    {
+        if (site.windows == 0) {
+            SiteStatistics statistics(site.site.readers, site.site.in, site.kind, m_task.settings.blockSize);
+            statistics.source = m_source;
+            return statistics;
+        }
+        const auto kept = m_task.sink.find(site.site.key);
+        auto statistics = kept ? SiteStatistics::decode(*kept) : std::nullopt;
+        if (!statistics)
+            return ioError("what is known of its inputs cannot be read any more; open the study again", site.site.key);
+        return std::move(*statistics);
+    }
+
+    /// The part of a segment up to the last value that a site needs: of the last segment the logits, say, are not
+    /// computed.
+    Segment neededPart(std::size_t number) const
+    {
+        Segment part = m_task.graph.segments[number];
+        std::size_t end = part.begin;
+        for (std::size_t n = part.begin; n < part.end; ++n)
+            for (const ValueId output : m_task.graph.nodes[n].outputs)
+                if (std::ranges::any_of(m_sites[number], [&](const SiteProgress& site) {
+                        return isLeft(site) && site.site.value == output;
+                    }))
+                    end = n + 1;
+        part.end = end;
+        return part;
+    }
+
+    Result<void> runSegment(std::size_t number, bool isLast, std::vector<Group>& groups)
+    {
+        std::vector<SiteProgress*> left;
+        std::vector<SiteStatistics> statistics;
+        for (SiteProgress& site : m_sites[number])
+            if (isLeft(site)) {
+                QL_TRY(start, startOf(site));
+                left.push_back(&site);
+                statistics.push_back(std::move(start));
+            }
+        QL_CHECK(
+            runGroups(isLast ? neededPart(number) : m_task.graph.segments[number], isLast, left, statistics, groups));
+        QL_CHECK(m_task.model.checkpoint->checkIntact());
+        for (std::size_t i = 0; i < left.size(); ++i) {
+            statistics[i].windows = m_after;
+            const std::vector<std::byte> bytes = statistics[i].encode();
+            statistics[i] = {}; // may be gigabytes
+            QL_CHECK(m_task.sink.keep(left[i]->site.key, bytes));
+            left[i]->windows = m_after;
+        }
+        return {};
+    }
+
+    /// Adds what the sites that are left see of all groups.
+    Result<void> runGroups(const Segment& part, bool isLast, const std::vector<SiteProgress*>& left,
+                           std::vector<SiteStatistics>& statistics, std::vector<Group>& groups) const
+    {
+        QL_TRY(weights, graph::loadWeights<float>(m_task.graph, part, m_task.weights, m_context));
+        for (Group& group : groups) {
+            std::vector<bool> seen(left.size()); // a site is looked at once, however many layers read it
+            const auto look = [&](ValueId value, const Array<float>& x) -> Result<void> {
+                for (std::size_t i = 0; i < left.size(); ++i)
+                    if (left[i]->site.value == value && !seen[i]) {
+                        seen[i] = true;
+                        QL_CHECK(statistics[i].add(x, m_context));
+                    }
+                return {};
+            };
+            graph::ForwardOptions<float> options;
+            options.layerInput = [&](const Node& node, std::int64_t, Array<float>& x) {
+                return look(node.inputs[static_cast<std::size_t>(node.op->activations)], x);
+            };
+            QL_CHECK(graph::forward(m_task.graph, part, weights, group.values, m_context, options));
+            if (isLast) // the nodes that read them were not run
+                for (const SiteProgress* site : left)
+                    if (const auto value = group.values.find(site->site.value); value != group.values.end())
+                        QL_CHECK(look(site->site.value, value->second.real));
+            m_context.progress().addDone(group.windows);
+        }
+        return {};
+    }
+
+    const CalibrationTask& m_task;
+    const JobContext& m_context;
+    std::string m_source;
+    std::vector<std::vector<SiteProgress>> m_sites; // of each segment
+    std::int64_t m_after = 0;                       // one past the last window of the batch
+};
 
 } // namespace
-
-std::string siteKey(const Model& model, std::int64_t layer)
-{
-    return "calibration/" + model.layers[static_cast<std::size_t>(layer)].name;
-}
 
 CalibrationCost calibrationCost(const Model& model, const Graph& graph, const CalibrationSettings& settings,
                                 std::int64_t windows, std::int64_t length)
@@ -196,10 +249,11 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
     const std::int64_t tokens = windows * length;
     std::int64_t segmentBytes = 0; // the largest segment's weights and statistics
     std::int64_t width = 0;
+    const auto sites = sitesOf(model, graph);
     for (std::size_t s = 0; s < graph.segments.size(); ++s) {
         std::int64_t statistics = 0;
-        for (const Site& site : sitesOf(model, graph, graph.segments[s])) {
-            const GramKind kind = kindFor(settings, site.in);
+        for (const Site& site : sites[s]) {
+            const GramKind kind = kindFor(settings, site);
             statistics += SiteStatistics::gramSize(site.in, kind, settings.blockSize) * 8 + site.in * 16 + tokens * 4;
             width = std::max(width, site.in);
             const std::int64_t perChannel = kind == GramKind::full     ? site.in
@@ -225,21 +279,7 @@ Result<void> calibrate(const CalibrationTask& task, const JobContext& context)
 {
     if (task.graph.inputs.empty())
         return refused("takes no tokens", task.model.checkpoint->path().string());
-    const std::int64_t total = task.windows.count();
-    const std::string source = sourceOf(task);
-    context.progress().addTotal(total * std::ssize(task.graph.segments));
-    for (std::int64_t first = 0; first < total; first += task.settings.batchWindows) {
-        const std::int64_t count = std::min(task.settings.batchWindows, total - first);
-        std::vector<Group> groups = groupsOf(task, first, count);
-        for (const Segment& segment : task.graph.segments) {
-            const std::vector<Site> sites = sitesOf(task.model, task.graph, segment);
-            Collector collector(task, sites, source, first, first + count);
-            QL_CHECK(runSegment(task, segment, sites, collector, groups, context));
-            if (task.onBlock)
-                task.onBlock(segment.block, first + count);
-        }
-    }
-    return {};
+    return Calibration(task, context).run();
 }
 
 } // namespace ql

@@ -2,12 +2,14 @@
 // Runs a model over text and keeps what its layers see. The text goes through the model in batches of windows, each
 // block after block, so that memory holds one block's weights and statistics and the hidden states of a batch. After
 // each block of each batch its statistics go to the sink under a key of their own: a run that is stopped or killed
-// continues from there, and what is there can be used at any time, with the number of tokens behind it. The same text,
-// model and settings give the same bits for any thread count on one CPU, interrupted or not.
+// continues from there without running finished batches again, and what is there can be used at any time, with the
+// number of tokens behind it. What is there of the same text and holds more of XᵀX than asked for stays; asking for
+// more computes it for those layers alone. The same text, model and settings give the same bits for any thread count on
+// one CPU, interrupted or not.
 #pragma once
 
 #include "core/calibration/activations.h"
-#include "core/calibration/site_statistics.h"
+#include "core/calibration/sites.h"
 #include "core/jobs/result_sink.h"
 #include "core/model/evaluation/windows.h"
 #include "core/model/graph/run.h"
@@ -20,6 +22,7 @@ struct CalibrationSettings {
     GramKind gram = GramKind::full;
     std::int64_t blockSize = 128;   // of GramKind::blocks
     std::int64_t fullLimit = 8192;  // wider inputs get blocks instead of full
+    std::vector<std::int64_t> full; // layers whose inputs get full whatever the others get
     std::int64_t batchWindows = 64; // results are complete after each batch
 };
 
@@ -45,8 +48,5 @@ CalibrationCost calibrationCost(const Model& model, const graph::Graph& graph, c
                                 std::int64_t windows, std::int64_t length);
 
 Result<void> calibrate(const CalibrationTask& task, const JobContext& context);
-
-/// Key under which the sink holds the statistics of the site that feeds the layer.
-std::string siteKey(const Model& model, std::int64_t layer);
 
 } // namespace ql

@@ -1,20 +1,82 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/calibration/calibrated_activations.h"
 
+#include "core/base/hash.h"
 #include "core/calibration/fisher.h"
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <ranges>
+#include <utility>
 
 namespace ql {
 
 namespace {
 
-std::vector<std::int64_t> layersOf(const std::map<std::int64_t, std::string>& texts)
+template<typename T>
+std::vector<std::int64_t> layersOf(const std::map<std::int64_t, T>& entries)
 {
-    const auto layers = std::views::keys(texts);
+    const auto layers = std::views::keys(entries);
     return {layers.begin(), layers.end()};
+}
+
+/// As the rest of the engine takes statistics; XᵀX only if it is full.
+ActivationStatistics activationStatistics(const SiteStatistics& site)
+{
+    ActivationStatistics statistics;
+    statistics.in = site.in;
+    statistics.tokens = site.tokens;
+    if (site.tokens == 0)
+        return statistics;
+    if (site.gramKind == GramKind::full) {
+        statistics.gram.resize(static_cast<std::size_t>(site.in * site.in));
+        std::size_t at = 0;
+        for (std::int64_t r = 0; r < site.in; ++r)
+            for (std::int64_t c = 0; c <= r; ++c, ++at)
+                statistics.gram[static_cast<std::size_t>(r * site.in + c)] =
+                    statistics.gram[static_cast<std::size_t>(c * site.in + r)] = site.gram[at];
+    }
+    statistics.channelMin.assign(site.min.begin(), site.min.end());
+    statistics.channelMax.assign(site.max.begin(), site.max.end());
+    for (std::int64_t c = 0; c < site.in; ++c)
+        statistics.channelRms.push_back(std::sqrt(site.squareSum(c) / static_cast<double>(site.tokens)));
+    statistics.histogram.assign(site.histogram.counts().begin(), site.histogram.counts().end());
+    statistics.histogramMin = -site.histogram.range();
+    statistics.histogramMax = site.histogram.range();
+    return statistics;
+}
+
+/// Adds what was seen elsewhere of the same channels, but XᵀX.
+void addTo(ActivationStatistics& all, const ActivationStatistics& more)
+{
+    if (more.isEmpty())
+        return;
+    if (all.isEmpty()) {
+        all.channelMin = more.channelMin;
+        all.channelMax = more.channelMax;
+        all.channelRms.assign(more.channelRms.size(), 0.0);
+    }
+    const auto before = static_cast<double>(all.tokens);
+    const auto added = static_cast<double>(more.tokens);
+    for (std::size_t c = 0; c < more.channelRms.size(); ++c) {
+        all.channelMin[c] = std::min(all.channelMin[c], more.channelMin[c]);
+        all.channelMax[c] = std::max(all.channelMax[c], more.channelMax[c]);
+        const double squares =
+            before * all.channelRms[c] * all.channelRms[c] + added * more.channelRms[c] * more.channelRms[c];
+        all.channelRms[c] = std::sqrt(squares / (before + added));
+    }
+    GrowingHistogram histogram;
+    for (const ActivationStatistics* part : {&std::as_const(all), &more}) {
+        GrowingHistogram its;
+        if (!part->histogram.empty())
+            its.restore(part->histogramMax, part->histogram);
+        histogram.merge(its);
+    }
+    all.histogram.assign(histogram.counts().begin(), histogram.counts().end());
+    all.histogramMin = -histogram.range();
+    all.histogramMax = histogram.range();
+    all.tokens += more.tokens;
 }
 
 class CalibratedActivations final : public Activations {
@@ -22,31 +84,72 @@ public:
     CalibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites, std::filesystem::path path)
         : m_sink(std::move(sink)),
           m_sites(std::move(sites)),
-          m_fingerprint(m_sites.fingerprint + (m_sites.fisherName.empty() ? "" : "-" + m_sites.fisherFingerprint)),
           m_path(std::move(path)),
-          m_layers(layersOf(m_sites.keyOfLayer)),
           m_fisherLayers(layersOf(m_sites.fisherName))
-    {}
+    {
+        Hasher hasher;
+        for (const auto& [key, site] : m_sites.sites) {
+            hasher.add(key + "\n" + site.fingerprint + "\n");
+            m_isDiagonal = m_isDiagonal && !site.isFull;
+            for (const SiteReader& reader : site.readers)
+                m_readings[reader.layer].push_back({reader, key});
+        }
+        m_fingerprint = hasher.hex() + (m_sites.fisherName.empty() ? "" : "-" + m_sites.fisherFingerprint);
+        for (const auto& [layer, readings] : m_readings)
+            if (std::ranges::any_of(readings, [&](const Reading& it) { return m_sites.sites.at(it.key).tokens > 0; }))
+                m_layers.push_back(layer);
+    }
 
     const std::filesystem::path& path() const override { return m_path; }
     std::span<const std::int64_t> layers() const override { return m_layers; }
     const std::string& fingerprint() const override { return m_fingerprint; }
-    bool isDiagonal() const override { return m_sites.isDiagonal; }
+    bool isDiagonal() const override { return m_isDiagonal; }
     std::span<const std::int64_t> fisherLayers() const override { return m_fisherLayers; }
     std::int64_t fisherWindows() const override { return m_sites.fisherWindows; }
 
     Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                    const JobContext& context) const override
     {
-        QL_CHECK(context.checkStop());
-        const auto key = m_sites.keyOfLayer.find(layer);
-        if (key == m_sites.keyOfLayer.end())
+        const auto readings = m_readings.find(layer);
+        if (readings == m_readings.end())
             return std::shared_ptr<const ActivationStatistics>();
-        const auto bytes = m_sink->find(key->second);
-        const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
-        if (!site)
-            return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key->second);
-        return std::make_shared<const ActivationStatistics>(activationStatistics(*site));
+        const auto parts = static_cast<std::size_t>(readings->second.front().reader.parts);
+        std::vector<ActivationStatistics> seen(parts);
+        for (const auto& [reader, key] : readings->second) {
+            QL_CHECK(context.checkStop());
+            const auto bytes = m_sink->find(key);
+            const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
+            if (!site || static_cast<std::size_t>(reader.parts) != parts)
+                return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key);
+            ActivationStatistics more = activationStatistics(*site);
+            ActivationStatistics& part = seen[static_cast<std::size_t>(reader.part)];
+            if (part.isEmpty()) {
+                part = std::move(more);
+            } else if (!more.isEmpty()) { // another use of the same weights
+                part.gram.resize(std::min(part.gram.size(), more.gram.size()));
+                std::transform(part.gram.begin(), part.gram.end(), more.gram.begin(), part.gram.begin(), std::plus());
+                addTo(part, more);
+            }
+        }
+        if (parts == 1)
+            return std::make_shared<const ActivationStatistics>(std::move(seen.front()));
+        ActivationStatistics all;
+        all.in = std::ranges::max(seen, {}, &ActivationStatistics::in).in;
+        for (const ActivationStatistics& part : seen)
+            addTo(all, part);
+        all.parts = std::move(seen);
+        return std::make_shared<const ActivationStatistics>(std::move(all));
+    }
+
+    std::vector<std::int64_t> seenTokens(std::int64_t layer) const override
+    {
+        std::vector<std::int64_t> tokens;
+        if (const auto readings = m_readings.find(layer); readings != m_readings.end())
+            for (const auto& [reader, key] : readings->second) {
+                tokens.resize(static_cast<std::size_t>(reader.parts));
+                tokens[static_cast<std::size_t>(reader.part)] += m_sites.sites.at(key).tokens;
+            }
+        return tokens;
     }
 
     Result<std::shared_ptr<const FisherDiagonal>> fisher(std::int64_t layer, const JobContext& context) const override
@@ -62,91 +165,77 @@ public:
     }
 
 private:
+    struct Reading {
+        SiteReader reader;
+        std::string key;
+    };
+
     std::shared_ptr<const ResultSink> m_sink;
     CalibratedSites m_sites;
-    std::string m_fingerprint;
     std::filesystem::path m_path;
+    std::string m_fingerprint;
+    bool m_isDiagonal = true;
+    std::map<std::int64_t, std::vector<Reading>> m_readings; // by layer
     std::vector<std::int64_t> m_layers;
     std::vector<std::int64_t> m_fisherLayers;
 };
 
 } // namespace
 
-ActivationStatistics activationStatistics(const SiteStatistics& site)
-{
-    ActivationStatistics statistics;
-    statistics.in = site.in;
-    statistics.tokens = site.tokens;
-    if (site.gramKind == GramKind::full) {
-        statistics.gram.resize(static_cast<std::size_t>(site.in * site.in));
-        std::size_t at = 0;
-        for (std::int64_t r = 0; r < site.in; ++r)
-            for (std::int64_t c = 0; c <= r; ++c, ++at)
-                statistics.gram[static_cast<std::size_t>(r * site.in + c)] =
-                    statistics.gram[static_cast<std::size_t>(c * site.in + r)] = site.gram[at];
-    }
-    statistics.channelMin.assign(site.min.begin(), site.min.end());
-    statistics.channelMax.assign(site.max.begin(), site.max.end());
-    const auto tokens = static_cast<double>(std::max<std::int64_t>(1, site.tokens));
-    for (std::int64_t c = 0; c < site.in; ++c)
-        statistics.channelRms.push_back(std::sqrt(site.squareSum(c) / tokens));
-    statistics.histogram.assign(site.histogram.counts().begin(), site.histogram.counts().end());
-    statistics.histogramMin = -site.histogram.range();
-    statistics.histogramMax = site.histogram.range();
-    return statistics;
-}
-
 void CalibratedSites::note(const Model& model, const std::string& key, std::span<const std::byte> piece)
 {
-    const auto site = SiteStatistics::decode(piece);
+    auto site = SiteStatistics::decodeHead(piece);
     if (!site)
         return;
-    fingerprint = site->source + "-" + std::to_string(site->tokens);
-    isDiagonal = isDiagonal && site->gramKind != GramKind::full;
-    for (const std::int64_t reader : site->layers)
-        if (reader >= 0 && reader < std::ssize(model.layers))
-            keyOfLayer[reader] = key;
+    std::erase_if(site->readers, [&](const SiteReader& reader) {
+        return reader.layer < 0 || reader.layer >= std::ssize(model.layers);
+    });
+    std::string fingerprint = site->source;
+    for (const std::int64_t number :
+         {site->windows, site->tokens, static_cast<std::int64_t>(site->gramKind), site->blockSize})
+        fingerprint += "-" + std::to_string(number);
+    sites[key] = {std::move(site->readers), site->tokens, site->gramKind == GramKind::full, std::move(fingerprint)};
 }
 
 CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
 {
     CalibratedSites sites;
     std::int64_t fisherTokens = 0; // of all layers
-    for (const std::int64_t layer : model.quantizableLayers()) {
+    for (std::int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
         const std::string& name = model.layers[static_cast<std::size_t>(layer)].name;
-        if (const auto fisher = keptFisher(sink, name)) {
-            const bool isFirst = sites.fisherName.empty();
-            sites.fisherWindows = isFirst ? fisher->windows() : std::min(sites.fisherWindows, fisher->windows());
+        for (const LayerFisher& use : keptFisherHeads(sink, name)) {
+            sites.fisherWindows = sites.fisherName.empty() ? use.windows : std::min(sites.fisherWindows, use.windows);
             sites.fisherName[layer] = name;
-            for (const LayerFisher& use : fisher->uses)
-                fisherTokens += use.tokens;
-            sites.fisherFingerprint = fisher->uses.front().source + "-" + std::to_string(fisherTokens);
+            fisherTokens += use.tokens;
+            sites.fisherFingerprint = use.source + "-" + std::to_string(fisherTokens);
         }
-        const std::string key = siteKey(model, layer);
-        if (const auto piece = sink.find(key))
-            sites.note(model, key, *piece);
+        std::string key = siteKey(model, layer);
+        for (std::int64_t number = 0; const auto head = sink.findHead(key, SiteStatistics::kHeadBytes);
+             key = siteKey(model, layer, ++number))
+            sites.note(model, key, *head);
     }
     return sites;
 }
 
 Result<void> copyCalibration(const ResultSink& from, ResultSink& to, const Model& model)
 {
-    for (const std::int64_t layer : model.quantizableLayers()) {
-        std::vector<std::string> keys{siteKey(model, layer)};
-        const std::string& name = model.layers[static_cast<std::size_t>(layer)].name;
-        for (std::int64_t use = 0; from.find(fisherKey(name, use)); ++use)
-            keys.push_back(fisherKey(name, use));
-        for (const std::string& key : keys)
-            if (const auto piece = from.find(key))
-                QL_CHECK(to.keep(key, *piece));
-    }
+    const CalibratedSites found = findCalibration(from, model);
+    std::vector<std::string> keys;
+    for (const auto& [key, site] : found.sites)
+        keys.push_back(key);
+    for (const auto& [layer, name] : found.fisherName)
+        for (std::size_t use = 0; use < keptFisherHeads(from, name).size(); ++use)
+            keys.push_back(fisherKey(name, static_cast<std::int64_t>(use)));
+    for (const std::string& key : keys)
+        if (const auto piece = from.find(key))
+            QL_CHECK(to.keep(key, *piece));
     return {};
 }
 
 std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites,
                                                          const std::filesystem::path& path)
 {
-    if (sites.keyOfLayer.empty() && sites.fisherName.empty())
+    if (sites.sites.empty() && sites.fisherName.empty())
         return nullptr;
     return std::make_shared<CalibratedActivations>(std::move(sink), std::move(sites), path);
 }

@@ -53,9 +53,11 @@ public:
         : m_task(task), m_context(context), m_source(sourceOf(task)), m_uses(usesOf(task.model, task.graph))
     {
         for (std::vector<Use>& uses : m_uses)
-            for (Use& use : uses)
-                if (const auto kept = find(use))
-                    use.windows = kept->windows;
+            for (Use& use : uses) {
+                const auto head = task.sink.findHead(keyOf(use), LayerFisher::kHeadBytes);
+                const auto kept = head ? LayerFisher::decodeHead(*head) : std::nullopt;
+                use.windows = kept && fits(use, *kept) ? kept->windows : 0;
+            }
     }
 
     /// Turns to the next batch, from where the last use stands to where it meets another, and returns its first window;
@@ -156,14 +158,19 @@ private:
         return fisherKey(m_task.model.layers[static_cast<std::size_t>(use.layer)].name, use.number);
     }
 
+    /// Whether it is of this layer, text and seed.
+    bool fits(const Use& use, const LayerFisher& fisher) const
+    {
+        const Layer& layer = m_task.model.layers[static_cast<std::size_t>(use.layer)];
+        return fisher.source == m_source && fisher.rows == layer.shape.front() &&
+               fisher.rows * fisher.columns == layer.numel();
+    }
+
     std::optional<LayerFisher> find(const Use& use) const
     {
         const auto bytes = m_task.sink.find(keyOf(use));
         auto fisher = bytes ? LayerFisher::decode(*bytes) : std::nullopt;
-        const Layer& layer = m_task.model.layers[static_cast<std::size_t>(use.layer)];
-        const bool fits = fisher && fisher->source == m_source && fisher->rows == layer.shape.front() &&
-                          fisher->rows * fisher->columns == layer.numel();
-        return fits ? std::move(fisher) : std::nullopt;
+        return fisher && fits(use, *fisher) ? std::move(fisher) : std::nullopt;
     }
 
     /// Numbers for rounding: each batch of each use has its own, and none are those that draw labels.
@@ -255,14 +262,29 @@ std::string fisherKey(const std::string& layerName, std::int64_t use)
     return "fisher/" + std::to_string(use) + "/" + layerName;
 }
 
+std::vector<LayerFisher> keptFisherHeads(const ResultSink& sink, const std::string& layerName)
+{
+    std::vector<LayerFisher> heads;
+    for (std::int64_t use = 0;; ++use) {
+        const auto bytes = sink.findHead(fisherKey(layerName, use), LayerFisher::kHeadBytes);
+        auto head = bytes ? LayerFisher::decodeHead(*bytes) : std::nullopt;
+        const bool fits =
+            head && (use == 0 || (head->rows == heads.front().rows && head->columns == heads.front().columns));
+        if (!fits)
+            return heads;
+        heads.push_back(std::move(*head));
+    }
+}
+
 std::optional<FisherDiagonal> keptFisher(const ResultSink& sink, const std::string& layerName)
 {
     FisherDiagonal diagonal;
-    for (std::int64_t use = 0;; ++use) {
+    const std::int64_t uses = std::ssize(keptFisherHeads(sink, layerName));
+    for (std::int64_t use = 0; use < uses; ++use) {
         const auto bytes = sink.find(fisherKey(layerName, use));
         auto fisher = bytes ? LayerFisher::decode(*bytes) : std::nullopt;
-        if (!fisher || (use > 0 && fisher->sums.size() != diagonal.uses.front().sums.size()))
-            break;
+        if (!fisher)
+            return std::nullopt;
         diagonal.uses.push_back(std::move(*fisher));
     }
     return diagonal.uses.empty() ? std::nullopt : std::optional(std::move(diagonal));

@@ -43,6 +43,9 @@ Result<void> estimateFisher(const FisherTask& task, const JobContext& context);
 /// Key under which the sink holds what the segment that uses the layer as number `use` adds, from 0.
 std::string fisherKey(const std::string& layerName, std::int64_t use);
 
+/// The heads (LayerFisher::decodeHead) of what the sink holds of a layer, one for each use.
+std::vector<LayerFisher> keptFisherHeads(const ResultSink& sink, const std::string& layerName);
+
 /// What the sink holds of a layer; nothing if there is none.
 std::optional<FisherDiagonal> keptFisher(const ResultSink& sink, const std::string& layerName);
 

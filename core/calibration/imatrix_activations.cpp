@@ -16,9 +16,9 @@ namespace {
 
 constexpr std::int64_t kChunkSize = 512; // llama-imatrix's default; what a chunk is has no other meaning here
 
-/// Of the matrices [first, last) of an entry for a layer with `in` inputs; null if no token went there.
-std::shared_ptr<const ActivationStatistics> statisticsOf(const ImatrixEntry& entry, std::int64_t in, std::int64_t first,
-                                                         std::int64_t last, bool countsTokens)
+/// Of the matrices [first, last) of an entry for a layer with `in` inputs.
+ActivationStatistics statisticsOf(const ImatrixEntry& entry, std::int64_t in, std::int64_t first, std::int64_t last,
+                                  bool countsTokens)
 {
     const std::size_t perCount = entry.sums.size() / entry.counts.size();
     std::vector<double> sums(static_cast<std::size_t>(in), 0.0);
@@ -29,13 +29,13 @@ std::shared_ptr<const ActivationStatistics> statisticsOf(const ImatrixEntry& ent
         for (std::size_t c = 0; c < sums.size(); ++c)
             sums[c] += static_cast<double>(entry.sums[at + c]);
     }
+    ActivationStatistics statistics;
+    statistics.in = in;
     if (count <= 0)
-        return nullptr;
-    auto statistics = std::make_shared<ActivationStatistics>();
-    statistics->in = in;
-    statistics->tokens = countsTokens ? std::llround(count) : 0;
+        return statistics;
+    statistics.tokens = countsTokens ? std::llround(count) : 0;
     for (const double sum : sums)
-        statistics->channelRms.push_back(std::sqrt(sum / count));
+        statistics.channelRms.push_back(std::sqrt(sum / count));
     return statistics;
 }
 
@@ -44,10 +44,10 @@ public:
     ImatrixActivations(std::filesystem::path path, std::string fingerprint)
         : m_path(std::move(path)), m_fingerprint(std::move(fingerprint))
     {}
-    void add(std::int64_t layer, std::shared_ptr<const ActivationStatistics> statistics)
+    void add(std::int64_t layer, ActivationStatistics statistics)
     {
         m_layers.push_back(layer);
-        m_statistics.emplace(layer, std::move(statistics));
+        m_statistics.emplace(layer, std::make_shared<const ActivationStatistics>(std::move(statistics)));
     }
 
     const std::filesystem::path& path() const override { return m_path; }
@@ -58,6 +58,16 @@ public:
     {
         const auto found = m_statistics.find(layer);
         return found == m_statistics.end() ? nullptr : found->second;
+    }
+    std::vector<std::int64_t> seenTokens(std::int64_t layer) const override
+    {
+        const auto found = m_statistics.find(layer);
+        if (found == m_statistics.end())
+            return {};
+        std::vector<std::int64_t> tokens;
+        for (const ActivationStatistics& part : found->second->parts)
+            tokens.push_back(part.tokens);
+        return tokens.empty() ? std::vector{found->second->tokens} : tokens;
     }
 
 private:
@@ -109,7 +119,11 @@ Result<std::shared_ptr<const Activations>> imatrixActivations(const std::filesys
                                 " " + formatShape(layer.shape) + " has " + std::to_string(in) +
                                 " inputs; give the importance matrix of this model",
                             path.string() + ": " + printable(name));
-        if (auto statistics = statisticsOf(*entry, in, isOne ? expert : 0, isOne ? expert + 1 : matrices, countsTokens))
+        ActivationStatistics statistics =
+            statisticsOf(*entry, in, isOne ? expert : 0, isOne ? expert + 1 : matrices, countsTokens);
+        for (std::int64_t matrix = 0; matrix < matrices && !isOne; ++matrix)
+            statistics.parts.push_back(statisticsOf(*entry, in, matrix, matrix + 1, countsTokens));
+        if (!statistics.isEmpty())
             activations->add(index, std::move(statistics));
     }
     if (activations->layers().empty())
@@ -135,17 +149,21 @@ Result<Imatrix> imatrixOf(const Activations& activations, const Model& model, co
                            layer.name);
         if (isNew)
             entry = {name, std::vector<float>(matrices * in), std::vector<double>(matrices)};
-        const auto tokens = static_cast<double>(std::max<std::int64_t>(1, statistics->tokens));
+        const auto tokensOf = [](const ActivationStatistics& its) {
+            return its.isEmpty() ? 0.0 : static_cast<double>(std::max<std::int64_t>(1, its.tokens));
+        };
+        const bool hasParts = statistics->parts.size() == matrices;
         for (std::size_t matrix = 0; matrix < matrices; ++matrix) {
             if (expert >= 0 && static_cast<std::size_t>(expert) != matrix)
                 continue;
-            entry.counts[matrix] = tokens;
-            std::ranges::transform(statistics->channelRms,
-                                   entry.sums.begin() + static_cast<std::ptrdiff_t>(matrix * in),
-                                   [&](double rms) { return static_cast<float>(rms * rms * tokens); });
+            const ActivationStatistics& its = hasParts ? statistics->parts[matrix] : *statistics;
+            entry.counts[matrix] = tokensOf(its);
+            std::ranges::transform(its.channelRms, entry.sums.begin() + static_cast<std::ptrdiff_t>(matrix * in),
+                                   [&](double rms) { return static_cast<float>(rms * rms * tokensOf(its)); });
         }
+        const double most = std::ranges::max(entry.counts);
         imatrix.chunkCount =
-            std::max(imatrix.chunkCount, static_cast<std::int64_t>(std::ceil(tokens / double{kChunkSize})));
+            std::max(imatrix.chunkCount, static_cast<std::int64_t>(std::ceil(most / double{kChunkSize})));
     }
     for (auto& [name, entry] : entries)
         imatrix.entries.push_back(std::move(entry));

@@ -11,6 +11,16 @@ namespace {
 
 constexpr std::uint64_t kMagic = 0x31535246514cULL; // "LQFRS1"
 
+bool readHead(ByteReader& reader, LayerFisher& fisher)
+{
+    std::uint64_t magic = 0;
+    std::vector<char> source;
+    const bool whole = reader.value(magic) && magic == kMagic && reader.array(source) && reader.value(fisher.windows) &&
+                       reader.value(fisher.tokens) && reader.value(fisher.rows) && reader.value(fisher.columns);
+    fisher.source.assign(source.begin(), source.end());
+    return whole && fisher.windows >= 1 && fisher.tokens >= 1 && fisher.rows >= 1 && fisher.columns >= 1;
+}
+
 } // namespace
 
 std::vector<std::byte> LayerFisher::encode() const
@@ -25,20 +35,23 @@ std::vector<std::byte> LayerFisher::encode() const
     return out.take();
 }
 
+std::optional<LayerFisher> LayerFisher::decodeHead(std::span<const std::byte> bytes)
+{
+    ByteReader reader(bytes);
+    LayerFisher fisher;
+    return readHead(reader, fisher) ? std::optional(std::move(fisher)) : std::nullopt;
+}
+
 std::optional<LayerFisher> LayerFisher::decode(std::span<const std::byte> bytes)
 {
     ByteReader reader(bytes);
     LayerFisher fisher;
-    std::uint64_t magic = 0;
-    std::vector<char> source;
-    const bool whole = reader.value(magic) && magic == kMagic && reader.array(source) && reader.value(fisher.windows) &&
-                       reader.value(fisher.tokens) && reader.value(fisher.rows) && reader.value(fisher.columns) &&
-                       reader.array(fisher.sums) && reader.array(fisher.outputSquares) && reader.atEnd();
-    if (!whole || fisher.windows < 1 || fisher.tokens < 1 || fisher.rows < 1 || fisher.columns < 1 ||
-        std::ssize(fisher.sums) / fisher.rows != fisher.columns || std::ssize(fisher.sums) % fisher.rows != 0 ||
+    const bool whole =
+        readHead(reader, fisher) && reader.array(fisher.sums) && reader.array(fisher.outputSquares) && reader.atEnd();
+    if (!whole || std::ssize(fisher.sums) / fisher.rows != fisher.columns ||
+        std::ssize(fisher.sums) % fisher.rows != 0 ||
         (!fisher.outputSquares.empty() && std::ssize(fisher.outputSquares) != fisher.rows))
         return std::nullopt;
-    fisher.source.assign(source.begin(), source.end());
     return fisher;
 }
 

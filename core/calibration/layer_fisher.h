@@ -26,6 +26,9 @@ struct LayerFisher {
     std::vector<std::byte> encode() const;
     /// Nothing if the bytes are not what encode() wrote.
     static std::optional<LayerFisher> decode(std::span<const std::byte> bytes);
+    /// All but sums and outputSquares, from the first kHeadBytes of what encode() wrote.
+    static std::optional<LayerFisher> decodeHead(std::span<const std::byte> bytes);
+    static constexpr std::size_t kHeadBytes = 1024;
 };
 
 /// Of a layer: what each segment that uses it adds. Uses are taken for independent, which leaves out how an embedding

@@ -89,8 +89,8 @@ std::int64_t SiteStatistics::gramSize(std::int64_t in, GramKind kind, std::int64
     return 0;
 }
 
-SiteStatistics::SiteStatistics(std::vector<std::int64_t> readers, std::int64_t width, GramKind kind, std::int64_t block)
-    : layers(std::move(readers)),
+SiteStatistics::SiteStatistics(std::vector<SiteReader> readBy, std::int64_t width, GramKind kind, std::int64_t block)
+    : readers(std::move(readBy)),
       in(width),
       gramKind(kind),
       blockSize(kind == GramKind::blocks ? block : 0),
@@ -189,15 +189,34 @@ Result<void> SiteStatistics::add(const graph::Array<float>& x, const JobContext&
 
 namespace {
 
-constexpr std::uint64_t kMagic = 0x31455449534c51ULL; // "QLSITE1"
+constexpr std::uint64_t kMagic = 0x32455449534c51ULL; // "QLSITE2"
+
+bool readHead(ByteReader& reader, SiteStatistics& site)
+{
+    std::uint64_t magic = 0;
+    std::int64_t kind = 0;
+    std::vector<char> source;
+    const bool whole = reader.value(magic) && magic == kMagic && reader.array(site.readers) && reader.array(source) &&
+                       reader.value(site.in) && reader.value(site.windows) && reader.value(site.tokens) &&
+                       reader.value(kind) && reader.value(site.blockSize);
+    if (!whole || kind < 0 || kind > static_cast<std::int64_t>(GramKind::full) || site.in < 1 || site.tokens < 0 ||
+        (kind == static_cast<std::int64_t>(GramKind::blocks) && site.blockSize < 1) ||
+        std::ranges::any_of(site.readers, [](const SiteReader& r) { return r.part < 0 || r.part >= r.parts; }))
+        return false;
+    site.source.assign(source.begin(), source.end());
+    site.gramKind = static_cast<GramKind>(kind);
+    return true;
+}
 
 } // namespace
 
 std::vector<std::byte> SiteStatistics::encode() const
 {
-    ByteWriter out;
+    // Growing would take twice the memory.
+    ByteWriter out(kHeadBytes + 8 * (gram.size() + sum.size()) + 4 * (min.size() + max.size() + tokenAbsmax.size()) +
+                   8 * GrowingHistogram::kBins);
     out.value(kMagic);
-    out.array(std::span<const std::int64_t>(layers));
+    out.array(std::span<const SiteReader>(readers));
     out.array(std::span<const char>(source));
     for (const std::int64_t number : {in, windows, tokens, static_cast<std::int64_t>(gramKind), blockSize})
         out.value(number);
@@ -211,29 +230,26 @@ std::vector<std::byte> SiteStatistics::encode() const
     return out.take();
 }
 
+std::optional<SiteStatistics> SiteStatistics::decodeHead(std::span<const std::byte> bytes)
+{
+    ByteReader reader(bytes);
+    SiteStatistics site;
+    return readHead(reader, site) ? std::optional(std::move(site)) : std::nullopt;
+}
+
 std::optional<SiteStatistics> SiteStatistics::decode(std::span<const std::byte> bytes)
 {
     ByteReader reader(bytes);
     SiteStatistics site;
-    std::uint64_t magic = 0;
-    std::int64_t kind = 0;
     double range = 0;
     std::vector<std::int64_t> counts;
-    std::vector<char> source;
-    const bool whole = reader.value(magic) && magic == kMagic && reader.array(site.layers) && reader.array(source) &&
-                       reader.value(site.in) && reader.value(site.windows) && reader.value(site.tokens) &&
-                       reader.value(kind) && reader.value(site.blockSize) && reader.array(site.gram) &&
-                       reader.array(site.sum) && reader.array(site.min) && reader.array(site.max) &&
-                       reader.array(site.tokenAbsmax) && reader.value(range) && reader.array(counts) && reader.atEnd();
-    if (!whole || kind < 0 || kind > static_cast<std::int64_t>(GramKind::full) || site.in < 1 || site.tokens < 0 ||
-        (kind == static_cast<std::int64_t>(GramKind::blocks) && site.blockSize < 1))
-        return std::nullopt;
-    site.source.assign(source.begin(), source.end());
-    site.gramKind = static_cast<GramKind>(kind);
+    const bool whole = readHead(reader, site) && reader.array(site.gram) && reader.array(site.sum) &&
+                       reader.array(site.min) && reader.array(site.max) && reader.array(site.tokenAbsmax) &&
+                       reader.value(range) && reader.array(counts) && reader.atEnd();
     const auto width = static_cast<std::size_t>(site.in);
-    if (std::ssize(site.gram) != gramSize(site.in, site.gramKind, site.blockSize) || site.sum.size() != width ||
-        site.min.size() != width || site.max.size() != width || std::ssize(site.tokenAbsmax) != site.tokens ||
-        std::ssize(counts) != GrowingHistogram::kBins || !(range >= 0))
+    if (!whole || std::ssize(site.gram) != gramSize(site.in, site.gramKind, site.blockSize) ||
+        site.sum.size() != width || site.min.size() != width || site.max.size() != width ||
+        std::ssize(site.tokenAbsmax) != site.tokens || std::ssize(counts) != GrowingHistogram::kBins || !(range >= 0))
         return std::nullopt;
     site.histogram.restore(range, counts);
     return site;

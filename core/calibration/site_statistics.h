@@ -38,9 +38,18 @@ private:
     std::array<std::int64_t, kBins> m_counts{};
 };
 
+/// A layer that reads a site, with all rows of its weights or with one of `parts` equal ranges of them: an expert of a
+/// stack.
+struct SiteReader {
+    std::int64_t layer = 0;
+    std::int64_t part = 0;
+    std::int64_t parts = 1;
+    bool operator==(const SiteReader&) const = default;
+};
+
 struct SiteStatistics {
-    std::vector<std::int64_t> layers; // that read the site
-    std::string source;               // names the text and settings
+    std::vector<SiteReader> readers;
+    std::string source; // names the text
     std::int64_t in = 0;
     std::int64_t windows = 0; // of text seen
     std::int64_t tokens = 0;
@@ -54,7 +63,7 @@ struct SiteStatistics {
     GrowingHistogram histogram;
 
     SiteStatistics() = default;
-    SiteStatistics(std::vector<std::int64_t> layers, std::int64_t in, GramKind kind, std::int64_t blockSize);
+    SiteStatistics(std::vector<SiteReader> readers, std::int64_t in, GramKind kind, std::int64_t blockSize);
     /// Adds X[tokens, in].
     Result<void> add(const graph::Array<float>& x, const JobContext& context);
     /// Σ x² of a channel.
@@ -64,6 +73,10 @@ struct SiteStatistics {
     std::vector<std::byte> encode() const;
     /// Nothing if the bytes are not what encode() wrote.
     static std::optional<SiteStatistics> decode(std::span<const std::byte> bytes);
+    /// All but the numbers per channel, per token and of the histogram, from the first kHeadBytes of what encode()
+    /// wrote.
+    static std::optional<SiteStatistics> decodeHead(std::span<const std::byte> bytes);
+    static constexpr std::size_t kHeadBytes = 1 << 16;
 };
 
 } // namespace ql

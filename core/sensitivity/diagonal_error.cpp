@@ -3,8 +3,6 @@
 // double.
 #include "core/sensitivity/weight_differences.h"
 
-#include <limits>
-
 namespace ql::metrics {
 
 namespace {
@@ -12,19 +10,24 @@ namespace {
 Result<double> measureDiagonalError(const MetricInput& input, const JobContext& context)
 {
     const std::int64_t cols = input.quantized.matrix().cols;
-    const ActivationStatistics* statistics = input.activations;
-    if (!statistics || std::ssize(statistics->channelRms) != cols)
-        return std::numeric_limits<double>::quiet_NaN();
-    const auto tokens = static_cast<double>(std::max<std::int64_t>(1, statistics->tokens));
-    QL_TRY(sum, sumOverDifferences(
-                    input, context, [&](std::int64_t, std::span<const double> differences, CompensatedSum& part) {
-                        for (std::size_t i = 0; i < differences.size(); ++i) { // whole rows
-                            const double rms = statistics->channelRms[i % static_cast<std::size_t>(cols)];
-                            const double error = differences[i] * rms;
-                            part.add(error * error);
-                        }
-                    }));
-    return tokens * sum;
+    return sumOverParts(
+        input,
+        [&](const ActivationStatistics& statistics, std::int64_t firstRow, std::int64_t lastRow) -> Result<double> {
+            if (std::ssize(statistics.channelRms) != cols)
+                return std::numeric_limits<double>::quiet_NaN();
+            const auto tokens = static_cast<double>(std::max<std::int64_t>(1, statistics.tokens));
+            QL_TRY(sum,
+                   sumOverDifferences(input, firstRow, lastRow, context,
+                                      [&](std::int64_t, std::span<const double> differences, CompensatedSum& part) {
+                                          for (std::size_t i = 0; i < differences.size(); ++i) { // whole rows
+                                              const double rms =
+                                                  statistics.channelRms[i % static_cast<std::size_t>(cols)];
+                                              const double error = differences[i] * rms;
+                                              part.add(error * error);
+                                          }
+                                      }));
+            return tokens * sum;
+        });
 }
 
 } // namespace

@@ -2,10 +2,8 @@
 // tr(ΔW·H·ΔWᵀ) = ‖X·ΔWᵀ‖², by blocks of rows: at most 64 MiB of differences at a time.
 #include "core/base/linear_algebra.h"
 #include "core/base/sum.h"
-#include "core/jobs/parallel.h"
+#include "core/jobs/tiles.h"
 #include "core/sensitivity/weight_differences.h"
-
-#include <limits>
 
 namespace ql::metrics {
 
@@ -25,29 +23,34 @@ Result<void> differences(const MetricInput& input, std::int64_t first, std::int6
     });
 }
 
-Result<double> measureOutputError(const MetricInput& input, const JobContext& context)
+/// Of rows [begin, end), which see the same inputs.
+Result<double> errorOf(const MetricInput& input, const ActivationStatistics& statistics, std::int64_t begin,
+                       std::int64_t end, const JobContext& context)
 {
-    const auto [rows, cols] = input.quantized.matrix();
-    const ActivationStatistics* statistics = input.activations;
-    if (!statistics || statistics->in != cols || std::ssize(statistics->gram) != cols * cols)
+    const std::int64_t cols = input.quantized.matrix().cols;
+    if (statistics.in != cols || std::ssize(statistics.gram) != cols * cols)
         return std::numeric_limits<double>::quiet_NaN();
-    if (rows == 0 || cols == 0)
+    if (begin == end || cols == 0)
         return 0.0;
-
-    const TileRunner run = [&](std::int64_t n, const std::function<void(std::int64_t)>& task) {
-        return parallelFor(context, n, 1, [&](std::int64_t begin, std::int64_t) { task(begin); });
-    };
-    const std::int64_t blockRows = std::min(rows, std::max<std::int64_t>(1, kBlockElements / cols));
+    const std::int64_t blockRows = std::min(end - begin, std::max<std::int64_t>(1, kBlockElements / cols));
     QL_CHECK(context.checkMemory(blockRows * cols * static_cast<std::int64_t>(sizeof(double)), "the output error"));
     Buffer block(blockRows * cols * static_cast<std::int64_t>(sizeof(double)));
     CompensatedSum sum;
-    for (std::int64_t first = 0; first < rows; first += blockRows) {
-        const std::int64_t last = std::min(rows, first + blockRows);
+    for (std::int64_t first = begin; first < end; first += blockRows) {
+        const std::int64_t last = std::min(end, first + blockRows);
         QL_CHECK(differences(input, first, last, block.as<double>(), context));
-        QL_TRY(part, quadraticTrace(block.as<double>(), last - first, cols, statistics->gram.data(), run));
+        QL_TRY(part,
+               quadraticTrace(block.as<double>(), last - first, cols, statistics.gram.data(), parallelTiles(context)));
         sum.add(part);
     }
     return std::max(0.0, sum.value()); // H is positive semidefinite only up to rounding
+}
+
+Result<double> measureOutputError(const MetricInput& input, const JobContext& context)
+{
+    return sumOverParts(input, [&](const ActivationStatistics& statistics, std::int64_t begin, std::int64_t end) {
+        return errorOf(input, statistics, begin, end, context);
+    });
 }
 
 } // namespace

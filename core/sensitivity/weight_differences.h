@@ -5,6 +5,7 @@
 #include "core/jobs/parallel.h"
 #include "core/sensitivity/metric.h"
 
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -22,25 +23,55 @@ inline void weightDifferences(const MetricInput& input, std::int64_t first, std:
         out[i] -= static_cast<double>(restored[static_cast<std::size_t>(i)]);
 }
 
-/// Compensated sum of what add(first, differences, sum) adds for parts of whole rows, about 2^16 elements each; `first`
-/// is the part's first element. Equal bits for any thread count.
+/// Compensated sum of what add(first, differences, sum) adds for parts of the rows [firstRow, lastRow), whole rows of
+/// about 2^16 elements each; `first` is the part's first element in the layer. Equal bits for any thread count.
 template<typename Add>
-Result<double> sumOverDifferences(const MetricInput& input, const JobContext& context, const Add& add)
+Result<double> sumOverDifferences(const MetricInput& input, std::int64_t firstRow, std::int64_t lastRow,
+                                  const JobContext& context, const Add& add)
 {
     constexpr std::int64_t kGrainElements = std::int64_t{1} << 16U;
-    const auto [rows, cols] = input.quantized.matrix();
-    const std::int64_t columns = cols;
+    const std::int64_t columns = input.quantized.matrix().cols;
     const std::int64_t grain = std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(1, columns));
     QL_TRY(sum, deterministicReduce(
-                    context, rows, grain, CompensatedSum(),
+                    context, lastRow - firstRow, grain, CompensatedSum(),
                     [&](std::int64_t begin, std::int64_t end) {
                         std::vector<double> differences(static_cast<std::size_t>((end - begin) * columns));
-                        weightDifferences(input, begin, end, differences.data());
+                        weightDifferences(input, firstRow + begin, firstRow + end, differences.data());
                         CompensatedSum part;
-                        add(begin * columns, std::span<const double>(differences), part);
+                        add((firstRow + begin) * columns, std::span<const double>(differences), part);
                         return part;
                     },
                     [](CompensatedSum& into, const CompensatedSum& next) { into.merge(next); }));
+    return sum.value();
+}
+/// Over all rows.
+template<typename Add>
+Result<double> sumOverDifferences(const MetricInput& input, const JobContext& context, const Add& add)
+{
+    return sumOverDifferences(input, 0, input.quantized.matrix().rows, context, add);
+}
+
+/// Sum of measure(statistics, firstRow, lastRow) over the ranges of rows that see inputs of their own: all rows, or the
+/// experts of a stack. Of an expert that no token went to nothing is known, and nothing is added. NaN where nothing is
+/// known of the whole layer, or measure says so.
+template<typename Measure>
+Result<double> sumOverParts(const MetricInput& input, const Measure& measure)
+{
+    const std::int64_t rows = input.quantized.matrix().rows;
+    const ActivationStatistics* all = input.activations;
+    if (!all || all->isEmpty())
+        return std::numeric_limits<double>::quiet_NaN();
+    if (all->parts.empty())
+        return measure(*all, std::int64_t{0}, rows);
+    CompensatedSum sum;
+    const std::int64_t range = rows / std::ssize(all->parts);
+    for (std::int64_t part = 0; part < std::ssize(all->parts); ++part) {
+        const ActivationStatistics& its = all->parts[static_cast<std::size_t>(part)];
+        if (its.isEmpty())
+            continue;
+        QL_TRY(measured, measure(its, part * range, (part + 1) * range));
+        sum.add(measured);
+    }
     return sum.value();
 }
 

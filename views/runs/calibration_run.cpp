@@ -27,6 +27,10 @@ public:
         return {};
     }
     std::optional<std::vector<std::byte>> find(const std::string& key) const override { return m_sink.find(key); }
+    std::optional<std::vector<std::byte>> findHead(const std::string& key, std::size_t bytes) const override
+    {
+        return m_sink.findHead(key, bytes);
+    }
 
 private:
     ResultSink& m_sink;

@@ -14,7 +14,7 @@ double multiplyAddsPerToken(const Model& model, const graph::Graph& graph, const
     std::int64_t sum = 0;
     for (std::size_t n = segment.begin; n < segment.end; ++n)
         if (const std::int64_t layer = graph.productLayerOf(graph.nodes[n]); layer >= 0)
-            sum += model.layers[static_cast<std::size_t>(layer)].numel();
+            sum += model.layers[static_cast<std::size_t>(layer)].numel() / graph.nodes[n].integer("experts", 1);
     return static_cast<double>(sum);
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The sample calibrated over its golden windows: against plain sums of what the layers see, and against itself under
-// interruption, batches and threads.
+// interruption, batches and threads. Layers that several nodes read: experts of a stack, shared weights.
 #include "core/calibration/calibrate.h"
 #include "core/calibration/calibrated_activations.h"
 #include "core/checkpoint/reader.h"
+#include "core/model/evaluation/run_cost.h"
 #include "core/model/frontends/frontend.h"
+#include "tests/support/memory_model.h"
 #include "tests/support/memory_sink.h"
 
 #include <QTest>
@@ -17,6 +19,27 @@ using test::MemorySink;
 namespace {
 
 const std::filesystem::path kSample = std::filesystem::path(QL_SOURCE_DIR) / "resources/sample";
+const std::filesystem::path kMixtral = QL_TEST_DATA "/frontends/mixtral";
+
+/// The model's own weights, and how often each was asked for.
+class CountedWeights final : public graph::WeightSource {
+public:
+    explicit CountedWeights(const Model& model) : m_weights(model) {}
+    Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
+    {
+        ++loads[layer];
+        return m_weights.weights(layer, context);
+    }
+    mutable std::map<std::int64_t, int> loads; // by layer
+
+private:
+    graph::CheckpointWeights m_weights;
+};
+
+bool isClose(double a, double b, double tolerance = 1e-4)
+{
+    return std::fabs(a - b) <= tolerance * (std::fabs(a) + std::fabs(b)) + 1e-9;
+}
 
 } // namespace
 
@@ -129,6 +152,190 @@ private Q_SLOTS:
         }
     }
 
+    void finishedBatchesAreNotRunAgain()
+    {
+        CalibrationSettings settings;
+        settings.batchWindows = 1;
+        const auto calibrated = [&](ResultSink& sink, const CalibrationSettings& its) {
+            CountedWeights weights(*m_model);
+            Progress progress;
+            const JobContext context(m_executor, {}, &progress);
+            const auto done = calibrate({*m_model, m_graph, weights, m_windows, its, sink, {}}, context);
+            progress.finish();
+            return done ? weights.loads : std::map<std::int64_t, int>{{-1, -1}};
+        };
+        const std::int64_t embedding = layer("model.embed_tokens.weight"); // the head, too
+        const std::int64_t first = layer("model.layers.0.self_attn.q_proj.weight");
+        const std::int64_t last = layer("model.layers.3.mlp.down_proj.weight");
+        MemorySink whole;
+        auto loads = calibrated(whole, settings);
+        QCOMPARE(loads[first], 3);
+        QCOMPARE(loads[last], 3);
+        QVERIFY(calibrated(whole, settings).empty()); // all is there
+        MemorySink sink;
+        sink.untilFailure = 2 * (4 * 4 + 1) + 9; // two batches, and two blocks and a bit of the third
+        QVERIFY(!run(sink, settings, m_context));
+        sink.untilFailure = -1;
+        loads = calibrated(sink, settings);
+        QCOMPARE(loads[embedding], 1);
+        QCOMPARE(loads[first], 1);
+        QCOMPARE(loads[last], 1);
+        QVERIFY(sink.pieces == whole.pieces);
+        // A batch that was begun ends where it would have, whatever batches follow.
+        MemorySink mixed;
+        settings.batchWindows = 2;
+        mixed.untilFailure = 9;
+        QVERIFY(!run(mixed, settings, m_context));
+        mixed.untilFailure = -1;
+        settings.batchWindows = 64;
+        QCOMPARE(calibrated(mixed, settings)[last], 2);
+        for (const auto& [key, bytes] : mixed.pieces)
+            QCOMPARE(SiteStatistics::decodeHead(bytes)->windows, 3);
+    }
+
+    void allOfSomeLayersOnDemand()
+    {
+        CalibrationSettings settings;
+        settings.gram = GramKind::diag;
+        MemorySink sink;
+        QVERIFY(run(sink, settings, m_context));
+        const auto before = sink.pieces;
+        settings.full = {layer("model.layers.1.mlp.up_proj.weight"), layer("model.layers.1.mlp.down_proj.weight")};
+        CountedWeights weights(*m_model);
+        QVERIFY(calibrate({*m_model, m_graph, weights, m_windows, settings, sink, {}}, m_context));
+        QVERIFY(weights.loads.contains(layer("model.layers.1.mlp.up_proj.weight")));
+        QVERIFY(!weights.loads.contains(layer("model.layers.2.mlp.up_proj.weight"))); // nothing behind is needed
+        std::set<std::string> changed;
+        for (const auto& [key, bytes] : sink.pieces)
+            if (before.at(key) != bytes)
+                changed.insert(key);
+        const std::string gate = siteKey(*m_model, layer("model.layers.1.mlp.gate_proj.weight")); // up reads it, too
+        const std::string down = siteKey(*m_model, layer("model.layers.1.mlp.down_proj.weight"));
+        QCOMPARE(changed, (std::set{gate, down}));
+        settings.gram = GramKind::full;
+        MemorySink full;
+        QVERIFY(run(full, settings, m_context));
+        QVERIFY(sink.pieces.at(gate) == full.pieces.at(gate));
+        // What holds more than is asked for stays.
+        settings = {};
+        settings.gram = GramKind::diag;
+        const auto kept = sink.pieces;
+        QVERIFY(run(sink, settings, m_context));
+        QVERIFY(sink.pieces == kept);
+        const auto activations =
+            calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_model), "here");
+        QVERIFY(!activations->isDiagonal());
+        const auto up = activations->statistics(layer("model.layers.1.mlp.up_proj.weight"), m_context).value();
+        QCOMPARE(up->gram.size(), std::size_t{256 * 256});
+    }
+
+    void expertsOfAStackKeepTheirOwn()
+    {
+        std::vector<std::int64_t> ids;
+        for (std::int64_t i = 0; i < 4 * 16; ++i)
+            ids.push_back((i * i + 5 * i) % 37);
+        const Windows windows{16, ids};
+        struct Calibrated {
+            std::shared_ptr<const Model> model;
+            std::shared_ptr<const Activations> activations;
+            double multiplyAdds = 0;
+        };
+        const auto calibrated = [&](const std::filesystem::path& path) {
+            const auto model = openModel(path, m_context).value();
+            const auto graph = buildGraph(*model).value();
+            const graph::CheckpointWeights weights(*model);
+            const auto sink = std::make_shared<MemorySink>();
+            const auto done = calibrate({*model, graph, weights, windows, {}, *sink, {}}, m_context);
+            return Calibrated{model, done ? calibratedActivations(sink, findCalibration(*sink, *model), path) : nullptr,
+                              multiplyAddsPerToken(*model, graph)};
+        };
+        const Calibrated separate = calibrated(kMixtral);
+        const Calibrated stacked = calibrated(kMixtral / "model.gguf");
+        QVERIFY(separate.activations && stacked.activations);
+        QCOMPARE(separate.multiplyAdds, stacked.multiplyAdds);
+        for (int block = 0; block < 2; ++block)
+            for (const auto& [own, stack] : {std::pair("w1", "gate"), {"w3", "up"}, {"w2", "down"}}) {
+                const std::string prefix = "blk." + std::to_string(block) + ".ffn_";
+                const auto all =
+                    stacked.activations->statistics(stacked.model->indexOf(prefix + stack + "_exps.weight"), m_context)
+                        .value();
+                QVERIFY(all);
+                QCOMPARE(all->parts.size(), std::size_t{3});
+                QCOMPARE(all->tokens, 2 * 4 * 16); // each token goes to two experts
+                QVERIFY(all->gram.empty());
+                for (std::size_t expert = 0; expert < 3; ++expert) {
+                    const std::string name = "model.layers." + std::to_string(block) + ".block_sparse_moe.experts." +
+                                             std::to_string(expert) + "." + own + ".weight";
+                    const auto wanted =
+                        separate.activations->statistics(separate.model->indexOf(name), m_context).value();
+                    const ActivationStatistics& part = all->parts[expert];
+                    QCOMPARE(part.tokens, wanted->tokens);
+                    QCOMPARE(part.gram.size(), wanted->gram.size());
+                    for (std::size_t i = 0; i < part.gram.size(); ++i)
+                        QVERIFY(isClose(part.gram[i], wanted->gram[i]) || std::fabs(wanted->gram[i]) < 1e-6);
+                    for (std::size_t c = 0; c < part.channelMax.size(); ++c) {
+                        QVERIFY(isClose(part.channelMax[c], wanted->channelMax[c], 1e-3));
+                        QVERIFY(all->channelMax[c] >= part.channelMax[c]);
+                    }
+                }
+            }
+        // The first that reads what the router does: found under its name, though routers are not quantized.
+        QVERIFY(separate.activations
+                    ->statistics(separate.model->indexOf("model.layers.0.block_sparse_moe.gate.weight"), m_context)
+                    .value());
+    }
+
+    void sharedWeightsSumTheirUses()
+    {
+        Model model;
+        const auto checkpoint =
+            test::addLayers(model, {{"embedding", {11, 8}, Operator::embedding}, {"shared", {8, 8}}});
+        graph::GraphBuilder builder;
+        const graph::ValueId tokens = builder.input("tokens");
+        const graph::ValueId shared = builder.weights(1, "shared");
+        const graph::ValueId x = builder.add("embedding", "embedding", {tokens, builder.weights(0, "embedding")});
+        const graph::ValueId y = builder.add("linear", "once", {x, shared});
+        const graph::Graph graph = std::move(builder).finish({builder.add("linear", "twice", {y, shared})});
+        const Windows windows{4, {1, 2, 3, 10, 4, 4, 0, 7}};
+        const auto sink = std::make_shared<MemorySink>();
+        const graph::CheckpointWeights weights(model);
+        QVERIFY(calibrate({model, graph, weights, windows, {}, *sink, {}}, m_context));
+        QCOMPARE(sink->pieces.size(), std::size_t{2});
+        const auto statistics =
+            calibratedActivations(sink, findCalibration(*sink, model), "here")->statistics(1, m_context).value();
+        QCOMPARE(statistics->tokens, 2 * 8);
+        std::vector<double> gram(64);
+        const auto weightsOf = [&](std::int64_t layer) {
+            const auto data = checkpoint->load(layer, m_context).value();
+            const auto* floats = reinterpret_cast<const float*>(data.view.data);
+            return std::vector<float>(floats, floats + data.view.numel());
+        };
+        const std::vector<float> table = weightsOf(0);
+        const std::vector<float> w = weightsOf(1);
+        double largest = 0;
+        for (const std::int64_t id : windows.ids) {
+            std::vector<double> in(table.begin() + id * 8, table.begin() + (id + 1) * 8);
+            for (int use = 0; use < 2; ++use) {
+                for (std::size_t i = 0; i < 64; ++i)
+                    gram[i] += in[i / 8] * in[i % 8];
+                largest = std::max(largest, std::ranges::max(in));
+                std::vector<double> out(8);
+                for (std::size_t i = 0; i < 64; ++i)
+                    out[i / 8] += static_cast<double>(w[i]) * in[i % 8];
+                in = out;
+            }
+        }
+        for (std::size_t i = 0; i < 64; ++i)
+            QVERIFY(isClose(statistics->gram[i], gram[i]));
+        for (std::size_t c = 0; c < 8; ++c)
+            QVERIFY(isClose(statistics->channelRms[c], std::sqrt(gram[9 * c] / 16)));
+        QVERIFY(isClose(std::ranges::max(statistics->channelMax), largest));
+        std::int64_t counted = 0;
+        for (const std::int64_t count : statistics->histogram)
+            counted += count;
+        QCOMPARE(counted, 2 * 8 * 8);
+    }
+
     void anotherTextStartsAnew()
     {
         MemorySink sink;
@@ -200,6 +407,8 @@ private Q_SLOTS:
         for (std::size_t size = 0; size < bytes.size(); size += 997)
             QVERIFY(!SiteStatistics::decode(std::span(bytes).first(size)));
         QVERIFY(SiteStatistics::decode(bytes));
+        QVERIFY(!SiteStatistics::decodeHead(std::span(bytes).first(60)));
+        QCOMPARE(SiteStatistics::decodeHead(std::span(bytes).first(1000))->tokens, 768);
     }
 
     void histogramGrowsWithoutLoss()

@@ -161,6 +161,40 @@ private Q_SLOTS:
             QCOMPARE(LayerFisher::decode(bytes)->windows, 3);
     }
 
+    void expertsOfAStackKeepTheirOwn()
+    {
+        std::vector<std::int64_t> ids;
+        for (std::int64_t i = 0; i < 3 * 16; ++i)
+            ids.push_back((i * i + 5 * i) % 37);
+        const Windows windows{16, ids};
+        MemorySink sinks[2];
+        std::shared_ptr<const Model> models[2];
+        for (const std::size_t stacked : {0U, 1U}) {
+            const std::filesystem::path folder = QL_TEST_DATA "/frontends/mixtral";
+            models[stacked] = openModel(stacked ? folder / "model.gguf" : folder, m_context).value();
+            const graph::Graph graph = buildGraph(*models[stacked]).value();
+            const graph::CheckpointWeights weights(*models[stacked]);
+            QVERIFY(estimateFisher({*models[stacked], graph, weights, windows, {.seed = 3}, sinks[stacked], {}},
+                                   m_context));
+        }
+        for (const auto& [own, stack] : {std::pair("w1", "gate"), {"w3", "up"}, {"w2", "down"}}) {
+            const auto all = keptFisher(sinks[1], std::string("blk.1.ffn_") + stack + "_exps.weight");
+            QVERIFY(all);
+            for (std::int64_t expert = 0; expert < 3; ++expert) {
+                const auto its = keptFisher(sinks[0], "model.layers.1.block_sparse_moe.experts." +
+                                                          std::to_string(expert) + "." + own + ".weight");
+                QVERIFY(its);
+                std::vector<double> wanted(9 * 20);
+                std::vector<double> found(9 * 20);
+                its->read(0, 9 * 20, wanted.data());
+                all->read(expert * 9 * 20, 9 * 20, found.data());
+                const double largest = std::ranges::max(wanted);
+                for (std::size_t i = 0; i < wanted.size(); ++i) // two roundings to 8 bits
+                    QVERIFY(std::fabs(found[i] - wanted[i]) <= 0.0157 * wanted[i] + 1e-4 * largest);
+            }
+        }
+    }
+
     void stopsAndSaysWhatItTakes()
     {
         MemorySink sink;

@@ -172,7 +172,7 @@ private:
         const std::int64_t layer = shownLayer();
         m_jobs.cancelChannel(kErrorChannel);
         m_outputError.clear();
-        if (layer >= 0 && m_statistics && !m_statistics->gram.empty() && m_document.layer(layer).quantizable &&
+        if (layer >= 0 && m_statistics && m_statistics->knowsGram() && m_document.layer(layer).quantizable &&
             !m_document.candidate(layer).weights.isKeep())
             m_jobs.start(
                 {.title = tr("Output error"), .channel = kErrorChannel, .quiet = true}, this,

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/case_options.h"
 #include "app/cli/command.h"
 #include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
 #include "core/base/text.h"
 #include "core/calibration/fisher.h"
+#include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
+#include "core/model/tokenizer/tokenizer.h"
 
 #include <nlohmann/json.hpp>
 
@@ -17,17 +20,32 @@ struct Options {
     std::string study;
     std::string gram = "full";
     TextOptions text;
+    CaseOptions cases;
     CalibrationSettings settings;
     std::vector<std::string> full;
     bool fisher = false;
     FisherSettings fisherSettings;
 };
 
+/// Windows of the text: what an encoder's tokenizer puts around a text is around each.
+Result<Windows> windowsOf(Console& console, const Model& model, const graph::Graph& graph, const TextOptions& text)
+{
+    if (isCausalLanguageModel(graph) || !text.tokens.empty())
+        return text.read(console, model);
+    QL_TRY(tokenizer, openTokenizer(*model.checkpoint, console.context()));
+    console.warn(tokenizer->warnings());
+    return text.readWrapped(console, *tokenizer);
+}
+
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
-    QL_TRY(windows, options.text.read(console, *model));
+    const bool isText = !options.cases.isGiven();
+    if (!isText && (options.text.isGiven() || options.fisher))
+        return usageError("--text, --tokens and --fisher are for text; leave them out beside --inputs or --images");
+    QL_TRY(windows, isText ? windowsOf(console, *model, graph, options.text) : Result(Windows()));
+    QL_TRY(cases, isText ? Result(windowCases(graph, windows)) : options.cases.open(*model, graph, console.context()));
     QL_TRY(opened, openStudyFor(console, options.study, *model, options.file));
 
     CalibrationSettings settings = options.settings;
@@ -42,19 +60,24 @@ Result<int> run(Console& console, const Options& options)
         settings.full.insert(settings.full.end(), layers.begin(), layers.end());
     }
     const graph::CheckpointWeights weights(*model);
-    const CalibrationTask task{*model, graph, weights, windows, settings, *opened.study, {}};
-    const CalibrationCost cost = calibrationCost(*model, graph, settings, windows.count(), windows.length);
+    const CalibrationTask task{*model, graph, weights, cases, settings, *opened.study, {}};
+    const CalibrationCost cost = calibrationCost(*model, graph, settings, cases.count, cases.tokens);
     const auto announce = [&](const char* what, std::int64_t count, const CalibrationCost& its) {
-        console.status(std::string(what) + " on " + std::to_string(count * windows.length) + " tokens: about " +
-                       formatBytes(its.resultBytes) + " in the study, " + formatBytes(its.memoryBytes) + " of memory");
+        console.status(std::string(what) + " on " +
+                       (isText ? std::to_string(count * cases.tokens) + " tokens" : std::to_string(count) + " cases") +
+                       ": about " + formatBytes(its.resultBytes) + " in the study, " + formatBytes(its.memoryBytes) +
+                       " of memory");
     };
-    announce("calibrating", windows.count(), cost);
+    announce("calibrating", cases.count, cost);
     QL_CHECK(opened.study->save(opened.document)); // a study that was never saved is not found again
     QL_CHECK(calibrate(task, console.context()));
     QL_CHECK(opened.study->save(opened.document));
-    nlohmann::ordered_json result{
-        {"study", options.study},      {"windows", windows.count()},       {"tokens", windows.count() * windows.length},
-        {"gram", word(settings.gram)}, {"result_bytes", cost.resultBytes}, {"memory_bytes", cost.memoryBytes}};
+    nlohmann::ordered_json result{{"study", options.study}, {isText ? "windows" : "cases", cases.count}};
+    if (isText)
+        result["tokens"] = cases.count * cases.tokens;
+    result["gram"] = word(settings.gram);
+    result["result_bytes"] = cost.resultBytes;
+    result["memory_bytes"] = cost.memoryBytes;
     if (options.fisher) {
         const FisherTask fisher{
             *model, graph, weights, windows, options.fisherSettings, *opened.study, [&](std::int64_t) {
@@ -77,19 +100,23 @@ Result<int> run(Console& console, const Options& options)
 
 extern const Command calibrate_;
 const Command calibrate_{
-    "calibrate", "run the model on text and keep what its layers see; continues where an earlier run was stopped",
+    "calibrate",
+    "run the model on text, arrays or pictures and keep what its layers see; continues where an earlier run was "
+    "stopped",
     [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         app.add_option("--out", options->study, "study (.qloupe) the results go into")->required();
         options->text.declare(app);
+        options->cases.declare(app);
         app.add_option("--gram", options->gram, "how much of XᵀX is kept: diag, blocks or full")->capture_default_str();
         app.add_option("--block-size", options->settings.blockSize, "size of the blocks")->capture_default_str();
         app.add_option("--full-limit", options->settings.fullLimit, "wider inputs get blocks instead of full")
             ->capture_default_str();
         app.add_option("--full", options->full,
                        "layers (name or glob) whose inputs get all of XᵀX whatever the others get; may be repeated");
-        app.add_option("--batch", options->settings.batchWindows, "windows that go through the model together")
+        app.add_option("--batch", options->settings.batchWindows,
+                       "windows, or cases, that go through the model together")
             ->capture_default_str();
         auto* fisher = app.add_flag("--fisher", options->fisher,
                                     "also how much each weight matters to the predictions (Fisher diagonal)");

@@ -10,7 +10,8 @@ namespace ql::cli {
 void TextOptions::declare(CLI::App& app)
 {
     auto* file = app.add_option("--text", text, "text file, tokenized as the model's own runtime does");
-    app.add_option("--tokens", tokens, "token ids instead: one array of integers in a .npy file")->excludes(file);
+    app.add_option("--tokens", tokens, "token ids instead: an array in a .npy or .npz file, or a text file of numbers")
+        ->excludes(file);
     app.add_option("--context", context, "tokens in a window")->capture_default_str();
     app.add_option("--windows", windows, "how many windows; 0: all")->capture_default_str();
 }
@@ -18,7 +19,7 @@ void TextOptions::declare(CLI::App& app)
 Result<Windows> TextOptions::read(Console& console, const Model& model) const
 {
     if (!isGiven())
-        return usageError("give --text FILE, or --tokens IDS.npy");
+        return usageError("give --text FILE, or --tokens IDS");
     QL_TRY(found, readTokens(model, {text, tokens}, console.context()));
     console.warn(found.warnings);
     return found.windows(context, windows);

@@ -15,7 +15,7 @@ namespace ql::cli {
 
 constexpr const char* kScoreAllHelp = "score every token with one before it, not just the second half of each window";
 
-/// --text FILE or --tokens IDS.npy, --context N, --windows N: windows of token ids.
+/// --text FILE or --tokens IDS, --context N, --windows N: windows of token ids.
 struct TextOptions {
     std::string text;
     std::string tokens;

@@ -20,9 +20,7 @@ struct Options {
     bool scoreAll = false;
     VersionOptions version;
     std::string study;
-    std::string inputs;
-    std::string images;
-    std::string labels;
+    CaseOptions cases;
 };
 
 nlohmann::ordered_json json(const Estimate& estimate)
@@ -38,12 +36,11 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(graph, buildGraph(*model));
     const graph::CheckpointWeights own(*model);
     QL_TRY(other, options.version.open(console, *model, console.context()));
-    if (!options.inputs.empty() || !options.images.empty() || !isCausalLanguageModel(graph)) {
+    if (options.cases.isGiven() || !isCausalLanguageModel(graph)) {
         if (!options.study.empty())
             return usageError("--out keeps the scores of language models on text; leave it out here");
-        QL_TRY(document,
-               validateOutputs(console, *model, graph, {options.text, options.inputs, options.images, options.labels},
-                               {.weights = &own}, other ? &other->version : nullptr));
+        QL_TRY(document, validateOutputs(console, *model, graph, options.text, options.cases, {.weights = &own},
+                                         other ? &other->version : nullptr));
         QL_CHECK(model->checkpoint->checkIntact());
         console.show(document);
         return 0;
@@ -101,13 +98,8 @@ const Command validate_{
         options->text.declare(app);
         app.add_flag("--score-all", options->scoreAll, kScoreAllHelp);
         options->version.declare(app);
-        app.add_option(
-            "--inputs", options->inputs,
-            "for encoders and classifiers: .npz with arrays named as the inputs (pixels, tokens, …), [cases, "
-            "…], and optionally labels [cases]");
-        app.add_option("--images", options->images,
-                       "for vision models: folder of PNG and JPEG pictures; subfolders are their labels");
-        app.add_option("--labels", options->labels, "CSV instead of subfolders: file,number");
+        options->cases.declare(app);
+        app.add_option("--labels", options->cases.labels, "CSV instead of subfolders: file,number");
         app.add_option("--out", options->study,
                        "study (.qloupe) that keeps the scores as they arrive: a run that was stopped continues");
         return [options](Console& console) { return run(console, *options); };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/calibration/calibrate.h"
 
-#include "core/base/hash.h"
+#include "core/calibration/unfolded_inputs.h"
 #include "core/model/evaluation/run_cost.h"
 
 #include <algorithm>
@@ -18,42 +18,41 @@ using graph::Segment;
 using graph::ValueId;
 using graph::Values;
 
-constexpr std::int64_t kGroupTokens = 4096; // run through a segment together
+struct Kept {
+    GramKind gram = GramKind::diag;
+    std::int64_t blockSize = 0;
+};
 
 /// A site and how far its statistics are.
 struct SiteProgress {
     Site site;
-    GramKind kind;
+    Kept kept;
     std::int64_t windows = 0; // behind what the sink holds of the same text
 };
 
-GramKind kindFor(const CalibrationSettings& settings, const Site& site)
+/// How much of XᵀX is asked for. Of groups it is the square of each, which is all that is meant.
+Kept keptOf(const CalibrationSettings& settings, const Site& site)
 {
     const bool isFull = std::ranges::any_of(site.readers, [&](const SiteReader& reader) {
         return std::ranges::find(settings.full, reader.layer) != settings.full.end();
     });
-    return isFull                                                            ? GramKind::full
-           : settings.gram == GramKind::full && site.in > settings.fullLimit ? GramKind::blocks
-                                                                             : settings.gram;
+    const std::int64_t width = site.in / site.groups;
+    const bool fits = width <= settings.fullLimit || isFull;
+    if (site.groups > 1)
+        return {fits && (isFull || settings.gram != GramKind::diag) ? GramKind::blocks : GramKind::diag, width};
+    if (isFull)
+        return {GramKind::full, settings.blockSize};
+    return {settings.gram == GramKind::full && !fits ? GramKind::blocks : settings.gram, settings.blockSize};
 }
 
 /// Whether what is known holds at least as much of XᵀX as asked for.
-bool holds(const SiteStatistics& known, GramKind kind, std::int64_t blockSize)
+bool holds(const SiteStatistics& known, const Kept& asked)
 {
-    return known.gramKind == GramKind::full || kind == GramKind::diag ||
-           (known.gramKind == kind && known.blockSize == blockSize);
+    return known.gramKind == GramKind::full || asked.gram == GramKind::diag ||
+           (known.gramKind == asked.gram && known.blockSize == asked.blockSize);
 }
 
-/// Names the text: statistics of another are not continued.
-std::string sourceOf(const Windows& windows)
-{
-    Hasher hasher;
-    hasher.add(std::as_bytes(std::span(windows.ids)));
-    hasher.add(std::as_bytes(std::span(&windows.length, 1)));
-    return hasher.hex();
-}
-
-/// A group of windows on its way through the graph.
+/// Windows that go through the graph together.
 struct Group {
     std::int64_t windows;
     Values<float> values;
@@ -61,14 +60,13 @@ struct Group {
 
 class Calibration {
 public:
-    Calibration(const CalibrationTask& task, const JobContext& context)
-        : m_task(task), m_context(context), m_source(sourceOf(task.windows))
+    Calibration(const CalibrationTask& task, const JobContext& context) : m_task(task), m_context(context)
     {
         for (std::vector<Site>& sites : sitesOf(task.model, task.graph)) {
             std::vector<SiteProgress>& segment = m_sites.emplace_back();
             for (Site& site : sites) {
-                const GramKind kind = kindFor(task.settings, site);
-                segment.push_back({std::move(site), kind});
+                const Kept kept = keptOf(task.settings, site);
+                segment.push_back({std::move(site), kept});
                 const auto head = task.sink.findHead(segment.back().site.key, SiteStatistics::kHeadBytes);
                 const auto known = head ? SiteStatistics::decodeHead(*head) : std::nullopt;
                 if (known && continues(*known, segment.back()))
@@ -79,7 +77,7 @@ public:
 
     Result<void> run()
     {
-        const std::int64_t total = m_task.windows.count();
+        const std::int64_t total = m_task.cases.count;
         std::int64_t first = nextBatch();
         m_context.progress().addTotal((total - first) * std::ssize(m_sites));
         for (; first < total; first = nextBatch())
@@ -90,8 +88,8 @@ public:
 private:
     bool continues(const SiteStatistics& known, const SiteProgress& now) const
     {
-        return known.source == m_source && known.in == now.site.in && known.readers == now.site.readers &&
-               holds(known, now.kind, m_task.settings.blockSize);
+        return known.source == m_task.cases.fingerprint && known.in == now.site.in &&
+               known.readers == now.site.readers && holds(known, now.kept);
     }
 
     /// Turns to the next batch, from where the last site stands to where it meets another, and returns its first
@@ -99,7 +97,7 @@ private:
     std::int64_t nextBatch()
     {
         const auto all = std::views::join(m_sites);
-        const std::int64_t total = m_task.windows.count();
+        const std::int64_t total = m_task.cases.count;
         std::int64_t first = total;
         for (const SiteProgress& site : all)
             first = std::min(first, site.windows);
@@ -121,7 +119,7 @@ private:
         std::size_t segments = m_sites.size(); // those behind the last site that is left are not run
         while (!isSegmentLeft(m_sites[segments - 1]))
             --segments;
-        std::vector<Group> groups = groupsOf(first, count);
+        QL_TRY(groups, groupsOf(first));
         for (std::size_t s = 0; s < m_sites.size(); ++s) {
             if (s < segments) {
                 QL_CHECK(runSegment(s, s + 1 == segments, groups));
@@ -134,18 +132,13 @@ private:
         return {};
     }
 
-    std::vector<Group> groupsOf(std::int64_t first, std::int64_t count) const
+    Result<std::vector<Group>> groupsOf(std::int64_t first) const
     {
-        const std::int64_t length = m_task.windows.length;
-        const std::int64_t perGroup = std::max<std::int64_t>(1, kGroupTokens / length);
         std::vector<Group> groups;
-        for (std::int64_t begin = first; begin < first + count; begin += perGroup) {
-            const std::int64_t windows = std::min(perGroup, first + count - begin);
-            Array<std::int64_t> tokens({windows, length});
-            std::copy_n(m_task.windows.ids.begin() + begin * length, windows * length, tokens.write());
-            Group group{windows, {}};
-            group.values[m_task.graph.inputs.front()].integers = std::move(tokens);
-            groups.push_back(std::move(group));
+        for (std::int64_t end = first; first < m_after; first = end) {
+            end = std::min(m_after, first + m_task.cases.perRun());
+            QL_TRY(batch, m_task.cases.batch(first, end, m_context));
+            groups.push_back({end - first, std::move(batch.inputs)});
         }
         return groups;
     }
@@ -154,8 +147,8 @@ private:
     Result<SiteStatistics> startOf(const SiteProgress& site) const
     {
         if (site.windows == 0) {
-            SiteStatistics statistics(site.site.readers, site.site.in, site.kind, m_task.settings.blockSize);
-            statistics.source = m_source;
+            SiteStatistics statistics(site.site.readers, site.site.in, site.kept.gram, site.kept.blockSize);
+            statistics.source = m_task.cases.fingerprint;
             return statistics;
         }
         const auto kept = m_task.sink.find(site.site.key);
@@ -211,31 +204,43 @@ private:
         QL_TRY(weights, graph::loadWeights<float>(m_task.graph, part, m_task.weights, m_context));
         for (Group& group : groups) {
             std::vector<bool> seen(left.size()); // a site is looked at once, however many layers read it
-            const auto look = [&](ValueId value, const Array<float>& x) -> Result<void> {
-                for (std::size_t i = 0; i < left.size(); ++i)
-                    if (left[i]->site.value == value && !seen[i]) {
-                        seen[i] = true;
-                        QL_CHECK(statistics[i].add(x, m_context));
-                    }
+            const auto look = [&](ValueId value, const Node* node, const Array<float>& x) -> Result<void> {
+                for (std::size_t i = 0; i < left.size(); ++i) {
+                    const Site& site = left[i]->site;
+                    if (seen[i] || site.value != value || (site.convolution && site.convolution != node))
+                        continue;
+                    seen[i] = true;
+                    QL_CHECK(add(site, x, statistics[i]));
+                }
                 return {};
             };
             graph::ForwardOptions<float> options;
             options.layerInput = [&](const Node& node, std::int64_t, Array<float>& x) {
-                return look(node.inputs[static_cast<std::size_t>(node.op->activations)], x);
+                return look(node.inputs[static_cast<std::size_t>(node.op->activations)], &node, x);
             };
             QL_CHECK(graph::forward(m_task.graph, part, weights, group.values, m_context, options));
             if (isLast) // the nodes that read them were not run
                 for (const SiteProgress* site : left)
                     if (const auto value = group.values.find(site->site.value); value != group.values.end())
-                        QL_CHECK(look(site->site.value, value->second.real));
+                        QL_CHECK(look(site->site.value, site->site.convolution, value->second.real));
             m_context.progress().addDone(group.windows);
         }
         return {};
     }
 
+    Result<void> add(const Site& site, const Array<float>& x, SiteStatistics& statistics) const
+    {
+        if (!site.convolution)
+            return statistics.add(x, m_context);
+        const Shape& weights = m_task.model.layers[static_cast<std::size_t>(site.readers.front().layer)].shape;
+        const auto take = [&](const Array<float>& rows) { return statistics.add(rows, m_context); };
+        QL_CHECK(forUnfoldedInputs(*site.convolution, weights, x, take, m_context));
+        statistics.tokenAbsmax.clear(); // places are no tokens
+        return {};
+    }
+
     const CalibrationTask& m_task;
     const JobContext& m_context;
-    std::string m_source;
     std::vector<std::vector<SiteProgress>> m_sites; // of each segment
     std::int64_t m_after = 0;                       // one past the last window of the batch
 };
@@ -253,12 +258,15 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
     for (std::size_t s = 0; s < graph.segments.size(); ++s) {
         std::int64_t statistics = 0;
         for (const Site& site : sites[s]) {
-            const GramKind kind = kindFor(settings, site);
-            statistics += SiteStatistics::gramSize(site.in, kind, settings.blockSize) * 8 + site.in * 16 + tokens * 4;
+            const Kept kept = keptOf(settings, site);
+            statistics += SiteStatistics::gramSize(site.in, kept.gram, kept.blockSize) * 8 + site.in * 16;
             width = std::max(width, site.in);
-            const std::int64_t perChannel = kind == GramKind::full     ? site.in
-                                            : kind == GramKind::blocks ? std::min(site.in, settings.blockSize)
-                                                                       : 1;
+            if (site.convolution)
+                continue;
+            statistics += tokens * 4;
+            const std::int64_t perChannel = kept.gram == GramKind::full     ? site.in
+                                            : kept.gram == GramKind::blocks ? std::min(site.in, kept.blockSize)
+                                                                            : 1;
             cost.multiplyAdds += static_cast<double>(tokens) * static_cast<double>(site.in * perChannel);
         }
         std::int64_t weights = 0;
@@ -271,14 +279,14 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
     const std::int64_t batch = std::min(settings.batchWindows, windows) * length;
     const std::int64_t hidden = static_cast<std::int64_t>(model.configNumber("hidden_size").value_or(0));
     // Hidden states of a batch; inside a segment some arrays of a group's tokens at the largest width.
-    cost.memoryBytes = segmentBytes + 4 * batch * hidden + 6 * 4 * std::min(batch, kGroupTokens) * width;
+    cost.memoryBytes = segmentBytes + 4 * batch * hidden + 6 * 4 * std::min(batch, Cases::kTokensPerRun) * width;
     return cost;
 }
 
 Result<void> calibrate(const CalibrationTask& task, const JobContext& context)
 {
     if (task.graph.inputs.empty())
-        return refused("takes no tokens", task.model.checkpoint->path().string());
+        return refused("takes no inputs", task.model.checkpoint->path().string());
     return Calibration(task, context).run();
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/base/hash.h"
 #include "core/calibration/fisher.h"
+#include "core/jobs/parallel.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,29 +22,43 @@ std::vector<std::int64_t> layersOf(const std::map<std::int64_t, T>& entries)
     return {layers.begin(), layers.end()};
 }
 
-/// As the rest of the engine takes statistics; XᵀX only if it is full.
-ActivationStatistics activationStatistics(const SiteStatistics& site)
+void addTo(ActivationStatistics& all, const GrowingHistogram& more)
+{
+    GrowingHistogram histogram;
+    if (!all.histogram.empty())
+        histogram.restore(all.histogramMax, all.histogram);
+    histogram.merge(more);
+    all.histogram.assign(histogram.counts().begin(), histogram.counts().end());
+    all.histogramMin = -histogram.range();
+    all.histogramMax = histogram.range();
+}
+
+/// Of the channels [first, last) of a site, as the rest of the engine takes statistics; the histogram is of all.
+Result<ActivationStatistics> activationStatistics(const SiteStatistics& site, std::int64_t first, std::int64_t last,
+                                                  const JobContext& context)
 {
     ActivationStatistics statistics;
-    statistics.in = site.in;
-    statistics.tokens = site.tokens;
+    const std::int64_t in = statistics.in = last - first;
     if (site.tokens == 0)
         return statistics;
-    if (site.gramKind == GramKind::full) {
-        statistics.gram.resize(static_cast<std::size_t>(site.in * site.in));
-        std::size_t at = 0;
-        for (std::int64_t r = 0; r < site.in; ++r)
-            for (std::int64_t c = 0; c <= r; ++c, ++at)
-                statistics.gram[static_cast<std::size_t>(r * site.in + c)] =
-                    statistics.gram[static_cast<std::size_t>(c * site.in + r)] = site.gram[at];
+    statistics.tokens = site.tokens;
+    if (site.holdsGram(first, last)) {
+        constexpr std::int64_t kGrain = 1 << 17; // elements
+        statistics.gram.resize(static_cast<std::size_t>(in * in));
+        double* gram = statistics.gram.data();
+        QL_CHECK(
+            parallelFor(context, in, std::max<std::int64_t>(1, kGrain / in), [&](std::int64_t begin, std::int64_t end) {
+                for (std::int64_t r = begin; r < end; ++r)
+                    for (std::int64_t c = 0; c <= r; ++c)
+                        gram[r * in + c] = gram[c * in + r] = site.gramAt(first + r, first + c);
+            }));
     }
-    statistics.channelMin.assign(site.min.begin(), site.min.end());
-    statistics.channelMax.assign(site.max.begin(), site.max.end());
-    for (std::int64_t c = 0; c < site.in; ++c)
+    statistics.channelMin.assign(site.min.begin() + first, site.min.begin() + last);
+    statistics.channelMax.assign(site.max.begin() + first, site.max.begin() + last);
+    for (std::int64_t c = first; c < last; ++c)
         statistics.channelRms.push_back(std::sqrt(site.squareSum(c) / static_cast<double>(site.tokens)));
-    statistics.histogram.assign(site.histogram.counts().begin(), site.histogram.counts().end());
-    statistics.histogramMin = -site.histogram.range();
-    statistics.histogramMax = site.histogram.range();
+    if (in == site.in)
+        addTo(statistics, site.histogram);
     return statistics;
 }
 
@@ -66,17 +81,24 @@ void addTo(ActivationStatistics& all, const ActivationStatistics& more)
             before * all.channelRms[c] * all.channelRms[c] + added * more.channelRms[c] * more.channelRms[c];
         all.channelRms[c] = std::sqrt(squares / (before + added));
     }
-    GrowingHistogram histogram;
-    for (const ActivationStatistics* part : {&std::as_const(all), &more}) {
-        GrowingHistogram its;
-        if (!part->histogram.empty())
-            its.restore(part->histogramMax, part->histogram);
-        histogram.merge(its);
-    }
-    all.histogram.assign(histogram.counts().begin(), histogram.counts().end());
-    all.histogramMin = -histogram.range();
-    all.histogramMax = histogram.range();
     all.tokens += more.tokens;
+    if (!more.histogram.empty()) {
+        GrowingHistogram histogram;
+        histogram.restore(more.histogramMax, more.histogram);
+        addTo(all, histogram);
+    }
+}
+
+/// Adds what another use of the same weights saw.
+void merge(ActivationStatistics& all, ActivationStatistics more)
+{
+    if (all.isEmpty()) {
+        all = std::move(more);
+    } else if (!more.isEmpty()) {
+        all.gram.resize(std::min(all.gram.size(), more.gram.size()));
+        std::transform(all.gram.begin(), all.gram.end(), more.gram.begin(), all.gram.begin(), std::plus());
+        addTo(all, more);
+    }
 }
 
 class CalibratedActivations final : public Activations {
@@ -113,30 +135,34 @@ public:
         const auto readings = m_readings.find(layer);
         if (readings == m_readings.end())
             return std::shared_ptr<const ActivationStatistics>();
-        const auto parts = static_cast<std::size_t>(readings->second.front().reader.parts);
-        std::vector<ActivationStatistics> seen(parts);
+        const std::int64_t parts = readings->second.front().reader.parts;
+        std::vector<ActivationStatistics> seen(static_cast<std::size_t>(parts));
+        ActivationStatistics all;
         for (const auto& [reader, key] : readings->second) {
             QL_CHECK(context.checkStop());
             const auto bytes = m_sink->find(key);
             const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
-            if (!site || static_cast<std::size_t>(reader.parts) != parts)
+            if (!site || reader.parts != parts)
                 return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key);
-            ActivationStatistics more = activationStatistics(*site);
-            ActivationStatistics& part = seen[static_cast<std::size_t>(reader.part)];
-            if (part.isEmpty()) {
-                part = std::move(more);
-            } else if (!more.isEmpty()) { // another use of the same weights
-                part.gram.resize(std::min(part.gram.size(), more.gram.size()));
-                std::transform(part.gram.begin(), part.gram.end(), more.gram.begin(), part.gram.begin(), std::plus());
-                addTo(part, more);
+            if (reader.part != SiteReader::kEach) {
+                QL_TRY(more, activationStatistics(*site, 0, site->in, context));
+                merge(seen[static_cast<std::size_t>(reader.part)], std::move(more));
+                continue;
             }
+            const std::int64_t width = site->in / parts;
+            for (std::int64_t part = 0; part < parts; ++part) {
+                QL_TRY(more, activationStatistics(*site, part * width, (part + 1) * width, context));
+                merge(seen[static_cast<std::size_t>(part)], std::move(more));
+            }
+            addTo(all, site->histogram);
         }
         if (parts == 1)
             return std::make_shared<const ActivationStatistics>(std::move(seen.front()));
-        ActivationStatistics all;
         all.in = std::ranges::max(seen, {}, &ActivationStatistics::in).in;
         for (const ActivationStatistics& part : seen)
             addTo(all, part);
+        if (readings->second.front().reader.part == SiteReader::kEach)
+            all.tokens = seen.front().tokens; // the same came by all of them
         all.parts = std::move(seen);
         return std::make_shared<const ActivationStatistics>(std::move(all));
     }
@@ -146,8 +172,9 @@ public:
         std::vector<std::int64_t> tokens;
         if (const auto readings = m_readings.find(layer); readings != m_readings.end())
             for (const auto& [reader, key] : readings->second) {
-                tokens.resize(static_cast<std::size_t>(reader.parts));
-                tokens[static_cast<std::size_t>(reader.part)] += m_sites.sites.at(key).tokens;
+                const bool isEach = reader.part == SiteReader::kEach;
+                tokens.resize(isEach ? 1 : static_cast<std::size_t>(reader.parts));
+                tokens[isEach ? 0 : static_cast<std::size_t>(reader.part)] += m_sites.sites.at(key).tokens;
             }
         return tokens;
     }
@@ -194,7 +221,10 @@ void CalibratedSites::note(const Model& model, const std::string& key, std::span
     for (const std::int64_t number :
          {site->windows, site->tokens, static_cast<std::int64_t>(site->gramKind), site->blockSize})
         fingerprint += "-" + std::to_string(number);
-    sites[key] = {std::move(site->readers), site->tokens, site->gramKind == GramKind::full, std::move(fingerprint)};
+    const bool isFull = std::ranges::any_of(site->readers, [&](const SiteReader& reader) {
+        return site->holdsGram(0, reader.part == SiteReader::kEach ? site->in / reader.parts : site->in);
+    });
+    sites[key] = {std::move(site->readers), site->tokens, isFull, std::move(fingerprint)};
 }
 
 CalibratedSites findCalibration(const ResultSink& sink, const Model& model)

@@ -100,19 +100,23 @@ SiteStatistics::SiteStatistics(std::vector<SiteReader> readBy, std::int64_t widt
       max(static_cast<std::size_t>(width), -std::numeric_limits<float>::infinity())
 {}
 
-double SiteStatistics::squareSum(std::int64_t channel) const
+bool SiteStatistics::holdsGram(std::int64_t first, std::int64_t last) const
+{
+    return gramKind == GramKind::full || (gramKind == GramKind::blocks && first / blockSize == (last - 1) / blockSize);
+}
+
+double SiteStatistics::gramAt(std::int64_t row, std::int64_t column) const
 {
     switch (gramKind) {
     case GramKind::diag:
-        return gram[static_cast<std::size_t>(channel)];
+        return gram[static_cast<std::size_t>(row)];
     case GramKind::blocks: {
-        const std::int64_t block = channel / blockSize;
-        const std::int64_t size = std::min(blockSize, in - block * blockSize);
-        const std::int64_t at = channel - block * blockSize;
-        return gram[static_cast<std::size_t>(block * blockSize * blockSize + at * size + at)];
+        const std::int64_t begin = row / blockSize * blockSize;
+        const std::int64_t size = std::min(blockSize, in - begin);
+        return gram[static_cast<std::size_t>(begin * blockSize + (row - begin) * size + column - begin)];
     }
     case GramKind::full:
-        return gram[static_cast<std::size_t>(channel * (channel + 3) / 2)];
+        return gram[static_cast<std::size_t>(row * (row + 1) / 2 + column)];
     }
     return 0;
 }
@@ -201,7 +205,8 @@ bool readHead(ByteReader& reader, SiteStatistics& site)
                        reader.value(kind) && reader.value(site.blockSize);
     if (!whole || kind < 0 || kind > static_cast<std::int64_t>(GramKind::full) || site.in < 1 || site.tokens < 0 ||
         (kind == static_cast<std::int64_t>(GramKind::blocks) && site.blockSize < 1) ||
-        std::ranges::any_of(site.readers, [](const SiteReader& r) { return r.part < 0 || r.part >= r.parts; }))
+        std::ranges::any_of(site.readers,
+                            [](const SiteReader& r) { return r.part < SiteReader::kEach || r.part >= r.parts; }))
         return false;
     site.source.assign(source.begin(), source.end());
     site.gramKind = static_cast<GramKind>(kind);
@@ -249,7 +254,8 @@ std::optional<SiteStatistics> SiteStatistics::decode(std::span<const std::byte> 
     const auto width = static_cast<std::size_t>(site.in);
     if (!whole || std::ssize(site.gram) != gramSize(site.in, site.gramKind, site.blockSize) ||
         site.sum.size() != width || site.min.size() != width || site.max.size() != width ||
-        std::ssize(site.tokenAbsmax) != site.tokens || std::ssize(counts) != GrowingHistogram::kBins || !(range >= 0))
+        (!site.tokenAbsmax.empty() && std::ssize(site.tokenAbsmax) != site.tokens) ||
+        std::ssize(counts) != GrowingHistogram::kBins || !(range >= 0))
         return std::nullopt;
     site.histogram.restore(range, counts);
     return site;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What calibration keeps of a site: a place in the model whose values are the input X[tokens, in] of one or more layers
-// (q, k and v share one). Everything is a sum, an extreme or a count, so batches and machines can be merged in any
-// grouping; sums are in double over blocks of 256 tokens whose products are in float.
+// (q, k and v share one); of a convolution the rows are its windows. Everything is a sum, an extreme or a count, so
+// batches and machines can be merged in any grouping; sums are in double over blocks of 256 tokens whose products are
+// in float.
 #pragma once
 
 #include "core/jobs/job_context.h"
@@ -39,8 +40,10 @@ private:
 };
 
 /// A layer that reads a site, with all rows of its weights or with one of `parts` equal ranges of them: an expert of a
-/// stack.
+/// stack. kEach: the channels of the site are as many ranges, and each range of rows reads its own: the groups of a
+/// convolution.
 struct SiteReader {
+    static constexpr std::int64_t kEach = -1;
     std::int64_t layer = 0;
     std::int64_t part = 0;
     std::int64_t parts = 1;
@@ -59,15 +62,19 @@ struct SiteStatistics {
     std::vector<double> gram;
     std::vector<double> sum;        // per channel
     std::vector<float> min, max;    // per channel
-    std::vector<float> tokenAbsmax; // per token, in order: the first-token effect shows here
+    std::vector<float> tokenAbsmax; // per token, in order: the first-token effect shows here; empty of convolutions
     GrowingHistogram histogram;
 
     SiteStatistics() = default;
     SiteStatistics(std::vector<SiteReader> readers, std::int64_t in, GramKind kind, std::int64_t blockSize);
     /// Adds X[tokens, in].
     Result<void> add(const graph::Array<float>& x, const JobContext& context);
+    /// Whether XᵀX of the channels [first, last) is there.
+    bool holdsGram(std::int64_t first, std::int64_t last) const;
+    /// (XᵀX)[row, column], column ≤ row, of what is there.
+    double gramAt(std::int64_t row, std::int64_t column) const;
     /// Σ x² of a channel.
-    double squareSum(std::int64_t channel) const;
+    double squareSum(std::int64_t channel) const { return gramAt(channel, channel); }
     static std::int64_t gramSize(std::int64_t in, GramKind kind, std::int64_t blockSize);
 
     std::vector<std::byte> encode() const;

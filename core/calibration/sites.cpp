@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/calibration/sites.h"
 
-#include "core/model/graph/operator.h"
+#include "core/calibration/reduce.h"
+#include "core/calibration/unfolded_inputs.h"
 
 #include <algorithm>
 
@@ -20,14 +21,23 @@ std::vector<Site> sitesOf(const Model& model, const Graph& graph, const graph::S
         const std::int64_t layer = graph.productLayerOf(node);
         if (layer < 0)
             continue;
-        const Shape& shape = model.layers[static_cast<std::size_t>(layer)].shape;
-        if (shape.size() != 2)
-            continue; // the inputs of convolutions are no rows of tokens
+        const Layer& weights = model.layers[static_cast<std::size_t>(layer)];
+        const std::int64_t groups = convolutionGroups(node, weights.shape);
+        const Node* const convolution = groups > 0 ? &node : nullptr;
+        if (!convolution && weights.shape.size() != 2)
+            continue;
         const graph::ValueId value = node.inputs[static_cast<std::size_t>(node.op->activations)];
-        const SiteReader reader{layer, node.integer("expert", 0), node.integer("experts", 1)};
-        auto site = std::ranges::find(sites, value, &Site::value);
+        auto site = std::ranges::find_if(
+            sites, [&](const Site& known) { return known.value == value && known.convolution == convolution; });
         if (site == sites.end())
-            site = sites.insert(sites.end(), {.value = value, .in = shape[1], .readers = {}, .key = {}});
+            site = sites.insert(sites.end(), {.value = value,
+                                              .convolution = convolution,
+                                              .in = inputsOf(weights) * std::max<std::int64_t>(1, groups),
+                                              .groups = std::max<std::int64_t>(1, groups),
+                                              .readers = {},
+                                              .key = {}});
+        const SiteReader reader = groups > 1 ? SiteReader{layer, SiteReader::kEach, groups}
+                                             : SiteReader{layer, node.integer("expert", 0), node.integer("experts", 1)};
         if (std::ranges::find(site->readers, reader) == site->readers.end())
             site->readers.push_back(reader);
     }

@@ -188,6 +188,51 @@ private Q_SLOTS:
         QCOMPARE(arrays.exitCode, 2);
         QVERIFY2(arrays.err.contains("tokens"), arrays.err.constData());
     }
+    void calibratesOnPicturesArraysAndIds()
+    {
+        const QString vit = text(QL_TEST_DATA "/frontends/vit");
+        const QString study = path("seen.qloupe");
+        const Outcome pictures = qloupe({text("calibrate"), vit, text("--images"), text(QL_TEST_DATA "/images"),
+                                         text("--out"), study, text("--json")});
+        QVERIFY2(pictures.exitCode == 0, pictures.err.constData());
+        QVERIFY(pictures.json().value(QLatin1String("cases")).toInt() >= 4);
+        const Outcome measured = qloupe({text("sensitivity"), vit, text("--activations"), study, text("--candidates"),
+                                         text("int4:channel"), text("--json")});
+        QVERIFY2(measured.exitCode == 0, measured.err.constData());
+        for (const QJsonValue& cell : measured.json().value(QLatin1String("cells")).toArray())
+            QVERIFY2(cell.toObject().value(QLatin1String("output_error")).toDouble() > 0,
+                     qPrintable(cell.toObject().value(QLatin1String("layer")).toString()));
+        for (const char* more : {"--fisher", "--text=x.txt"})
+            QCOMPARE(qloupe({text("calibrate"), vit, text("--images"), text(QL_TEST_DATA "/images"), text("--out"),
+                             study, text(more)})
+                         .exitCode,
+                     2);
+        const Outcome missing = qloupe(
+            {text("calibrate"), vit, text("--inputs"), text(QL_TEST_DATA "/images/golden.npz"), text("--out"), study});
+        QCOMPARE(missing.exitCode, 2);
+        QVERIFY2(missing.err.contains("pixels"), missing.err.constData());
+        // Ids as numbers are those of an array.
+        QFile ids(path("ids.txt"));
+        QVERIFY(ids.open(QIODevice::WriteOnly));
+        for (int i = 0; i < 70; ++i)
+            ids.write(QByteArray::number(i * i % 300) + (i % 7 == 0 ? "\n" : i % 3 == 0 ? ", " : " "));
+        ids.close();
+        const QStringList words{text("calibrate"), kSample,        text("--tokens"), ids.fileName(), text("--context"),
+                                text("32"),        text("--gram"), text("diag"),     text("--out"),  path("ids.qloupe"),
+                                text("--json")};
+        const Outcome counted = qloupe(words + QStringList{text("--full"), text("*.1.mlp.*")});
+        QVERIFY2(counted.exitCode == 0, counted.err.constData());
+        QCOMPARE(counted.json().value(QLatin1String("tokens")).toInt(), 64);
+        QCOMPARE(qloupe(words + QStringList{text("--full"), text("*.99.*")}).exitCode, 2);
+        QFile wrong(path("wrong.txt"));
+        QVERIFY(wrong.open(QIODevice::WriteOnly));
+        wrong.write("1 2 three");
+        wrong.close();
+        const Outcome refused = qloupe(
+            {text("calibrate"), kSample, text("--tokens"), wrong.fileName(), text("--out"), path("wrong.qloupe")});
+        QCOMPARE(refused.exitCode, 2);
+        QVERIFY2(refused.err.contains("three"), refused.err.constData());
+    }
     void writesAndReadsImportanceMatrices()
     {
         const QString study = path("imatrix.qloupe");

@@ -133,6 +133,14 @@ private Q_SLOTS:
         QTest::keyClicks(context, QStringLiteral("128"));
         QVERIFY(start->isEnabled());
 
+        auto* all = dialog->findChild<QLineEdit*>(QStringLiteral("fullLayers"));
+        all->setFocus();
+        write(all, QStringLiteral("*.99.*"));
+        QVERIFY(!start->isEnabled());
+        QVERIFY(cost->text().contains(QLatin1String("no layer is called")));
+        all->clear();
+        QVERIFY(start->isEnabled());
+
         auto* study = dialog->findChild<QLineEdit*>(QStringLiteral("studyPath"));
         study->setFocus();
         write(study, m_folder.filePath(QStringLiteral("sample.qloupe")));

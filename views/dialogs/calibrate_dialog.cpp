@@ -35,6 +35,7 @@ CalibrateDialog::CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs
       m_jobs(jobs),
       m_runs(runs),
       m_gram(new QComboBox(this)),
+      m_full(new QLineEdit(this)),
       m_study(new QLineEdit(this)),
       m_browse(new QPushButton(tr("B&rowse…"), this)),
       m_cost(new QLabel(this)),
@@ -47,6 +48,7 @@ CalibrateDialog::CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs
     buildForm();
     connect(m_text, &TextChoice::changed, this, &CalibrateDialog::refresh);
     connect(m_gram, &QComboBox::currentIndexChanged, this, &CalibrateDialog::refresh);
+    connect(m_full, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
     connect(m_study, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
     connect(m_browse, &QPushButton::clicked, this, &CalibrateDialog::browseStudy);
     connect(m_start, &QPushButton::clicked, this, &CalibrateDialog::start);
@@ -84,6 +86,7 @@ void CalibrateDialog::buildForm()
         return made;
     };
     form->addRow(label(tr("&Keep of XᵀX"), m_gram), m_gram);
+    form->addRow(label(tr("&All of it for"), m_full), m_full);
     auto* studyRow = new QHBoxLayout;
     studyRow->addWidget(m_study, 1);
     studyRow->addWidget(m_browse);
@@ -108,6 +111,9 @@ void CalibrateDialog::buildForm()
     m_study->setText(hasStudy ? m_document.studyPath()
                               : QDir::home().filePath(QFileInfo(m_document.checkpointPath()).completeBaseName() +
                                                       QStringLiteral(".qloupe")));
+    m_full->setObjectName(QStringLiteral("fullLayers"));
+    m_full->setAccessibleName(tr("Layers of which all of XᵀX is kept"));
+    m_full->setPlaceholderText(tr("no layer besides; a name or a pattern, e.g. *.down_proj.weight"));
     m_cost->setWordWrap(true);
     m_cost->setObjectName(QStringLiteral("cost"));
     m_command->setReadOnly(true);
@@ -126,32 +132,48 @@ GramKind CalibrateDialog::gram() const
     return static_cast<GramKind>(m_gram->currentData().toInt());
 }
 
+Result<CalibrationSettings> CalibrateDialog::settings() const
+{
+    CalibrationSettings settings;
+    settings.gram = gram();
+    if (!m_full->text().isEmpty()) {
+        QL_TRY(layers, m_document.model()->match(m_full->text().toStdString()));
+        settings.full = std::move(layers);
+    }
+    return settings;
+}
+
 void CalibrateDialog::refresh()
 {
     const CalibrationRun& run = m_runs.calibration;
     const bool running = run.state() == CalibrationRun::State::running;
-    const bool possible = m_text->windows() > 0 && !m_study->text().isEmpty();
+    const Result<CalibrationSettings> chosen = m_document.isOpen() ? settings() : CalibrationSettings();
+    const bool possible = m_text->windows() > 0 && !m_study->text().isEmpty() && chosen;
     m_text->setEnabled(!running);
     m_gram->setEnabled(!running);
+    m_full->setEnabled(!running);
     m_study->setEnabled(!running);
     m_start->setEnabled(possible && !running);
     m_start->setText(run.state() == CalibrationRun::State::paused ? tr("Re&sume") : tr("&Start"));
     m_pause->setEnabled(running);
-    if (m_text->windows() > 0) {
-        CalibrationSettings settings;
-        settings.gram = gram();
+    setProblemColor(*m_cost, !chosen);
+    if (!chosen) {
+        m_cost->setText(errorText(chosen.error()));
+    } else if (m_text->windows() > 0) {
         const PreparedText& text = *m_text->text();
-        const CalibrationCost cost = text.calibrationCost(settings, m_text->length(), m_text->limit());
+        const CalibrationCost cost = text.calibrationCost(*chosen, m_text->length(), m_text->limit());
         m_cost->setText(tr("about %1 for %2 tokens, %3 of memory, %4 in the study")
-                            .arg(durationText(text.calibrationSeconds(settings, m_text->length(), m_text->limit())),
+                            .arg(durationText(text.calibrationSeconds(*chosen, m_text->length(), m_text->limit())),
                                  countText(m_text->windows() * m_text->length()), bytesText(cost.memoryBytes),
                                  bytesText(cost.resultBytes)));
     } else {
         m_cost->setText(QStringLiteral("—"));
     }
-    m_command->setText(QStringLiteral("qloupe calibrate %1 %2 --gram %3 --out %4")
+    const QString full =
+        m_full->text().isEmpty() ? QString() : QStringLiteral(" --full ") + shellQuoted(m_full->text());
+    m_command->setText(QStringLiteral("qloupe calibrate %1 %2 --gram %3%4 --out %5")
                            .arg(shellQuoted(m_document.checkpointPath()), m_text->arguments(), toQString(word(gram())),
-                                shellQuoted(m_study->text())));
+                                full, shellQuoted(m_study->text())));
     m_command->setCursorPosition(0);
     showProgress();
 }
@@ -219,9 +241,8 @@ void CalibrateDialog::run()
     m_study->setReadOnly(true);
     m_browse->hide();
     m_text->remember();
-    CalibrationSettings settings;
-    settings.gram = gram();
-    m_runs.calibration.start({m_text->text(), m_text->length(), m_text->limit(), settings});
+    if (const auto chosen = settings())
+        m_runs.calibration.start({m_text->text(), m_text->length(), m_text->limit(), *chosen});
 }
 
 } // namespace ql::views

@@ -3,7 +3,7 @@
 // starts; then progress, pause and resume. It may be closed meanwhile; opened again it shows the run under way.
 #pragma once
 
-#include "core/calibration/site_statistics.h"
+#include "core/calibration/calibrate.h"
 
 #include <QDialog>
 
@@ -27,6 +27,8 @@ public:
 
 private:
     GramKind gram() const;
+    /// An error where no layer has the name whose XᵀX is asked for.
+    Result<CalibrationSettings> settings() const;
     void buildForm();
     void refresh();
     void showProgress();
@@ -40,6 +42,7 @@ private:
     Runs& m_runs;
     TextChoice* m_text;
     QComboBox* m_gram;
+    QLineEdit* m_full; // name or glob of layers
     QLineEdit* m_study;
     QPushButton* m_browse;
     QLabel* m_cost;

@@ -63,19 +63,20 @@ void CalibrationRun::start(const CalibrationChoice& choice)
         [choice, sink = m_sink, arrivals = m_arrivals](const JobContext& context) -> Result<std::int64_t> {
             const PreparedText& text = *choice.text;
             QL_TRY(windows, text.tokens.windows(choice.length, choice.limit));
+            const Cases cases = windowCases(text.graph, std::move(windows));
             const graph::CheckpointWeights weights(*text.model);
             NotingSink noting(*sink, *text.model);
             const CalibrationTask task{*text.model,
                                        text.graph,
                                        weights,
-                                       windows,
+                                       cases,
                                        choice.settings,
                                        noting,
                                        [&](std::int64_t block, std::int64_t through) {
                                            arrivals->put({block, through, noting.sites()});
                                        }};
             QL_CHECK(calibrate(task, context));
-            return windows.count();
+            return cases.count;
         },
         [this](const Result<std::int64_t>& windows) { finish(windows); });
     Q_EMIT changed();

@@ -46,6 +46,13 @@ double PreparedText::validationSeconds(std::int64_t length, std::int64_t limit) 
     return secondsPerMultiplyAdd * tokensRun * multiplyAddsPerToken(*model, graph);
 }
 
+TextSource textSource(const QString& path)
+{
+    const QString suffix = QFileInfo(path).suffix().toLower();
+    const bool isArray = suffix == QLatin1String("npy") || suffix == QLatin1String("npz");
+    return isArray ? TextSource{{}, toPath(path)} : TextSource{toPath(path), {}};
+}
+
 Result<std::shared_ptr<const PreparedText>> prepareText(const std::shared_ptr<const Model>& model, const QString& path,
                                                         const JobContext& context)
 {
@@ -54,7 +61,7 @@ Result<std::shared_ptr<const PreparedText>> prepareText(const std::shared_ptr<co
     prepared->path = path;
     QL_TRY(graph, buildGraph(*model));
     prepared->graph = std::move(graph);
-    QL_TRY(tokens, readTokens(*model, {toPath(path), {}}, context));
+    QL_TRY(tokens, readTokens(*model, textSource(path), context));
     prepared->tokens = std::move(tokens);
     const std::int64_t length = std::min(usualWindowLength(*model), prepared->tokenCount());
     QL_TRY(window, prepared->tokens.windows(length, 1));

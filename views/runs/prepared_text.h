@@ -30,6 +30,8 @@ struct PreparedText {
     double validationSeconds(std::int64_t length, std::int64_t limit) const;
 };
 
+/// A .npy or .npz file holds token ids, any other text.
+TextSource textSource(const QString& path);
 /// Errors name what is missing: an architecture that runs, a tokenizer, a readable text.
 Result<std::shared_ptr<const PreparedText>> prepareText(const std::shared_ptr<const Model>& model, const QString& path,
                                                         const JobContext& context);

@@ -35,7 +35,7 @@ QLabel* labelOf(const QString& text, QWidget* buddy)
 QString askForText(QWidget* parent, const QString& current)
 {
     return QFileDialog::getOpenFileName(parent, TextChoice::tr("Text to run the model on"), current,
-                                        TextChoice::tr("Text (*.txt *.md);;All files (*)"));
+                                        TextChoice::tr("Text (*.txt *.md);;Token ids (*.npy *.npz);;All files (*)"));
 }
 
 TextChoice::TextChoice(Document& document, JobRunner& jobs, TextUse use, QFormLayout& form)
@@ -68,7 +68,7 @@ TextChoice::TextChoice(Document& document, JobRunner& jobs, TextUse use, QFormLa
     spinRow(tr("&Windows"), m_limit, tr("0: the whole text"));
     m_path->setObjectName(QStringLiteral("textPath"));
     m_path->setAccessibleName(tr("Text file"));
-    m_path->setPlaceholderText(tr("a text file, UTF-8"));
+    m_path->setPlaceholderText(tr("a text file, UTF-8, or token ids in a .npy file"));
     m_browse->setAutoDefault(false);
     m_note->setWordWrap(true);
     m_note->setObjectName(QStringLiteral("textNote"));
@@ -105,8 +105,9 @@ std::int64_t TextChoice::windows() const
 
 QString TextChoice::arguments() const
 {
-    return QStringLiteral("--text %1 --context %2 --windows %3")
-        .arg(shellQuoted(m_path->text()))
+    const bool isIds = !textSource(m_path->text()).tokens.empty();
+    return QStringLiteral("--%1 %2 --context %3 --windows %4")
+        .arg(isIds ? QStringLiteral("tokens") : QStringLiteral("text"), shellQuoted(m_path->text()))
         .arg(length())
         .arg(limit());
 }

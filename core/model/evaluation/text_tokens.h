@@ -13,7 +13,7 @@ constexpr std::int64_t kLargestText = std::int64_t{1} << 30U; // bytes
 
 struct TextSource {
     std::filesystem::path text;   // a text file, at most kLargestText
-    std::filesystem::path tokens; // or an array of integers in a .npy file
+    std::filesystem::path tokens; // or ids: an array in a .npy or .npz file, else numbers in a text file
 };
 
 struct TextTokens {

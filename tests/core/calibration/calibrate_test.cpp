@@ -54,7 +54,7 @@ class CalibrateTest : public QObject {
     Result<void> run(ResultSink& sink, const CalibrationSettings& settings, const JobContext& context) const
     {
         const graph::CheckpointWeights weights(*m_model);
-        return calibrate({*m_model, m_graph, weights, m_windows, settings, sink, {}}, context);
+        return calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows), settings, sink, {}}, context);
     }
     std::int64_t layer(const char* name) const { return m_model->indexOf(name); }
     SiteStatistics site(const MemorySink& sink, const char* name) const
@@ -160,7 +160,8 @@ private Q_SLOTS:
             CountedWeights weights(*m_model);
             Progress progress;
             const JobContext context(m_executor, {}, &progress);
-            const auto done = calibrate({*m_model, m_graph, weights, m_windows, its, sink, {}}, context);
+            const auto done =
+                calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows), its, sink, {}}, context);
             progress.finish();
             return done ? weights.loads : std::map<std::int64_t, int>{{-1, -1}};
         };
@@ -202,7 +203,8 @@ private Q_SLOTS:
         const auto before = sink.pieces;
         settings.full = {layer("model.layers.1.mlp.up_proj.weight"), layer("model.layers.1.mlp.down_proj.weight")};
         CountedWeights weights(*m_model);
-        QVERIFY(calibrate({*m_model, m_graph, weights, m_windows, settings, sink, {}}, m_context));
+        QVERIFY(
+            calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows), settings, sink, {}}, m_context));
         QVERIFY(weights.loads.contains(layer("model.layers.1.mlp.up_proj.weight")));
         QVERIFY(!weights.loads.contains(layer("model.layers.2.mlp.up_proj.weight"))); // nothing behind is needed
         std::set<std::string> changed;
@@ -245,7 +247,8 @@ private Q_SLOTS:
             const auto graph = buildGraph(*model).value();
             const graph::CheckpointWeights weights(*model);
             const auto sink = std::make_shared<MemorySink>();
-            const auto done = calibrate({*model, graph, weights, windows, {}, *sink, {}}, m_context);
+            const auto done =
+                calibrate({*model, graph, weights, windowCases(graph, windows), {}, *sink, {}}, m_context);
             return Calibrated{model, done ? calibratedActivations(sink, findCalibration(*sink, *model), path) : nullptr,
                               multiplyAddsPerToken(*model, graph)};
         };
@@ -299,7 +302,7 @@ private Q_SLOTS:
         const Windows windows{4, {1, 2, 3, 10, 4, 4, 0, 7}};
         const auto sink = std::make_shared<MemorySink>();
         const graph::CheckpointWeights weights(model);
-        QVERIFY(calibrate({model, graph, weights, windows, {}, *sink, {}}, m_context));
+        QVERIFY(calibrate({model, graph, weights, windowCases(graph, windows), {}, *sink, {}}, m_context));
         QCOMPARE(sink->pieces.size(), std::size_t{2});
         const auto statistics =
             calibratedActivations(sink, findCalibration(*sink, model), "here")->statistics(1, m_context).value();
@@ -344,7 +347,7 @@ private Q_SLOTS:
         Windows other = m_windows;
         other.ids[3] = other.ids[3] == 5 ? 6 : 5;
         const graph::CheckpointWeights weights(*m_model);
-        QVERIFY(calibrate({*m_model, m_graph, weights, other, {}, sink, {}}, m_context));
+        QVERIFY(calibrate({*m_model, m_graph, weights, windowCases(m_graph, other), {}, sink, {}}, m_context));
         QCOMPARE(site(sink, "model.layers.0.self_attn.q_proj.weight").tokens, 768);
         QVERIFY(sink.pieces != before);
     }

@@ -3,7 +3,7 @@
 // W[out, in/groups, …], optional b[out], give y[batch, out, …]; window.h has strides, dilations and padding. Per tile
 // of places, W times a matrix of columns [in/groups · taps, places] copied from x.
 #include "core/base/matrix_product.h"
-#include "core/model/graph/window.h"
+#include "core/model/graph/convolution.h"
 
 namespace ql::graph {
 
@@ -12,72 +12,37 @@ namespace {
 constexpr std::int64_t kTileElements = 1 << 18; // of columns: 1 MiB of floats
 constexpr std::int64_t kChannels = 16;          // of the input a task of the gradient works on
 
-struct Problem {
-    Windows windows;
-    std::int64_t batch = 0, groups = 0, in = 0, out = 0; // channels of one group
-    std::int64_t taps() const { return windows[0].kernel * windows[1].kernel; }
-    std::int64_t places() const { return windows[0].out * windows[1].out; }
-    std::int64_t plane() const { return windows[0].in * windows[1].in; }
-    std::int64_t depth() const { return in * taps(); }
-    std::int64_t tile(std::int64_t channels) const
-    {
-        return std::clamp<std::int64_t>(kTileElements / std::max<std::int64_t>(1, channels * taps()), 16, 4096);
-    }
-};
-
-template<typename C>
-Result<Problem> problemOf(const C& call)
-{
-    const Shape& x = call.real(0).shape();
-    const Shape& w = call.real(1).shape();
-    Problem p;
-    p.groups = call.node.integer("groups", 1);
-    if (x.size() < 3 || w.size() != x.size() || p.groups < 1 || mulChecked(w[1], p.groups) != x[1] ||
-        w[0] % p.groups != 0 || (call.has(2) && call.real(2).numel() != w[0]))
-        return nodeError(call.node, "inputs " + formatShape(x) + " meet weights " + formatShape(w) + " in " +
-                                        std::to_string(p.groups) + " groups, or a bias of another length");
-    QL_TRY(windows, windowsOf(call.node, x, {w.begin() + 2, w.end()}));
-    p.windows = windows;
-    p.batch = x[0];
-    p.in = w[1];
-    p.out = w[0] / p.groups;
-    return p;
-}
-
-/// Calls visit(column, at, step, n) for each run of n places [first, last) of a tile whose inputs lie at at, at + step,
-/// … of the plane of channel 0; what lies in the padding is left out. `column` is an index into columns [.., last −
-/// first].
-template<typename Visit>
-void forRuns(const Problem& p, std::int64_t channels, std::int64_t first, std::int64_t last, const Visit& visit)
-{
-    const auto& [rows, cols] = p.windows;
-    for (std::int64_t line = 0; line < channels * p.taps(); ++line) {
-        const std::int64_t kx = line % cols.kernel;
-        const std::int64_t ky = line / cols.kernel % rows.kernel;
-        const std::int64_t channel = line / p.taps();
-        for (std::int64_t oy = first / cols.out; oy * cols.out < last; ++oy) {
-            const std::int64_t y = rows.at(oy, ky);
-            const std::int64_t begin = std::max(cols.firstInside(kx), first - oy * cols.out);
-            const std::int64_t end = std::min(cols.lastInside(kx), last - oy * cols.out);
-            if (y >= 0 && y < rows.in && begin < end)
-                visit(line * (last - first) + oy * cols.out + begin - first,
-                      channel * p.plane() + y * cols.in + cols.at(begin, kx), cols.stride, end - begin);
-        }
-    }
-}
-
 /// The columns of `channels` channels of x for places [first, last).
 template<typename T>
-void fillColumns(const Problem& p, const T* x, std::int64_t channels, std::int64_t first, std::int64_t last, T* columns)
+void fillColumns(const Convolution& p, const T* x, std::int64_t channels, std::int64_t first, std::int64_t last,
+                 T* columns)
 {
     std::fill_n(columns, channels * p.taps() * (last - first), T{0});
-    forRuns(p, channels, first, last, [&](std::int64_t column, std::int64_t at, std::int64_t step, std::int64_t n) {
-        if (step == 1)
-            std::copy_n(x + at, n, columns + column);
-        else
-            for (std::int64_t i = 0; i < n; ++i)
-                columns[column + i] = x[at + i * step];
-    });
+    p.forRuns(channels, first, last,
+              [&](std::int64_t line, std::int64_t place, std::int64_t at, std::int64_t step, std::int64_t n) {
+                  T* to = columns + line * (last - first) + place;
+                  if (step == 1)
+                      std::copy_n(x + at, n, to);
+                  else
+                      for (std::int64_t i = 0; i < n; ++i)
+                          to[i] = x[at + i * step];
+              });
+}
+
+/// How many places a tile has.
+std::int64_t tileOf(const Convolution& p, std::int64_t channels)
+{
+    return std::clamp<std::int64_t>(kTileElements / std::max<std::int64_t>(1, channels * p.taps()), 16, 4096);
+}
+
+template<typename C>
+Result<Convolution> problemOf(const C& call)
+{
+    QL_TRY(problem, Convolution::of(call.node, call.real(0).shape(), call.real(1).shape()));
+    if (call.has(2) && call.real(2).numel() != problem.groups * problem.out)
+        return nodeError(call.node, "has " + std::to_string(problem.groups * problem.out) +
+                                        " outputs and a bias of another length");
+    return problem;
 }
 
 template<typename T>
@@ -87,7 +52,7 @@ Result<void> forward(Call<T>& call)
     const Array<T>& x = call.real(0);
     const T* w = call.real(1).data();
     T* y = call.make(0, windowedShape(x.shape(), p.groups * p.out, p.windows));
-    const std::int64_t size = p.tile(p.in);
+    const std::int64_t size = tileOf(p, p.in);
     const std::int64_t tiles = ceilDiv(p.places(), size);
     return parallelFor(call.context, p.batch * p.groups * tiles, 1, [&](std::int64_t task, std::int64_t) {
         const std::int64_t part = task / tiles; // batch · groups
@@ -129,7 +94,7 @@ Result<void> gradient(GradientCall<T>& call)
         const std::int64_t channel = index % parts * kChannels;
         const std::int64_t channels = std::min(kChannels, p.in - channel);
         const std::int64_t lines = channels * p.taps();
-        const std::int64_t size = p.tile(channels);
+        const std::int64_t size = tileOf(p, channels);
         const std::int64_t weightsAt = group * p.out * p.depth() + channel * p.taps();
         std::vector<T> columns(static_cast<std::size_t>(lines * std::min(size, p.places())));
         for (std::int64_t b = 0; b < p.batch; ++b)
@@ -162,11 +127,13 @@ Result<void> gradient(GradientCall<T>& call)
                                               .bStride = p.places(),
                                               .c = columns.data(),
                                               .cStride = last - first});
-                    forRuns(p, channels, first, last,
-                            [&](std::int64_t column, std::int64_t at, std::int64_t step, std::int64_t n) {
-                                for (std::int64_t i = 0; i < n; ++i)
-                                    dx[planes + at + i * step] += columns[static_cast<std::size_t>(column + i)];
-                            });
+                    p.forRuns(
+                        channels, first, last,
+                        [&](std::int64_t line, std::int64_t place, std::int64_t at, std::int64_t step, std::int64_t n) {
+                            const T* column = columns.data() + line * (last - first) + place;
+                            for (std::int64_t i = 0; i < n; ++i)
+                                dx[planes + at + i * step] += column[i];
+                        });
                 }
             }
     };

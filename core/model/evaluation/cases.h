@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What a model is run on, case by case, each computed by itself: windows of tokens, rows of arrays, pictures. They are
+// read when they are asked for, a few at a time. Thread-compatible.
+#pragma once
+
+#include "core/model/evaluation/outputs.h"
+#include "core/model/evaluation/windows.h"
+#include "core/model/model.h"
+
+#include <functional>
+
+namespace ql {
+
+struct Cases {
+    std::int64_t count = 0;
+    std::int64_t tokens = 0; // in each; 0 where that is not known before they run
+    std::string fingerprint; // of their content
+    /// Cases [first, last): inputs of the graph, and answers where they are known.
+    std::function<Result<OutputBatch>(std::int64_t first, std::int64_t last, const JobContext& context)> batch;
+
+    static constexpr std::int64_t kTokensPerRun = 4096;
+    /// How many run together: those of about kTokensPerRun tokens.
+    std::int64_t perRun() const;
+};
+
+/// The graph's first input are tokens.
+Cases windowCases(const graph::Graph& graph, Windows windows);
+
+/// Arrays of a .npz file named as the graph's inputs, [cases, …], and optionally "labels" [cases], the answers. Errors
+/// name an input without an array, and arrays with another number of cases.
+Result<Cases> arrayCases(const graph::Graph& graph, const std::filesystem::path& path, const JobContext& context);
+
+/// Pictures of a folder (images.h); `labels` is a CSV, or empty for those by subfolder. Refused by models that see
+/// none.
+Result<Cases> imageCases(const Model& model, const graph::Graph& graph, const std::filesystem::path& folder,
+                         const std::filesystem::path& labels, const JobContext& context);
+
+} // namespace ql

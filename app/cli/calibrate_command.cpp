@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/case_options.h"
 #include "app/cli/command.h"
+#include "app/cli/coverage_rows.h"
 #include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
 #include "core/base/text.h"
+#include "core/calibration/calibrated_activations.h"
 #include "core/calibration/fisher.h"
 #include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
@@ -78,6 +80,12 @@ Result<int> run(Console& console, const Options& options)
     result["gram"] = word(settings.gram);
     result["result_bytes"] = cost.resultBytes;
     result["memory_bytes"] = cost.memoryBytes;
+    const auto activations = calibratedActivations(opened.study, findCalibration(*opened.study, *model), options.study);
+    if (const auto coverage = activations ? expertCoverage(*activations, *model) : std::vector<ExpertCoverage>();
+        !coverage.empty()) {
+        console.warn(coverageWarnings(coverage));
+        result["experts"] = coverageRows(coverage);
+    }
     if (options.fisher) {
         const FisherTask fisher{
             *model, graph, weights, windows, options.fisherSettings, *opened.study, [&](std::int64_t) {

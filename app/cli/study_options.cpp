@@ -3,12 +3,30 @@
 
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
+#include "core/calibration/expert_coverage.h"
 
 #include <CLI/CLI.hpp>
 
 #include <map>
 
 namespace ql::cli {
+
+namespace {
+
+Result<std::shared_ptr<const Activations>> openCalibrated(Console& console, const Model& model, const std::string& path)
+{
+    std::vector<Warning> warnings;
+    QL_TRY(study, openStudy(path, warnings));
+    console.warn(warnings);
+    if (study->document().fingerprint != model.checkpoint->fingerprint())
+        return usageError("is not a study of this checkpoint", path);
+    const auto activations = calibratedActivations(study, findCalibration(*study, model), path);
+    if (!activations)
+        return usageError("holds no calibration; run qloupe calibrate", path);
+    return activations;
+}
+
+} // namespace
 
 void ActivationsOption::declare(CLI::App& app)
 {
@@ -21,16 +39,9 @@ Result<std::shared_ptr<const Activations>> ActivationsOption::open(Console& cons
 {
     if (path.empty())
         return std::shared_ptr<const Activations>();
-    if (!path.ends_with(".qloupe"))
-        return openActivations(path, model, console.context());
-    std::vector<Warning> warnings;
-    QL_TRY(study, openStudy(path, warnings));
-    console.warn(warnings);
-    if (study->document().fingerprint != model.checkpoint->fingerprint())
-        return usageError("is not a study of this checkpoint", path);
-    const auto activations = calibratedActivations(study, findCalibration(*study, model), path);
-    if (!activations)
-        return usageError("holds no calibration; run qloupe calibrate", path);
+    QL_TRY(activations, path.ends_with(".qloupe") ? openCalibrated(console, model, path)
+                                                  : openActivations(path, model, console.context()));
+    console.warn(coverageWarnings(expertCoverage(*activations, model)));
     return activations;
 }
 

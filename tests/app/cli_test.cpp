@@ -224,6 +224,13 @@ private Q_SLOTS:
         QVERIFY2(counted.exitCode == 0, counted.err.constData());
         QCOMPARE(counted.json().value(QLatin1String("tokens")).toInt(), 64);
         QCOMPARE(qloupe(words + QStringList{text("--full"), text("*.99.*")}).exitCode, 2);
+        const Outcome known =
+            qloupe({text("info"), kSample, text("--activations"), path("ids.qloupe"), text("--json")});
+        QVERIFY2(known.exitCode == 0, known.err.constData());
+        QCOMPARE(find(known.json().value(QLatin1String("layers")).toArray(), "name", kLayer)
+                     .value(QLatin1String("tokens"))
+                     .toInt(),
+                 64);
         QFile wrong(path("wrong.txt"));
         QVERIFY(wrong.open(QIODevice::WriteOnly));
         wrong.write("1 2 three");
@@ -232,6 +239,32 @@ private Q_SLOTS:
             {text("calibrate"), kSample, text("--tokens"), wrong.fileName(), text("--out"), path("wrong.qloupe")});
         QCOMPARE(refused.exitCode, 2);
         QVERIFY2(refused.err.contains("three"), refused.err.constData());
+    }
+    void saysWhatExpertsSaw()
+    {
+        const QString mixture = text(QL_TEST_DATA "/frontends/mixtral/model.gguf");
+        QFile ids(path("few.txt"));
+        QVERIFY(ids.open(QIODevice::WriteOnly));
+        ids.write("5 5 5 5 5 5 5 5");
+        ids.close();
+        const Outcome calibrated =
+            qloupe({text("calibrate"), mixture, text("--tokens"), ids.fileName(), text("--context"), text("8"),
+                    text("--out"), path("few.qloupe"), text("--json")});
+        QVERIFY2(calibrated.exitCode == 0, calibrated.err.constData());
+        const QJsonArray experts = calibrated.json().value(QLatin1String("experts")).toArray();
+        QCOMPARE(experts.size(), 2 * 3);
+        int tokens = 0;
+        for (int i = 0; i < 3; ++i)
+            tokens += experts[i].toObject().value(QLatin1String("tokens")).toInt();
+        QCOMPARE(tokens, 2 * 8);
+        const Outcome info = qloupe({text("info"), mixture, text("--activations"), path("few.qloupe"), text("--json")});
+        QCOMPARE(info.json().value(QLatin1String("experts")).toArray(), experts);
+        // Where one saw nothing it is named, here and there.
+        const bool isUnseen = std::any_of(experts.begin(), experts.end(), [](const QJsonValue& row) {
+            return row.toObject().value(QLatin1String("tokens")).toInt() == 0;
+        });
+        QCOMPARE(calibrated.err.contains("no token went to expert"), isUnseen);
+        QCOMPARE(info.err.contains("no token went to expert"), isUnseen);
     }
     void writesAndReadsImportanceMatrices()
     {

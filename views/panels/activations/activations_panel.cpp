@@ -2,7 +2,8 @@
 // What flows into the current layer: histogram of its inputs and the range of every input channel, and what the plan's
 // candidate does to its output; from captured activations or a calibration, also while it runs. Without them the panel
 // says how to get some.
-#include "core/calibration/activations.h"
+#include "core/calibration/expert_coverage.h"
+#include "core/model/frontends/layer_roles.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
 #include "views/charts/axes.h"
@@ -131,11 +132,13 @@ protected:
     {
         m_statistics.reset();
         m_outputError.clear();
+        m_coverage.clear();
         for (const QString& channel : {kStatisticsChannel, kErrorChannel})
             m_jobs.cancelChannel(channel);
         m_state = State::absent;
         const auto& activations = m_document.activations();
         if (activations && layer >= 0) {
+            m_coverage = coverageOf(*activations, layer);
             const auto layers = activations->layers();
             if (std::find(layers.begin(), layers.end(), layer) != layers.end()) {
                 m_state = State::reading;
@@ -158,6 +161,30 @@ protected:
 
 private:
     enum class State { absent, reading };
+
+    /// What the experts of the layer saw; empty where it belongs to none.
+    QString coverageOf(const Activations& activations, std::int64_t layer) const
+    {
+        const std::int64_t expert = LayerPlace::of(m_document.layer(layer)).expert;
+        const auto coverage = expertCoverage(activations, *m_document.model(), m_document.layer(layer).block);
+        if (!coverage || (expert < 0 && expert != LayerPlace::kStack))
+            return {};
+        const auto share = [&](std::size_t which) {
+            const QString seen = countText(coverage->experts[which]);
+            return coverage->tokens > 0
+                       ? tr("%1 of %2 tokens (%3)")
+                             .arg(seen, countText(coverage->tokens), percentText(coverage->share(which)))
+                       : tr("%1 tokens").arg(seen);
+        };
+        if (expert >= 0)
+            return static_cast<std::size_t>(expert) < coverage->experts.size()
+                       ? tr("expert %1 saw %2").arg(countText(expert), share(static_cast<std::size_t>(expert)))
+                       : QString();
+        const auto least = std::min_element(coverage->experts.begin(), coverage->experts.end());
+        const auto which = static_cast<std::size_t>(least - coverage->experts.begin());
+        return tr("of %1 experts, expert %2 saw least: %3")
+            .arg(countText(std::ssize(coverage->experts)), countText(static_cast<std::int64_t>(which)), share(which));
+    }
 
     void load()
     {
@@ -206,7 +233,8 @@ private:
         } else if (m_state == State::reading) {
             m_note->setText(tr("Reading activations…"));
         } else if (!m_statistics) {
-            m_note->setText(m_document.isCalibrated()
+            m_note->setText(!m_coverage.isEmpty() ? tr("Nothing is known of these inputs: %1.").arg(m_coverage)
+                            : m_document.isCalibrated()
                                 ? tr("The calibration has not reached this layer.")
                                 : tr("%1 has no entry for this layer.").arg(m_document.activationsPath()));
         } else {
@@ -215,7 +243,8 @@ private:
                                       .arg(countText(m_statistics->tokens), countText(m_statistics->in))
                                 : tr("XᵀX of %1 input channels: norms over an unknown number of tokens, no ranges")
                                       .arg(countText(m_statistics->in)));
-            m_note->setText(m_note->text() + m_outputError);
+            m_note->setText(m_note->text() + (m_coverage.isEmpty() ? QString() : tr(" · ") + m_coverage) +
+                            m_outputError);
             drawChannels();
             if (!m_statistics->histogram.empty())
                 drawHistogram();
@@ -328,6 +357,7 @@ private:
     ChartView* m_channels;
     std::shared_ptr<const ActivationStatistics> m_statistics;
     QString m_outputError;
+    QString m_coverage; // of experts
     QTimer m_settle;
     State m_state = State::absent;
 };

@@ -3,7 +3,9 @@
 
 #include "core/base/matrix_product.h"
 #include "core/calibration/byte_stream.h"
+#include "core/calibration/site_kernels.h"
 #include "core/jobs/parallel.h"
+#include "core/model/graph/row_kernels.h"
 
 #include <algorithm>
 #include <cmath>
@@ -46,17 +48,15 @@ void GrowingHistogram::growTo(double range)
 
 void GrowingHistogram::add(const float* values, std::int64_t n)
 {
-    float absmax = 0;
-    for (std::int64_t i = 0; i < n; ++i)
-        absmax = std::max(absmax, std::fabs(values[i]));
+    const float absmax = largestMagnitude(values, n);
     if (!std::isfinite(absmax))
         return;
-    // The smallest power of two above every value.
-    growTo(absmax > 0 ? std::exp2(std::floor(std::log2(static_cast<double>(absmax))) + 1) : std::max(m_range, 1.0));
-    const double scale = static_cast<double>(kBins) / 2 / m_range; // a power of two: exact
-    for (std::int64_t i = 0; i < n; ++i)
-        ++m_counts[static_cast<std::size_t>(
-            kBins / 2 + static_cast<std::int64_t>(std::floor(static_cast<double>(values[i]) * scale)))];
+    // The smallest power of two above every value, and one whose inverse is a float.
+    constexpr double kSmallest = 0x1p-100;
+    growTo(absmax > 0 ? std::max(std::exp2(std::floor(std::log2(static_cast<double>(absmax))) + 1), kSmallest)
+                      : std::max(m_range, 1.0));
+    const double scale = static_cast<double>(kBins) / 2 / m_range; // a power of two
+    countBins(values, n, static_cast<float>(scale), kBins / 2, m_counts.data());
 }
 
 void GrowingHistogram::merge(const GrowingHistogram& other)
@@ -128,18 +128,14 @@ Result<void> SiteStatistics::add(const graph::Array<float>& x, const JobContext&
         return badInput("inputs of width " + std::to_string(x.width()) + " reach a layer that takes " +
                         std::to_string(in));
     // Columns in strips: sums, extremes and the Gram matrix, each strip by one task, tokens in order.
-    const std::int64_t strip = gramKind == GramKind::blocks ? blockSize : 128;
+    const std::int64_t strip = gramKind == GramKind::blocks ? blockSize : 256;
     QL_CHECK(parallelFor(context, in, strip, [&](std::int64_t begin, std::int64_t end) {
+        const auto at = static_cast<std::size_t>(begin);
         for (std::int64_t r = 0; r < rows; ++r) {
-            const float* row = x.data() + r * in;
-            for (std::int64_t c = begin; c < end; ++c) {
-                const auto i = static_cast<std::size_t>(c);
-                sum[i] += static_cast<double>(row[c]);
-                min[i] = std::min(min[i], row[c]);
-                max[i] = std::max(max[i], row[c]);
-                if (gramKind == GramKind::diag)
-                    gram[i] += static_cast<double>(row[c]) * static_cast<double>(row[c]);
-            }
+            const float* row = x.data() + r * in + begin;
+            addChannels(row, end - begin, &sum[at], &min[at], &max[at]);
+            if (gramKind == GramKind::diag)
+                graph::addSquaresTo(&gram[at], row, end - begin);
         }
         if (gramKind == GramKind::diag)
             return;
@@ -177,12 +173,9 @@ Result<void> SiteStatistics::add(const graph::Array<float>& x, const JobContext&
                         [&](std::int64_t begin, std::int64_t end) {
                             GrowingHistogram part;
                             part.add(x.data() + begin * in, (end - begin) * in);
-                            for (std::int64_t r = begin; r < end; ++r) {
-                                float absmax = 0;
-                                for (std::int64_t c = 0; c < in; ++c)
-                                    absmax = std::max(absmax, std::fabs(x.data()[r * in + c]));
-                                tokenAbsmax[before + static_cast<std::size_t>(r)] = absmax;
-                            }
+                            for (std::int64_t r = begin; r < end; ++r)
+                                tokenAbsmax[before + static_cast<std::size_t>(r)] =
+                                    largestMagnitude(x.data() + r * in, in);
                             return part;
                         },
                         [](GrowingHistogram& into, const GrowingHistogram& next) { into.merge(next); }));

@@ -89,6 +89,15 @@ MappedFile::~MappedFile()
         ::munmap(const_cast<std::byte*>(m_data), static_cast<std::size_t>(m_size));
 }
 
+void MappedFile::release(std::span<const std::byte> bytes) const
+{
+    static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / page * page;
+    if (begin < end)
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 Result<void> MappedFile::checkIntact() const
 {
     // What is missing of the last page raises no signal.

@@ -31,6 +31,9 @@ public:
     const std::filesystem::path& path() const { return m_path; }
     /// Names the file in its file system, also when another one has taken its path.
     std::uint64_t inode() const { return m_inode; }
+    /// Gives back the memory of pages that lie wholly in these bytes of the mapping. The system may keep them in its
+    /// cache; whoever reads them again gets them again.
+    void release(std::span<const std::byte> bytes) const;
     /// An error if bytes that were read since it was opened are zeros instead of the file's.
     Result<void> checkIntact() const;
 

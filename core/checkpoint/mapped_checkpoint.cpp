@@ -14,7 +14,10 @@ Result<TensorData> MappedCheckpoint::loadTensor(std::size_t index, const JobCont
 {
     const TensorInfo& found = m_contents.tensors[index];
     const auto& file = m_contents.files[m_fileOfTensor.empty() ? 0 : static_cast<std::size_t>(m_fileOfTensor[index])];
-    return TensorData{{found.dtype, found.shape, file->bytes().data() + found.offset}, file};
+    const auto size = static_cast<std::size_t>(found.sizeBytes);
+    const std::byte* data = file->bytes().data() + found.offset;
+    std::shared_ptr<const std::byte> owner(data, [file, size](const std::byte* p) { file->release({p, size}); });
+    return TensorData{{found.dtype, found.shape, data}, std::move(owner)};
 }
 
 } // namespace ql

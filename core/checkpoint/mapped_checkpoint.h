@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A checkpoint whose tensors lie in mapped files as they are: load() returns views and copies nothing.
+// A checkpoint whose tensors lie in mapped files as they are: load() returns views and copies nothing. The memory of a
+// tensor's pages is given back when the last owner of its data goes.
 #pragma once
 
 #include "core/checkpoint/checkpoint.h"

@@ -3,6 +3,7 @@
 
 #include "core/tensor/float_array.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -14,12 +15,16 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+constexpr std::size_t kMapped = 2 * kHugePage;
 
 } // namespace
 
 void* allocateLarge(std::size_t bytes)
 {
-    const bool huge = bytes >= 4 * kHugePage;
+    // Mapped by themselves, large blocks go back to the system when they are freed. glibc would raise this limit to
+    // 32 MiB as it sees them go, and a run of many sizes would leave its heap full of holes.
+    [[maybe_unused]] static const int limited = ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(kMapped));
+    const bool huge = bytes >= kMapped;
     const std::size_t alignment = huge ? kHugePage : kAlignment;
     if (bytes > SIZE_MAX - alignment)
         throw std::bad_alloc();

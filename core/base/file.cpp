@@ -111,9 +111,10 @@ Result<void> MappedFile::checkIntact() const
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path)
 {
-    std::error_code error;
-    if (std::filesystem::is_directory(path, error))
-        return ioError("is a directory; give a file name", path.string());
+    // A rename would put a file in the place of /dev/null.
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+        return ioError("is " + kindOf(status.st_mode) + "; give a file name", path.string());
     AtomicFile file;
     file.m_path = path;
     std::string name = (path.parent_path() / ("." + path.filename().string() + ".XXXXXX")).string();

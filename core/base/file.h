@@ -47,7 +47,8 @@ private:
 };
 
 /// Writes beside the final name and renames on commit, after fsync of file and folder: readers see the old file or the
-/// whole new one. Destroyed without commit it leaves nothing behind.
+/// whole new one. Destroyed without commit it leaves nothing behind. Refuses to take the place of what is no regular
+/// file (folders, devices, pipes).
 class AtomicFile {
 public:
     static Result<AtomicFile> create(const std::filesystem::path& path);

@@ -37,9 +37,14 @@ Result<Cases> textCases(Console& console, const Model& model, const graph::Graph
     return cases;
 }
 
+nlohmann::ordered_json json(const RowMean& mean)
+{
+    return {{"value", numberOrNull(mean.value)}, {"error", numberOrNull(mean.error)}};
+}
+
 nlohmann::ordered_json json(const AnswerScore& score)
 {
-    return {{"loss", numberOrNull(score.loss)}, {"top1", score.top1}, {"top5", score.top5}};
+    return {{"loss", json(score.loss)}, {"top1", json(score.top1)}, {"top5", json(score.top5)}};
 }
 
 } // namespace
@@ -71,11 +76,12 @@ Result<nlohmann::ordered_json> validateOutputs(Console& console, const Model& mo
             outputs.push_back({{"name", output.name},
                                {"rows", output.rows},
                                {"sqnr_db", numberOrNull(output.sqnrDb)},
-                               {"mean_cosine", output.meanCosine},
+                               {"mean_cosine", numberOrNull(output.cosine.value)},
+                               {"mean_cosine_error", numberOrNull(output.cosine.error)},
                                {"least_cosine", output.leastCosine}});
         document["outputs"] = std::move(outputs);
         if (std::ranges::find(score.outputs, "logits", &OutputScore::name) != score.outputs.end())
-            document["same_top"] = score.sameTop;
+            document["same_top"] = json(score.sameTop);
     }
     return document;
 }

@@ -3,7 +3,12 @@
 
 #include "core/jobs/parallel.h"
 #include "core/model/evaluation/head_input.h"
+#include "core/model/evaluation/not_finite.h"
 #include "core/model/graph/vector_math.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
 
 namespace ql {
 
@@ -12,8 +17,7 @@ namespace {
 using graph::Array;
 using graph::Values;
 
-constexpr std::int64_t kGroupTokens = 4096; // run through a segment together
-constexpr std::int64_t kHeadRows = 128;     // logits at a time
+constexpr std::int64_t kHeadRows = 128; // logits at a time
 
 /// One version on its way through the graph.
 struct Runner {
@@ -69,13 +73,18 @@ private:
     Array<float> m_hidden;
 };
 
-TokenScore scoreOf(const float* logits, const float* other, std::int64_t vocabulary, std::int64_t next)
+/// Nothing where logits are not finite.
+std::optional<TokenScore> scoreOf(const float* logits, const float* other, std::int64_t vocabulary, std::int64_t next)
 {
     TokenScore score;
     const double sum = graph::logSumExp(logits, vocabulary);
+    if (!std::isfinite(sum))
+        return std::nullopt;
     score.nll = score.otherNll = sum - static_cast<double>(logits[next]);
     if (other) {
         const double otherSum = graph::logSumExp(other, vocabulary);
+        if (!std::isfinite(otherSum))
+            return std::nullopt;
         score.otherNll = otherSum - static_cast<double>(other[next]);
         score.kld = graph::divergence(logits, sum, other, otherSum, vocabulary);
         score.sameTop = graph::largest(logits, vocabulary) == graph::largest(other, vocabulary);
@@ -83,11 +92,12 @@ TokenScore scoreOf(const float* logits, const float* other, std::int64_t vocabul
     return score;
 }
 
-/// Scores the tokens of a group of windows whose ids are given; appends to `scores`.
-Result<void> scoreGroup(const EvaluationTask& task, std::span<const std::int64_t> ids, const Head& model,
-                        const Head* other, std::vector<TokenScore>& scores, const JobContext& context)
+/// Scores the tokens of a group of windows; appends to `scores`.
+Result<void> scoreGroup(const EvaluationTask& task, std::int64_t firstWindow, const Head& model, const Head* other,
+                        std::vector<TokenScore>& scores, const JobContext& context)
 {
     const std::int64_t length = task.windows.length;
+    const auto ids = task.windows.group(firstWindow);
     std::vector<std::int64_t> rows; // whose next token is scored
     for (std::int64_t i = 1; i < std::ssize(ids); ++i)
         if (i % length >= firstScored(length, task.scored))
@@ -104,13 +114,17 @@ Result<void> scoreGroup(const EvaluationTask& task, std::span<const std::int64_t
         const std::size_t first = scores.size();
         scores.resize(first + part.size());
         QL_CHECK(parallelFor(context, std::ssize(part), 1, [&](std::int64_t i, std::int64_t) {
-            const std::int64_t next = ids[static_cast<std::size_t>(part[static_cast<std::size_t>(i)] + 1)];
+            const std::int64_t row = part[static_cast<std::size_t>(i)];
+            const std::int64_t next = ids[static_cast<std::size_t>(row + 1)];
             if (next < 0 || next >= vocabulary)
                 return Result<void>(badInput("token " + std::to_string(next) + " is not in a vocabulary of " +
                                              std::to_string(vocabulary)));
-            scores[first + static_cast<std::size_t>(i)] =
-                scoreOf(logits.data() + i * vocabulary, otherLogits ? otherLogits.data() + i * vocabulary : nullptr,
-                        vocabulary, next);
+            const auto score = scoreOf(logits.data() + i * vocabulary,
+                                       otherLogits ? otherLogits.data() + i * vocabulary : nullptr, vocabulary, next);
+            if (!score)
+                return Result<void>(notFinite("the logits behind token " + std::to_string(row % length + 1) +
+                                              " of window " + std::to_string(firstWindow + row / length + 1)));
+            scores[first + static_cast<std::size_t>(i)] = *score;
             return Result<void>();
         }));
     }
@@ -124,19 +138,16 @@ Result<std::vector<TokenScore>> evaluate(const EvaluationTask& task, const JobCo
     if (task.graph.inputs.empty())
         return refused("takes no tokens, so it has no perplexity");
     const std::int64_t length = task.windows.length;
-    const std::int64_t perWindow = length - firstScored(length, task.scored);
-    const std::int64_t groupWindows = std::max<std::int64_t>(1, kGroupTokens / length);
+    QL_TRY(perWindow, scoredPerWindow(length, task.scored));
     const auto body = std::span(task.graph.segments).first(task.graph.segments.size() - 1);
     std::vector<TokenScore> scores = task.known;
     const std::int64_t begin = std::ssize(scores) / perWindow;
     context.progress().addTotal((task.windows.count() - begin) * std::ssize(task.graph.segments));
-    for (std::int64_t first = begin; first < task.windows.count(); first += groupWindows) {
-        const std::int64_t count = std::min(groupWindows, task.windows.count() - first);
-        const auto ids =
-            std::span(task.windows.ids)
-                .subspan(static_cast<std::size_t>(first * length), static_cast<std::size_t>(count * length));
+    for (std::int64_t first = begin; first < task.windows.count(); first += task.windows.perGroup()) {
+        const auto ids = task.windows.group(first);
+        const std::int64_t count = std::ssize(ids) / length;
         Array<std::int64_t> tokens({count, length});
-        std::copy(ids.begin(), ids.end(), tokens.write());
+        std::ranges::copy(ids, tokens.write());
         std::vector<Runner> runners{{task.graph, task.model, {}}};
         if (task.other)
             runners.push_back({task.graph, *task.other, {}});
@@ -153,7 +164,7 @@ Result<std::vector<TokenScore>> evaluate(const EvaluationTask& task, const JobCo
             QL_TRY(made, Head::of(runners.back(), context));
             other.emplace(std::move(made));
         }
-        QL_CHECK(scoreGroup(task, ids, model, other ? &*other : nullptr, scores, context));
+        QL_CHECK(scoreGroup(task, first, model, other ? &*other : nullptr, scores, context));
         context.progress().addDone(count);
         if (task.onScores)
             QL_CHECK(task.onScores(scores, first + count));

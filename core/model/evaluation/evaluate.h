@@ -25,7 +25,7 @@ struct EvaluationTask {
     std::vector<TokenScore> known;
 };
 
-/// Scores of all windows, in order.
+/// Scores of all windows, in order. An error where logits are not finite.
 Result<std::vector<TokenScore>> evaluate(const EvaluationTask& task, const JobContext& context);
 
 } // namespace ql

@@ -50,7 +50,7 @@ Result<std::vector<TokenScore>> evaluateKept(EvaluationTask task, std::string_vi
                                              const JobContext& context)
 {
     const std::string key = keyOf(task, versions);
-    const std::int64_t perWindow = task.windows.length - firstScored(task.windows.length, task.scored);
+    QL_TRY(perWindow, scoredPerWindow(task.windows.length, task.scored));
     task.known.clear();
     const auto through = [&] { return std::ssize(task.known) / perWindow; };
     while (through() < task.windows.count()) {

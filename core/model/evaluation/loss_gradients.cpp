@@ -2,7 +2,11 @@
 #include "core/model/evaluation/loss_gradients.h"
 
 #include "core/model/evaluation/head_input.h"
+#include "core/model/evaluation/not_finite.h"
 #include "core/model/graph/vector_math.h"
+
+#include <cmath>
+#include <set>
 
 namespace ql {
 
@@ -77,6 +81,7 @@ private:
     Result<void> goBackward(std::size_t segment)
     {
         QL_CHECK(m_sink.enter(segment));
+        m_unfactored = unfactoredLayers(segment);
         QL_TRY(weights, graph::loadWeights<T>(m_graph, m_graph.segments[segment], m_task.weights, m_context));
         const bool isHead = segment + 1 == m_graph.segments.size();
         for (std::size_t w = 0; w < m_gradients.size(); ++w) {
@@ -133,6 +138,9 @@ private:
         QL_CHECK(parallelFor(m_context, logits.rows(), 1, [&](std::int64_t r, std::int64_t) -> Result<void> {
             T* p = rows + r * vocabulary;
             graph::softmax(p, vocabulary);
+            if (!std::isfinite(p[0])) // then none is
+                return notFinite("the logits behind token " + std::to_string(firstPosition + r + 1) + " of window " +
+                                 std::to_string(m_task.first + static_cast<std::int64_t>(w) + 1));
             const std::int64_t label = m_task.labels(m_task.first + static_cast<std::int64_t>(w), firstPosition + r,
                                                      std::span<const T>(p, static_cast<std::size_t>(vocabulary)));
             if (label >= vocabulary)
@@ -166,7 +174,7 @@ private:
             return Result<void>();
         };
         options.wantsWeights = [this, segment](std::int64_t layer) {
-            return m_sink.wants(segment, layer) && hasOtherUse(segment, layer);
+            return m_unfactored.contains(layer) && m_sink.wants(segment, layer);
         };
         options.weightGradient = [&uses](const Node& node, std::int64_t layer, Array<T> gradient) {
             if (!WeightUse<T>::isFactored(*node.op))
@@ -177,17 +185,14 @@ private:
         return options;
     }
 
-    /// Whether an operator that is neither linear nor a table reads the layer's weights.
-    bool hasOtherUse(std::size_t segment, std::int64_t layer) const
+    std::set<std::int64_t> unfactoredLayers(std::size_t segment) const
     {
-        const auto nodes = std::span(m_graph.nodes)
-                               .subspan(m_graph.segments[segment].begin,
-                                        m_graph.segments[segment].end - m_graph.segments[segment].begin);
-        return std::ranges::any_of(nodes, [&](const Node& node) {
-            return !WeightUse<T>::isFactored(*node.op) && std::ranges::any_of(node.inputs, [&](ValueId id) {
-                return id != graph::kLeftOut && m_graph.values[static_cast<std::size_t>(id)].layer == layer;
-            });
-        });
+        std::set<std::int64_t> layers;
+        for (std::size_t n = m_graph.segments[segment].begin; n < m_graph.segments[segment].end; ++n)
+            for (const ValueId id : m_graph.nodes[n].inputs)
+                if (id != graph::kLeftOut && !WeightUse<T>::isFactored(*m_graph.nodes[n].op))
+                    layers.insert(m_graph.values[static_cast<std::size_t>(id)].layer);
+        return layers;
     }
 
     const LossGradientTask<T>& m_task;
@@ -197,6 +202,7 @@ private:
     std::size_t m_lowest;                           // first segment with a wanted layer
     std::vector<std::vector<Values<T>>> m_entering; // [segment][window]
     std::vector<Gradients<T>> m_gradients;          // [window], of what leaves the next segment
+    std::set<std::int64_t> m_unfactored; // of the segment at hand, read by operators other than linear ones and tables
 };
 
 } // namespace

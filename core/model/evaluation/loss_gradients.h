@@ -39,7 +39,8 @@ struct LossGradientTask {
 /// Units of progress that windows take; the caller announces them.
 std::int64_t gradientUnits(const graph::Graph& graph, std::int64_t windows);
 
-/// Hands the gradients of each window's loss, Σ over its positions of −ln p(label), to the sink.
+/// Hands the gradients of each window's loss, Σ over its positions of −ln p(label), to the sink. An error where logits
+/// are not finite.
 template<typename T>
 Result<void> lossGradients(const LossGradientTask<T>& task, GradientSink<T>& sink, const JobContext& context);
 

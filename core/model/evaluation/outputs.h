@@ -5,8 +5,9 @@
 // on one CPU.
 #pragma once
 
-#include "core/model/evaluation/scores.h"
 #include "core/model/evaluation/version.h"
+
+#include <functional>
 
 namespace ql {
 
@@ -24,29 +25,37 @@ struct OutputsTask {
     const ModelVersion* other = nullptr; // null: answers only
 };
 
-/// Of one output of the graph, [rows…, width]; also of "embedding", the mean of "hidden" [batch, tokens, width] over
-/// the tokens that attention_mask leaves.
+/// A mean over rows and its standard error, √(variance / (n − 1)); 0 below two rows.
+struct RowMean {
+    double value = 0;
+    double error = 0;
+};
+
+/// Of one output of the graph, real numbers [rows…, width]; also of "embedding", the mean of "hidden" [batch, tokens,
+/// width] over the tokens that attention_mask leaves.
 struct OutputScore {
     std::string name;
     std::int64_t rows = 0;
-    double sqnrDb = 0;     // 10·log10(Σx² / Σ(x − y)²), +inf if equal
-    double meanCosine = 0; // of the rows of both versions
+    double sqnrDb = 0; // 10·log10(Σx² / Σ(x − y)²), +inf if equal
+    RowMean cosine;    // of the rows of both versions
     double leastCosine = 0;
 };
 
 /// Over the rows with a known answer.
 struct AnswerScore {
     std::int64_t count = 0;
-    double loss = 0;           // mean −ln p(answer); of masked tokens: the MLM loss
-    double top1 = 0, top5 = 0; // shares of answers that are the most likely column, among the five most likely
+    RowMean loss;       // −ln p(answer); of masked tokens: the MLM loss
+    RowMean top1, top5; // shares of answers that are the most likely column, among the five most likely
 };
 
 struct OutputsScore {
     std::vector<OutputScore> outputs; // empty without another version
     AnswerScore model, other;
-    double sameTop = 0; // share of all rows of logits with the same most likely column; 0 without another version
+    RowMean sameTop; // share of all rows of logits with the same most likely column; 0 without another version
 };
 
+/// An error where there is nothing to compare (neither another version nor answers), where outputs are not finite, and
+/// where their shapes follow from values and differ between the versions.
 Result<OutputsScore> evaluateOutputs(const OutputsTask& task, const JobContext& context);
 
 } // namespace ql

@@ -55,4 +55,13 @@ std::int64_t firstScored(std::int64_t length, Scored scored)
     return scored == Scored::all ? 1 : length / 2 + 1;
 }
 
+Result<std::int64_t> scoredPerWindow(std::int64_t length, Scored scored)
+{
+    const std::int64_t count = length - firstScored(length, scored);
+    if (count < 1)
+        return usageError("no token in the second half of a window of " + std::to_string(length) +
+                          " is scored; take a context of 3 or more, or score every token");
+    return count;
+}
+
 } // namespace ql

@@ -4,6 +4,7 @@
 
 #include "core/base/result.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -22,6 +23,14 @@ struct Windows {
     std::span<const std::int64_t> window(std::int64_t i) const
     {
         return std::span(ids).subspan(static_cast<std::size_t>(i * length), static_cast<std::size_t>(length));
+    }
+    /// How many windows go through a segment of a model together: their activations are in memory at once.
+    std::int64_t perGroup() const { return std::max<std::int64_t>(1, 4096 / length); }
+    /// The ids of the group that begins with that window.
+    std::span<const std::int64_t> group(std::int64_t first) const
+    {
+        const std::int64_t size = std::min(perGroup(), count() - first) * length;
+        return std::span(ids).subspan(static_cast<std::size_t>(first * length), static_cast<std::size_t>(size));
     }
 };
 
@@ -42,5 +51,7 @@ MaskedWindows maskTokens(Windows windows, std::int64_t mask, std::span<const std
 
 /// Position in a window of the first token that is scored.
 std::int64_t firstScored(std::int64_t length, Scored scored);
+/// How many tokens of a window are scored; an error if none is.
+Result<std::int64_t> scoredPerWindow(std::int64_t length, Scored scored);
 
 } // namespace ql

@@ -4,6 +4,7 @@
 #include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
+#include "tests/support/damaged_weights.h"
 #include "tests/support/memory_sink.h"
 
 #include <nlohmann/json.hpp>
@@ -75,6 +76,36 @@ private Q_SLOTS:
                 sum += scores[w * 255 + i].nll;
             const double wanted = expected[w];
             QVERIFY2(std::fabs(sum - wanted) <= 1e-5 * wanted, qPrintable(QString::number(sum - wanted)));
+        }
+    }
+
+    void windowsWithoutAScoredTokenAreRefused()
+    {
+        const graph::CheckpointWeights own(*m_model);
+        const Windows pairs{2, {1, 2, 3, 4}};
+        EvaluationTask task{.graph = m_graph, .windows = pairs, .model = {&own, {}}, .onScores = {}, .known = {}};
+        const auto none = evaluate(task, m_context);
+        QVERIFY(!none);
+        QVERIFY(none.error().code == Errc::usage);
+        test::MemorySink sink;
+        QVERIFY(!evaluateKept(task, "", sink, m_context));
+        task.scored = Scored::all;
+        QCOMPARE(evaluate(task, m_context).value().size(), std::size_t{2});
+    }
+
+    void logitsThatAreNotFiniteAreRefused()
+    {
+        const std::int64_t layer = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
+        const test::DamagedWeights damaged(*m_model, layer);
+        const graph::CheckpointWeights own(*m_model);
+        const ModelVersion other{&damaged, {}};
+        EvaluationTask beside = task(own);
+        beside.other = &other;
+        for (const EvaluationTask& each : {task(damaged), beside}) {
+            const auto scores = evaluate(each, m_context);
+            QVERIFY(!scores);
+            QVERIFY2(scores.error().what.starts_with("the logits behind token 1 of window 1 are not finite"),
+                     scores.error().what.c_str());
         }
     }
 

@@ -6,6 +6,7 @@
 #include "core/model/evaluation/hessian.h"
 #include "core/model/evaluation/loss_gradients.h"
 #include "core/model/frontends/frontend.h"
+#include "tests/support/damaged_weights.h"
 
 #include <QTest>
 
@@ -207,6 +208,17 @@ private Q_SLOTS:
         const auto refusal = lossGradient<float>({graph, weights, windows, model->quantizableLayers()}, m_context);
         QVERIFY(!refusal);
         QCOMPARE(refusal.error().code, Errc::refused);
+    }
+
+    void logitsThatAreNotFiniteAreRefused()
+    {
+        const auto model = openModel(kModels / "llama", m_context).value();
+        const graph::Graph graph = buildGraph(*model).value();
+        const Windows windows = randomWindows(1, 13, 37);
+        const test::DamagedWeights weights(*model, model->quantizableLayers().back());
+        const auto refusal = lossGradient<float>({graph, weights, windows, model->quantizableLayers()}, m_context);
+        QVERIFY(!refusal);
+        QVERIFY2(refusal.error().what.find("are not finite") != std::string::npos, refusal.error().what.c_str());
     }
 
     void labelsFollowTheProbabilities()

@@ -4,6 +4,9 @@
 #include "core/model/evaluation/windows.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
+#include "tests/support/damaged_weights.h"
+#include "tests/support/onnx_builder.h"
+#include "tests/support/temporary_folder.h"
 
 #include <QTest>
 
@@ -122,8 +125,9 @@ private Q_SLOTS:
         }
         const OutputScore& embedding = find(score, "embedding");
         QCOMPARE(embedding.rows, 6);
-        QVERIFY(std::fabs(embedding.meanCosine - cosines) < 1e-6 && cosines < 0.9999);
+        QVERIFY(std::fabs(embedding.cosine.value - cosines) < 1e-6 && cosines < 0.9999);
         QVERIFY(std::fabs(embedding.leastCosine - least) < 1e-6);
+        QVERIFY(embedding.cosine.error > 0 && embedding.cosine.error < 1 - least);
         QVERIFY(std::fabs(find(score, "hidden").sqnrDb - 10 * std::log10(squares / errors)) < 1e-4);
         QCOMPARE(find(score, "pooled").rows, 6);
     }
@@ -156,10 +160,10 @@ private Q_SLOTS:
                          .other = &vit.other};
         const OutputsScore score = evaluateOutputs(task, m_context).value();
         QCOMPARE(score.model.count, 3);
-        QCOMPARE(score.model.top1, 2.0 / 3);
-        QCOMPARE(score.model.top5, 1.0); // of five classes
-        QCOMPARE(score.other.top1, top1 / 3);
-        QCOMPARE(score.sameTop, same);
+        QCOMPARE(score.model.top1.value, 2.0 / 3);
+        QCOMPARE(score.model.top5.value, 1.0); // of five classes
+        QCOMPARE(score.other.top1.value, top1 / 3);
+        QCOMPARE(score.sameTop.value, same);
         double loss = 0;
         for (std::int64_t row = 0; row < 3; ++row) {
             double sum = 0;
@@ -168,7 +172,11 @@ private Q_SLOTS:
             const auto answer = batch.answers[static_cast<std::size_t>(row)];
             loss += (std::log(sum) - static_cast<double>(own.data()[row * classes + answer])) / 3;
         }
-        QVERIFY(std::fabs(score.model.loss - loss) < 1e-5);
+        QVERIFY(std::fabs(score.model.loss.value - loss) < 1e-5);
+        // √(p(1 − p)/(n − 1)) of two of three; no error where all are found.
+        QVERIFY(std::fabs(score.model.top1.error - std::sqrt(2.0 / 9 / 2)) < 1e-12);
+        QCOMPARE(score.model.top5.error, 0.0);
+        QVERIFY(score.model.loss.error > 0);
 
         task.other = nullptr;
         QVERIFY(evaluateOutputs(task, m_context).value().outputs.empty());
@@ -176,6 +184,65 @@ private Q_SLOTS:
         QVERIFY(!evaluateOutputs(task, m_context));
         batch.answers = {0};
         QVERIFY(!evaluateOutputs(task, m_context));
+        for (const std::vector<std::int64_t>& none : {std::vector<std::int64_t>(), {-1, -1, -1, -1}}) {
+            batch.answers = none;
+            const auto refusal = evaluateOutputs(task, m_context);
+            QVERIFY(!refusal);
+            QVERIFY(refusal.error().what.starts_with("there is nothing to compare with"));
+        }
+    }
+
+    void outputsThatAreNotFiniteAreRefused()
+    {
+        const Opened bert("bert", "keep", m_context);
+        const test::DamagedWeights damaged(*bert.model, bert.model->quantizableLayers().back());
+        const ModelVersion other{.weights = &damaged};
+        const auto refusal = evaluateOutputs({.graph = bert.graph,
+                                              .batches = 1,
+                                              .batch =
+                                                  [&](std::int64_t) {
+                                                      OutputBatch made;
+                                                      made.inputs[bert.input("tokens")].integers =
+                                                          integers({1, 8}, [](std::int64_t i) { return 3 + i; });
+                                                      return Result<OutputBatch>(made);
+                                                  },
+                                              .model = {.weights = &bert.own},
+                                              .other = &other},
+                                             m_context);
+        QVERIFY(!refusal);
+        QVERIFY2(refusal.error().what.find("are not finite") != std::string::npos, refusal.error().what.c_str());
+    }
+
+    void integersAreNoDistanceApart()
+    {
+        const auto scores = [&](const std::string& nodes, const test::Texts& outputs) {
+            const test::TemporaryFolder folder;
+            const auto file = folder.write("model.onnx", test::onnxModel(test::onnxGraph(nodes, {"x"}, outputs)));
+            const auto model = openModel(file, m_context).value();
+            const graph::Graph graph = buildGraph(*model).value();
+            const graph::CheckpointWeights own(*model);
+            const ModelVersion other{.weights = &own};
+            return evaluateOutputs(
+                {.graph = graph,
+                 .batches = 1,
+                 .batch =
+                     [&](std::int64_t) {
+                         OutputBatch made;
+                         made.inputs[graph.inputs.front()].real = graph::Array<float>::filled({2, 3}, 1.5F);
+                         return Result<OutputBatch>(made);
+                     },
+                 .model = {.weights = &own},
+                 .other = &other},
+                m_context);
+        };
+        const std::string cast = test::onnxNode("Cast", {"x"}, {"n"}, test::onnxInt("to", 7));
+        const auto both = scores(cast + test::onnxNode("Relu", {"x"}, {"y"}), {"n", "y"});
+        QVERIFY(both);
+        QCOMPARE(both->outputs.size(), std::size_t{1});
+        QCOMPARE(both->outputs.front().name, std::string("y"));
+        const auto none = scores(cast, {"n"});
+        QVERIFY(!none);
+        QVERIFY(none.error().code == Errc::refused);
     }
 
     void theModelItself()
@@ -193,7 +260,7 @@ private Q_SLOTS:
                                                     .other = &bert.other},
                                                    m_context)
                                        .value();
-        QCOMPARE(score.sameTop, 1.0);
+        QCOMPARE(score.sameTop.value, 1.0);
         QVERIFY(std::isinf(find(score, "logits").sqnrDb));
         QVERIFY(find(score, "logits").leastCosine > 1 - 1e-12);
     }

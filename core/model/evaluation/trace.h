@@ -2,8 +2,8 @@
 // How far another version of a model (a plan) is from it along its depth. Each segment (embedding, block) is run three
 // times: the model on its own hidden states, the other version on those too (what this segment alone does), and the
 // other version on what its own earlier segments made (what has accumulated). The head, which turns hidden states into
-// logits, is left out: evaluate.h measures there. Memory is one segment's weights of both versions and three times the
-// hidden states. Equal bits for any thread count on one CPU.
+// logits, is left out: evaluate.h measures there. Memory is one segment's weights of both versions, three times the
+// hidden states and the activations of a few windows. Equal bits for any thread count on one CPU.
 #pragma once
 
 #include "core/model/evaluation/evaluate.h"

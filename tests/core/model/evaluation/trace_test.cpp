@@ -157,6 +157,27 @@ private Q_SLOTS:
         QVERIFY(traces->back().alone.relativeRmse > 0.001);
     }
 
+    void groupsOfWindowsAddUp()
+    {
+        const Plan plan = uniformPlan(*m_model, parseCandidate("int4:g64").value());
+        const graph::CheckpointWeights own(*m_model);
+        const PlanWeights planned(*m_model, plan, nullptr, nullptr);
+        const auto traced = [&](const Windows& windows) {
+            return trace({m_graph, windows, {.weights = &own}, {.weights = &planned}, {}}, m_context).value();
+        };
+        Windows windows{1024, {}};
+        for (std::int64_t i = 0; i < 5 * windows.length; ++i)
+            windows.ids.push_back(m_windows.ids[static_cast<std::size_t>(i * 7 % std::ssize(m_windows.ids))]);
+        QCOMPARE(windows.perGroup(), 4);
+        const auto all = traced(windows);
+        const auto first = traced({windows.length, {windows.ids.begin(), windows.ids.end() - windows.length}});
+        const auto last = traced({windows.length, {windows.ids.end() - windows.length, windows.ids.end()}});
+        for (std::size_t s = 0; s < all.size(); ++s)
+            QVERIFY(std::fabs(all[s].accumulated.cosine -
+                              (4 * first[s].accumulated.cosine + last[s].accumulated.cosine) / 5) < 1e-12);
+        QVERIFY(first.back().accumulated.cosine != last.back().accumulated.cosine);
+    }
+
     void equalBitsForAnyThreadCount()
     {
         const Plan plan = uniformPlan(*m_model, parseCandidate("int4:g64").value());

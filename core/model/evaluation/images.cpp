@@ -4,6 +4,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 
+#include <jerror.h>
 #include <jpeglib.h>
 #include <nlohmann/json.hpp>
 #include <png.h>
@@ -11,7 +12,10 @@
 #include <algorithm>
 #include <cmath>
 #include <csetjmp>
+#include <cstddef>
 #include <cstdio> // jpeglib.h needs it
+#include <cstring>
+#include <memory>
 
 namespace ql {
 
@@ -25,7 +29,7 @@ constexpr std::int64_t kLargestText = std::int64_t{1} << 26;
 /// Red, green and blue, 0…255, row by row.
 struct Picture {
     std::int64_t height = 0, width = 0;
-    std::vector<std::uint8_t> rgb;
+    std::unique_ptr<std::uint8_t[]> rgb;
 
     /// False if it is larger than what is taken.
     bool resize(std::int64_t rows, std::int64_t cols)
@@ -34,45 +38,91 @@ struct Picture {
         width = cols;
         if (rows < 1 || cols < 1 || rows > kMostPixels / cols)
             return false;
-        rgb.resize(static_cast<std::size_t>(3 * rows * cols));
+        rgb = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(3 * rows * cols));
         return true;
     }
 };
 
-bool decodePng(std::span<const std::byte> bytes, Picture& picture)
-{
-    png_image image{};
-    image.version = PNG_IMAGE_VERSION;
-    if (png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) == 0)
-        return false;
-    image.format = PNG_FORMAT_RGB;
-    const png_color black{0, 0, 0};
-    const bool done = picture.resize(image.height, image.width) &&
-                      png_image_finish_read(&image, &black, picture.rgb.data(), 0, nullptr) != 0;
-    png_image_free(&image);
-    return done;
-}
-
-struct JpegErrors {
-    jpeg_error_mgr manager;
+/// libpng and libjpeg leave by a jump, so nothing between has a destructor.
+struct Decoding {
+    std::span<const std::byte> rest; // of the file
+    const JobContext* context = nullptr;
     std::jmp_buf back;
 };
 
-/// libjpeg leaves by a jump, so nothing here has a destructor.
-bool decodeJpeg(std::span<const std::byte> bytes, Picture& picture)
+void readPngBytes(png_structp png, png_bytep to, std::size_t n)
 {
-    jpeg_decompress_struct jpeg;
-    JpegErrors errors;
-    jpeg.err = jpeg_std_error(&errors.manager);
-    errors.manager.error_exit = [](j_common_ptr common) {
-        std::longjmp(reinterpret_cast<JpegErrors*>(common->err)->back, 1);
+    auto& rest = static_cast<Decoding*>(png_get_io_ptr(png))->rest;
+    if (n > rest.size())
+        png_error(png, "");
+    std::memcpy(to, rest.data(), n);
+    rest = rest.subspan(n);
+}
+
+bool decodePng(std::span<const std::byte> bytes, Picture& picture, const JobContext& context)
+{
+    Decoding decoding{.rest = bytes, .context = &context, .back = {}};
+    png_structp png = png_create_read_struct(
+        PNG_LIBPNG_VER_STRING, &decoding,
+        [](png_structp self, png_const_charp) {
+            std::longjmp(static_cast<Decoding*>(png_get_error_ptr(self))->back, 1);
+        },
+        [](png_structp, png_const_charp) {});
+    png_infop info = png ? png_create_info_struct(png) : nullptr;
+    if (!info || setjmp(decoding.back) != 0) {
+        png_destroy_read_struct(&png, &info, nullptr);
+        return false;
+    }
+    png_set_read_fn(png, &decoding, readPngBytes);
+    png_read_info(png, info);
+    const bool fits = picture.resize(png_get_image_height(png, info), png_get_image_width(png, info));
+    if (fits) {
+        png_set_expand(png);
+        png_set_scale_16(png);
+        png_set_gray_to_rgb(png);
+        const png_color_16 black{};
+        png_set_background(png, &black, PNG_BACKGROUND_GAMMA_SCREEN, 0, 1);
+        const int passes = png_set_interlace_handling(png);
+        png_read_update_info(png, info);
+        if (png_get_rowbytes(png, info) != 3 * static_cast<std::size_t>(picture.width))
+            png_error(png, "");
+        for (std::int64_t line = 0; line < passes * picture.height && !context.stopRequested(); ++line)
+            png_read_row(png, picture.rgb.get() + line % picture.height * picture.width * 3, nullptr);
+    }
+    png_destroy_read_struct(&png, &info, nullptr);
+    return fits;
+}
+
+[[noreturn]] void leaveJpeg(j_common_ptr jpeg)
+{
+    std::longjmp(static_cast<Decoding*>(jpeg->client_data)->back, 1);
+}
+
+bool decodeJpeg(std::span<const std::byte> bytes, Picture& picture, const JobContext& context)
+{
+    Decoding decoding{.rest = bytes, .context = &context, .back = {}};
+    jpeg_decompress_struct jpeg{};
+    jpeg_error_mgr errors;
+    jpeg_progress_mgr progress{};
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg.client_data = &decoding;
+    errors.error_exit = leaveJpeg;
+    errors.output_message = [](j_common_ptr) {};
+    errors.emit_message = [](j_common_ptr self, int level) { // what is missing would be grey
+        const int code = self->err->msg_code;
+        if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE))
+            leaveJpeg(self);
     };
-    errors.manager.output_message = [](j_common_ptr) {};
-    if (setjmp(errors.back) != 0) {
+    progress.progress_monitor = [](j_common_ptr self) { // all scans of a progressive picture come before its first line
+        if (static_cast<Decoding*>(self->client_data)->context->stopRequested())
+            leaveJpeg(self);
+    };
+    if (setjmp(decoding.back) != 0) {
         jpeg_destroy_decompress(&jpeg);
         return false;
     }
     jpeg_create_decompress(&jpeg);
+    jpeg.progress = &progress;
     jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned long>(bytes.size()));
     jpeg_read_header(&jpeg, TRUE);
     jpeg.out_color_space = JCS_RGB;
@@ -80,7 +130,7 @@ bool decodeJpeg(std::span<const std::byte> bytes, Picture& picture)
     if (fits) {
         jpeg_start_decompress(&jpeg);
         while (jpeg.output_scanline < jpeg.output_height) {
-            JSAMPROW row = picture.rgb.data() + std::size_t{3} * jpeg.output_scanline * jpeg.output_width;
+            JSAMPROW row = picture.rgb.get() + std::size_t{3} * jpeg.output_scanline * jpeg.output_width;
             jpeg_read_scanlines(&jpeg, &row, 1);
         }
     }
@@ -116,14 +166,17 @@ std::vector<Taps> tapsFor(std::int64_t from, std::int64_t to)
     return all;
 }
 
-/// [height, width, 3] of another size, 0…255.
+/// [height, width, 3] of another size, 0…255. In memory are the result and one line.
 Result<std::vector<double>> resized(const Picture& picture, std::int64_t height, std::int64_t width,
                                     const JobContext& context)
 {
-    std::vector<double> lines; // [picture.height, width, 3]
     const auto across = tapsFor(picture.width, width);
+    const auto down = tapsFor(picture.height, height);
+    std::vector<double> line(static_cast<std::size_t>(3 * width));
+    std::vector<double> out(static_cast<std::size_t>(3 * width * height), 0.0);
+    auto firstDown = down.begin(); // that reaches the line
     for (std::int64_t y = 0; y < picture.height; ++y) {
-        QL_CHECK(context.checkStop());
+        auto to = line.begin();
         for (const Taps& taps : across)
             for (std::int64_t c = 0; c < 3; ++c) {
                 double sum = 0;
@@ -131,18 +184,18 @@ Result<std::vector<double>> resized(const Picture& picture, std::int64_t height,
                     const std::int64_t x = taps.first + static_cast<std::int64_t>(i);
                     sum += taps.weights[i] * picture.rgb[static_cast<std::size_t>((y * picture.width + x) * 3 + c)];
                 }
-                lines.push_back(sum);
+                *to++ = sum;
             }
-    }
-    std::vector<double> out;
-    for (const Taps& taps : tapsFor(picture.height, height))
-        for (std::int64_t i = 0; i < width * 3; ++i) {
-            double sum = 0;
-            for (std::size_t k = 0; k < taps.weights.size(); ++k)
-                sum += taps.weights[k] *
-                       lines[static_cast<std::size_t>((taps.first + static_cast<std::int64_t>(k)) * width * 3 + i)];
-            out.push_back(sum);
+        while (firstDown != down.end() && firstDown->first + std::ssize(firstDown->weights) <= y)
+            ++firstDown;
+        for (auto taps = firstDown; taps != down.end() && taps->first <= y; ++taps) {
+            QL_CHECK(context.checkStop());
+            const double weight = taps->weights[static_cast<std::size_t>(y - taps->first)];
+            double* const row = out.data() + (taps - down.begin()) * 3 * width;
+            for (std::size_t i = 0; i < line.size(); ++i)
+                row[i] += weight * line[i];
         }
+    }
     return out;
 }
 
@@ -233,6 +286,9 @@ Result<ImageSettings> imageSettingsOf(const Model& model)
                 return refused("has a setting " + std::string(key) + " that is not three numbers",
                                model.checkpoint->path().string() + ": preprocessor_config.json");
             (*values)[c] = given[c].get<double>();
+            if (values == &settings.deviation && !((*values)[c] > 0))
+                return refused("has a setting " + std::string(key) + " that is not above 0",
+                               model.checkpoint->path().string() + ": preprocessor_config.json");
         }
     }
     return settings;
@@ -280,6 +336,11 @@ Result<ImageFolder> listImages(const std::filesystem::path& folder, const std::f
         const auto found = numbers.find(key);
         images.labels.push_back(found == numbers.end() ? -1 : found->second);
     }
+    if (!csv.empty() && std::ranges::all_of(images.labels, [](std::int64_t label) { return label < 0; }))
+        return usageError("names none of the " + std::to_string(images.files.size()) + " pictures in " +
+                              folder.string() + "; names are relative to that folder, as " +
+                              images.files.front().lexically_relative(folder).string(),
+                          csv.string());
     return images;
 }
 
@@ -290,7 +351,9 @@ Result<void> readImage(const std::filesystem::path& path, const ImageSettings& s
     Picture picture;
     const auto bytes = file->bytes();
     const bool isPng = bytes.size() > 8 && png_sig_cmp(reinterpret_cast<png_const_bytep>(bytes.data()), 0, 8) == 0;
-    if (!(isPng ? decodePng(bytes, picture) : decodeJpeg(bytes, picture)))
+    const bool isDecoded = isPng ? decodePng(bytes, picture, context) : decodeJpeg(bytes, picture, context);
+    QL_CHECK(context.checkStop());
+    if (!isDecoded)
         return badInput("is no PNG or JPEG picture of at most 2²⁶ pixels that can be read", path.string());
     QL_CHECK(file->checkIntact());
     QL_TRY(pixels, resized(picture, settings.height, settings.width, context));

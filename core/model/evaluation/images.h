@@ -28,12 +28,12 @@ struct ImageFolder {
 
 /// PNG and JPEG files of the folder and of its subfolders. A label is the subfolder's number, if it is one, or its
 /// place in config.json's label2id, or else among the subfolders by name; with `csv` it is what a line "file,number"
-/// there says. Errors name lines and names that are not understood.
+/// there says. Errors name lines that are not understood, and a CSV that names no picture.
 Result<ImageFolder> listImages(const std::filesystem::path& folder, const std::filesystem::path& csv,
                                const Model& model);
 
-/// One picture, of at most 2²⁶ pixels, into the elements of one case of the model's input. A stop is noticed between
-/// decoding and resizing, and then from line to line.
+/// One picture, of at most 2²⁶ pixels, into the elements of one case of the model's input. Refused: files that end too
+/// early.
 Result<void> readImage(const std::filesystem::path& path, const ImageSettings& settings, float* out,
                        const JobContext& context);
 

@@ -5,6 +5,10 @@
 #include "tests/support/memory_model.h"
 #include "tests/support/temporary_folder.h"
 
+#include <png.h>
+#include <sys/resource.h>
+
+#include <QScopeGuard>
 #include <QTest>
 
 #include <cmath>
@@ -85,6 +89,9 @@ private Q_SLOTS:
         const auto csv = m_folder.write("labels.csv", "file,label\ndog/grey.png,4\n\ncat/small.png , 3\r\n");
         QCOMPARE(labelsOf(plain, kImages, csv), (Labels{-1, 3, 4, -1}));
         QVERIFY(!listImages(kImages, m_folder.write("bad.csv", "file,label\ndog/grey.png,four\n"), plain));
+        const auto strangers = listImages(kImages, m_folder.write("strangers.csv", "horse/grey.png,4\n"), plain);
+        QVERIFY(!strangers);
+        QVERIFY2(strangers.error().what.starts_with("names none of the 4 pictures"), strangers.error().what.c_str());
         std::filesystem::create_directories(m_folder.path() / "numbered/12");
         std::filesystem::copy_file(kImages / "cat/small.png", m_folder.path() / "numbered/12/a.PNG");
         QCOMPARE(labelsOf(named, m_folder.path() / "numbered"), Labels{12});
@@ -112,6 +119,8 @@ private Q_SLOTS:
         QCOMPARE(settings.deviation[1], 2.0);
         m_folder.write("odd/preprocessor_config.json", R"({"size": 8, "image_mean": [0.1]})");
         QVERIFY(!imageSettingsOf(configured(m_folder.path() / "odd", "{}")));
+        m_folder.write("flat/preprocessor_config.json", R"({"size": 8, "image_std": [1, 0, 1]})");
+        QVERIFY(!imageSettingsOf(configured(m_folder.path() / "flat", "{}")));
     }
 
     void whatIsNoPicture()
@@ -121,7 +130,8 @@ private Q_SLOTS:
         for (const char* name : {"cat/large.png", "dog/photo.jpg"}) {
             std::ifstream stream(kImages / name, std::ios::binary);
             const std::string whole(std::istreambuf_iterator<char>(stream), {});
-            for (const std::size_t size : {std::size_t{0}, std::size_t{3}, std::size_t{20}, std::size_t{150}})
+            for (const std::size_t size : {std::size_t{0}, std::size_t{3}, std::size_t{20}, std::size_t{150},
+                                           whole.size() / 2, whole.size() - 30})
                 QVERIFY(!readImage(m_folder.write("cut", std::string_view(whole).substr(0, size)), settings, out.data(),
                                    m_context));
             for (std::size_t at = 4; at < whole.size(); at += 7) { // whatever comes out, nothing breaks
@@ -132,6 +142,31 @@ private Q_SLOTS:
             }
         }
         QVERIFY(!readImage(m_folder.path() / "missing", settings, out.data(), m_context));
+    }
+
+    /// A file of some kilobytes may hold a picture of a million lines; memory is that of the picture and the result.
+    void tallPicturesTakeLittleMemory()
+    {
+        png_image image{};
+        image.version = PNG_IMAGE_VERSION;
+        image.width = 1;
+        image.height = 900'000;
+        image.format = PNG_FORMAT_GRAY;
+        const std::vector<std::uint8_t> pixels(image.height, 51);
+        const auto path = m_folder.path() / "tall.png";
+        QVERIFY(png_image_write_to_file(&image, path.c_str(), 0, pixels.data(), 0, nullptr));
+        const ImageSettings settings{.height = 4, .width = 64, .mean = {}, .deviation = {1, 1, 1}};
+        std::vector<float> out(3 * 4 * 64);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        rlimit usual{};
+        QCOMPARE(::getrlimit(RLIMIT_DATA, &usual), 0);
+        rlimit little = usual;
+        little.rlim_cur = rlim_t{1} << 29U;
+        QCOMPARE(::setrlimit(RLIMIT_DATA, &little), 0);
+        const auto restore = qScopeGuard([&] { ::setrlimit(RLIMIT_DATA, &usual); });
+#endif
+        QVERIFY(readImage(path, settings, out.data(), m_context));
+        QVERIFY(std::ranges::all_of(out, [](float x) { return std::fabs(x - 0.2F) < 1e-6F; }));
     }
 };
 

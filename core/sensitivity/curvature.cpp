@@ -2,7 +2,7 @@
 #include "core/sensitivity/curvature.h"
 
 #include "core/base/rng.h"
-#include "core/base/sum.h"
+#include "core/jobs/parallel_sum.h"
 
 #include <cmath>
 
@@ -10,19 +10,16 @@ namespace ql {
 
 namespace {
 
-double dot(std::span<const double> a, std::span<const double> b)
+Result<double> dot(std::span<const double> a, std::span<const double> b, const JobContext& context)
 {
-    CompensatedSum sum;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        sum.add(a[i] * b[i]);
-    return sum.value();
+    return parallelSum(context, std::ssize(a), [&](std::size_t i) { return a[i] * b[i]; });
 }
 
-void normalize(std::vector<double>& v)
+Result<void> normalize(std::vector<double>& v, const JobContext& context)
 {
-    const double norm = std::sqrt(dot(v, v));
-    for (double& x : v)
-        x /= norm;
+    QL_TRY(square, dot(v, v, context));
+    const double norm = std::sqrt(square);
+    return parallelFill(context, v, [&](std::size_t i) { return v[i] / norm; });
 }
 
 } // namespace
@@ -34,12 +31,11 @@ Result<TraceEstimate> hutchinsonTrace(const ProductWith& product, std::int64_t s
     TraceEstimate estimate;
     double squares = 0; // Σ (sample − mean)², Welford
     while (estimate.probes < maxProbes) {
-        QL_CHECK(context.checkStop());
         const CounterRng random(seed, static_cast<std::uint64_t>(estimate.probes));
-        for (std::size_t i = 0; i < v.size(); ++i)
-            v[i] = random.bits(i) >> 63U ? 1.0 : -1.0;
+        QL_CHECK(parallelFill(context, v, [&](std::size_t i) { return random.bits(i) >> 63U ? 1.0 : -1.0; }));
         QL_TRY(made, product(v));
-        const double difference = dot(v, made) - estimate.trace;
+        QL_TRY(sample, dot(v, made, context));
+        const double difference = sample - estimate.trace;
         ++estimate.probes;
         const double change = difference / static_cast<double>(estimate.probes);
         estimate.trace += change;
@@ -57,24 +53,23 @@ Result<TopEigenvalue> topEigenvalue(const ProductWith& product, std::int64_t siz
 {
     TopEigenvalue top;
     const CounterRng random(seed);
-    for (std::int64_t i = 0; i < size; ++i)
-        top.vector.push_back(random.normal(static_cast<std::uint64_t>(i)));
-    normalize(top.vector);
+    top.vector.resize(static_cast<std::size_t>(size));
+    QL_CHECK(parallelFill(context, top.vector, [&](std::size_t i) { return random.normal(i); }));
+    QL_CHECK(normalize(top.vector, context));
     while (top.iterations < maxIterations) {
-        QL_CHECK(context.checkStop());
         QL_TRY(made, product(top.vector));
         ++top.iterations;
-        top.value = dot(top.vector, made);
-        CompensatedSum squares;
-        for (std::size_t i = 0; i < made.size(); ++i) {
-            const double rest = made[i] - top.value * top.vector[i];
-            squares.add(rest * rest);
-        }
-        top.residual = std::sqrt(squares.value());
+        QL_TRY(value, dot(top.vector, made, context));
+        top.value = value;
+        QL_TRY(squares, parallelSum(context, size, [&](std::size_t i) {
+                   const double rest = made[i] - value * top.vector[i];
+                   return rest * rest;
+               }));
+        top.residual = std::sqrt(squares);
         if (top.residual <= tolerance * std::fabs(top.value) || top.iterations == maxIterations)
             break; // the vector is the one the residual belongs to
         top.vector = std::move(made);
-        normalize(top.vector);
+        QL_CHECK(normalize(top.vector, context));
     }
     return top;
 }

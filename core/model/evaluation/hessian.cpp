@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/evaluation/hessian.h"
 
-#include "core/base/sum.h"
+#include "core/jobs/parallel_sum.h"
 #include "core/model/evaluation/loss_gradients.h"
 
 #include <cmath>
@@ -11,6 +11,8 @@
 namespace ql {
 
 namespace {
+
+constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
 
 struct Place {
     std::int64_t layer = 0;
@@ -62,7 +64,6 @@ public:
     }
 
 private:
-    static constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
     const LossFunction& m_loss;
     const std::vector<Place>& m_places;
     std::span<const double> m_direction;
@@ -116,17 +117,8 @@ Result<std::vector<double>> gradientAt(const LossFunction& loss, const graph::We
                               sum, context));
     std::vector<double> gradient = sum.take();
     const double perToken = 1 / static_cast<double>(loss.windows.count() * (loss.windows.length - 1));
-    for (double& value : gradient)
-        value *= perToken;
+    QL_CHECK(parallelFill(context, gradient, [&](std::size_t i) { return gradient[i] * perToken; }));
     return gradient;
-}
-
-double normOf(std::span<const double> v)
-{
-    CompensatedSum squares;
-    for (const double x : v)
-        squares.add(x * x);
-    return std::sqrt(squares.value());
 }
 
 Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
@@ -135,9 +127,11 @@ Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
     for (const std::int64_t layer : loss.layers) {
         QL_TRY(data, loss.weights.weights(layer, context));
         std::vector<double> w(static_cast<std::size_t>(data.view.numel()));
-        decode(data.view.dtype, data.view.data, 0, data.view.numel(), w.data());
-        const double norm = normOf(w);
-        squares.add(norm * norm);
+        QL_CHECK(parallelFor(context, std::ssize(w), kPiece, [&](std::int64_t begin, std::int64_t end) {
+            decode(data.view.dtype, data.view.data, begin, end - begin, w.data() + begin);
+        }));
+        QL_TRY(sum, parallelSum(context, std::ssize(w), [&](std::size_t i) { return w[i] * w[i]; }));
+        squares.add(sum);
     }
     return std::sqrt(squares.value());
 }
@@ -156,15 +150,15 @@ Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::
                                                  const JobContext& context)
 {
     QL_TRY(places, placesOf(loss, context));
-    const double norm = normOf(v);
+    QL_TRY(square, parallelSum(context, std::ssize(v), [&](std::size_t i) { return v[i] * v[i]; }));
+    const double norm = std::sqrt(square);
     if (norm == 0)
         return std::vector<double>(v.size(), 0.0);
     QL_TRY(size, weightNorm(loss, context));
     const double step = std::cbrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * (1 + size) / norm;
     QL_TRY(product, gradientAt<T>(loss, Shifted<T>(loss, places, v, step), places, context));
     QL_TRY(behind, gradientAt<T>(loss, Shifted<T>(loss, places, v, -step), places, context));
-    for (std::size_t i = 0; i < product.size(); ++i)
-        product[i] = (product[i] - behind[i]) / (2 * step);
+    QL_CHECK(parallelFill(context, product, [&](std::size_t i) { return (product[i] - behind[i]) / (2 * step); }));
     return product;
 }
 

@@ -10,9 +10,10 @@ namespace {
 
 using graph::Array;
 
-// 2·256·512·tokens operations between two stop tests: 3 ms for 512 tokens, 50 ms for 8192.
+// 2·256·512·2048 operations between two stop tests: 10 ms.
 constexpr std::int64_t kTileRows = 256;
 constexpr std::int64_t kTileColumns = 512;
+constexpr std::int64_t kTileTokens = 2048;
 
 template<typename T>
 using Uses = std::vector<const WeightUse<T>*>;
@@ -27,25 +28,30 @@ Result<void> products(const Uses<T>& uses, const Take<T>& take, const JobContext
     const std::int64_t columns = uses.front()->right.width();
     const std::int64_t down = ceilDiv(rows, kTileRows);
     const std::int64_t across = ceilDiv(columns, kTileColumns);
-    return parallelFor(context, down * across, 1, [&](std::int64_t task, std::int64_t) {
+    return parallelFor(context, down * across, 1, [&](std::int64_t task, std::int64_t) -> Result<void> {
         const std::int64_t row = rows * (task % down) / down;
         const std::int64_t column = columns * (task / down) / across;
         const std::int64_t rowCount = rows * (task % down + 1) / down - row;
         const std::int64_t columnCount = columns * (task / down + 1) / across - column;
         const auto sum = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(rowCount * columnCount));
+        T beta = 0;
         for (const WeightUse<T>* use : uses)
-            multiply(MatrixProduct<T>{.rows = rowCount,
-                                      .cols = columnCount,
-                                      .depth = use->right.rows(),
-                                      .a = use->left.data() + row,
-                                      .aStride = rows,
-                                      .aTransposed = true,
-                                      .b = use->right.data() + column,
-                                      .bStride = columns,
-                                      .c = sum.get(),
-                                      .cStride = columnCount,
-                                      .beta = use == uses.front() ? T{0} : T{1}});
+            for (std::int64_t token = 0; token < use->right.rows(); token += kTileTokens) {
+                QL_CHECK(context.checkStop());
+                multiply(MatrixProduct<T>{.rows = rowCount,
+                                          .cols = columnCount,
+                                          .depth = std::min(kTileTokens, use->right.rows() - token),
+                                          .a = use->left.data() + token * rows + row,
+                                          .aStride = rows,
+                                          .aTransposed = true,
+                                          .b = use->right.data() + token * columns + column,
+                                          .bStride = columns,
+                                          .c = sum.get(),
+                                          .cStride = columnCount,
+                                          .beta = std::exchange(beta, T{1})});
+            }
         take({uses.front()->firstRow + row, rowCount, column, columnCount, sum.get()});
+        return {};
     });
 }
 

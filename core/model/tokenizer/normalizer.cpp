@@ -26,16 +26,29 @@ Normalizer each(Rewrite rewrite)
     };
 }
 
+/// One that may see a long word piece by piece: rewrite(piece, isFirst, startsText&).
+template<typename CanBegin, typename Rewrite>
+Normalizer eachPiece(CanBegin canBegin, Rewrite rewrite)
+{
+    return [canBegin, rewrite = std::move(rewrite)](Words& words, const JobContext& context) {
+        return rewriteWords(words, context, [&](std::string_view text, bool& startsText) {
+            return rewritePieces(text, context, canBegin, [&](std::string_view piece, bool isFirst) {
+                return rewrite(piece, isFirst, startsText);
+            });
+        });
+    };
+}
+
 /// A normalizer from a function (out, code point): appends what the code point becomes. A text that loses its first
 /// character no longer starts the text (Metaspace asks for that).
 template<typename Map>
 Normalizer mapped(Map map)
 {
-    return each([map = std::move(map)](std::string_view text, bool& startsText) {
+    return eachPiece(beginsCharacter, [map = std::move(map)](std::string_view text, bool isFirst, bool& startsText) {
         std::string out;
         out.reserve(text.size());
         for (std::size_t at = 0; at < text.size();) {
-            const bool first = at == 0;
+            const bool first = isFirst && at == 0;
             map(out, nextCodePoint(text, at));
             startsText = startsText && !(first && out.empty());
         }
@@ -57,7 +70,8 @@ const icu::Normalizer2* icuNormalizer(std::string_view form)
 
 Normalizer composed(std::string_view form)
 {
-    return each([normalizer = icuNormalizer(form)](std::string_view text, bool&) {
+    // An ASCII character composes with nothing before it.
+    return eachPiece(isAscii, [normalizer = icuNormalizer(form)](std::string_view text, bool, bool&) {
         if (std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
             return std::string(text);
         std::string out;
@@ -174,6 +188,10 @@ Result<Normalizer> makeReplace(const Fields& fields)
         const auto from = pattern["String"].get<std::string>();
         if (from.empty())
             return fields.cannot("has an empty pattern");
+        if (countCodePoints(from) == 1)
+            return eachPiece(beginsCharacter, [from, content = content](std::string_view text, bool, bool&) {
+                return replaceAll(text, from, content);
+            });
         return each(
             [from, content = content](std::string_view text, bool&) { return replaceAll(text, from, content); });
     }
@@ -203,14 +221,15 @@ Result<Normalizer> makeReplace(const Fields& fields)
 
 Result<Normalizer> makeByteLevel(const Fields&)
 {
-    return each([](std::string_view text, bool&) { return toByteCharacters(text); });
+    return eachPiece(beginsCharacter, [](std::string_view text, bool, bool&) { return toByteCharacters(text); });
 }
 
 Result<Normalizer> makePrecompiled(const Fields& fields)
 {
     QL_TRY(encoded, fields.text("precompiled_charsmap"));
     QL_TRY(map, CharsMap::decode(encoded, fields.where()));
-    return each([map = map](std::string_view text, bool&) { return map.normalizeGraphemes(text); });
+    return eachPiece(beginsGrapheme,
+                     [map = map](std::string_view text, bool, bool&) { return map.normalizeGraphemes(text); });
 }
 
 struct Maker {

@@ -92,8 +92,14 @@ PreTokenizer cutAt(Behavior behavior, IsDelimiter isDelimiter)
             const Word& word = words.words[i];
             const std::string_view text = std::string_view(words.text).substr(0, word.end);
             std::size_t open = word.begin; // of what is no delimiter
+            std::size_t tested = word.begin;
             for (std::size_t at = word.begin; at < word.end;) {
                 const std::size_t start = at;
+                if (start - tested > kGrainBytes) {
+                    if (context.stopRequested())
+                        return;
+                    tested = start;
+                }
                 if (!isDelimiter(nextCodePoint(text, at)))
                     continue;
                 if (open < start)

@@ -73,12 +73,15 @@ Result<void> encodeGroup(const Pipeline& pipeline, const Words& words, std::size
 Result<std::int64_t> repair(const Pipeline& pipeline, Words& words, const JobContext& context)
 {
     std::atomic<std::int64_t> replaced = 0;
+    // However bytes are read, what begins a character is not part of the one before it.
+    const bool isLoose = pipeline.invalidBytes == tok::InvalidBytes::likeLlama;
     QL_CHECK(rewriteWords(words, context, [&](std::string_view text, bool&) {
-        std::int64_t here = 0;
-        std::string repaired = pipeline.invalidBytes == tok::InvalidBytes::likeLlama ? tok::repairLikeLlama(text, here)
-                                                                                     : tok::repairUtf8(text, here);
-        replaced += here;
-        return repaired;
+        return tok::rewritePieces(text, context, tok::beginsCharacter, [&](std::string_view piece, bool) {
+            std::int64_t here = 0;
+            std::string repaired = isLoose ? tok::repairLikeLlama(piece, here) : tok::repairUtf8(piece, here);
+            replaced += here;
+            return repaired;
+        });
     }));
     return replaced.load();
 }

@@ -4,6 +4,7 @@
 
 #include "core/jobs/parallel.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,37 @@ struct Words {
 
 /// Bytes of text that are one piece of parallel work and lie between two stop tests.
 constexpr std::size_t kGrainBytes = std::size_t{256} << 10U;
+
+/// A text rewritten piece by piece, so that a stop ends it early: rewrite(piece, isFirst) -> std::string. A piece
+/// begins at the first place behind kGrainBytes of which canBegin(text, place) says that it may.
+template<typename CanBegin, typename Rewrite>
+std::string rewritePieces(std::string_view text, const JobContext& context, const CanBegin& canBegin,
+                          const Rewrite& rewrite)
+{
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t begin = 0; begin < text.size() && !context.stopRequested();) {
+        std::size_t end = std::min(text.size(), begin + kGrainBytes);
+        while (end < text.size() && !canBegin(text, end))
+            ++end;
+        out += rewrite(text.substr(begin, end - begin), begin == 0);
+        begin = end;
+    }
+    return out;
+}
+inline bool beginsCharacter(std::string_view text, std::size_t at)
+{
+    return (static_cast<unsigned char>(text[at]) & 0xc0U) != 0x80;
+}
+inline bool isAscii(std::string_view text, std::size_t at)
+{
+    return static_cast<unsigned char>(text[at]) < 0x80;
+}
+/// Between two ASCII characters, but for CR LF, one grapheme ends; nothing is said of other places.
+inline bool beginsGrapheme(std::string_view text, std::size_t at)
+{
+    return isAscii(text, at - 1) && isAscii(text, at) && text[at] != '\n';
+}
 
 /// Groups of words, in order, each of about kGrainBytes: pairs of first and last-plus-one index.
 std::vector<std::pair<std::size_t, std::size_t>> groupsOf(const std::vector<Word>& words);

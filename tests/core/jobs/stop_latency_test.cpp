@@ -8,16 +8,22 @@
 #include "core/analysis/histogram.h"
 #include "core/analysis/outliers.h"
 #include "core/analysis/statistics.h"
+#include "core/base/file.h"
 #include "core/base/resources.h"
 #include "core/base/rng.h"
 #include "core/export/export.h"
 #include "core/formats/element_coder.h"
 #include "core/jobs/pool.h"
+#include "core/model/evaluation/images.h"
+#include "core/model/graph/operator.h"
+#include "core/model/tokenizer/tokenizer.h"
 #include "core/quantizers/quantizer.h"
 #include "core/report/report.h"
 #include "core/sensitivity/metric.h"
 #include "tests/support/export_support.h"
 
+#include <QImage>
+#include <QImageWriter>
 #include <QTest>
 
 #include <ctime>
@@ -199,9 +205,10 @@ private Q_SLOTS:
     void everyJob_data()
     {
         QTest::addColumn<QString>("kind");
-        std::vector<std::string> tags{"activations sample", "balance",       "solver",
-                                      "row statistics",     "row histogram", "row outliers",
-                                      "row pyramid",        "row curves",    "row quantize"};
+        std::vector<std::string> tags{"activations sample", "balance",      "solver",      "row statistics",
+                                      "row histogram",      "row outliers", "row pyramid", "row curves",
+                                      "row quantize",       "text sample",  "text bert",   "text gguf_llama",
+                                      "picture png",        "picture jpeg", "resize"};
         for (const std::string model : {"sample ", "large "}) {
             for (const char* kind :
                  {"statistics", "histogram", "outliers", "pyramid", "curves", "measure", "quantize rtn", "quantize mse",
@@ -286,6 +293,12 @@ private:
                     QL_CHECK(done(fresh->statistics(layer, context)));
                 return {};
             };
+        if (tag.startsWith(QLatin1String("text ")))
+            return textJob(tag.mid(5).toStdString());
+        if (tag.startsWith(QLatin1String("picture ")))
+            return pictureJob(tag.endsWith(QLatin1String("png")));
+        if (tag == QLatin1String("resize"))
+            return resizeJob();
         if (tag == QLatin1String("solver") || tag == QLatin1String("balance"))
             return tag == QLatin1String("solver") ? solverJob() : balanceJob();
         const bool large = tag.startsWith(QLatin1String("large "));
@@ -333,6 +346,60 @@ private:
             QL_TRY(scheme, parseScheme("int4:channel"));
             QL_TRY(spec, parseQuantizerSpec("mse"));
             return done(quantize({view, scheme, spec, nullptr}, context));
+        };
+    }
+
+    /// 24 MB at once: a validation's text.
+    Job textJob(const std::string& name)
+    {
+        const auto made = std::filesystem::path(QL_TEST_DATA) / "tokenizers" / name;
+        const auto path = name == "sample"           ? findSampleBesideSources()
+                          : name.starts_with("gguf") ? made / "tokenizer.gguf"
+                                                     : made;
+        Executor executor(1);
+        const auto tokenizer = openTokenizer(path, JobContext(executor));
+        if (!tokenizer)
+            qFatal("%s", describe(tokenizer.error()).c_str());
+        const std::string part = readTextFile(findSampleBesideSources() / "test.txt", 1 << 20).value();
+        std::string text;
+        while (text.size() < 24'000'000)
+            text += part + "Straße, naïve, 東京\n";
+        return [tokenizer = *tokenizer, text](const JobContext& context) {
+            return done(tokenizer->encode(text, {}, context));
+        };
+    }
+
+    /// 30 million pixels, the JPEG progressive: all of it is decoded before its first line.
+    Job pictureJob(bool isPng)
+    {
+        const auto path = m_folder.path() / (isPng ? "large.png" : "large.jpg");
+        QImage image(6000, 5000, QImage::Format_RGB32);
+        for (int y = 0; y < image.height(); ++y)
+            for (int x = 0; x < image.width(); ++x)
+                image.setPixel(x, y, static_cast<QRgb>(0xff000000U | static_cast<unsigned>(x * 7 ^ y * 13)));
+        QImageWriter writer(QString::fromStdString(path.string()));
+        writer.setProgressiveScanWrite(true);
+        writer.setCompression(isPng ? 10 : 0);
+        if (!writer.write(image))
+            qFatal("%s", qPrintable(writer.errorString()));
+        return [path](const JobContext& context) {
+            std::vector<float> out(3 * 224 * 224);
+            return readImage(path, {}, out.data(), context);
+        };
+    }
+
+    /// A size that a file may ask for: 20 million places along one axis, looked up before the first is filled.
+    static Job resizeJob()
+    {
+        return [](const JobContext& context) {
+            graph::Node node{graph::findOperator("resize"), "node", {}, {}, {}};
+            node.attributes["sizes"] = std::vector<std::int64_t>{20'000'000};
+            graph::Value<float> x;
+            x.real = graph::Array<float>::filled({4}, 1);
+            const graph::Value<float>* const inputs[] = {&x};
+            graph::Value<float> y;
+            graph::Call<float> call{node, inputs, {&y, 1}, context};
+            return node.op->forwardFloat(call);
         };
     }
 

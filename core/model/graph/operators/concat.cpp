@@ -34,29 +34,34 @@ Result<Pieces> piecesOf(const C& call)
     return pieces;
 }
 
-/// Calls copy(whole, part, n) for the runs that input i shares with the output.
+/// Calls copy(whole, part, n) for the runs that input i shares with the output, cut into pieces.
 template<typename Copy>
-void forShared(const Pieces& pieces, std::size_t i, const Copy& copy)
+Result<void> forShared(const Pieces& pieces, std::size_t i, const JobContext& context, const Copy& copy)
 {
     const AroundAxis whole(pieces.shape, pieces.axis);
-    const std::int64_t n = (pieces.begins[i + 1] - pieces.begins[i]) * whole.inner;
-    for (std::int64_t o = 0; o < whole.outer; ++o)
-        copy((o * whole.size + pieces.begins[i]) * whole.inner, o * n, n);
+    const std::int64_t length = (pieces.begins[i + 1] - pieces.begins[i]) * whole.inner;
+    return parallelFor(context, whole.outer * length, kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t n = 0; begin < end; begin += n) {
+            const std::int64_t o = begin / length;
+            n = std::min(end, (o + 1) * length) - begin;
+            copy((o * whole.size + pieces.begins[i]) * whole.inner + begin - o * length, begin, n);
+        }
+    });
 }
 
 template<typename T>
 Result<void> forward(Call<T>& call)
 {
     QL_TRY(pieces, piecesOf(call));
-    return forEitherKind(call, 0, [&](auto kind) {
+    return forEitherKind(call, 0, [&](auto kind) -> Result<void> {
         auto* out = call.make(kind, 0, pieces.shape);
-        return parallelFor(call.context, std::ssize(call.inputs), 1, [&](std::int64_t begin, std::int64_t) {
-            const auto i = static_cast<std::size_t>(begin);
+        for (std::size_t i = 0; i < call.inputs.size(); ++i) {
             const auto* in = (call.inputs[i]->*kind).data();
-            forShared(pieces, i, [&](std::int64_t whole, std::int64_t part, std::int64_t n) {
+            QL_CHECK(forShared(pieces, i, call.context, [&](std::int64_t whole, std::int64_t part, std::int64_t n) {
                 std::copy_n(in + part, n, out + whole);
-            });
-        });
+            }));
+        }
+        return {};
     });
 }
 
@@ -69,11 +74,11 @@ Result<void> gradient(GradientCall<T>& call)
         if (!call.wants(i))
             continue;
         T* dx = call.make(i);
-        forShared(pieces, i, [&](std::int64_t whole, std::int64_t part, std::int64_t n) {
+        QL_CHECK(forShared(pieces, i, call.context, [&](std::int64_t whole, std::int64_t part, std::int64_t n) {
             std::copy_n(dy + whole, n, dx + part);
-        });
+        }));
     }
-    return call.context.checkStop();
+    return {};
 }
 
 } // namespace

@@ -14,13 +14,14 @@ Result<void> forward(Call<T>& call)
     const auto count = checkedNumel(shape);
     if (!isAddressable(shape))
         return nodeError(call.node, "cannot make an array of shape " + formatShape(shape));
-    QL_CHECK(call.context.checkMemory(*count * std::int64_t{sizeof(T)}, "a constant array"));
+    const auto fill = [&](auto* to, auto value) {
+        return parallelFor(call.context, *count, kElementGrain,
+                           [&](std::int64_t begin, std::int64_t end) { std::fill(to + begin, to + end, value); });
+    };
     const auto value = call.node.attributes.find("value");
     if (value != call.node.attributes.end() && std::holds_alternative<std::int64_t>(value->second))
-        std::fill_n(call.makeIntegers(0, std::move(shape)), *count, std::get<std::int64_t>(value->second));
-    else
-        std::fill_n(call.make(0, std::move(shape)), *count, static_cast<T>(call.node.number("value", 0)));
-    return {};
+        return fill(call.makeIntegers(0, std::move(shape)), std::get<std::int64_t>(value->second));
+    return fill(call.make(0, std::move(shape)), static_cast<T>(call.node.number("value", 0)));
 }
 
 } // namespace

@@ -2,44 +2,57 @@
 // Slices of x along `axis` (default 0) by integers [i…], which may count from the end:
 // [before the axis, i…, behind the axis].
 #include "core/model/graph/indexing.h"
+#include "core/model/graph/row_kernels.h"
 
 namespace ql::graph {
 
 namespace {
 
-/// Calls copy(out, in, n) for each slice, in order.
-template<typename C, typename Copy>
-Result<void> forSlices(const C& call, std::size_t axis, const Copy& copy)
+/// Which part of x every slice is.
+struct Slices {
+    AroundAxis around;
+    std::vector<std::int64_t> places; // along the axis
+    Shape shape;
+
+    std::int64_t count() const { return around.outer * std::ssize(places); }
+    std::int64_t from(std::int64_t slice) const
+    {
+        const auto n = std::ssize(places);
+        return (slice / n * around.size + places[static_cast<std::size_t>(slice % n)]) * around.inner;
+    }
+};
+
+template<typename C>
+Result<Slices> slicesOf(const C& call)
 {
     const Shape& shape = call.inputs[0]->shape();
-    const AroundAxis around(shape, axis);
     const Array<std::int64_t>& indices = call.integers(1);
-    for (std::int64_t o = 0; o < around.outer; ++o)
-        for (std::int64_t i = 0; i < indices.numel(); ++i) {
-            const std::int64_t wanted = indices.data()[i];
-            const std::int64_t at = wanted < 0 ? wanted + around.size : wanted;
-            if (at < 0 || at >= around.size)
-                return nodeError(call.node, "there is no element " + std::to_string(wanted) + " along axis " +
-                                                std::to_string(axis) + " of " + formatShape(shape));
-            copy((o * indices.numel() + i) * around.inner, (o * around.size + at) * around.inner, around.inner);
-        }
-    return call.context.checkStop();
+    QL_TRY(axis, axisOf(call.node, shape, call.node.integer("axis", 0)));
+    Slices slices{AroundAxis(shape, axis), {indices.data(), indices.data() + indices.numel()}, shape};
+    for (std::int64_t& place : slices.places) {
+        const std::int64_t wanted = place;
+        place += wanted < 0 ? slices.around.size : 0;
+        if (place < 0 || place >= slices.around.size)
+            return nodeError(call.node, "there is no element " + std::to_string(wanted) + " along axis " +
+                                            std::to_string(axis) + " of " + formatShape(shape));
+    }
+    const auto at = slices.shape.erase(slices.shape.begin() + static_cast<std::ptrdiff_t>(axis));
+    slices.shape.insert(at, indices.shape().begin(), indices.shape().end());
+    return slices;
 }
 
 template<typename T>
 Result<void> forward(Call<T>& call)
 {
-    const Shape& shape = call.inputs[0]->shape();
-    QL_TRY(axis, axisOf(call.node, shape, call.node.integer("axis", 0)));
-    Shape out = shape;
-    const auto place = out.erase(out.begin() + static_cast<std::ptrdiff_t>(axis));
-    const Shape& indices = call.inputs[1]->shape();
-    out.insert(place, indices.begin(), indices.end());
+    QL_TRY(slices, slicesOf(call));
+    const std::int64_t n = slices.around.inner;
     return forEitherKind(call, 0, [&](auto kind) {
         const auto* from = (call.inputs[0]->*kind).data();
-        auto* to = call.make(kind, 0, out);
-        return forSlices(call, axis,
-                         [&](std::int64_t i, std::int64_t j, std::int64_t n) { std::copy_n(from + j, n, to + i); });
+        auto* to = call.make(kind, 0, slices.shape);
+        return parallelFor(call.context, slices.count(), rowGrain(n), [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t slice = begin; slice < end; ++slice)
+                std::copy_n(from + slices.from(slice), n, to + slice * n);
+        });
     });
 }
 
@@ -48,13 +61,17 @@ Result<void> gradient(GradientCall<T>& call)
 {
     if (!call.wants(0))
         return {};
-    QL_TRY(axis, axisOf(call.node, call.real(0).shape(), call.node.integer("axis", 0)));
+    QL_TRY(slices, slicesOf(call));
+    const std::int64_t n = slices.around.inner;
     const T* dy = call.outputGradients[0].data();
     T* dx = call.makeZeros(0);
-    return forSlices(call, axis, [&](std::int64_t i, std::int64_t j, std::int64_t n) {
-        for (std::int64_t c = 0; c < n; ++c)
-            dx[j + c] += dy[i + c];
-    });
+    // Slices in order: a place taken twice adds up the same way for any thread count.
+    for (std::int64_t slice = 0; slice < slices.count(); ++slice) {
+        if (slice % rowGrain(n) == 0)
+            QL_CHECK(call.context.checkStop());
+        addTo(dx + slices.from(slice), dy + slice * n, n);
+    }
+    return {};
 }
 
 } // namespace

@@ -59,8 +59,11 @@ Result<void> forward(Call<T>& call)
     Shape shape = x.shape();
     shape.back() = weights.out;
     T* y = call.make(0, std::move(shape));
-    for (std::int64_t r = 0; r < x.rows() && weights.bias; ++r)
-        std::copy_n(weights.bias, weights.out, y + r * weights.out);
+    if (weights.bias)
+        QL_CHECK(parallelFor(call.context, x.rows(), rowGrain(weights.out), [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t r = begin; r < end; ++r)
+                std::copy_n(weights.bias, weights.out, y + r * weights.out);
+        }));
     return multiply(MatrixProduct<T>{.rows = x.rows(),
                                      .cols = weights.out,
                                      .depth = weights.in,

@@ -22,9 +22,11 @@ Result<void> forward(Call<T>& call)
         if (!(count < static_cast<double>(kLimit)))
             return nodeError(call.node, "would have more than 2³¹ numbers");
         auto* out = call.make(kind, 0, {static_cast<std::int64_t>(count)});
-        for (std::int64_t i = 0; i < static_cast<std::int64_t>(count); ++i)
-            out[i] = Plus()(scalar(0), Times()(static_cast<std::decay_t<decltype(*out)>>(i), scalar(2)));
-        return {};
+        return parallelFor(
+            call.context, static_cast<std::int64_t>(count), kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+                for (std::int64_t i = begin; i < end; ++i)
+                    out[i] = Plus()(scalar(0), Times()(static_cast<std::decay_t<decltype(*out)>>(i), scalar(2)));
+            });
     });
 }
 

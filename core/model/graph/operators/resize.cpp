@@ -19,7 +19,8 @@ struct Tap {
 };
 struct AxisTaps {
     std::size_t axis;
-    std::vector<Tap> taps;
+    std::int64_t size;
+    std::unique_ptr<Tap[]> taps;
 };
 
 double placeOf(std::string_view coordinates, double o, double in, double out, double scale)
@@ -82,14 +83,16 @@ Result<std::vector<AxisTaps>> tapsOf(const C& call)
         if (out == in && scale == 1)
             continue;
         const double whole = coordinates == "align_corners" && !sizes ? in * scale : out;
-        AxisTaps taps{axis, {}};
-        for (std::int64_t o = 0; o < made[axis]; ++o) {
-            const double x = placeOf(coordinates, static_cast<double>(o), in, whole, scale);
-            const double low = kind == "nearest" ? rounded(rounding, x) : std::floor(x);
-            const auto inside = [&](double at) { return static_cast<std::int64_t>(std::clamp(at, 0.0, in - 1)); };
-            taps.taps.push_back(kind == "nearest" ? Tap{inside(low), inside(low), 0}
-                                                  : Tap{inside(low), inside(low + 1), x - low});
-        }
+        AxisTaps taps{axis, made[axis], std::make_unique_for_overwrite<Tap[]>(static_cast<std::size_t>(made[axis]))};
+        QL_CHECK(parallelFor(call.context, made[axis], kElementGrain, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t o = begin; o < end; ++o) {
+                const double x = placeOf(coordinates, static_cast<double>(o), in, whole, scale);
+                const double low = kind == "nearest" ? rounded(rounding, x) : std::floor(x);
+                const auto inside = [&](double at) { return static_cast<std::int64_t>(std::clamp(at, 0.0, in - 1)); };
+                taps.taps[static_cast<std::size_t>(o)] =
+                    kind == "nearest" ? Tap{inside(low), inside(low), 0} : Tap{inside(low), inside(low + 1), x - low};
+            }
+        }));
         all.push_back(std::move(taps));
     }
     return all;
@@ -97,7 +100,7 @@ Result<std::vector<AxisTaps>> tapsOf(const C& call)
 
 Shape resized(Shape shape, const AxisTaps& taps)
 {
-    shape[taps.axis] = std::ssize(taps.taps);
+    shape[taps.axis] = taps.size;
     return shape;
 }
 
@@ -110,7 +113,7 @@ Result<void> forward(Call<T>& call)
         const AroundAxis around(x.shape(), axis.axis);
         Array<T> next(resized(x.shape(), axis));
         T* to = next.write();
-        const std::int64_t n = std::ssize(axis.taps);
+        const std::int64_t n = axis.size;
         QL_CHECK(parallelFor(
             call.context, around.outer * n, rowGrain(around.inner), [&](std::int64_t begin, std::int64_t end) {
                 for (std::int64_t row = begin; row < end; ++row) {
@@ -144,7 +147,7 @@ Result<void> gradient(GradientCall<T>& call)
         const AroundAxis around(shapes[i], all[i].axis);
         Array<T> next = Array<T>::filled(shapes[i], T{0});
         T* to = next.write();
-        const std::int64_t n = std::ssize(all[i].taps);
+        const std::int64_t n = all[i].size;
         QL_CHECK(parallelFor(call.context, around.outer, 1, [&](std::int64_t outer, std::int64_t) {
             for (std::int64_t o = 0; o < n; ++o) {
                 const Tap& tap = all[i].taps[static_cast<std::size_t>(o)];

@@ -51,6 +51,13 @@ inline std::vector<OperatorCase> writtenCases()
     large("embedding", {integers({1, 300}, Ints(300, 2)), reals({5, 200})}, {{"scale", 3.0}});
 
     large("conv", {reals({2, 36, 40, 40}), reals({8, 36, 3, 3}), reals({8})}, {{"pads", Ints{1, 1, 1, 1}}});
+    small("conv_transpose", "output of a given shape", {reals({1, 2, 3, 3}), reals({2, 3, 3, 3})},
+          {{"strides", Ints{3, 2}}, {"output_shape", Ints{10, 8}}});
+    small("conv_transpose", "same, lower", {reals({1, 2, 3, 4}), reals({2, 1, 2, 3})},
+          {{"strides", Ints{2, 2}}, {"auto_pad", word("same_lower")}});
+    small("conv_transpose", "same, upper", {reals({1, 1, 3}), reals({1, 2, 4}), reals({2})},
+          {{"strides", Ints{1}}, {"auto_pad", word("same_upper")}});
+    large("conv_transpose", {reals({2, 8, 20, 20}), reals({8, 36, 3, 3}), reals({36})}, {{"strides", Ints{2, 2}}});
     sequence("causal_conv", "sequence", {0}, {reals({2, 7, 3}), reals({3, 1, 4}), reals({3}, -1, 1, 5)});
     sequence("causal_conv", "one tap", {0}, {reals({1, 4, 2}), reals({2, 1})});
     large("causal_conv", {reals({2, 200, 100}), reals({100, 1, 4}), reals({100})});
@@ -166,6 +173,18 @@ inline std::vector<OperatorCase> writtenCases()
         small("reduce", "integers", {integers({2, 2}, {5, -4, 3, 9})}, {{"kind", word(kind)}, {"axes", Ints{0}}});
     }
     large("reduce", {reals({300, 200})}, {{"axes", Ints{0}}});
+    small("cumulative_sum", "backwards, exclusive", {reals({2, 5}), integers({}, {-1})},
+          {{"reverse", kOne}, {"exclusive", kOne}});
+    small("cumulative_sum", "integers", {integers({2, 3}, {1, 2, 3, -4, 5, 6})}, {{"axis", Ints{0}}});
+    large("cumulative_sum", {reals({300, 200})}, {{"axis", Ints{0}}});
+    const CaseInput equals = given({2, 5}, {1, 3, 3, 0, 3, -1, -1, 2, std::nan(""), 2});
+    for (const std::int64_t largest : {kZero, kOne})
+        for (const std::int64_t last : {kZero, kOne})
+            small("top_k", "places of equals and NaN", {equals, integers({1}, {4})},
+                  {{"part", word("places")}, {"largest", largest}, {"last", last}});
+    small("top_k", "none", {reals({2, 3})}, {{"k", Ints{0}}});
+    small("top_k", "integers", {integers({4}, {5, 8, -2, 7}), integers({1}, {2})}, {{"axis", kZero}});
+    large("top_k", {reals({300, 200})}, {{"k", Ints{5}}, {"axis", kZero}});
     large("pool", {reals({4, 20, 40, 40})}, {{"kernel", Ints{3, 3}}});
     small("pool", "window far larger than the plane", {reals({1, 1, 2, 3})},
           {{"kernel", Ints{1 << 30, 1 << 30}}, {"pads", Ints{(1 << 30) - 1, (1 << 30) - 1, 0, 0}}});
@@ -221,6 +240,10 @@ inline std::vector<OperatorCase> writtenCases()
     small("pad", "around", {reals({2, 3})}, {{"pads", Ints{1, 0, 0, 2}}, {"value", 0.5}});
     small("pad", "integers", {integers({2}, {1, 2}), integers({2}, {1, 1})});
     small("pad", "by inputs", {reals({2, 3}), integers({2}, {1, 2}), given({}, {-7}), integers({1}, {-1})});
+    small("triangle", "above a diagonal", {reals({2, 3, 4}), integers({}, {2})});
+    small("triangle", "nothing left", {reals({3, 2}), integers({}, {INT64_MAX})});
+    small("triangle", "integers", {integers({2, 2}, {1, 2, 3, 4})}, {{"upper", kZero}});
+    large("triangle", {reals({2, 300, 200})});
     small("shape_of", "all", {reals({2, 3, 4})});
     small("shape_of", "part", {reals({2, 3, 4})}, {{"start", std::int64_t{-2}}, {"end", std::int64_t{-1}}});
     small("range", "integers", {integers({}, {1}), integers({}, {8}), integers({}, {3})});
@@ -254,6 +277,26 @@ inline std::vector<Refusal> refusals()
         {"conv", "reaches over 9 elements of 5", {reals({1, 3, 5, 5}), reals({4, 3, 9, 1})}},
         {"conv", "cannot slide", {reals({1, 3, 5, 5}), reals({4, 3, 3, 3})}, {{"strides", Ints{1}}}},
         {"conv", "that cannot be", {reals({1, 3, 5, 5}), reals({4, 3, 3, 3})}, {{"strides", Ints{0, 1}}}},
+        {"conv_transpose", "meet weights [3, 4, 3, 3]", {reals({1, 4, 5, 5}), reals({3, 4, 3, 3})}},
+        {"conv_transpose",
+         "cannot make axis 2 of [1, 4, 1, 5] one of 0",
+         {reals({1, 4, 1, 5}), reals({4, 2, 2, 2})},
+         {{"pads", Ints{1, 0, 1, 0}}}},
+        {"conv_transpose",
+         "cannot make axis 2",
+         {reals({1, 1, 2}), reals({1, 1, 2})},
+         {{"strides", Ints{(1LL << 31) - 1}}}},
+        {"conv_transpose",
+         "cannot have an output of [1, 1, 9] from [1, 1, 2]",
+         {reals({1, 1, 2}), reals({1, 1, 2})},
+         {{"output_shape", Ints{9}}}},
+        {"conv_transpose", "that cannot be", {reals({1, 1, 2}), reals({1, 1, 2})}, {{"dilations", Ints{0}}}},
+        {"cumulative_sum", "along 0 axes", {reals({2})}},
+        {"cumulative_sum", "no axis 1", {reals({2})}, {{"axis", Ints{1}}}},
+        {"top_k", "cannot take [4] of the 3", {reals({2, 3})}, {{"k", Ints{4}}}},
+        {"top_k", "cannot take nothing", {reals({2, 3})}},
+        {"top_k", "no part 'rank'", {reals({3})}, {{"k", Ints{1}}, {"part", word("rank")}}},
+        {"triangle", "there is no triangle in [3]", {reals({3})}},
         {"causal_conv", "meet weights [4, 1, 3]", {reals({1, 5, 3}), reals({4, 1, 3})}},
         {"rms_norm", "parts of 5", {reals({2, 5}), reals({4})}},
         {"rms_norm", "parts of 2", {reals({2, 5})}, {{"size", std::int64_t{2}}}},

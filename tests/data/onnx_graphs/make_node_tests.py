@@ -36,6 +36,8 @@ REFUSED = {
     "(max|min|log_sum_exp).*_empty_set": "the largest of no elements",
     "^test_if": "graphs chosen by an input",
     "empty_axes_input_noop": "axes that are computed and may mean that nothing is reduced",
+    "convtranspose_3d": "windows of three dimensions",
+    "einsum_batch_diagonal": "an axis named twice",
     "resize_.*(cubic|crop_and|antialias|axes|not_larger|not_smaller|symmetric)": "modes of resizing",
 }
 # What it computes otherwise.

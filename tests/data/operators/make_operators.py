@@ -246,6 +246,19 @@ case("moe_route_mixtral", "moe_route", [normal(2, 3, 5)], route(2, True), top_k=
 case("moe_route_qwen2", "moe_route", [normal(2, 3, 5)], route(3, False), top_k=3, normalize=0)
 case("moe_route_one", "moe_route", [normal(4, 3)], route(1, False), top_k=1, normalize=0)
 
+# --- of ONNX graphs --------------------------------------------------------------------------------------------------
+case("conv_transpose_2d", "conv_transpose", [normal(2, 4, 3, 4), normal(4, 3, 3, 2), normal(6)],
+     lambda x, w, b: F.conv_transpose2d(x, w, b, stride=(2, 3), padding=(1, 0), output_padding=(1, 2), groups=2,
+                                        dilation=(2, 1)),
+     strides=[2, 3], pads=[1, 0, 1, 0], output_padding=[1, 2], groups=2, dilations=[2, 1])
+case("conv_transpose_1d", "conv_transpose", [normal(2, 3, 5), normal(3, 2, 4)],
+     lambda x, w: F.conv_transpose1d(x, w, stride=2, padding=1), strides=[2], pads=[1, 1])
+case("cumulative_sum", "cumulative_sum", [normal(2, 5, 3)], lambda x: x.cumsum(1), axis=[1])
+case("top_k", "top_k", [normal(2, 7, 3)], lambda x: x.topk(3, 1).values, axis=1, k=[3])
+case("top_k_smallest", "top_k", [normal(2, 7)], lambda x: x.topk(2, -1, largest=False).values, k=[2], largest=0)
+case("triangle_upper", "triangle", [normal(2, 4, 5)], lambda x: x.triu())
+case("triangle_lower", "triangle", [normal(5, 4), integers([-1])], lambda x, k: x.tril(-1), upper=0)
+
 folder = pathlib.Path(__file__).parent
 np.savez_compressed(folder / "operators.npz", **{key: np.ascontiguousarray(value) for key, value in arrays.items()})
 (folder / "operators.json").write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

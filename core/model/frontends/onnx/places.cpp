@@ -56,6 +56,11 @@ constexpr OnnxOperator kOperators[] = {
              node.add("gather_nd", {node.input(0), node.input(1)}, {{"batch", node.node().integer("batch_dims", 0)}}));
      }},
     {"Pad", importPad},
+    {"Trilu",
+     [](OnnxImporter& node) {
+         node.result(
+             node.add("triangle", {node.input(0), node.input(1)}, {{"upper", node.node().integer("upper", 1)}}));
+     }},
 };
 
 } // namespace

@@ -55,10 +55,23 @@ void importConv(OnnxImporter& node)
     node.result(node.add("conv", {node.input(0), node.input(1), node.input(2)}, std::move(attributes)));
 }
 
+void importConvTranspose(OnnxImporter& node)
+{
+    Attributes attributes;
+    if (!takeWindow(node, attributes))
+        return;
+    for (const char* name : {"output_padding", "output_shape"})
+        if (auto values = node.node().integers(name))
+            attributes[name] = *std::move(values);
+    attributes["groups"] = node.node().integer("group", 1);
+    node.result(node.add("conv_transpose", {node.input(0), node.input(1), node.input(2)}, std::move(attributes)));
+}
+
 constexpr OnnxOperator kOperators[] = {
     {"MatMul", importMatMul},
     {"Gemm", importGemm},
     {"Conv", importConv},
+    {"ConvTranspose", importConvTranspose},
 };
 
 } // namespace

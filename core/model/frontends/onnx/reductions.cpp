@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Sums, means and extremes along axes.
+// Sums, means, extremes and what is largest along axes.
 #include "core/model/frontends/onnx/onnx_importer.h"
 #include "core/model/frontends/onnx/onnx_operator.h"
 
@@ -9,6 +9,7 @@ namespace {
 
 using graph::Attributes;
 using graph::ValueId;
+using Integers = std::vector<std::int64_t>;
 
 /// Reduces x as the node says; `keep` overrides whether the axes stay.
 ValueId reduced(OnnxImporter& node, const char* kind, ValueId x, std::optional<std::int64_t> keep = {})
@@ -58,6 +59,43 @@ ValueId squareSum(OnnxImporter& node)
     return reduced(node, "sum", node.add("multiply", {x, x}));
 }
 
+void importCumSum(OnnxImporter& node)
+{
+    node.result(
+        node.add("cumulative_sum", {node.input(0), node.input(1)},
+                 {{"exclusive", node.node().integer("exclusive", 0)}, {"reverse", node.node().integer("reverse", 0)}}));
+}
+
+/// What stands at the chosen places of an axis, or the places.
+ValueId chosen(OnnxImporter& node, const char* part, Attributes attributes)
+{
+    attributes["part"] = std::string(part);
+    return node.add("top_k", {node.input(0), attributes.contains("k") ? graph::kLeftOut : node.input(1)},
+                    std::move(attributes));
+}
+
+void importArgExtreme(OnnxImporter& node, std::int64_t largest)
+{
+    const std::int64_t axis = node.node().integer("axis", 0);
+    const ValueId places = chosen(node, "places",
+                                  {{"axis", axis},
+                                   {"k", Integers{1}},
+                                   {"largest", largest},
+                                   {"last", node.node().integer("select_last_index", 0)}});
+    node.result(node.node().integer("keepdims", 1) != 0 ? places
+                                                        : node.add("reshape", {places}, {{"squeeze", Integers{axis}}}));
+}
+
+void importTopK(OnnxImporter& node)
+{
+    const Attributes attributes{{"axis", node.node().integer("axis", -1)},
+                                {"largest", node.node().integer("largest", 1)}};
+    if (node.makes(0))
+        node.result(chosen(node, "values", attributes));
+    if (node.makes(1))
+        node.result(chosen(node, "places", attributes), 1);
+}
+
 constexpr OnnxOperator kOperators[] = {
     {"ReduceMean", [](OnnxImporter& node) { importReduction(node, "mean"); }},
     {"ReduceSum", [](OnnxImporter& node) { importReduction(node, "sum"); }},
@@ -75,6 +113,10 @@ constexpr OnnxOperator kOperators[] = {
          unlessEmpty(node, [&] { node.result(of(node, "unary", "log", reduced(node, "sum", node.input(0)))); });
      }},
     {"ReduceLogSumExp", importLogSumExp},
+    {"CumSum", importCumSum},
+    {"ArgMax", [](OnnxImporter& node) { importArgExtreme(node, 1); }},
+    {"ArgMin", [](OnnxImporter& node) { importArgExtreme(node, 0); }},
+    {"TopK", importTopK},
 };
 
 } // namespace

@@ -8,6 +8,7 @@ namespace ql {
 namespace {
 
 using graph::Attributes;
+using graph::ValueId;
 using Integers = std::vector<std::int64_t>;
 
 void importReshape(OnnxImporter& node)
@@ -42,6 +43,25 @@ void importConstantOfShape(OnnxImporter& node)
     node.result(node.add("fill", {node.input(0)}, std::move(attributes)));
 }
 
+/// Each axis of n elements becomes one of 1 and one of n, the first repeats, and both are one again.
+void importTile(OnnxImporter& node)
+{
+    const ValueId x = node.input(0);
+    const ValueId repeats = node.input(1);
+    const ValueId sizes = node.add("shape_of", {x});
+    const ValueId ones = node.add("power", {sizes, node.constant(std::int64_t{0})});
+    const auto column = [&](ValueId list) { return node.add("reshape", {list}, {{"unsqueeze", Integers{-1}}}); };
+    const auto alternating = [&](ValueId first, ValueId second) {
+        const ValueId pairs = node.add("concat", {column(first), column(second)}, {{"axis", std::int64_t{1}}});
+        return node.add("reshape", {pairs}, {{"shape", Integers{-1}}});
+    };
+    const auto reshaped = [&](ValueId value, ValueId shape) {
+        return node.add("reshape", {value, shape}, {{"keep_zeros", std::int64_t{1}}});
+    };
+    const ValueId repeated = node.add("expand", {reshaped(x, alternating(ones, sizes)), alternating(repeats, sizes)});
+    node.result(reshaped(repeated, node.add("multiply", {sizes, repeats})));
+}
+
 constexpr OnnxOperator kOperators[] = {
     {"Reshape", importReshape},
     {"Flatten",
@@ -51,6 +71,7 @@ constexpr OnnxOperator kOperators[] = {
     {"Squeeze", [](OnnxImporter& node) { importAxes(node, "squeeze"); }},
     {"Unsqueeze", [](OnnxImporter& node) { importAxes(node, "unsqueeze"); }},
     {"Expand", [](OnnxImporter& node) { node.result(node.add("expand", node.inputs())); }},
+    {"Tile", importTile},
     {"Shape", importShape},
     {"ConstantOfShape", importConstantOfShape},
     {"Range",

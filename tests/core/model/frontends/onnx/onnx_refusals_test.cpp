@@ -45,7 +45,7 @@ private Q_SLOTS:
         };
         const auto one = [&](const char* says, const char* op, const std::string& attributes = {},
                              const Texts& outputs = {"y"}) { row(says, onnxNode(op, {"x"}, outputs, attributes)); };
-        one("the node 'the TopK' (TopK, opset 18), which is an operator that is not known", "TopK");
+        one("the node 'the Unique' (Unique, opset 18), which is an operator that is not known", "Unique");
         one("is an operator of com.microsoft", "Gelu", onnxField(7, "com.microsoft"));
         one("resizes by 'cubic'", "Resize", onnxText("mode", "cubic"));
         one("antialias", "Resize", onnxInt("antialias", 1));
@@ -57,6 +57,10 @@ private Q_SLOTS:
         one("training mode", "BatchNormalization", onnxInt("training_mode", 1));
         one("which only training needs", "Dropout", {}, {"y", "mask"});
         one("of type 17, which are not computed with", "Cast", onnxInt("to", 17));
+        one("sums by 'ii->i'", "Einsum", onnxText("equation", "ii->i"));
+        one("sums by '...i->...'", "Einsum", onnxText("equation", "...i->..."));
+        one("sums by 'i,i'", "Einsum", onnxText("equation", "i,i"));
+        one("sums by 'i->ij'", "Einsum", onnxText("equation", "i->ij"));
         one("approximates by 'odd'", "Gelu", onnxText("approximate", "odd"));
         one("reduces along no axes", "ReduceSum", onnxInt("noop_with_empty_axes", 1));
         one("has a value of a type", "ConstantOfShape", onnxField(5, onnxField(1, "value")));

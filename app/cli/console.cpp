@@ -140,6 +140,7 @@ nlohmann::ordered_json numberOrNull(double value)
 Result<std::shared_ptr<const Model>> openModelFor(Console& console, const std::string& path)
 {
     console.status("opening " + path);
+    console.setModel(path);
     QL_TRY(model, openModel(path, console.context()));
     console.warn(model->checkpoint->warnings());
     return model;

@@ -27,6 +27,9 @@ public:
     void show(const nlohmann::ordered_json& document) const;
     /// A line on stderr that says what is going on; replaced by the next one on a terminal.
     void status(const std::string& text);
+    /// The model at hand: what errors are about that name nothing else.
+    void setModel(const std::string& path) { m_model = path; }
+    const std::string& model() const { return m_model; }
     /// "warning: …" lines on stderr.
     void warn(std::span<const Warning> warnings) const;
 
@@ -34,6 +37,7 @@ private:
     struct Impl;
     std::unique_ptr<Impl> m_impl;
     bool m_json;
+    std::string m_model;
 };
 
 /// 0 ok, 1 a check failed, 2 usage, 3 bad input or refused, 4 cancelled, 5 memory, disk or permission.

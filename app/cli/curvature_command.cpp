@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/number_check.h"
 #include "app/cli/text_options.h"
 #include "core/model/evaluation/hessian.h"
 #include "core/model/frontends/frontend.h"
@@ -28,11 +29,14 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(graph, buildGraph(*model));
     QL_TRY(windows, options.text.read(console, *model));
     QL_TRY(layers, model->match(options.layer));
+    std::erase_if(layers,
+                  [&](std::int64_t layer) { return !model->layers[static_cast<std::size_t>(layer)].quantizable; });
+    if (layers.empty())
+        return usageError("none of the layers that '" + options.layer + "' matches is one to be quantized",
+                          options.file);
     const graph::CheckpointWeights weights(*model);
     auto rows = nlohmann::ordered_json::array();
     for (const std::int64_t layer : layers) {
-        if (!model->layers[static_cast<std::size_t>(layer)].quantizable)
-            continue;
         const std::string& name = model->layers[static_cast<std::size_t>(layer)].name;
         console.status("differentiating twice: " + name);
         const LossFunction loss{graph, weights, windows, {layer}};
@@ -69,13 +73,14 @@ const Command curvature_{
         options->text.declare(app);
         app.add_option("--probes", options->probes, "random vectors for the trace, at most")
             ->capture_default_str()
-            ->check(CLI::PositiveNumber);
+            ->check(atLeast(1));
         app.add_option("--iterations", options->iterations, "power iterations, at most")
             ->capture_default_str()
-            ->check(CLI::PositiveNumber);
+            ->check(atLeast(1));
         app.add_option("--tolerance", options->tolerance,
                        "relative change of the trace, or relative residual of the eigenvalue, that is small enough")
-            ->capture_default_str();
+            ->capture_default_str()
+            ->check(atLeast(0));
         app.add_option("--seed", options->seed, "of the random vectors")->capture_default_str();
         return [options](Console& console) { return run(console, *options); };
     }};

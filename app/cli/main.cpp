@@ -4,8 +4,13 @@
 #include "core/base/text.h"
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -100,8 +105,46 @@ int run(int argc, char** argv)
     const Result<int> result = chosen(console);
     if (result)
         return *result;
-    std::cerr << "qloupe: " << printable(describe(result.error())) << '\n';
-    return exitCode(result.error().code);
+    Error error = result.error();
+    if (error.where.empty() && (error.code == Errc::badInput || error.code == Errc::refused))
+        error.where = console.model();
+    std::cerr << "qloupe: " << printable(describe(error)) << '\n';
+    return exitCode(error.code);
+}
+
+/// Where standard input, output or error is closed, a file opened later would take its number, and what is printed
+/// would end in it.
+void holdStandardStreams()
+{
+    int descriptor = -1;
+    do
+        descriptor = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    ::close(descriptor);
+}
+
+/// What asks for more memory than the machine has (a file may name any size) is an error then, where the system would
+/// kill it or something else. Sanitizers map far more.
+void limitMemory()
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    struct sysinfo machine {};
+    struct rlimit limit {};
+    if (::sysinfo(&machine) != 0 || ::getrlimit(RLIMIT_DATA, &limit) != 0)
+        return;
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_cur, (machine.totalram + machine.totalswap) * machine.mem_unit);
+    ::setrlimit(RLIMIT_DATA, &limit);
+#endif
+}
+
+/// The exit code, unless what was printed was lost.
+int printed(int code)
+{
+    std::cout.flush();
+    if (std::cout || code != 0)
+        return code;
+    std::cerr << "qloupe: standard output cannot be written: it is closed or its disk is full\n";
+    return exitCode(Errc::io);
 }
 
 } // namespace
@@ -109,8 +152,10 @@ int run(int argc, char** argv)
 
 int main(int argc, char** argv)
 {
+    ql::cli::holdStandardStreams();
+    ql::cli::limitMemory();
     try {
-        return ql::cli::run(argc, argv);
+        return ql::cli::printed(ql::cli::run(argc, argv));
     } catch (const std::bad_alloc&) {
         std::cerr << "qloupe: out of memory\n";
         return 5;

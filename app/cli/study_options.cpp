@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/study_options.h"
 
+#include "app/cli/number_check.h"
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/expert_coverage.h"
@@ -15,6 +16,8 @@ namespace {
 
 Result<std::shared_ptr<const Activations>> openCalibrated(Console& console, const Model& model, const std::string& path)
 {
+    if (!std::filesystem::exists(path))
+        return ioError("cannot open: there is no such study; make it with qloupe calibrate", path);
     std::vector<Warning> warnings;
     QL_TRY(study, openStudy(path, warnings));
     console.warn(warnings);
@@ -69,8 +72,8 @@ void CandidatesOption::declare(CLI::App& app, const std::string& defaults)
 void SolveOptions::declare(CLI::App& app)
 {
     candidates.declare(app, "int4:g64,int8:g64");
-    auto* bpw = app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")
-                    ->check(CLI::PositiveNumber);
+    auto* bpw =
+        app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")->check(above(0));
     app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB")->excludes(bpw);
     app.add_option("--metric", metric,
                    "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");

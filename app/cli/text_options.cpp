@@ -1,11 +1,35 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/text_options.h"
 
+#include "app/cli/number_check.h"
 #include "core/base/file.h"
 #include "core/model/evaluation/text_tokens.h"
 #include "core/model/tokenizer/tokenizer.h"
 
 namespace ql::cli {
+
+namespace {
+
+/// Errors of windows name the text.
+Result<Windows> named(Result<Windows> windows, const std::string& text)
+{
+    if (windows)
+        return windows;
+    Error error = windows.error();
+    error.where = text;
+    return error;
+}
+
+void warnOfLength(Console& console, const Model& model, std::int64_t context)
+{
+    const auto most = static_cast<std::int64_t>(model.configNumber("max_position_embeddings").value_or(0));
+    if (most > 0 && context > most)
+        console.warn(std::vector<Warning>{
+            {"--context " + std::to_string(context),
+             "is more than the " + std::to_string(most) + " tokens the model is made for; figures say little"}});
+}
+
+} // namespace
 
 void TextOptions::declare(CLI::App& app)
 {
@@ -13,7 +37,7 @@ void TextOptions::declare(CLI::App& app)
     app.add_option("--tokens", tokens, "token ids instead: an array in a .npy or .npz file, or a text file of numbers")
         ->excludes(file);
     app.add_option("--context", context, "tokens in a window")->capture_default_str();
-    app.add_option("--windows", windows, "how many windows; 0: all")->capture_default_str();
+    app.add_option("--windows", windows, "how many windows; 0: all")->capture_default_str()->check(atLeast(0));
 }
 
 Result<Windows> TextOptions::read(Console& console, const Model& model) const
@@ -22,7 +46,8 @@ Result<Windows> TextOptions::read(Console& console, const Model& model) const
         return usageError("give --text FILE, or --tokens IDS");
     QL_TRY(found, readTokens(model, {text, tokens}, console.context()));
     console.warn(found.warnings);
-    return found.windows(context, windows);
+    warnOfLength(console, model, context);
+    return named(found.windows(context, windows), name());
 }
 
 Result<Windows> TextOptions::readWrapped(Console& console, const Tokenizer& tokenizer) const
@@ -34,7 +59,7 @@ Result<Windows> TextOptions::readWrapped(Console& console, const Tokenizer& toke
     console.warn(encoded.warnings);
     const auto prefix = tokenizer.prefixIds();
     const auto suffix = tokenizer.suffixIds();
-    QL_TRY(inner, cutWindows(encoded.ids, context - std::ssize(prefix) - std::ssize(suffix), windows));
+    QL_TRY(inner, named(cutWindows(encoded.ids, context - std::ssize(prefix) - std::ssize(suffix), windows), text));
     Windows wrapped{context, {}};
     for (std::int64_t i = 0; i < inner.count(); ++i)
         for (const std::span<const std::int64_t> part : {prefix, inner.window(i), suffix})

@@ -95,6 +95,20 @@ bool isTable(const Json& value)
     return value.is_array() && !value.empty() && value.front().is_object();
 }
 
+/// One row of an object; of an object of objects a row for each member.
+Json rowsOf(const Json& object)
+{
+    if (std::none_of(object.begin(), object.end(), [](const Json& member) { return member.is_object(); }))
+        return Json::array({object});
+    Json rows = Json::array();
+    for (const auto& [key, member] : object.items()) {
+        Json row{{"figure", key}};
+        row.update(member.is_object() ? member : Json{{"value", member}});
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
 } // namespace
 
 std::string renderText(const Json& document)
@@ -106,7 +120,7 @@ std::string renderText(const Json& document)
         if (isTable(value))
             text += (text.empty() ? "" : "\n") + table(value);
         else if (value.is_object() && !value.empty())
-            text += key + ":\n" + table(Json::array({value}));
+            text += key + ":\n" + table(rowsOf(value));
         else
             text += key + ": " + cell(value) + "\n";
     }

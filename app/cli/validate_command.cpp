@@ -23,11 +23,30 @@ struct Options {
     CaseOptions cases;
 };
 
-nlohmann::ordered_json json(const Estimate& estimate)
+constexpr const char* kFigures =
+    R"(Figures of language models, over the scored tokens, as llama-perplexity defines them; p is the model's
+probability of the token that follows, q the other version's:
+  perplexity    exp(mean of -ln p)
+  ln_ratio      ln(perplexity of the other / of the model), the mean of ln p - ln q; nats per token
+  kld           mean of the sum over the vocabulary of p (ln p - ln q); nats per token
+  kld_median, kld_99, kld_999, kld_max: percentiles 50, 99, 99.9 and 100 of it
+  same_top      share of tokens, 0 to 1, where both hold the same token for the most likely
+  mean_delta_p  mean of q - p;  rms_delta_p: root of the mean of (q - p)^2; probabilities, 0 to 1
+  token_error, window_error: standard errors of the mean over tokens, and over windows: the wider and the safer one, as
+                tokens of one window are not independent (0 for one window)
+Figures of encoders and classifiers:
+  sqnr_db       10 log10(sum of x^2 / sum of (x - y)^2) over an output, dB; none where both are equal
+  mean_cosine, least_cosine: over the rows of an output in both versions; embedding is the mean of hidden over tokens
+  loss          mean of -ln p(answer), nats; answers are labels, or tokens hidden behind the mask
+  top1, top5    shares of answers that are the most likely, and among the five most likely
+  error         standard error of the mean over rows)";
+
+nlohmann::ordered_json json(const Estimate& estimate, const char* unit)
 {
     return {{"value", numberOrNull(estimate.value)},
             {"token_error", numberOrNull(estimate.tokenError)},
-            {"window_error", numberOrNull(estimate.windowError)}};
+            {"window_error", numberOrNull(estimate.windowError)},
+            {"unit", unit}};
 }
 
 Result<int> run(Console& console, const Options& options)
@@ -67,19 +86,20 @@ Result<int> run(Console& console, const Options& options)
     nlohmann::ordered_json document{{"windows", own_.windows},
                                     {"context", windows.length},
                                     {"tokens", own_.tokens},
-                                    {"perplexity", json(own_.perplexity)}};
+                                    {"perplexity", json(own_.perplexity, "tokens")}};
     if (task.other) {
         const ComparisonScore comparison = comparisonOf(scores, windows.count());
-        document["other"] = {{"perplexity", json(comparison.perplexity)},
-                             {"ln_ratio", json(comparison.lnRatio)},
-                             {"kld", json(comparison.kld)},
+        constexpr const char* kNats = "nats per token";
+        document["other"] = {{"perplexity", json(comparison.perplexity, "tokens")},
+                             {"ln_ratio", json(comparison.lnRatio, kNats)},
+                             {"kld", json(comparison.kld, kNats)},
                              {"kld_median", comparison.medianKld},
                              {"kld_99", comparison.kld99},
                              {"kld_999", comparison.kld999},
                              {"kld_max", comparison.maxKld},
-                             {"same_top", json(comparison.sameTop)},
-                             {"mean_delta_p", json(comparison.meanDeltaP)},
-                             {"rms_delta_p", json(comparison.rmsDeltaP)}};
+                             {"same_top", json(comparison.sameTop, "share")},
+                             {"mean_delta_p", json(comparison.meanDeltaP, "probability")},
+                             {"rms_delta_p", json(comparison.rmsDeltaP, "probability")}};
     }
     console.show(document);
     return 0;
@@ -102,6 +122,7 @@ const Command validate_{
         app.add_option("--labels", options->cases.labels, "CSV instead of subfolders: file,number");
         app.add_option("--out", options->study,
                        "study (.qloupe) that keeps the scores as they arrive: a run that was stopped continues");
+        app.footer(kFigures);
         return [options](Console& console) { return run(console, *options); };
     }};
 

@@ -22,6 +22,9 @@ void VersionOptions::declare(CLI::App& app)
 Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, const Model& model,
                                                            const JobContext& context) const
 {
+    if (plan.empty() && (keepFirstToken || !activations.path.empty()))
+        return usageError(std::string(keepFirstToken ? "--keep-first-token" : "--activations") +
+                          " says how a plan is run: add --plan, or leave it out");
     if (plan.empty() && runtime.empty() && keysValues.empty())
         return std::unique_ptr<OtherVersion>();
     auto other = std::make_unique<OtherVersion>();

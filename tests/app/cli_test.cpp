@@ -1,43 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Runs the real qloupe on the sample study: every subcommand, its JSON and its exit code.
+#include "tests/support/qloupe.h"
+
 #include <QCryptographicHash>
 #include <QDir>
 #include <QFile>
 #include <QJsonArray>
-#include <QJsonDocument>
-#include <QJsonObject>
-#include <QProcess>
 #include <QTemporaryDir>
 #include <QTest>
 
 #include <algorithm>
 #include <cmath>
 
+using namespace ql::test;
+
 namespace {
 
 const QString kSample = QStringLiteral(QL_SOURCE_DIR "/resources/sample");
 const QString kLayer = QStringLiteral("model.layers.0.self_attn.q_proj.weight");
-
-struct Outcome {
-    int exitCode = -1;
-    QByteArray out, err;
-    QJsonObject json() const { return QJsonDocument::fromJson(out).object(); }
-};
-
-Outcome qloupe(const QStringList& arguments)
-{
-    QProcess process;
-    process.start(QStringLiteral(QL_BINARY_DIR "/bin/qloupe"), arguments);
-    if (!process.waitForFinished(120'000))
-        return {};
-    return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -2, process.readAllStandardOutput(),
-            process.readAllStandardError()};
-}
-
-QString text(const char* utf8)
-{
-    return QString::fromUtf8(utf8);
-}
 
 QJsonObject find(const QJsonArray& rows, const char* key, const QString& value)
 {

@@ -1,42 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Runs the real qloupe where it runs the sample model: validate and calibrate, also killed and started again.
+#include "tests/support/qloupe.h"
+
 #include <QDir>
 #include <QFile>
 #include <QJsonArray>
-#include <QJsonDocument>
-#include <QJsonObject>
-#include <QProcess>
 #include <QTemporaryDir>
 #include <QTest>
 
 #include <cmath>
 
+using namespace ql::test;
+
 namespace {
 
 const QString kSample = QStringLiteral(QL_SOURCE_DIR "/resources/sample");
 const QString kTokens = kSample + QStringLiteral("/golden/tokens.npy");
-const QString kProgram = QStringLiteral(QL_BINARY_DIR "/bin/qloupe");
-
-struct Outcome {
-    int exitCode = -1;
-    QByteArray out, err;
-    QJsonObject json() const { return QJsonDocument::fromJson(out).object(); }
-};
-
-Outcome qloupe(const QStringList& arguments)
-{
-    QProcess process;
-    process.start(kProgram, arguments);
-    if (!process.waitForFinished(120'000))
-        return {};
-    return {process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -2, process.readAllStandardOutput(),
-            process.readAllStandardError()};
-}
-
-QString text(const char* utf8)
-{
-    return QString::fromUtf8(utf8);
-}
 
 double number(const QJsonObject& object, const char* key)
 {
@@ -136,7 +115,7 @@ private Q_SLOTS:
         for (int i = 0; i < 20; ++i) {
             const QString study = path("killed.qloupe");
             QProcess process;
-            process.start(kProgram, calibrate(study));
+            process.start(kQloupe, calibrate(study));
             process.waitForFinished(1 + i * i * 2); // a later moment each time
             process.kill();
             process.waitForFinished();
@@ -151,7 +130,7 @@ private Q_SLOTS:
     {
         const QString study = path("first.qloupe");
         QProcess process;
-        process.start(kProgram, calibrate(study));
+        process.start(kQloupe, calibrate(study));
         const QDir segments(study + QStringLiteral(".d"));
         QTRY_VERIFY_WITH_TIMEOUT(!QDir(segments).entryList({text("[!.]*")}, QDir::Files).isEmpty(), 60'000);
         process.kill();
@@ -177,7 +156,7 @@ private Q_SLOTS:
         const QString study = path("killed-fisher.qloupe");
         for (int i = 0; i < 6; ++i) {
             QProcess process;
-            process.start(kProgram, calibrateWithFisher(study));
+            process.start(kQloupe, calibrateWithFisher(study));
             process.waitForFinished(200 + i * i * 60);
             process.kill();
             process.waitForFinished();

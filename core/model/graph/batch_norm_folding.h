@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A batch norm behind a layer is part of that layer: with f = weight / √(variance + epsilon) per output channel,
 // W'[o, …] = W[o, …]·f[o] and b'[o] = (b[o] − mean[o])·f[o] + bias[o] give the same outputs without it. Computed in
-// double. Source: Jacob et al. 2018, section 3.2.
+// double. For rewriting a model before it is quantized, as runtimes that fold see it; what a model computes needs none.
+// Source: Jacob et al. 2018, section 3.2.
 #pragma once
 
 #include "core/model/graph/graph.h"

@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <exception>
+#include <fstream>
 #include <iostream>
 #include <new>
 
@@ -123,16 +123,21 @@ void holdStandardStreams()
     ::close(descriptor);
 }
 
-/// What asks for more memory than the machine has (a file may name any size) is an error then, where the system would
+/// What asks for more memory than there is left (a file may name any size) is an error then, where the system would
 /// kill it or something else. Sanitizers map far more.
 void limitMemory()
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    struct sysinfo machine {};
+    std::ifstream file("/proc/meminfo"); // "MemAvailable:   12345 kB"
+    rlim_t left = 0;
+    std::string key;
+    for (rlim_t kilobytes = 0; file >> key >> kilobytes; file.ignore(256, '\n'))
+        if (key == "MemAvailable:" || key == "SwapFree:")
+            left += 1024 * kilobytes;
     struct rlimit limit {};
-    if (::sysinfo(&machine) != 0 || ::getrlimit(RLIMIT_DATA, &limit) != 0)
+    if (left == 0 || ::getrlimit(RLIMIT_DATA, &limit) != 0)
         return;
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_cur, (machine.totalram + machine.totalswap) * machine.mem_unit);
+    limit.rlim_cur = std::min(limit.rlim_cur, left);
     ::setrlimit(RLIMIT_DATA, &limit);
 #endif
 }

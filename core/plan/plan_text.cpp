@@ -17,16 +17,36 @@ constexpr int kVersion = 1;
 constexpr std::int64_t kLongestFile = std::int64_t{256} << 20;
 using Json = nlohmann::json;
 
+/// Printable ASCII, which JSON takes as it is but for two signs.
+bool isPlain(const std::string& text)
+{
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
+}
+
 /// A JSON string. Names from GGUF files need not be UTF-8, JSON strings must: other bytes become U+FFFD.
 std::string quoted(const std::string& text)
 {
-    return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+    return isPlain(text) ? '"' + text + '"' : Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
+
+/// The candidates of a plan, quoted; there are few different ones.
+class CandidateTexts {
+public:
+    const std::string& of(const Candidate& candidate)
+    {
+        for (const auto& [known, text] : m_texts)
+            if (*known == candidate)
+                return text;
+        return m_texts.emplace_back(&candidate, quoted(printCandidate(candidate))).second;
+    }
+
+private:
+    std::vector<std::pair<const Candidate*, std::string>> m_texts;
+};
 
 std::string utf8Name(const std::string& name)
 {
-    const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
-    if (ascii)
+    if (isPlain(name))
         return name;
     return Json::parse(quoted(name)).get<std::string>();
 }
@@ -190,17 +210,21 @@ Result<Plan> planFromJson(const Json& json, const Model& model, bool anyCheckpoi
 
 std::string printPlan(const Plan& plan, const Model& model)
 {
+    // While a bar is dragged, every move prints the plan to count its bytes: appended piece by piece.
     std::string candidates;
     std::string locked;
-    const auto addLine = [](std::string& list, std::string line) {
-        list += (list.empty() ? "\n    " : ",\n    ") + std::move(line);
+    CandidateTexts texts;
+    const auto addLine = [](std::string& list, const std::string& name) {
+        list.append(list.empty() ? "\n    " : ",\n    ").append(quoted(name));
     };
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
-        const std::string name = quoted(model.layers[i].name);
-        if (model.layers[i].quantizable)
-            addLine(candidates, name + ": " + quoted(printCandidate(plan.candidates[i])));
+        const Layer& layer = model.layers[i];
+        if (layer.quantizable) {
+            addLine(candidates, layer.name);
+            candidates.append(": ").append(texts.of(plan.candidates[i]));
+        }
         if (plan.locked[i])
-            addLine(locked, name);
+            addLine(locked, layer.name);
     }
     return "{\n  \"quantloupe_plan\": " + std::to_string(kVersion) +
            ",\n  \"checkpoint\": {\"fingerprint\": " + quoted(plan.fingerprint) +

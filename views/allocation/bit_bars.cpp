@@ -4,6 +4,8 @@
 
 #include "views/allocation/bit_bars_accessible.h"
 
+#include <QEvent>
+
 #include <algorithm>
 #include <cmath>
 
@@ -26,6 +28,7 @@ BitBars::BitBars(QWidget* parent) : QWidget(parent)
     setAttribute(Qt::WA_OpaquePaintEvent);
     setAccessibleName(tr("Bits per layer"));
     m_message = tr("Open a checkpoint to assign bits to its layers.");
+    measureFont();
 }
 
 void BitBars::setBars(std::vector<BarLevel> levels, std::vector<Bar> bars)
@@ -132,6 +135,25 @@ void BitBars::setMessage(const QString& text)
     update();
 }
 
+/// Shaping a text costs more than painting a bar, and every geometry below depends on these.
+void BitBars::measureFont()
+{
+    const QFontMetrics metrics = fontMetrics();
+    m_line = metrics.height();
+    m_labelWidth = metrics.horizontalAdvance(QStringLiteral("000"));
+    m_blockWidth = metrics.horizontalAdvance(QStringLiteral("block 00"));
+}
+
+void BitBars::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() != QEvent::FontChange)
+        return;
+    measureFont();
+    layOut();
+    update();
+}
+
 void BitBars::layOut()
 {
     std::vector<double> widths;
@@ -144,9 +166,7 @@ void BitBars::layOut()
 
 QRect BitBars::plotRect() const
 {
-    const int line = fontMetrics().height();
-    const QRect plot = rect().adjusted(fontMetrics().horizontalAdvance(QStringLiteral("000")) + 14, line + 6, -6,
-                                       -(kSensitivityHeight + kOverviewHeight + 12));
+    const QRect plot = rect().adjusted(m_labelWidth + 14, m_line + 6, -6, -(kSensitivityHeight + kOverviewHeight + 12));
     if (plot.width() <= 4 || plot.height() <= 4)
         return {};
     const int widest = kWidestBar * std::max(1, static_cast<int>(m_bars.size()));
@@ -189,7 +209,8 @@ void BitBars::updateBar(int bar)
 {
     const QRect plot = plotRect();
     const QRect column = columnRect(bar);
-    update(QRect(column.left() - 2, 0, column.width() + 4, sensitivityRect().bottom() + 2).intersected(rect()));
+    update(QRect(QPoint(column.left() - 2, plot.top() - 2), QPoint(column.right() + 2, sensitivityRect().bottom() + 1))
+               .intersected(rect()));
     const QRect overview = overviewRect();
     const double left = overview.left() + m_axis.edge(bar) * plot.width();
     const double right = overview.left() + m_axis.edge(bar + 1) * plot.width();

@@ -21,6 +21,8 @@
 
 namespace ql::views {
 
+struct Colors;
+
 /// A height that bars may take: a candidate and what it costs.
 struct BarLevel {
     QString text; // "int4:g64"
@@ -101,12 +103,14 @@ protected:
     void wheelEvent(QWheelEvent* event) override;
     void keyPressEvent(QKeyEvent* event) override;
     void contextMenuEvent(QContextMenuEvent* event) override;
+    void changeEvent(QEvent* event) override;
     bool event(QEvent* event) override;
 
 private:
     enum class Drag { none, pressed, paint, block, relative, band, overview };
 
     // Geometry.
+    void measureFont();
     void layOut();
     void setSight(double from, double span);
     QRect overviewRect() const;
@@ -130,9 +134,10 @@ private:
     QString commitText() const;
 
     // Painting.
-    void paintBackground(QPainter& painter) const;
+    void paintBackground(QPainter& painter, const QRect& dirty) const;
     void paintBars(QPainter& painter, const QRect& dirty) const;
-    void paintBar(QPainter& painter, int bar, const QRect& column) const;
+    void paintBlocks(QPainter& painter, int first, int last, bool named) const;
+    void paintBar(QPainter& painter, int bar, const Colors& c) const;
     void paintOverview(QPainter& painter, const QRect& dirty) const;
     void paintTag(QPainter& painter) const;
     double bitsOf(int bar, int level) const;
@@ -144,6 +149,9 @@ private:
     std::vector<int> m_preview;
     std::vector<int> m_before; // levels when the drag began; drawn as ghost
     double m_axisMax = 16;
+    int m_line = 0;       // height of a line of text
+    int m_labelWidth = 0; // of the bits beside the plot
+    int m_blockWidth = 0; // of "block 00"
     bool m_byShare = false;
     int m_current = -1;
     int m_anchor = -1;

@@ -162,7 +162,7 @@ void BitBars::moveTag(QPointF point)
     m_tagText = bar.locked       ? tr("locked")
                 : bar.level >= 0 ? m_levels[static_cast<std::size_t>(bar.level)].text
                                  : QString();
-    const QSize size(fontMetrics().horizontalAdvance(m_tagText) + 12, fontMetrics().height() + 6);
+    const QSize size(fontMetrics().horizontalAdvance(m_tagText) + 12, m_line + 6);
     const QRect plot = plotRect();
     m_tag = m_tagText.isEmpty() ? QRect() : QRect(point.toPoint() + QPoint(14, -size.height() - 6), size);
     if (m_tag.right() > plot.right())

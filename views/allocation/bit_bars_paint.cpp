@@ -44,10 +44,11 @@ void BitBars::paintEvent(QPaintEvent* event)
     }
     if (plotRect().isEmpty())
         return;
-    paintBackground(painter);
-    paintBars(painter, dirty);
-    if (dirty.intersects(overviewRect()))
-        paintOverview(painter, dirty);
+    paintBackground(painter, dirty);
+    // What a drag changes of the overview is far from the bars: one rectangle around both would be half the widget.
+    const QRect overview = overviewRect();
+    paintBars(painter, (event->region() & QRect(0, 0, width(), overview.top())).boundingRect());
+    paintOverview(painter, (event->region() & overview).boundingRect());
     if (m_drag == Drag::band) {
         painter.setPen(QPen(c.accent, 1, Qt::DashLine));
         painter.setBrush(QColor(c.accent.red(), c.accent.green(), c.accent.blue(), 40));
@@ -67,21 +68,23 @@ void BitBars::paintTag(QPainter& painter) const
     painter.drawText(m_tag, Qt::AlignCenter, m_tagText);
 }
 
-void BitBars::paintBackground(QPainter& painter) const
+void BitBars::paintBackground(QPainter& painter, const QRect& dirty) const
 {
     const Colors c = colors(palette());
     const QRect plot = plotRect();
-    const int line = fontMetrics().height();
+    const int line = m_line;
+    const bool named = dirty.left() < plot.left();
     painter.setPen(c.dim);
-    painter.drawText(QRect(0, 0, plot.left() - 2, line + 4), Qt::AlignRight | Qt::AlignVCenter, tr("bits"));
+    if (named)
+        painter.drawText(QRect(0, 0, plot.left() - 2, line + 4), Qt::AlignRight | Qt::AlignVCenter, tr("bits"));
     std::vector<int> labels; // the important ones first; the others where there is room
-    for (const int bits : {16, 8, 4, 2, 12, 6, 3, 10, 5}) {
+    for (const int bits : {16, 8, 4, 2, 12, 6, 14, 10, 3, 5}) {
         if (bits > m_axisMax)
             continue;
         const int y = yOfBits(bits);
         painter.setPen(c.grid);
         painter.drawLine(plot.left(), y, plot.right(), y);
-        if (std::any_of(labels.begin(), labels.end(), [&](int other) { return std::abs(other - y) < line; }))
+        if (!named || std::any_of(labels.begin(), labels.end(), [&](int other) { return std::abs(other - y) < line; }))
             continue;
         labels.push_back(y);
         painter.setPen(c.dim);
@@ -92,15 +95,30 @@ void BitBars::paintBackground(QPainter& painter) const
 
 void BitBars::paintBars(QPainter& painter, const QRect& dirty) const
 {
+    if (dirty.isEmpty())
+        return;
     const Colors c = colors(palette());
     const QRect plot = plotRect();
-    const int line = fontMetrics().height();
     const int first = m_axis.barAt(std::max(dirty.left(), plot.left()));
     const int last = m_axis.barAt(std::min(dirty.right(), plot.right()));
     painter.save();
     painter.setClipRect(QRect(plot.left(), 0, plot.width(), sensitivityRect().bottom() + 1));
+    paintBlocks(painter, first, last, dirty.top() < m_line + 4);
+    for (int i = first; i <= last; ++i)
+        paintBar(painter, i, c);
+    painter.restore();
+    if (dirty.left() < plot.left()) {
+        painter.setPen(c.dim);
+        painter.drawText(QRect(0, sensitivityRect().top() - m_line / 4, plot.left() - 6, m_line), Qt::AlignRight,
+                         QStringLiteral("Δ"));
+    }
+}
 
-    // Blocks: a number above and a line where a new one begins.
+/// A number above each block and a line where a new one begins.
+void BitBars::paintBlocks(QPainter& painter, int first, int last, bool named) const
+{
+    const Colors c = colors(palette());
+    const QRect plot = plotRect();
     int from = first;
     while (from > 0 && m_bars[static_cast<std::size_t>(from)].block == m_bars[static_cast<std::size_t>(from - 1)].block)
         --from;
@@ -113,31 +131,21 @@ void BitBars::paintBars(QPainter& painter, const QRect& dirty) const
         const int right = columnRect(end - 1).right();
         if (i > 0) {
             painter.setPen(c.grid);
-            painter.drawLine(left, plot.top() - line - 2, left, plot.bottom());
+            painter.drawLine(left, plot.top() - m_line - 2, left, plot.bottom());
         }
-        if (block >= 0) {
+        if (block >= 0 && named) {
             painter.setPen(c.dim);
-            const QString label = right - left > fontMetrics().horizontalAdvance(QStringLiteral("block 00")) + 4
-                                      ? tr("block %1").arg(block)
-                                      : QString::number(block);
+            const QString label = right - left > m_blockWidth + 4 ? tr("block %1").arg(block) : QString::number(block);
             if (right - left >= fontMetrics().horizontalAdvance(label) + 2)
-                painter.drawText(QRect(left, 0, right - left, line + 4), Qt::AlignCenter, label);
+                painter.drawText(QRect(left, 0, right - left, m_line + 4), Qt::AlignCenter, label);
         }
         i = end;
     }
-    for (int i = first; i <= last; ++i)
-        paintBar(painter, i, columnRect(i));
-    painter.restore();
-    if (dirty.left() < plot.left()) {
-        painter.setPen(c.dim);
-        painter.drawText(QRect(0, sensitivityRect().top() - line / 4, plot.left() - 6, line), Qt::AlignRight,
-                         QStringLiteral("Δ"));
-    }
 }
 
-void BitBars::paintBar(QPainter& painter, int bar, const QRect& column) const
+void BitBars::paintBar(QPainter& painter, int bar, const Colors& c) const
 {
-    const Colors c = colors(palette());
+    const QRect column = columnRect(bar);
     const auto i = static_cast<std::size_t>(bar);
     const Bar& b = m_bars[i];
     const QRect plot = plotRect();
@@ -154,14 +162,13 @@ void BitBars::paintBar(QPainter& painter, int bar, const QRect& column) const
         painter.drawLine(fill.center().x() - 2, fill.top() + 4, fill.center().x(), fill.top() + 1);
         painter.drawLine(fill.center().x() + 2, fill.top() + 4, fill.center().x(), fill.top() + 1);
     }
-    if (column.width() >= kDigitFrom && fill.height() > fontMetrics().height()) {
+    if (column.width() >= kDigitFrom && fill.height() > m_line) {
         painter.setPen(inkOn(color));
         const bool whole = std::fabs(bits - std::round(bits)) < 0.05;
         QString digits =
             whole || column.width() < 30 ? QString::number(static_cast<int>(bits + 0.05)) : fixedText(bits, 1);
         const int below = bits > m_axisMax ? 6 : 1; // the arrow
-        painter.drawText(QRect(fill.left(), fill.top() + below, fill.width(), fontMetrics().height()), Qt::AlignCenter,
-                         digits);
+        painter.drawText(QRect(fill.left(), fill.top() + below, fill.width(), m_line), Qt::AlignCenter, digits);
     }
     if (i < m_before.size() && m_before[i] != b.level && m_before[i] >= 0) {
         const int y = yOfBits(m_levels[static_cast<std::size_t>(m_before[i])].bits);
@@ -196,6 +203,8 @@ void BitBars::paintBar(QPainter& painter, int bar, const QRect& column) const
 
 void BitBars::paintOverview(QPainter& painter, const QRect& dirty) const
 {
+    if (dirty.isEmpty())
+        return;
     const Colors c = colors(palette());
     const QRect strip = overviewRect();
     painter.fillRect(strip, c.minorGrid);

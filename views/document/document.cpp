@@ -230,15 +230,15 @@ void Document::refreshTotals()
 {
     if (!m_planTotals) {
         m_totals = {};
-    } else {
-        m_totals.payloadBits = m_planTotals->payloadBits();
-        m_totals.bitsPerWeight = m_planTotals->bitsPerWeight();
-        m_totals.loss = m_planTotals->loss();
-        m_totals.unmeasured = m_planTotals->unmeasured();
-        if (!m_bytesTimer.isActive())
-            m_bytesTimer.start();
+        Q_EMIT totalsChanged();
+        return;
     }
-    Q_EMIT totalsChanged();
+    m_totals.payloadBits = m_planTotals->payloadBits();
+    m_totals.bitsPerWeight = m_planTotals->bitsPerWeight();
+    m_totals.loss = m_planTotals->loss();
+    m_totals.unmeasured = m_planTotals->unmeasured();
+    if (!m_bytesTimer.isActive()) // they are shown together, with the bytes of the same plan
+        m_bytesTimer.start();
 }
 
 void Document::refreshFileBytes()

@@ -14,11 +14,18 @@ constexpr std::size_t kTableSize = 1U << 15U; // sign dropped
 constexpr int kTableShift = 16;
 constexpr std::int32_t kMagnitudeMask = 0x7fffffff;
 constexpr double kReadsPerFrame = 6e6; // texels; more would pass the frame's budget
+constexpr std::int32_t kFewTexels = 7; // of a pixel: loops of so few turns, never the same number, cost most of a frame
 
-/// Bit patterns of non-negative floats order like the floats.
-std::int32_t magnitudeBits(float x)
+/// The table's step for |x|. Bit patterns of non-negative floats order like the floats, so steps do too.
+std::int16_t stepOf(float x)
 {
-    return std::bit_cast<std::int32_t>(x) & kMagnitudeMask;
+    return static_cast<std::int16_t>((std::bit_cast<std::int32_t>(x) & kMagnitudeMask) >> kTableShift);
+}
+
+/// The largest k with 2^k ≤ n.
+int powerOf(std::int32_t n)
+{
+    return static_cast<int>(std::bit_width(static_cast<std::uint32_t>(n))) - 1;
 }
 
 /// Texels a pixel shows. Several cells to the pixel: all it touches; otherwise the one under its centre, which is hit
@@ -120,18 +127,7 @@ const QImage& HeatImage::render(const CellRect& part, QSize pixels)
     const double stepX = part.w / width;
     const double stepY = part.h / pixels.height();
     const Level level = chooseLevel(stepX, stepY, pixels);
-    m_firstCol.resize(static_cast<std::size_t>(width));
-    m_lastCol.resize(static_cast<std::size_t>(width));
-    std::int32_t most = 0; // texels a pixel spans beyond its first
-    for (int x = 0; x < width; ++x) {
-        const auto i = static_cast<std::size_t>(x);
-        texelRange(part.x, stepX, x, m_pyramid->cols, level.shift, m_firstCol[i], m_lastCol[i]);
-        most = std::max(most, m_lastCol[i] - m_firstCol[i]);
-    }
-    const auto begin = static_cast<std::size_t>(m_firstCol.front());
-    const auto end = static_cast<std::size_t>(m_lastCol.back()) + 1;
-    m_row.resize(static_cast<std::size_t>(level.cols));
-
+    placeColumns(level, width, stepX);
     std::int32_t previousFirst = -1;
     std::int32_t previousLast = -1;
     for (int y = 0; y < pixels.height(); ++y) {
@@ -145,33 +141,74 @@ const QImage& HeatImage::render(const CellRect& part, QSize pixels)
         }
         previousFirst = first;
         previousLast = last;
-        const float* source = level.data + static_cast<std::ptrdiff_t>(first) * level.cols;
-        std::int32_t* row = m_row.data();
-        for (std::size_t c = begin; c < end; ++c)
-            row[c] = magnitudeBits(source[c]);
-        for (std::int32_t r = first + 1; r <= last; ++r) {
-            source += level.cols;
-            for (std::size_t c = begin; c < end; ++c)
-                row[c] = std::max(row[c], magnitudeBits(source[c]));
-        }
-        const std::int32_t* from = m_firstCol.data();
-        const std::int32_t* to = m_lastCol.data();
-        if (most == 0) {
-            for (int x = 0; x < width; ++x)
-                line[x] = m_table[static_cast<std::size_t>(row[from[x]] >> kTableShift)];
-        } else if (most == 1) {
-            for (int x = 0; x < width; ++x)
-                line[x] = m_table[static_cast<std::size_t>(std::max(row[from[x]], row[to[x]]) >> kTableShift)];
-        } else {
-            for (int x = 0; x < width; ++x) {
-                std::int32_t largest = row[from[x]];
-                for (std::int32_t c = from[x] + 1; c <= to[x]; ++c)
-                    largest = std::max(largest, row[c]);
-                line[x] = m_table[static_cast<std::size_t>(largest >> kTableShift)];
-            }
-        }
+        reduceRows(level, first, last);
+        colour(line, width);
     }
     return m_image;
+}
+
+void HeatImage::placeColumns(const Level& level, int width, double cellsPerPixel)
+{
+    m_first.resize(static_cast<std::size_t>(width));
+    m_last.resize(static_cast<std::size_t>(width));
+    std::int32_t most = 1;
+    for (int x = 0; x < width; ++x) {
+        const auto i = static_cast<std::size_t>(x);
+        texelRange(m_part.x, cellsPerPixel, x, m_pyramid->cols, level.shift, m_first[i], m_last[i]);
+        most = std::max(most, m_last[i] - m_first[i] + 1);
+    }
+    m_firstTexel = m_first.front();
+    m_texels = m_last.back() - m_firstTexel + 1;
+    m_windowSizes = most <= kFewTexels ? powerOf(most) + 1 : 0;
+    for (std::size_t i = 0; i < m_first.size(); ++i) {
+        m_first[i] -= m_firstTexel;
+        m_last[i] -= m_firstTexel;
+        if (m_windowSizes == 0)
+            continue;
+        const int power = powerOf(m_last[i] - m_first[i] + 1);
+        m_first[i] += power * m_texels;
+        m_last[i] += power * m_texels + 1 - (1 << power);
+    }
+    m_maxima.resize(static_cast<std::size_t>(m_texels) * static_cast<std::size_t>(std::max(1, m_windowSizes)));
+}
+
+void HeatImage::reduceRows(const Level& level, std::int32_t first, std::int32_t last)
+{
+    const float* source = level.data + first * level.cols + m_firstTexel;
+    std::int16_t* maxima = m_maxima.data();
+    for (std::int32_t c = 0; c < m_texels; ++c)
+        maxima[c] = stepOf(source[c]);
+    for (std::int32_t row = first + 1; row <= last; ++row) {
+        source += level.cols;
+        for (std::int32_t c = 0; c < m_texels; ++c)
+            maxima[c] = std::max(maxima[c], stepOf(source[c]));
+    }
+    for (int power = 1; power < m_windowSizes; ++power) {
+        const std::int32_t half = 1 << (power - 1);
+        const std::int16_t* halves = maxima;
+        maxima += m_texels;
+        for (std::int32_t c = 0; c <= m_texels - 2 * half; ++c)
+            maxima[c] = std::max(halves[c], halves[c + half]);
+    }
+}
+
+void HeatImage::colour(QRgb* line, int width) const
+{
+    const std::int16_t* maxima = m_maxima.data();
+    const std::int32_t* first = m_first.data();
+    const std::int32_t* last = m_last.data();
+    const QRgb* table = m_table.data();
+    if (m_windowSizes > 0) {
+        for (int x = 0; x < width; ++x)
+            line[x] = table[std::max(maxima[first[x]], maxima[last[x]])];
+        return;
+    }
+    for (int x = 0; x < width; ++x) {
+        std::int16_t largest = 0;
+        for (std::int32_t c = first[x]; c <= last[x]; ++c)
+            largest = std::max(largest, maxima[c]);
+        line[x] = table[largest];
+    }
 }
 
 } // namespace ql::views

@@ -24,13 +24,16 @@ void HeatMap::paintEvent(QPaintEvent*)
 {
     QPainter painter(this);
     const Colors c = colors(palette());
-    painter.fillRect(rect(), c.surface);
     const QRect plot = plotRect();
     if (!m_pyramid || m_pyramid->rows <= 0 || m_pyramid->cols <= 0) {
+        painter.fillRect(rect(), c.surface);
         painter.setPen(c.dim);
         painter.drawText(rect().adjusted(12, 12, -12, -12), Qt::AlignCenter | Qt::TextWordWrap, m_message);
         return;
     }
+    const QRegion around = QRegion(rect()) - plot;
+    for (const QRect& part : around)
+        painter.fillRect(part, c.surface);
     const double ratio = devicePixelRatioF();
     const QSize pixels(static_cast<int>(std::lround(plot.width() * ratio)),
                        static_cast<int>(std::lround(plot.height() * ratio)));

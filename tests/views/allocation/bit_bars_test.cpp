@@ -5,6 +5,7 @@
 #include <QAccessible>
 #include <QApplication>
 #include <QImage>
+#include <QPaintEvent>
 #include <QSignalSpy>
 #include <QTest>
 #include <QWheelEvent>
@@ -61,6 +62,25 @@ void drag(BitBars& bars, const std::vector<QPoint>& points, Qt::KeyboardModifier
     if (release)
         QTest::mouseRelease(&bars, Qt::LeftButton, modifiers, points.back());
 }
+
+/// What a widget was asked to paint.
+class PaintWatch : public QObject {
+public:
+    explicit PaintWatch(QWidget& widget) : m_widget(widget) { widget.installEventFilter(this); }
+    ~PaintWatch() override { m_widget.removeEventFilter(this); }
+    QRegion region;
+
+protected:
+    bool eventFilter(QObject*, QEvent* event) override
+    {
+        if (event->type() == QEvent::Paint)
+            region += static_cast<QPaintEvent*>(event)->region();
+        return false;
+    }
+
+private:
+    QWidget& m_widget;
+};
 
 } // namespace
 
@@ -278,6 +298,27 @@ private Q_SLOTS:
         drag(*m_bars, {at(*m_bars, 3, 4), at(*m_bars, 3, 8)});
         const QImage after = m_bars->grab().toImage();
         QVERIFY(before.pixel(above + QPoint(8, 0)) != after.pixel(above + QPoint(8, 0)));
+    }
+
+    void aMoveOfADragRepaintsWhatItChangesAndLittleElse()
+    {
+        fill(*m_bars, 700); // not all in sight: bars and overview move apart
+        drag(*m_bars, {at(*m_bars, 300, 4), at(*m_bars, 304, 8)}, Qt::NoModifier, false);
+        QCoreApplication::processEvents();
+        QImage patched = m_bars->grab().toImage();
+        QRegion painted;
+        {
+            PaintWatch watch(*m_bars);
+            QTest::mouseMove(m_bars.get(), at(*m_bars, 310, 12));
+            QCoreApplication::processEvents();
+            painted = watch.region;
+        }
+        std::int64_t area = 0;
+        for (const QRect& part : painted)
+            area += part.width() * part.height();
+        QVERIFY(area > 0 && area < m_bars->width() * m_bars->height() / 4);
+        m_bars->render(&patched, painted.boundingRect().topLeft(), painted);
+        QVERIFY(patched == m_bars->grab().toImage());
     }
 
     void anySizeIsSafe()

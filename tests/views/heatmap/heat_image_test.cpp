@@ -152,6 +152,38 @@ private Q_SLOTS:
         }
     }
 
+    void aPixelShowsTheLargestOfItsCellsWhateverTheirNumber()
+    {
+        constexpr int kRows = 3;
+        constexpr int kCols = 3000;
+        const auto pyramid = makePyramid(kRows, kCols, {});
+        HeatImage image;
+        HeatScale scale;
+        scale.low = 1e-6;
+        scale.high = 1e-3;
+        image.setScale(scale);
+        image.setPyramid(pyramid);
+        for (const int width : {2900, 1700, 1100, 433, 431, 97}) { // 1 … 31 cells a pixel
+            const double from = 17.3;
+            const double step = (kCols - from) / width;
+            const QImage& picture = image.render({from, 0, kCols - from, kRows}, QSize(width, kRows)); // all of level 0
+            for (int x = 0; x < width; ++x) {
+                const auto first = static_cast<std::size_t>(from + x * step);
+                const auto last =
+                    std::min<std::size_t>(kCols - 1, static_cast<std::size_t>(std::ceil(from + (x + 1) * step)) - 1);
+                double largest = 0;
+                for (std::size_t c = first; c <= last; ++c)
+                    largest = std::max(largest, std::fabs(static_cast<double>(pyramid->values[kCols + c])));
+                const QColor expected = QColor::fromRgb(scale.color(largest));
+                const QColor shown = picture.pixelColor(x, 1);
+                QVERIFY2(std::abs(expected.red() - shown.red()) <= 3 &&
+                             std::abs(expected.green() - shown.green()) <= 3 &&
+                             std::abs(expected.blue() - shown.blue()) <= 3,
+                         qPrintable(QStringLiteral("%1 pixels, pixel %2").arg(width).arg(x)));
+            }
+        }
+    }
+
     void zeroAndNonFiniteHaveColoursOfTheirOwn()
     {
         auto pyramid = makePyramid(4, 4, {});

@@ -3,7 +3,7 @@
 
 #include "views/document/document.h"
 #include "views/panels/allocation/budget_bar.h"
-#include "views/text/elided_label.h"
+#include "views/panels/allocation/plan_numbers.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
@@ -50,25 +50,20 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
       m_budget(new QLineEdit(this)),
       m_balance(new QPushButton(tr("&Balance"), this)),
       m_bar(new BudgetBar(this)),
-      m_size(new QLabel(this)),
-      m_loss(new ElidedLabel(this))
+      m_numbers(new PlanNumbers(this))
 {
     m_lines = new QBoxLayout(QBoxLayout::LeftToRight, this);
     m_lines->setContentsMargins(8, 4, 8, 4);
     m_lines->setSpacing(6);
-    auto* numbers = new QHBoxLayout;
     m_choices = new QHBoxLayout;
     m_choices->setSpacing(6);
-    m_lines->addLayout(numbers);
+    m_lines->addWidget(m_numbers);
     m_lines->addLayout(m_choices, 1);
     const auto label = [this](const QString& text, QWidget* buddy) {
         auto* made = new QLabel(text, this);
         made->setBuddy(buddy);
         return made;
     };
-    numbers->addWidget(m_size);
-    numbers->addSpacing(10);
-    numbers->addWidget(m_loss, 1);
     m_choices->addStretch(1);
     m_choices->addWidget(label(tr("&Target"), m_target));
     m_choices->addWidget(m_target);
@@ -78,9 +73,6 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
     m_choices->addWidget(m_budget);
     m_choices->addWidget(m_bar, 2);
     m_choices->addWidget(m_balance);
-    QFont bold = font();
-    bold.setBold(true);
-    m_size->setFont(bold);
     m_target->setToolTip(
         tr("The runtime the plan is made for: it limits candidates, ties layers and counts the bytes"));
     m_target->setAccessibleName(tr("Target"));
@@ -129,7 +121,7 @@ void SummaryBar::resizeEvent(QResizeEvent* event)
 
 void SummaryBar::arrange()
 {
-    const int needed = m_size->sizeHint().width() + m_loss->sizeHint().width() + m_choices->minimumSize().width() + 40;
+    const int needed = m_numbers->sizeHint().width() + m_choices->minimumSize().width() + 40;
     const auto direction = width() < needed ? QBoxLayout::TopToBottom : QBoxLayout::LeftToRight;
     if (direction == m_lines->direction())
         return;
@@ -184,6 +176,7 @@ void SummaryBar::refreshChoices()
     if (!m_budget->hasFocus() || !m_budget->isModified())
         m_budget->setText(budgetText(m_document.budget()));
     setEnabled(m_document.isOpen());
+    m_numbers->forgetRoom();
     refreshTotals();
 }
 
@@ -203,30 +196,28 @@ void SummaryBar::takeBudget()
 void SummaryBar::refreshTotals()
 {
     if (!m_document.isOpen()) {
-        m_size->setText(tr("No plan"));
-        m_loss->clear();
+        m_numbers->setTexts(tr("No plan"), {});
+        m_numbers->setToolTips({}, {});
         m_bar->setState(0, 0, {});
         m_balance->setEnabled(false);
         return;
     }
     const Totals& totals = m_document.totals();
     const QString bits = tr("%1 bits per weight").arg(fixedText(totals.bitsPerWeight, 3));
-    m_size->setText(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits);
-    m_size->setToolTip(
+    m_numbers->setTexts(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits,
+                        !std::isnan(totals.loss) ? lossText(m_document, totals.loss)
+                        : m_document.isMeasuring()
+                            ? tr("predicted loss: measuring…")
+                            : tr("predicted loss: %1 layers not measured").arg(totals.unmeasured));
+    const Metric* metric = m_document.metric();
+    m_numbers->setToolTips(
         totals.fileBytes
             ? tr("The target's files: %1 bytes exactly\nCodes, scales and padding of the plan's layers: %2 bits")
                   .arg(countText(*totals.fileBytes), countText(totals.payloadBits))
-        : totals.refusal.isEmpty() ? QString()
-                                   : totals.refusal);
-    const Metric* metric = m_document.metric();
-    if (std::isnan(totals.loss))
-        m_loss->setText(m_document.isMeasuring() ? tr("predicted loss: measuring…")
-                                                 : tr("predicted loss: %1 layers not measured").arg(totals.unmeasured));
-    else
-        m_loss->setText(lossText(m_document, totals.loss));
-    if (metric)
-        m_loss->setToolTip(tr("%1 in %2, summed over the layers: %3")
-                               .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula)));
+            : totals.refusal,
+        metric ? tr("%1 in %2, summed over the layers: %3")
+                     .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
+               : QString());
 
     const Budget& budget = m_document.budget();
     if (!totals.refusal.isEmpty()) {

@@ -7,7 +7,6 @@
 
 class QBoxLayout;
 class QComboBox;
-class QLabel;
 class QLineEdit;
 class QPushButton;
 
@@ -15,7 +14,7 @@ namespace ql::views {
 
 class BudgetBar;
 class Document;
-class ElidedLabel;
+class PlanNumbers;
 
 class SummaryBar : public QWidget {
     Q_OBJECT
@@ -45,8 +44,7 @@ private:
     QLineEdit* m_budget;
     QPushButton* m_balance;
     BudgetBar* m_bar;
-    QLabel* m_size;
-    ElidedLabel* m_loss;
+    PlanNumbers* m_numbers;
     bool m_busy = false;
 };
 

@@ -69,10 +69,9 @@ Result<int> run(Console& console, const Options& options)
     const JobContext context(outer.executor(), outer.stopToken(), &outer.progress(), *memory);
 
     QL_TRY(other, options.version.open(console, *model, context));
-    const graph::CheckpointWeights own(*model);
     GenerationTask task{.model = *model,
                         .graph = graph,
-                        .version = {.weights = &own},
+                        .version = ownVersion(*model),
                         .prompt = prompt.ids,
                         .tokens = options.tokens,
                         .sampling = options.sampling,

@@ -78,14 +78,14 @@ Result<ReportValidation> validate(Console& console, const Model& model, const Pl
     QL_TRY(windows, options.text.read(console, model));
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
-    const graph::CheckpointWeights own(model);
-    const PlanWeights weights(model, plan, target ? &target->profile : nullptr, activations);
     QL_TRY(planned,
-           plannedVersion(model, {.weights = weights, .plan = &plan, .activations = activations}, console.context()));
+           plannedVersion(model,
+                          {.plan = &plan, .target = target ? &target->profile : nullptr, .activations = activations},
+                          console.context()));
     const EvaluationTask task{.graph = graph,
                               .windows = windows,
                               .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
-                              .model = {.weights = &own},
+                              .model = ownVersion(model),
                               .other = &planned,
                               .onScores = {},
                               .known = {}};

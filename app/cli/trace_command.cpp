@@ -30,9 +30,8 @@ Result<int> run(Console& console, const Options& options)
     if (!other)
         return usageError("give --plan, --as or --kv: the version to trace");
     QL_TRY(windows, options.text.read(console, *model));
-    const graph::CheckpointWeights own(*model);
     console.status("tracing " + std::to_string(windows.ids.size()) + " tokens");
-    QL_TRY(traces, trace({graph, windows, {.weights = &own}, other->version, {}}, console.context()));
+    QL_TRY(traces, trace({graph, windows, ownVersion(*model), other->version, {}}, console.context()));
     QL_CHECK(model->checkpoint->checkIntact());
     auto segments = nlohmann::ordered_json::array();
     for (const SegmentTrace& segment : traces)

@@ -53,19 +53,19 @@ Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
-    const graph::CheckpointWeights own(*model);
+    const ModelVersion own = ownVersion(*model);
     QL_TRY(other, options.version.open(console, *model, console.context()));
     if (options.cases.isGiven() || !isCausalLanguageModel(graph)) {
         if (!options.study.empty())
             return usageError("--out keeps the scores of language models on text; leave it out here");
-        QL_TRY(document, validateOutputs(console, *model, graph, options.text, options.cases, {.weights = &own},
+        QL_TRY(document, validateOutputs(console, *model, graph, options.text, options.cases, own,
                                          other ? &other->version : nullptr));
         QL_CHECK(model->checkpoint->checkIntact());
         console.show(document);
         return 0;
     }
     QL_TRY(windows, options.text.read(console, *model));
-    EvaluationTask task{.graph = graph, .windows = windows, .model = {.weights = &own}, .onScores = {}, .known = {}};
+    EvaluationTask task{.graph = graph, .windows = windows, .model = own, .onScores = {}, .known = {}};
     if (options.scoreAll)
         task.scored = Scored::all;
     if (other)

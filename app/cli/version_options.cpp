@@ -31,20 +31,15 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
     QL_TRY(opened, activations.open(console, model));
     other->activations = std::move(opened);
     std::vector<std::string> titles;
-    if (plan.empty()) {
-        other->weights = std::make_unique<graph::CheckpointWeights>(model);
-    } else {
+    VersionSettings settings{.activations = other->activations.get(), .keepFirstToken = keepFirstToken};
+    if (!plan.empty()) {
         QL_TRY(read, readPlan(plan, model));
         other->plan = std::move(read);
         QL_TRY(target, targetOrNull(other->plan->target));
-        other->weights = std::make_unique<PlanWeights>(model, *other->plan, target ? &target->profile : nullptr,
-                                                       other->activations.get());
+        settings.plan = &*other->plan;
+        settings.target = target ? &target->profile : nullptr;
         titles.emplace_back("plan");
     }
-    VersionSettings settings{.weights = *other->weights,
-                             .plan = other->plan ? &*other->plan : nullptr,
-                             .activations = other->activations.get(),
-                             .keepFirstToken = keepFirstToken};
     if (!runtime.empty()) {
         QL_TRY(found, findRuntime(runtime));
         settings.runtime = found;

@@ -4,7 +4,7 @@
 
 #include "app/cli/study_options.h"
 #include "core/model/evaluation/version.h"
-#include "core/realize/plan_weights.h"
+#include "core/plan/plan.h"
 
 namespace ql::cli {
 
@@ -14,7 +14,6 @@ struct OtherVersion {
     std::string identity; // names all that makes it what it is
     std::optional<Plan> plan;
     std::shared_ptr<const Activations> activations;
-    std::unique_ptr<const graph::WeightSource> weights;
     ModelVersion version;
 };
 

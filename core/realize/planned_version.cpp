@@ -2,6 +2,7 @@
 #include "core/realize/planned_version.h"
 
 #include "core/realize/activation_rounder.h"
+#include "core/realize/plan_weights.h"
 
 namespace ql {
 
@@ -71,8 +72,9 @@ Result<graph::KeysValuesHook<float>> keysValuesHook(const ActivationScheme& sche
 
 Result<ModelVersion> plannedVersion(const Model& model, const VersionSettings& settings, const JobContext& context)
 {
-    ModelVersion version{.weights = &settings.weights};
+    ModelVersion version = ownVersion(model);
     if (settings.plan) {
+        version.weights = std::make_shared<PlanWeights>(model, *settings.plan, settings.target, settings.activations);
         QL_TRY(rounders, roundersOf(model, *settings.plan, settings.activations, context));
         if (!rounders.empty() && settings.runtime)
             return refused("the plan has activation schemes, and " + std::string(settings.runtime->id) +

@@ -6,15 +6,15 @@
 #include "core/calibration/activations.h"
 #include "core/formats/activation_scheme.h"
 #include "core/model/evaluation/version.h"
-#include "core/plan/plan.h"
+#include "core/plan/target.h"
 #include "core/realize/runtime_activations.h"
 
 namespace ql {
 
 struct VersionSettings {
-    const graph::WeightSource& weights;       // PlanWeights, or the model's own
-    const Plan* plan = nullptr;               // whose activation schemes are applied; null: none
-    const Activations* activations = nullptr; // ranges for static scales
+    const Plan* plan = nullptr;               // whose weights and activation schemes are taken; null: the model's own
+    const TargetProfile* target = nullptr;    // restores the plan's weights as its runtime does; null: to float32
+    const Activations* activations = nullptr; // that quantizers use; ranges for static scales
     /// Under activation schemes the first token of a text (BOS) keeps its inputs outside of the head and of experts:
     /// its outliers would take the range of all others.
     bool keepFirstToken = false;

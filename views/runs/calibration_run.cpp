@@ -11,8 +11,6 @@ namespace ql::views {
 
 namespace {
 
-const QString kChannel = QStringLiteral("calibrate");
-
 /// Hands pieces on and remembers whose they are.
 class NotingSink final : public ResultSink {
 public:
@@ -40,9 +38,11 @@ private:
 
 } // namespace
 
-CalibrationRun::CalibrationRun(Document& document, JobRunner& jobs) : m_document(document), m_jobs(jobs)
+CalibrationRun::CalibrationRun(Document& document, JobRunner& jobs)
+    : m_document(document),
+      m_jobs(jobs),
+      m_feed(jobs, this, QStringLiteral("calibrate"), [this](const std::vector<Arrival>& arrivals) { take(arrivals); })
 {
-    connect(&m_jobs, &JobRunner::changed, this, &CalibrationRun::drain);
     connect(&m_document, &Document::modelChanged, this, &CalibrationRun::reset);
 }
 
@@ -54,13 +54,9 @@ void CalibrationRun::start(const CalibrationChoice& choice)
     m_windows = 0;
     m_block = -1;
     m_sink = m_document.sink();
-    m_arrivals = std::make_shared<JobMailbox<Arrival>>();
-    m_job = m_jobs.start(
-        {.title = tr("Calibrating on %1").arg(QFileInfo(choice.text->path).fileName()),
-         .channel = kChannel,
-         .quiet = true},
-        this,
-        [choice, sink = m_sink, arrivals = m_arrivals](const JobContext& context) -> Result<std::int64_t> {
+    m_feed.start(
+        tr("Calibrating on %1").arg(QFileInfo(choice.text->path).fileName()),
+        [choice, sink = m_sink](JobMailbox<Arrival>& arrivals, const JobContext& context) -> Result<std::int64_t> {
             const PreparedText& text = *choice.text;
             QL_TRY(windows, text.tokens.windows(choice.length, choice.limit));
             const Cases cases = windowCases(text.graph, std::move(windows));
@@ -73,7 +69,7 @@ void CalibrationRun::start(const CalibrationChoice& choice)
                                        choice.settings,
                                        noting,
                                        [&](std::int64_t block, std::int64_t through) {
-                                           arrivals->put({block, through, noting.sites()});
+                                           arrivals.put({block, through, noting.sites()});
                                        }};
             QL_CHECK(calibrate(task, context));
             return cases.count;
@@ -84,16 +80,11 @@ void CalibrationRun::start(const CalibrationChoice& choice)
 
 void CalibrationRun::pause()
 {
-    m_jobs.cancel(m_job);
+    m_feed.cancel();
 }
 
-void CalibrationRun::drain()
+void CalibrationRun::take(const std::vector<Arrival>& arrivals)
 {
-    if (!m_arrivals)
-        return;
-    const std::vector<Arrival> arrivals = m_arrivals->takeAll();
-    if (arrivals.empty())
-        return;
     const Arrival& last = arrivals.back();
     m_block = last.block;
     m_windows = last.windows;
@@ -104,9 +95,6 @@ void CalibrationRun::drain()
 
 void CalibrationRun::finish(const Result<std::int64_t>& windows)
 {
-    drain();
-    m_arrivals.reset();
-    m_job = 0;
     if (windows) {
         m_state = State::finished;
         m_windows = *windows;
@@ -129,12 +117,10 @@ void CalibrationRun::finish(const Result<std::int64_t>& windows)
 
 void CalibrationRun::reset()
 {
-    m_jobs.cancelChannel(kChannel);
-    m_arrivals.reset();
+    m_feed.drop();
     m_sink.reset();
     m_choice = {};
     m_state = State::idle;
-    m_job = 0;
     Q_EMIT changed();
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/calibration/calibrated_activations.h"
-#include "views/jobs/job_mailbox.h"
+#include "views/jobs/job_feed.h"
 #include "views/runs/prepared_text.h"
 
 #include <QObject>
@@ -12,7 +12,6 @@
 namespace ql::views {
 
 class Document;
-class JobRunner;
 
 struct CalibrationChoice {
     std::shared_ptr<const PreparedText> text;
@@ -36,7 +35,7 @@ public:
     State state() const { return m_state; }
     /// Why it failed.
     const QString& problem() const { return m_problem; }
-    std::uint64_t job() const { return m_job; }
+    std::uint64_t job() const { return m_feed.job(); }
     /// Windows that every layer has seen, and the block that was finished last.
     std::int64_t windows() const { return m_windows; }
     std::int64_t block() const { return m_block; }
@@ -50,7 +49,7 @@ private:
         std::int64_t windows = 0;
         CalibratedSites sites;
     };
-    void drain();
+    void take(const std::vector<Arrival>& arrivals);
     void finish(const Result<std::int64_t>& windows);
     void reset();
 
@@ -59,11 +58,10 @@ private:
     CalibrationChoice m_choice;
     State m_state = State::idle;
     QString m_problem;
-    std::uint64_t m_job = 0;
     std::int64_t m_windows = 0;
     std::int64_t m_block = -1;
     std::shared_ptr<ResultSink> m_sink;
-    std::shared_ptr<JobMailbox<Arrival>> m_arrivals;
+    JobFeed<Arrival> m_feed;
 };
 
 } // namespace ql::views

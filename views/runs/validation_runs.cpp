@@ -2,7 +2,6 @@
 #include "views/runs/validation_runs.h"
 
 #include "core/model/evaluation/evaluate.h"
-#include "core/realize/plan_weights.h"
 #include "core/realize/planned_version.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
@@ -17,7 +16,6 @@ namespace ql::views {
 
 namespace {
 
-const QString kChannel = QStringLiteral("validate");
 const std::string kKey = "validations";
 
 /// A point for every window since the last call; `perWindow` scores each.
@@ -33,9 +31,12 @@ Result<void> putPoints(JobMailbox<ValidationPoint>& points, const std::vector<To
 
 } // namespace
 
-ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs) : m_document(document), m_jobs(jobs)
+ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs)
+    : m_document(document),
+      m_jobs(jobs),
+      m_feed(jobs, this, QStringLiteral("validate"),
+             [this](const std::vector<ValidationPoint>& points) { take(points); })
 {
-    connect(&m_jobs, &JobRunner::changed, this, &ValidationRuns::drain);
     connect(&m_document, &Document::modelChanged, this, &ValidationRuns::takeOver);
     connect(&m_document, &Document::saved, this, &ValidationRuns::keep); // it may be another study
 }
@@ -44,7 +45,6 @@ void ValidationRuns::start(const ValidationChoice& choice)
 {
     m_problem.clear();
     m_windowsWanted = choice.text->windowCount(choice.length, choice.limit);
-    m_points = std::make_shared<JobMailbox<ValidationPoint>>();
     m_begun = ValidationRecord{.time = QDateTime::currentDateTime(),
                                .plan = planInShort(m_document),
                                .planJson = toQString(printPlan(m_document.plan(), *m_document.model())),
@@ -55,33 +55,28 @@ void ValidationRuns::start(const ValidationChoice& choice)
                                .length = choice.length,
                                .runtime = choice.runtime ? toQString(choice.runtime->id) : QString(),
                                .points = {}};
-    m_job = m_jobs.start(
-        {.title = tr("Validating on %1").arg(QFileInfo(choice.text->path).fileName()),
-         .channel = kChannel,
-         .quiet = true},
-        this,
-        [choice, points = m_points, model = m_document.model(), plan = m_document.plan(),
-         activations = m_document.activations(),
-         target = m_document.target()](const JobContext& context) -> Result<void> {
+    m_feed.start(
+        tr("Validating on %1").arg(QFileInfo(choice.text->path).fileName()),
+        [choice, model = m_document.model(), plan = m_document.plan(), activations = m_document.activations(),
+         target = m_document.target()](JobMailbox<ValidationPoint>& points, const JobContext& context) -> Result<void> {
             QL_TRY(windows, choice.text->tokens.windows(choice.length, choice.limit));
-            const graph::CheckpointWeights own(*model);
-            const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
-            QL_TRY(other,
-                   plannedVersion(
-                       *model,
-                       {.weights = weights, .plan = &plan, .activations = activations.get(), .runtime = choice.runtime},
-                       context));
+            QL_TRY(other, plannedVersion(*model,
+                                         {.plan = &plan,
+                                          .target = target ? &target->profile : nullptr,
+                                          .activations = activations.get(),
+                                          .runtime = choice.runtime},
+                                         context));
             std::int64_t through = 0;
             EvaluationTask task{.graph = choice.text->graph,
                                 .windows = windows,
-                                .model = {.weights = &own},
+                                .model = ownVersion(*model),
                                 .other = &other,
                                 .onScores = {},
                                 .known = {}};
             const std::int64_t perWindow = windows.length - firstScored(windows.length, task.scored);
             task.onScores = [&](const std::vector<TokenScore>& scores, std::int64_t count) {
                 const std::int64_t from = std::exchange(through, count);
-                return putPoints(*points, scores, perWindow, from, count, context);
+                return putPoints(points, scores, perWindow, from, count, context);
             };
             QL_CHECK(evaluate(task, context));
             return model->checkpoint->checkIntact();
@@ -92,16 +87,11 @@ void ValidationRuns::start(const ValidationChoice& choice)
 
 void ValidationRuns::cancel()
 {
-    m_jobs.cancel(m_job);
+    m_feed.cancel();
 }
 
-void ValidationRuns::drain()
+void ValidationRuns::take(const std::vector<ValidationPoint>& points)
 {
-    if (!m_points)
-        return;
-    const std::vector<ValidationPoint> points = m_points->takeAll();
-    if (points.empty())
-        return;
     const bool isNew = m_begun.has_value();
     if (isNew)
         m_records.push_back(*std::exchange(m_begun, std::nullopt));
@@ -115,10 +105,7 @@ void ValidationRuns::drain()
 
 void ValidationRuns::finish(const Result<void>& result)
 {
-    drain();
-    m_points.reset();
     m_begun.reset();
-    m_job = 0;
     if (!result && result.error().code != Errc::cancelled)
         m_problem = errorText(result.error());
     keep();
@@ -139,11 +126,9 @@ void ValidationRuns::keep()
 
 void ValidationRuns::takeOver()
 {
-    m_jobs.cancelChannel(kChannel);
-    m_points.reset();
+    m_feed.drop();
     m_begun.reset();
     m_problem.clear();
-    m_job = 0;
     m_records.clear();
     Q_EMIT reset();
     Q_EMIT stateChanged();

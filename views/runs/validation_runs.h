@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/realize/runtime_activations.h"
-#include "views/jobs/job_mailbox.h"
+#include "views/jobs/job_feed.h"
 #include "views/runs/prepared_text.h"
 #include "views/runs/validation_record.h"
 
@@ -15,7 +15,6 @@
 namespace ql::views {
 
 class Document;
-class JobRunner;
 
 struct ValidationChoice {
     std::shared_ptr<const PreparedText> text;
@@ -32,7 +31,7 @@ public:
     /// Of the document's plan as it is now.
     void start(const ValidationChoice& choice);
     void cancel();
-    bool isRunning() const { return m_job != 0; }
+    bool isRunning() const { return m_feed.isRunning(); }
     /// Windows the run under way will take.
     std::int64_t windowsWanted() const { return m_windowsWanted; }
     /// Why the last one failed; empty if it did not.
@@ -47,7 +46,7 @@ Q_SIGNALS:
     void stateChanged(); // running, failed, done
 
 private:
-    void drain();
+    void take(const std::vector<ValidationPoint>& points);
     void finish(const Result<void>& result);
     void keep();
     void takeOver();
@@ -57,9 +56,8 @@ private:
     std::vector<ValidationRecord> m_records;
     std::optional<ValidationRecord> m_begun; // has no point yet
     std::int64_t m_windowsWanted = 0;
-    std::uint64_t m_job = 0;
     QString m_problem;
-    std::shared_ptr<JobMailbox<ValidationPoint>> m_points;
+    JobFeed<ValidationPoint> m_feed;
 };
 
 /// "int4:g64 ×84, int8:g64 ×12": the plan's candidates, the most frequent first; keep is left out unless it is all.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A version of a model: its own, or what a plan makes of it.
+// A version of a model: its own, or what a plan makes of it. Copies share the weights' source.
 #pragma once
 
 #include "core/model/graph/run.h"
@@ -7,7 +7,7 @@
 namespace ql {
 
 struct ModelVersion {
-    const graph::WeightSource* weights = nullptr;
+    std::shared_ptr<const graph::WeightSource> weights;
     /// What becomes of the inputs of layers (quantized activations) …
     graph::LayerInputHook<float> layerInput = {};
     /// … where their rows do not begin with the first token of each text: tokens generated later, rows of the head.
@@ -23,5 +23,11 @@ struct ModelVersion {
                 .state = state};
     }
 };
+
+/// The model as it is; refers to it.
+inline ModelVersion ownVersion(const Model& model)
+{
+    return {.weights = std::make_shared<graph::CheckpointWeights>(model)};
+}
 
 } // namespace ql

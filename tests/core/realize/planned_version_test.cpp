@@ -21,7 +21,7 @@ class PlannedVersionTest : public QObject {
     JobContext m_context{m_executor};
     std::shared_ptr<const Model> m_model;
     graph::Graph m_graph;
-    std::unique_ptr<graph::CheckpointWeights> m_weights;
+    std::shared_ptr<const graph::CheckpointWeights> m_weights;
     Windows m_windows{16, {}};
 
     Plan plan(const char* candidate, const char* glob = "*layers*_proj*") const
@@ -36,8 +36,7 @@ class PlannedVersionTest : public QObject {
     Result<ModelVersion> version(const Plan* plan, const Activations* activations = nullptr,
                                  const char* keysValues = nullptr, bool keepFirstToken = false)
     {
-        VersionSettings settings{
-            .weights = *m_weights, .plan = plan, .activations = activations, .keepFirstToken = keepFirstToken};
+        VersionSettings settings{.plan = plan, .activations = activations, .keepFirstToken = keepFirstToken};
         if (keysValues)
             settings.keysValues = parseActivationScheme(keysValues).value();
         return plannedVersion(*m_model, settings, m_context);
@@ -47,7 +46,7 @@ class PlannedVersionTest : public QObject {
         const EvaluationTask task{.graph = m_graph,
                                   .windows = m_windows,
                                   .scored = scored,
-                                  .model = {.weights = m_weights.get()},
+                                  .model = {.weights = m_weights},
                                   .other = &other,
                                   .onScores = {},
                                   .known = {}};
@@ -59,7 +58,7 @@ private Q_SLOTS:
     {
         m_model = openModel(std::filesystem::path(QL_TEST_DATA "/frontends/mistral"), m_context).value();
         m_graph = buildGraph(*m_model).value();
-        m_weights = std::make_unique<graph::CheckpointWeights>(*m_model);
+        m_weights = std::make_shared<graph::CheckpointWeights>(*m_model);
         for (std::int64_t i = 0; i < 8 * 16; ++i)
             m_windows.ids.push_back(i * i % 31 + i % 5);
     }
@@ -175,7 +174,7 @@ private Q_SLOTS:
             for (const GeneratedToken& token : generation.tokens)
                 *to++ = token.id;
             values[m_graph.inputs.front()].integers = tokens;
-            QVERIFY(graph::forwardAll(m_graph, *m_weights, values, m_context, made.options(true)));
+            QVERIFY(graph::forwardAll(m_graph, *made.weights, values, m_context, made.options(true)));
             const graph::Array<float>& logits = values.at(m_graph.outputs.front()).real;
             for (std::int64_t i = 0; i < 8; ++i) {
                 const float* row = logits.data() + (4 + i) * logits.width();
@@ -195,9 +194,8 @@ private Q_SLOTS:
         }
         QVERIFY(version(nullptr, nullptr, "f16"));
         const Plan rounded = plan("keep+a:int8");
-        const auto both = plannedVersion(
-            *m_model, {.weights = *m_weights, .plan = &rounded, .runtime = findRuntime("llama.cpp").value()},
-            m_context);
+        const auto both =
+            plannedVersion(*m_model, {.plan = &rounded, .runtime = findRuntime("llama.cpp").value()}, m_context);
         QVERIFY(!both);
         QVERIFY2(both.error().what.find("llama.cpp") != std::string::npos, both.error().what.c_str());
     }
@@ -208,8 +206,7 @@ private Q_SLOTS:
         for (std::size_t i = 0; i < vit->layers.size(); ++i)
             if (vit->layers[i].op == Operator::convolution)
                 rounded.candidates[i] = parseCandidate("int8+a:int8").value();
-        const graph::CheckpointWeights weights(*vit);
-        const auto made = plannedVersion(*vit, {.weights = weights, .plan = &rounded}, m_context);
+        const auto made = plannedVersion(*vit, {.plan = &rounded}, m_context);
         QVERIFY(!made);
         QVERIFY2(made.error().what.find("convolution") != std::string::npos, made.error().what.c_str());
     }

@@ -3,6 +3,7 @@
 #include "core/model/evaluation/evaluate.h"
 #include "core/realize/plan_weights.h"
 #include "tests/support/opened_sample.h"
+#include "tests/support/refer_to.h"
 #include "views/panels/validation/validation_model.h"
 
 #include <QAbstractItemModelTester>
@@ -54,10 +55,10 @@ private Q_SLOTS:
         const graph::CheckpointWeights own(m);
         const Plan plan = work.document.plan();
         const PlanWeights weights(m, plan, &work.document.target()->profile, nullptr);
-        const ModelVersion other{.weights = &weights};
+        const ModelVersion other{.weights = test::referTo(weights)};
         EvaluationTask task{.graph = text->graph,
                             .windows = windows,
-                            .model = {.weights = &own},
+                            .model = {.weights = test::referTo(own)},
                             .other = &other,
                             .onScores = {},
                             .known = {}};

@@ -3,11 +3,9 @@
 // differ is marked. Both draw with the same random numbers, so that they part where the plan changes something.
 #include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_weights.h"
 #include "core/realize/planned_version.h"
 #include "views/document/document.h"
-#include "views/jobs/job_mailbox.h"
-#include "views/jobs/job_runner.h"
+#include "views/jobs/job_feed.h"
 #include "views/panels/panel.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
@@ -33,7 +31,6 @@ namespace ql::views {
 
 namespace {
 
-const QString kChannel = QStringLiteral("generate");
 const QString kPromptKey = QStringLiteral("generation/prompt");
 
 /// One of the two continuations, as far as it has come.
@@ -57,12 +54,13 @@ public:
     GenerationPanel(const PanelContext& context, QWidget* parent)
         : QWidget(parent),
           m_document(context.document),
-          m_jobs(context.jobs),
           m_prompt(new QLineEdit(this)),
           m_count(new QSpinBox(this)),
           m_temperature(new QDoubleSpinBox(this)),
           m_start(new QPushButton(tr("Ge&nerate"), this)),
-          m_note(new ElidedLabel(this))
+          m_note(new ElidedLabel(this)),
+          m_feed(context.jobs, this, QStringLiteral("generate"),
+                 [this](const std::vector<Arrival>& arrivals) { take(arrivals); })
     {
         auto* top = new QHBoxLayout;
         top->setContentsMargins(8, 4, 8, 0);
@@ -112,7 +110,6 @@ public:
         m_temperature->setToolTip(tr("0 takes the most likely token always; more draws among others too"));
         connect(m_start, &QPushButton::clicked, this, &GenerationPanel::startOrStop);
         connect(m_prompt, &QLineEdit::returnPressed, this, &GenerationPanel::start);
-        connect(&m_jobs, &JobRunner::changed, this, &GenerationPanel::drain);
         connect(&m_document, &Document::modelChanged, this, &GenerationPanel::clear);
         connect(&m_document, &Document::totalsChanged, this, &GenerationPanel::showTitles);
         setFocusProxy(m_prompt);
@@ -145,9 +142,7 @@ private:
 
     void clear()
     {
-        m_jobs.cancelChannel(kChannel);
-        m_arrivals.reset();
-        m_job = 0;
+        m_feed.drop();
         empty();
     }
 
@@ -165,35 +160,33 @@ private:
 
     void startOrStop()
     {
-        if (m_job != 0)
-            m_jobs.cancel(m_job);
+        if (m_feed.isRunning())
+            m_feed.cancel();
         else
             start();
     }
 
     void start()
     {
-        if (m_job != 0 || !m_document.isOpen() || m_prompt->text().isEmpty())
+        if (m_feed.isRunning() || !m_document.isOpen() || m_prompt->text().isEmpty())
             return;
         QSettings().setValue(kPromptKey, m_prompt->text());
         empty();
-        m_arrivals = std::make_shared<JobMailbox<Arrival>>();
         Sampling sampling;
         sampling.temperature = m_temperature->value();
-        m_job = m_jobs.start(
-            {.title = tr("Generating"), .channel = kChannel, .quiet = true}, this,
-            [arrivals = m_arrivals, model = m_document.model(), plan = m_document.plan(),
-             activations = m_document.activations(), target = m_document.target(),
-             prompt = m_prompt->text().toStdString(), count = m_count->value(),
-             sampling](const JobContext& context) -> Result<void> {
+        m_feed.start(
+            tr("Generating"),
+            [model = m_document.model(), plan = m_document.plan(), activations = m_document.activations(),
+             target = m_document.target(), prompt = m_prompt->text().toStdString(), count = m_count->value(),
+             sampling](JobMailbox<Arrival>& arrivals, const JobContext& context) -> Result<void> {
                 QL_TRY(graph, buildGraph(*model));
                 QL_TRY(tokenizer, openTokenizer(*model->checkpoint, context));
                 QL_TRY(encoded, encodePrompt(*tokenizer, prompt, context));
-                const graph::CheckpointWeights own(*model);
-                const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
-                QL_TRY(planned,
-                       plannedVersion(*model, {.weights = weights, .plan = &plan, .activations = activations.get()},
-                                      context));
+                QL_TRY(planned, plannedVersion(*model,
+                                               {.plan = &plan,
+                                                .target = target ? &target->profile : nullptr,
+                                                .activations = activations.get()},
+                                               context));
                 GenerationTask task{.model = *model,
                                     .graph = graph,
                                     .version = {},
@@ -206,22 +199,19 @@ private:
                 task.contextLength =
                     static_cast<std::int64_t>(model->configNumber("max_position_embeddings").value_or(0));
                 std::size_t column = 0;
-                for (const ModelVersion& version : {ModelVersion{.weights = &own}, planned}) {
+                for (const ModelVersion& version : {ownVersion(*model), planned}) {
                     task.version = version;
                     task.onToken = [&](const GeneratedToken& token) {
-                        arrivals->put({column, token});
+                        arrivals.put({column, token});
                         return Result<void>();
                     };
                     QL_TRY(generation, generate(task, context));
-                    arrivals->put({column, std::nullopt, generation.end});
+                    arrivals.put({column, std::nullopt, generation.end});
                     ++column;
                 }
                 return model->checkpoint->checkIntact();
             },
             [this](const Result<void>& result) {
-                drain();
-                m_arrivals.reset();
-                m_job = 0;
                 if (!result && result.error().code != Errc::cancelled)
                     m_problem = errorText(result.error());
                 refresh();
@@ -229,13 +219,8 @@ private:
         refresh();
     }
 
-    void drain()
+    void take(const std::vector<Arrival>& arrivals)
     {
-        if (!m_arrivals)
-            return;
-        const std::vector<Arrival> arrivals = m_arrivals->takeAll();
-        if (arrivals.empty())
-            return;
         for (const Arrival& arrival : arrivals) {
             Column& column = m_columns[arrival.column];
             if (!arrival.token) {
@@ -307,7 +292,7 @@ private:
     {
         const bool open = m_document.isOpen();
         m_start->setEnabled(open);
-        m_start->setText(m_job != 0 ? tr("Stop") : tr("Ge&nerate"));
+        m_start->setText(m_feed.isRunning() ? tr("Stop") : tr("Ge&nerate"));
         showTitles();
         setProblemColor(*m_note, !m_problem.isEmpty());
         const auto difference = firstDifference();
@@ -315,22 +300,20 @@ private:
                         : !m_problem.isEmpty() ? m_problem
                         : difference           ? tr("The first %1 tokens are the same; the marked ones differ.")
                                            .arg(countText(static_cast<std::int64_t>(*difference)))
-                        : m_job != 0 ? tr("Running…")
+                        : m_feed.isRunning() ? tr("Running…")
                         : m_columns[1].tokens.empty()
                             ? tr("Generate continues the prompt by the model and by the plan.")
                             : tr("Both continue it with the same tokens."));
     }
 
     Document& m_document;
-    JobRunner& m_jobs;
     QLineEdit* m_prompt;
     QSpinBox* m_count;
     QDoubleSpinBox* m_temperature;
     QPushButton* m_start;
     ElidedLabel* m_note;
     std::array<Column, 2> m_columns; // the model's, the plan's
-    std::shared_ptr<JobMailbox<Arrival>> m_arrivals;
-    std::uint64_t m_job = 0;
+    JobFeed<Arrival> m_feed;
     QString m_problem;
 };
 

@@ -3,13 +3,11 @@
 // has accumulated. A click selects a layer of the block; the current layer's block is marked.
 #include "core/model/evaluation/trace.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/plan_weights.h"
 #include "core/realize/planned_version.h"
 #include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
 #include "views/document/document.h"
-#include "views/jobs/job_mailbox.h"
-#include "views/jobs/job_runner.h"
+#include "views/jobs/job_feed.h"
 #include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
@@ -39,7 +37,6 @@ namespace ql::views {
 
 namespace {
 
-const QString kChannel = QStringLiteral("trace");
 constexpr double kMargin = 0.3;      // blocks, so that the outermost points are whole
 constexpr double kLeastError = 1e-8; // a kept block has none, and a logarithmic axis cannot show it
 
@@ -49,12 +46,15 @@ public:
     TracePanel(const PanelContext& context, QWidget* parent)
         : DrawnPanel(parent),
           m_document(context.document),
-          m_jobs(context.jobs),
           m_note(new ElidedLabel(this)),
           m_choose(new QPushButton(tr("Te&xt…"), this)),
           m_start(new QPushButton(tr("T&race"), this)),
           m_error(new ChartView(this)),
-          m_cosine(new ChartView(this))
+          m_cosine(new ChartView(this)),
+          m_feed(context.jobs, this, QStringLiteral("trace"), [this](const std::vector<SegmentTrace>& arrived) {
+              m_trace.insert(m_trace.end(), arrived.begin(), arrived.end());
+              touch();
+          })
     {
         auto* top = new QHBoxLayout;
         top->setContentsMargins(8, 4, 8, 0);
@@ -76,7 +76,6 @@ public:
         m_choose->setToolTip(tr("The text whose first window the model reads"));
         connect(m_choose, &QPushButton::clicked, this, &TracePanel::choose);
         connect(m_start, &QPushButton::clicked, this, &TracePanel::start);
-        connect(&m_jobs, &JobRunner::changed, this, &TracePanel::drain);
         connect(&m_document, &Document::modelChanged, this, &TracePanel::clear);
         connect(&m_document, &Document::planChanged, this, [this] { m_note->setText(note()); });
         connect(&m_document.selection(), &SelectionModel::currentChanged, this, &TracePanel::touch);
@@ -93,9 +92,7 @@ public:
 private:
     void clear()
     {
-        m_jobs.cancelChannel(kChannel);
-        m_arrivals.reset();
-        m_running = false;
+        m_feed.drop();
         m_trace.clear();
         m_problem.clear();
         m_text = usualText(m_document, TextUse::heldOut);
@@ -116,49 +113,31 @@ private:
     {
         m_trace.clear();
         m_problem.clear();
-        m_running = true;
         m_plan = m_document.plan();
-        m_arrivals = std::make_shared<JobMailbox<SegmentTrace>>();
-        m_jobs.start(
-            {.title = tr("Tracing the plan"), .channel = kChannel, .quiet = true}, this,
-            [arrivals = m_arrivals, model = m_document.model(), plan = m_plan, activations = m_document.activations(),
-             target = m_document.target(), path = toPath(m_text)](const JobContext& context) -> Result<void> {
+        m_feed.start(
+            tr("Tracing the plan"),
+            [model = m_document.model(), plan = m_plan, activations = m_document.activations(),
+             target = m_document.target(),
+             path = toPath(m_text)](JobMailbox<SegmentTrace>& arrivals, const JobContext& context) -> Result<void> {
                 QL_TRY(graph, buildGraph(*model));
                 QL_TRY(tokens, readTokens(*model, {path, {}}, context));
                 const std::int64_t length = std::min(usualWindowLength(*model), std::ssize(tokens.ids));
                 QL_TRY(window, tokens.windows(length, 1));
-                const graph::CheckpointWeights own(*model);
-                const PlanWeights weights(*model, plan, target ? &target->profile : nullptr, activations.get());
-                QL_TRY(other,
-                       plannedVersion(*model, {.weights = weights, .plan = &plan, .activations = activations.get()},
-                                      context));
-                QL_CHECK(trace({graph,
-                                window,
-                                {.weights = &own},
-                                other,
-                                [&](const SegmentTrace& segment) { arrivals->put(segment); }},
+                QL_TRY(other, plannedVersion(*model,
+                                             {.plan = &plan,
+                                              .target = target ? &target->profile : nullptr,
+                                              .activations = activations.get()},
+                                             context));
+                QL_CHECK(trace({graph, window, ownVersion(*model), other,
+                                [&](const SegmentTrace& segment) { arrivals.put(segment); }},
                                context));
                 return model->checkpoint->checkIntact();
             },
             [this](const Result<void>& result) {
-                drain();
-                m_arrivals.reset();
-                m_running = false;
                 if (!result && result.error().code != Errc::cancelled)
                     m_problem = errorText(result.error());
                 touch();
             });
-        touch();
-    }
-
-    void drain()
-    {
-        if (!m_arrivals)
-            return;
-        const std::vector<SegmentTrace> arrived = m_arrivals->takeAll();
-        if (arrived.empty())
-            return;
-        m_trace.insert(m_trace.end(), arrived.begin(), arrived.end());
         touch();
     }
 
@@ -176,14 +155,14 @@ private:
         QString text = tr("After %1: relative RMSE %2, cosine %3")
                            .arg(toQString(last.segment), numberText(last.accumulated.relativeRmse),
                                 fixedText(last.accumulated.cosine, 5));
-        if (!m_running && !(m_plan == m_document.plan()))
+        if (!m_feed.isRunning() && !(m_plan == m_document.plan()))
             text += tr(" · the plan has changed since, trace again");
         return text;
     }
 
     void draw() override
     {
-        m_start->setEnabled(m_document.isOpen() && !m_running && !m_text.isEmpty());
+        m_start->setEnabled(m_document.isOpen() && !m_feed.isRunning() && !m_text.isEmpty());
         m_choose->setEnabled(m_document.isOpen());
         m_note->setText(note());
         setProblemColor(*m_note, !m_problem.isEmpty());
@@ -191,9 +170,9 @@ private:
             view->newChart();
             view->setMessage(!m_trace.empty()       ? QString()
                              : !m_document.isOpen() ? tr("Open a checkpoint first.")
-                             : m_running            ? tr("The first block is on its way…")
-                                         : tr("Trace runs model and plan over one window of text and compares "
-                                              "their hidden states block by block."));
+                             : m_feed.isRunning()   ? tr("The first block is on its way…")
+                                                  : tr("Trace runs model and plan over one window of text and compares "
+                                                       "their hidden states block by block."));
         }
         if (m_trace.empty())
             return;
@@ -354,7 +333,6 @@ private:
     }
 
     Document& m_document;
-    JobRunner& m_jobs;
     ElidedLabel* m_note;
     QPushButton* m_choose;
     QPushButton* m_start;
@@ -363,9 +341,8 @@ private:
     QString m_text;
     Plan m_plan; // that was traced
     std::vector<SegmentTrace> m_trace;
-    std::shared_ptr<JobMailbox<SegmentTrace>> m_arrivals;
+    JobFeed<SegmentTrace> m_feed;
     QString m_problem;
-    bool m_running = false;
 };
 
 } // namespace

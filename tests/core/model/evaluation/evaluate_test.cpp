@@ -6,6 +6,7 @@
 #include "core/realize/plan_weights.h"
 #include "tests/support/damaged_weights.h"
 #include "tests/support/memory_sink.h"
+#include "tests/support/refer_to.h"
 
 #include <nlohmann/json.hpp>
 
@@ -50,7 +51,7 @@ class EvaluateTest : public QObject {
         return {.graph = m_graph,
                 .windows = m_windows,
                 .scored = Scored::all,
-                .model = {&weights, {}},
+                .model = {.weights = test::referTo(weights)},
                 .onScores = {},
                 .known = {}};
     }
@@ -138,7 +139,7 @@ private Q_SLOTS:
                 plan.candidates[i] = parsed;
         const graph::CheckpointWeights own(*m_model);
         const PlanWeights planned(*m_model, plan, nullptr, nullptr);
-        const ModelVersion other{&planned, {}};
+        const ModelVersion other{.weights = test::referTo(planned)};
         EvaluationTask both = task(own);
         both.other = &other;
         const auto scores = evaluate(both, m_context).value();
@@ -157,7 +158,7 @@ private Q_SLOTS:
     void theModelItselfHasNoDivergence()
     {
         const graph::CheckpointWeights own(*m_model);
-        const ModelVersion other{&own, {}};
+        const ModelVersion other{.weights = test::referTo(own)};
         EvaluationTask both = task(own);
         both.other = &other;
         const auto scores = evaluate(both, m_context).value();
@@ -203,13 +204,13 @@ private Q_SLOTS:
     void keptScoresGoOn()
     {
         const graph::CheckpointWeights own(*m_model);
-        const ModelVersion other{.weights = &own};
+        const ModelVersion other{.weights = test::referTo(own)};
         Windows many = m_windows; // more than go through the model together
         for (int i = 0; i < 4; ++i)
             many.ids.insert(many.ids.end(), m_windows.ids.begin(), m_windows.ids.end());
         EvaluationTask both{.graph = m_graph,
                             .windows = many,
-                            .model = {.weights = &own},
+                            .model = {.weights = test::referTo(own)},
                             .other = &other,
                             .onScores = {},
                             .known = {}};
@@ -261,7 +262,8 @@ private Q_SLOTS:
         const graph::CheckpointWeights own(*m_model);
         Windows wrong = m_windows;
         wrong.ids[5] = 1024;
-        EvaluationTask bad{.graph = m_graph, .windows = wrong, .model = {&own, {}}, .onScores = {}, .known = {}};
+        EvaluationTask bad{
+            .graph = m_graph, .windows = wrong, .model = {.weights = test::referTo(own)}, .onScores = {}, .known = {}};
         const auto result = evaluate(bad, m_context);
         QVERIFY(!result);
         QVERIFY2(result.error().what.find("1024") != std::string::npos, result.error().what.c_str());

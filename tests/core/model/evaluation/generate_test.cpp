@@ -4,6 +4,7 @@
 #include "core/model/frontends/frontend.h"
 #include "core/model/graph/vector_math.h"
 #include "tests/support/memory_model.h"
+#include "tests/support/refer_to.h"
 
 #include <nlohmann/json.hpp>
 
@@ -25,12 +26,12 @@ nlohmann::json golden()
 struct Opened {
     std::shared_ptr<const Model> model;
     graph::Graph graph;
-    std::unique_ptr<graph::CheckpointWeights> weights;
+    std::shared_ptr<const graph::CheckpointWeights> weights;
 
     Opened(const std::filesystem::path& path, const JobContext& context)
         : model(openModel(path, context).value()),
           graph(buildGraph(*model).value()),
-          weights(std::make_unique<graph::CheckpointWeights>(*model))
+          weights(std::make_shared<graph::CheckpointWeights>(*model))
     {}
     static Opened tiny(const std::string& name, const JobContext& context)
     {
@@ -40,7 +41,7 @@ struct Opened {
     {
         return {.model = *model,
                 .graph = graph,
-                .version = {weights.get(), {}},
+                .version = {.weights = weights},
                 .prompt = std::move(prompt),
                 .tokens = tokens,
                 .sampling = {},
@@ -151,7 +152,7 @@ private Q_SLOTS:
         QCOMPARE(cost.stateBytes, 2 * (std::ssize(m_prompt) + 4) * 2 * (2 * 6) * 4); // blocks · (kv_heads · head_dim)
 
         const Counting counting(*opened.weights);
-        task.version.weights = &counting;
+        task.version.weights = test::referTo(counting);
         QVERIFY(generate(task, JobContext(m_executor, {}, nullptr, cost.weightBytes + cost.stateBytes)));
         QCOMPARE(counting.count.load(), static_cast<int>(opened.model->layers.size()));
         counting.count = 0;

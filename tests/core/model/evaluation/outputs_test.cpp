@@ -6,6 +6,7 @@
 #include "core/realize/plan_weights.h"
 #include "tests/support/damaged_weights.h"
 #include "tests/support/onnx_builder.h"
+#include "tests/support/refer_to.h"
 #include "tests/support/temporary_folder.h"
 
 #include <QTest>
@@ -30,7 +31,7 @@ struct Opened {
           plan(uniformPlan(*model, parseCandidate(candidate).value())),
           own(*model),
           planned(*model, plan, nullptr, nullptr),
-          other{.weights = &planned}
+          other{.weights = test::referTo(planned)}
     {}
     Opened(const Opened&) = delete;
     Opened& operator=(const Opened&) = delete;
@@ -95,8 +96,11 @@ private Q_SLOTS:
                 integers({2, 6}, [](std::int64_t i) { return i < 10 ? 1 : 0; });
             return Result<OutputBatch>(made);
         };
-        const OutputsTask task{
-            .graph = bert.graph, .batches = 3, .batch = batch, .model = {.weights = &bert.own}, .other = &bert.other};
+        const OutputsTask task{.graph = bert.graph,
+                               .batches = 3,
+                               .batch = batch,
+                               .model = {.weights = test::referTo(bert.own)},
+                               .other = &bert.other};
         const OutputsScore score = evaluateOutputs(task, m_context).value();
         QCOMPARE(score.model.count, 0);
         double cosines = 0, least = 1, squares = 0, errors = 0;
@@ -156,7 +160,7 @@ private Q_SLOTS:
         OutputsTask task{.graph = vit.graph,
                          .batches = 1,
                          .batch = [&](std::int64_t) { return Result<OutputBatch>(batch); },
-                         .model = {.weights = &vit.own},
+                         .model = {.weights = test::referTo(vit.own)},
                          .other = &vit.other};
         const OutputsScore score = evaluateOutputs(task, m_context).value();
         QCOMPARE(score.model.count, 3);
@@ -256,7 +260,7 @@ private Q_SLOTS:
         const OutputsScore score = evaluateOutputs({.graph = bert.graph,
                                                     .batches = 2,
                                                     .batch = batch,
-                                                    .model = {.weights = &bert.own},
+                                                    .model = {.weights = test::referTo(bert.own)},
                                                     .other = &bert.other},
                                                    m_context)
                                        .value();

@@ -5,6 +5,7 @@
 #include "core/model/evaluation/trace.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
+#include "tests/support/refer_to.h"
 
 #include <QTest>
 
@@ -116,7 +117,8 @@ private Q_SLOTS:
     void theModelItselfIsNoDistanceAway()
     {
         const graph::CheckpointWeights own(*m_model);
-        const auto traces = trace({m_graph, m_windows, {.weights = &own}, {.weights = &own}, {}}, m_context);
+        const auto traces = trace(
+            {m_graph, m_windows, {.weights = test::referTo(own)}, {.weights = test::referTo(own)}, {}}, m_context);
         QVERIFY(traces);
         QCOMPARE(traces->size(), std::size_t{5}); // embedding and four blocks
         for (const SegmentTrace& segment : *traces)
@@ -134,8 +136,8 @@ private Q_SLOTS:
         std::vector<std::string> seen;
         const auto traces = trace({m_graph,
                                    m_windows,
-                                   {.weights = &own},
-                                   {.weights = &planned},
+                                   {.weights = test::referTo(own)},
+                                   {.weights = test::referTo(planned)},
                                    [&](const SegmentTrace& segment) { seen.push_back(segment.segment); }},
                                   m_context);
         QVERIFY(traces);
@@ -187,7 +189,9 @@ private Q_SLOTS:
             Executor executor(threads);
             const JobContext context(executor);
             const PlanWeights planned(*m_model, plan, nullptr, nullptr);
-            const auto traces = trace({m_graph, m_windows, {.weights = &own}, {.weights = &planned}, {}}, context);
+            const auto traces =
+                trace({m_graph, m_windows, {.weights = test::referTo(own)}, {.weights = test::referTo(planned)}, {}},
+                      context);
             std::vector<double> numbers;
             for (const SegmentTrace& segment : traces.value())
                 for (const HiddenError& error : {segment.alone, segment.accumulated}) {
@@ -205,8 +209,9 @@ private Q_SLOTS:
         std::stop_source stop;
         stop.request_stop();
         const graph::CheckpointWeights own(*m_model);
-        const auto traces = trace({m_graph, m_windows, {.weights = &own}, {.weights = &own}, {}},
-                                  JobContext(m_executor, stop.get_token()));
+        const auto traces =
+            trace({m_graph, m_windows, {.weights = test::referTo(own)}, {.weights = test::referTo(own)}, {}},
+                  JobContext(m_executor, stop.get_token()));
         QVERIFY(!traces);
         QVERIFY(traces.error().code == Errc::cancelled);
     }

@@ -30,9 +30,29 @@ CBLAS_TRANSPOSE transposition(bool transposed)
     return transposed ? CblasTrans : CblasNoTrans;
 }
 
+/// One row times a matrix: gemm would pack the matrix first, which costs more than the product. The row begins as
+/// zeros where nothing is added to it, as some versions of BLAS multiply NaN there by 0.
+template<typename T>
+void multiplyRow(const MatrixProduct<T>& p)
+{
+    if (p.beta == T{0})
+        std::fill_n(p.c, p.cols, T{0});
+    const auto call = [&](auto gemv) {
+        gemv(CblasRowMajor, transposition(!p.bTransposed), static_cast<blasint>(p.bTransposed ? p.cols : p.depth),
+             static_cast<blasint>(p.bTransposed ? p.depth : p.cols), p.alpha, p.b, static_cast<blasint>(p.bStride), p.a,
+             static_cast<blasint>(p.aTransposed ? p.aStride : 1), p.beta == T{0} ? T{1} : p.beta, p.c, 1);
+    };
+    if constexpr (std::is_same_v<T, float>)
+        call(cblas_sgemv);
+    else
+        call(cblas_dgemv);
+}
+
 template<typename T>
 void multiplyTile(const MatrixProduct<T>& p)
 {
+    if (p.rows == 1)
+        return multiplyRow(p);
     const auto call = [&](auto gemm) {
         gemm(CblasRowMajor, transposition(p.aTransposed), transposition(p.bTransposed), static_cast<blasint>(p.rows),
              static_cast<blasint>(p.cols), static_cast<blasint>(p.depth), p.alpha, p.a, static_cast<blasint>(p.aStride),

@@ -42,13 +42,18 @@ Array<float> lastRows(const Array<float>& x)
 /// A sequence on its way through the graph.
 class Sequence {
 public:
-    Sequence(const GenerationTask& task, const JobContext& context) : m_task(task), m_context(context) {}
+    Sequence(const GenerationTask& task, std::int64_t tokens, const JobContext& context)
+        : m_task(task), m_context(context)
+    {
+        m_state.expected = tokens;
+    }
 
     /// Weights that several segments use (tied embeddings) are there once.
     Result<void> keepWeights()
     {
         const Segment all{.name = "model", .begin = 0, .end = m_task.graph.nodes.size()};
-        QL_TRY(weights, graph::loadWeights<float>(m_task.graph, all, *m_task.version.weights, m_context));
+        QL_TRY(weights, graph::loadWeights<float>(m_task.graph, all, *m_task.version.weights, m_context,
+                                                  graph::WeightForm::stored));
         m_weights = std::move(weights);
         return {};
     }
@@ -79,7 +84,8 @@ private:
         const auto options = m_task.version.options(beginsText, &m_state);
         if (m_weights)
             return graph::forward(m_task.graph, segment, *m_weights, values, m_context, options);
-        QL_TRY(weights, graph::loadWeights<float>(m_task.graph, segment, *m_task.version.weights, m_context));
+        QL_TRY(weights, graph::loadWeights<float>(m_task.graph, segment, *m_task.version.weights, m_context,
+                                                  graph::WeightForm::stored));
         return graph::forward(m_task.graph, segment, weights, values, m_context, options);
     }
 
@@ -168,7 +174,7 @@ Result<Generation> generate(const GenerationTask& task, const JobContext& contex
     const std::int64_t room = task.contextLength > 0 ? task.contextLength - std::ssize(task.prompt) : task.tokens;
     const std::int64_t limit = std::min(task.tokens, room);
     context.progress().addTotal(limit + 1);
-    Sequence sequence(task, context);
+    Sequence sequence(task, std::ssize(task.prompt) + limit, context);
     if (context.checkMemory(cost.weightBytes + cost.stateBytes, "keeping decoded weights"))
         QL_CHECK(sequence.keepWeights());
     context.progress().addDone(1);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Continues a prompt token by token with a version of a causal language model. The prompt goes through in one pass;
-// then every token does by itself, with the keys, values and states of those before it. Decoded weights stay in memory
-// between tokens if the job's memory limit allows, else each segment's are decoded anew for every token, with equal
-// results. Logits agree with those of the whole sequence in one pass up to the rounding of float; equal bits for any
-// thread count on one CPU.
+// then every token does by itself, with the keys, values and states of those before it, in the time it takes to read
+// the weights once: those of 16 bits are read as they are stored. Decoded weights stay in memory between tokens if the
+// job's memory limit allows, else each segment's are decoded anew for every token, with equal results. Logits agree
+// with those of the whole sequence in one pass up to the rounding of float; equal bits for any thread count on one CPU.
 #pragma once
 
 #include "core/model/evaluation/sampling.h"
@@ -43,8 +43,8 @@ struct Generation {
     std::string text() const;
 };
 
-/// What a generation holds at once: decoded weights if they stay in memory, those of the largest segment if they do
-/// not, and keys and values. Estimates, shown before start.
+/// What a generation holds at once, at most: weights as floats if they stay in memory, those of the largest segment if
+/// they do not, and keys and values. Estimates, shown before start.
 struct GenerationCost {
     std::int64_t weightBytes = 0;
     std::int64_t segmentBytes = 0;

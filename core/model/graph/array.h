@@ -73,8 +73,10 @@ template<typename T>
 struct Value {
     Array<T> real;
     Array<std::int64_t> integers;
-    explicit operator bool() const { return static_cast<bool>(real) || static_cast<bool>(integers); }
-    const Shape& shape() const { return real ? real.shape() : integers.shape(); }
+    TensorData stored = {}; // real numbers as a file has them: weights for operators that take them so
+    bool isReal() const { return static_cast<bool>(real) || stored.view.data != nullptr; }
+    explicit operator bool() const { return isReal() || static_cast<bool>(integers); }
+    const Shape& shape() const { return real ? real.shape() : integers ? integers.shape() : stored.view.shape; }
 };
 
 } // namespace ql::graph

@@ -20,9 +20,11 @@ namespace ql::graph {
 template<typename T>
 struct SequenceState {
     struct KeysValues {
-        Array<T> keys, values; // [batch, tokens, features]
+        Array<T> keys, values;   // [batch, room, features], room for later tokens behind those that are there
+        std::int64_t tokens = 0; // that are there
     };
     std::int64_t position = 0; // tokens already seen
+    std::int64_t expected = 0; // tokens there will be, at most; 0: not known
     std::unordered_map<const Node*, KeysValues> attention;
     std::unordered_map<const Node*, Array<T>> recurrent; // states of scans, last inputs of causal convolutions
 };
@@ -112,6 +114,8 @@ struct Operator {
     /// Which input is the weight [out, in, …] of a layer that can be quantized, and which its activations; −1: none.
     int weights = -1;
     int activations = -1;
+    /// Whether a node takes these weights as they are stored too (Value::stored); null: none does.
+    bool (*takesStored)(const Node& node) = nullptr;
     /// Which inputs are the keys and values of attention.
     int keys = -1;
     int values = -1;
@@ -150,7 +154,7 @@ Result<void> checkInputs(const Node& node, std::span<const Value<T>* const> inpu
             return nodeError(node, "lacks input " + std::to_string(i));
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         const char kind = node.op->kinds[std::min(i, node.op->kinds.size() - 1)];
-        if (inputs[i] && kind != 'e' && static_cast<bool>(inputs[i]->real) != (kind == 'r'))
+        if (inputs[i] && kind != 'e' && inputs[i]->isReal() != (kind == 'r'))
             return nodeError(node, "input " + std::to_string(i) + " is of " +
                                        (kind == 'r' ? "integers, not real numbers" : "real numbers, not integers"));
     }

@@ -3,31 +3,26 @@
 
 #include "core/model/graph/indexing.h"
 #include "core/model/graph/row_kernels.h"
+#include "core/model/graph/stored_weights.h"
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 #include <stdexcept>
 
 namespace ql::graph {
 
 namespace {
 
-/// Decoded in pieces, so that a stop is noticed; views of aligned F32 stay views.
-template<typename T>
-Result<Array<T>> decoded(const TensorData& data, const JobContext& context)
+/// Whether all that read a value take it as it is stored.
+bool isTakenStored(const Graph& graph, ValueId id)
 {
-    constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
-    const TensorView& view = data.view;
-    if constexpr (std::is_same_v<T, float>)
-        if (view.dtype == Dtype::f32 && reinterpret_cast<std::uintptr_t>(view.data) % alignof(float) == 0)
-            return Array<T>(view.shape,
-                            std::shared_ptr<const float>(data.owner, reinterpret_cast<const float*>(view.data)));
-    Array<T> array(view.shape);
-    T* out = array.write();
-    QL_CHECK(parallelFor(context, array.numel(), kPiece, [&](std::int64_t begin, std::int64_t end) {
-        decode(view.dtype, view.data, begin, end - begin, out + begin);
-    }));
-    return array;
+    return std::ranges::all_of(graph.nodes, [id](const Node& node) {
+        for (std::size_t i = 0; i < node.inputs.size(); ++i)
+            if (node.inputs[i] == id &&
+                (static_cast<int>(i) != node.op->weights || !node.op->takesStored || !node.op->takesStored(node)))
+                return false;
+        return true;
+    });
 }
 
 template<typename T>
@@ -81,7 +76,7 @@ Result<void> computed(Call<T>& call)
 
 template<typename T>
 Result<Values<T>> loadWeights(const Graph& graph, const Segment& segment, const WeightSource& source,
-                              const JobContext& context)
+                              const JobContext& context, WeightForm form)
 {
     Values<T> weights;
     for (std::size_t n = segment.begin; n < segment.end; ++n) {
@@ -91,6 +86,11 @@ Result<Values<T>> loadWeights(const Graph& graph, const Segment& segment, const 
             const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
             if (info.layer >= 0) {
                 QL_TRY(data, source.weights(info.layer, context));
+                if (form == WeightForm::stored && std::is_same_v<T, float> && canMultiplyStored(data.view) &&
+                    isTakenStored(graph, id)) {
+                    weights[id].stored = std::move(data);
+                    continue;
+                }
                 QL_TRY(array, decoded<T>(data, context));
                 weights[id].real = std::move(array);
             } else if (info.real) {
@@ -207,7 +207,8 @@ Result<void> backward(const Graph& graph, const Segment& segment, const Values<T
 }
 
 #define QL_RUN(T)                                                                                                      \
-    template Result<Values<T>> loadWeights<T>(const Graph&, const Segment&, const WeightSource&, const JobContext&);   \
+    template Result<Values<T>> loadWeights<T>(const Graph&, const Segment&, const WeightSource&, const JobContext&,    \
+                                              WeightForm);                                                             \
     template Result<void> forward<T>(const Graph&, const Segment&, const Values<T>&, Values<T>&, const JobContext&,    \
                                      const ForwardOptions<T>&);                                                        \
     template Result<void> forwardAll<T>(const Graph&, const WeightSource&, Values<T>&, const JobContext&,              \

@@ -26,6 +26,7 @@ struct Problem {
     Array<T> q, k, v, mask;
     std::int64_t batch = 0, n = 0, m = 0, heads = 0, group = 0, d = 0, e = 0;
     std::int64_t past = 0; // keys before the first query
+    std::int64_t room = 0; // rows of k and v, of which m are there
     std::int64_t window = 0;
     bool causal = false;
     T scale = 1, softcap = 0;
@@ -36,11 +37,11 @@ struct Problem {
     const T* query(std::int64_t b, std::int64_t h, std::int64_t i) const { return q.data() + at(b, n, i, heads, h, d); }
     const T* key(std::int64_t b, std::int64_t h, std::int64_t j) const
     {
-        return k.data() + at(b, m, j, kvHeads(), h / group, d);
+        return k.data() + at(b, room, j, kvHeads(), h / group, d);
     }
     const T* value(std::int64_t b, std::int64_t h, std::int64_t j) const
     {
-        return v.data() + at(b, m, j, kvHeads(), h / group, e);
+        return v.data() + at(b, room, j, kvHeads(), h / group, e);
     }
     static std::int64_t at(std::int64_t b, std::int64_t tokens, std::int64_t token, std::int64_t allHeads,
                            std::int64_t head, std::int64_t size)
@@ -96,7 +97,7 @@ Result<Problem<T>> problemOf(const C& call)
                                    formatShape(q) + ", k " + formatShape(k) + ", v " + formatShape(v));
     p.batch = q[0];
     p.n = q[1];
-    p.m = k[1];
+    p.m = p.room = k[1];
     p.group = p.heads / kvHeads;
     p.d = q[2] / p.heads;
     p.e = v[2] / kvHeads;
@@ -168,21 +169,30 @@ void probabilities(const Problem<T>& p, const Tile& t, T* out, T* capped = nullp
     }
 }
 
-/// Appends the new keys or values to those of the state.
+/// Puts rows [batch, n, features] behind the first `kept` ones of each sequence. Where there is no room for them, twice
+/// as much is made, up to the rows expected in the end, so that a long text is not copied once for every token.
 template<typename T>
-Array<T> appended(const Array<T>& before, const Array<T>& more)
+void append(Array<T>& rows, std::int64_t kept, const Array<T>& more, std::int64_t expected)
 {
-    if (!before)
-        return more;
-    const Shape& a = before.shape();
-    const Shape& b = more.shape();
-    Array<T> joined({a[0], a[1] + b[1], a[2]});
-    T* to = joined.write();
-    for (std::int64_t batch = 0; batch < a[0]; ++batch) {
-        to = std::copy_n(before.data() + batch * a[1] * a[2], a[1] * a[2], to);
-        to = std::copy_n(more.data() + batch * b[1] * b[2], b[1] * b[2], to);
+    if (kept == 0) {
+        rows = more;
+        return;
     }
-    return joined;
+    const Shape& added = more.shape();
+    const std::int64_t needed = kept + added[1];
+    const auto copy = [&](const Array<T>& from, std::int64_t count, std::int64_t at) {
+        T* to = rows.write();
+        for (std::int64_t b = 0; b < added[0]; ++b)
+            std::copy_n(from.data() + b * from.shape()[1] * added[2], count * added[2],
+                        to + (b * rows.shape()[1] + at) * added[2]);
+    };
+    if (rows.shape()[1] < needed) {
+        const std::int64_t twice = 2 * needed;
+        const Array<T> before =
+            std::exchange(rows, Array<T>({added[0], expected >= needed ? std::min(twice, expected) : twice, added[2]}));
+        copy(before, kept, 0);
+    }
+    copy(more, added[1], kept);
 }
 
 template<typename T>
@@ -191,10 +201,13 @@ Result<void> forward(Call<T>& call)
     QL_TRY(p, problemOf<T>(call));
     if (call.state) {
         auto& kept = call.state->attention[&call.node];
-        p.past = kept.keys ? kept.keys.shape()[1] : 0;
-        p.k = kept.keys = appended(kept.keys, p.k);
-        p.v = kept.values = appended(kept.values, p.v);
-        p.m = p.k.shape()[1];
+        p.past = kept.tokens;
+        append(kept.keys, p.past, p.k, call.state->expected);
+        append(kept.values, p.past, p.v, call.state->expected);
+        p.k = kept.keys;
+        p.v = kept.values;
+        p.room = p.k.shape()[1];
+        p.m = kept.tokens = p.past + p.m;
     }
     T* out = call.make(0, {p.batch, p.n, p.heads * p.e});
     return parallelFor(call.context, p.batch * p.heads * p.tiles(), 1, [&](std::int64_t task, std::int64_t) {

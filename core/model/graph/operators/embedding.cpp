@@ -11,10 +11,11 @@ template<typename T>
 Result<void> forward(Call<T>& call)
 {
     const Array<std::int64_t>& ids = call.integers(0);
-    const Array<T>& table = call.real(1);
+    const Value<T>& table = *call.inputs[1];
     if (table.shape().size() != 2)
         return nodeError(call.node, "the table has shape " + formatShape(table.shape()) + ", not [vocabulary, width]");
-    const std::int64_t width = table.width();
+    const std::int64_t rows = table.shape()[0];
+    const std::int64_t width = table.shape()[1];
     const auto scale = static_cast<T>(call.node.number("scale", 1));
     Shape shape = ids.shape();
     shape.push_back(width);
@@ -22,10 +23,13 @@ Result<void> forward(Call<T>& call)
     return parallelFor(call.context, ids.numel(), rowGrain(width), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
             const std::int64_t id = ids.data()[i];
-            if (id < 0 || id >= table.rows())
+            if (id < 0 || id >= rows)
                 return Result<void>(nodeError(call.node, "there is no row " + std::to_string(id) + " in a table of " +
-                                                             std::to_string(table.rows())));
-            scaleRow(table.data() + id * width, width, scale, T{0}, out + i * width);
+                                                             std::to_string(rows)));
+            T* to = out + i * width;
+            if (!table.real)
+                decode(table.stored.view.dtype, table.stored.view.data, id * width, width, to);
+            scaleRow(table.real ? table.real.data() + id * width : to, width, scale, T{0}, to);
         }
         return Result<void>();
     });
@@ -51,6 +55,7 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(embedding, "Embedding", .required = 2, .kinds = "ir", .weights = 1)
+QL_OPERATOR(
+    embedding, "Embedding", .required = 2, .kinds = "ir", .weights = 1, .takesStored = [](const Node&) { return true; })
 
 } // namespace ql::graph

@@ -7,6 +7,7 @@
 #include "core/jobs/tiles.h"
 #include "core/model/graph/operator.h"
 #include "core/model/graph/row_kernels.h"
+#include "core/model/graph/stored_weights.h"
 
 namespace ql::graph {
 
@@ -14,7 +15,7 @@ namespace {
 
 template<typename T>
 struct Weights {
-    const T* w = nullptr;
+    std::int64_t first = -1; // of the expert's elements
     const T* bias = nullptr;
     Shape shape; // as stored, of one expert
     std::int64_t in = 0, out = 0;
@@ -25,7 +26,7 @@ template<typename T, typename C>
 Result<Weights<T>> weightsOf(const C& call)
 {
     const Array<T>& x = call.real(0);
-    Shape shape = call.real(1).shape();
+    Shape shape = call.inputs[1]->shape();
     const std::int64_t expert = call.node.integer("expert", -1);
     const std::int64_t experts = call.node.integer("experts", 0);
     const std::size_t stacked = expert >= 0 ? 1 : 0;
@@ -37,9 +38,9 @@ Result<Weights<T>> weightsOf(const C& call)
         weights.shape.assign(shape.end() - 2, shape.end());
         weights.out = weights.shape[weights.transposed ? 1 : 0];
         weights.in = weights.shape[weights.transposed ? 0 : 1];
-        weights.w = call.real(1).data() + (stacked ? expert * weights.in * weights.out : 0);
+        weights.first = stacked ? expert * weights.in * weights.out : 0;
     }
-    if (x.shape().empty() || !weights.w || x.width() != weights.in)
+    if (x.shape().empty() || weights.first < 0 || x.width() != weights.in)
         return nodeError(call.node, "inputs of width " + std::to_string(x.width()) + " meet weights " +
                                         formatShape(shape) + (stacked ? " at " + std::to_string(expert) : ""));
     if (call.has(2)) {
@@ -64,12 +65,23 @@ Result<void> forward(Call<T>& call)
             for (std::int64_t r = begin; r < end; ++r)
                 std::copy_n(weights.bias, weights.out, y + r * weights.out);
         }));
+    Array<T> w = call.real(1);
+    if (const TensorData& stored = call.inputs[1]->stored; !w) {
+        if constexpr (std::is_same_v<T, float>)
+            if (x.rows() == 1) {
+                if (!weights.bias)
+                    std::fill_n(y, weights.out, T{0});
+                return addProduct(stored.view, x.data(), y, call.context);
+            }
+        QL_TRY(made, decoded<T>(stored, call.context));
+        w = std::move(made);
+    }
     return multiply(MatrixProduct<T>{.rows = x.rows(),
                                      .cols = weights.out,
                                      .depth = weights.in,
                                      .a = x.data(),
                                      .aStride = weights.in,
-                                     .b = weights.w,
+                                     .b = w.data() + weights.first,
                                      .bStride = weights.shape[1],
                                      .bTransposed = !weights.transposed,
                                      .c = y,
@@ -91,7 +103,7 @@ Result<void> gradient(GradientCall<T>& call)
                                            .depth = weights.out,
                                            .a = dy,
                                            .aStride = weights.out,
-                                           .b = weights.w,
+                                           .b = call.real(1).data() + weights.first,
                                            .bStride = weights.shape[1],
                                            .bTransposed = weights.transposed,
                                            .c = call.make(0),
@@ -122,6 +134,9 @@ Result<void> gradient(GradientCall<T>& call)
 
 } // namespace
 
-QL_OPERATOR(linear, "Linear", .required = 2, .weights = 1, .activations = 0)
+QL_OPERATOR(
+    linear, "Linear", .required = 2, .weights = 1, .activations = 0, .takesStored = [](const Node& node) {
+        return node.integer("transposed", 0) == 0 && node.integer("expert", -1) < 0;
+    })
 
 } // namespace ql::graph

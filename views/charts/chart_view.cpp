@@ -7,10 +7,18 @@
 #include <QEvent>
 #include <QGraphicsLayout>
 #include <QLegend>
+#include <QLogValueAxis>
 #include <QMouseEvent>
 #include <QPainter>
 
+#include <algorithm>
+#include <cmath>
+
 namespace ql::views {
+
+namespace {
+constexpr double kLabelPadding = 8; // pixels that the chart wants around the number of a tick
+} // namespace
 
 ChartView::ChartView(QWidget* parent) : QChartView(parent)
 {
@@ -30,7 +38,9 @@ QChart* ChartView::newChart()
     fresh->layout()->setContentsMargins(0, 0, 0, 0);
     fresh->setBackgroundRoundness(0);
     fresh->legend()->setVisible(false);
+    fresh->legend()->layout()->setContentsMargins(0, 0, 0, 0); // the layout's own are a line of text
     fresh->setLocalizeNumbers(true);
+    connect(fresh, &QChart::plotAreaChanged, this, &ChartView::thinOutPowers);
     QChart* old = chart();
     setChart(fresh);
     delete old;
@@ -70,6 +80,22 @@ void ChartView::showTitlesWhereTheyFit()
         axis->setTitleVisible(height() >= 10 * line);
     for (QAbstractAxis* axis : chart()->axes(Qt::Vertical))
         axis->setTitleVisible(width() >= 16 * line);
+}
+
+void ChartView::thinOutPowers(const QRectF& plot)
+{
+    // Numbers that have no room turn into dots: then every second, third, … power has one.
+    for (QAbstractAxis* axis : chart()->axes(Qt::Vertical)) {
+        auto* powers = qobject_cast<QLogValueAxis*>(axis);
+        if (!powers)
+            continue;
+        const double line = QFontMetricsF(axis->labelsFont()).height() + kLabelPadding;
+        const double fitting = std::max(1.0, std::floor(plot.height() / line));
+        const double labels = 1 + std::floor(std::log10(powers->max() / powers->min()));
+        const int step = static_cast<int>(std::ceil(labels / fitting));
+        powers->setBase(std::pow(10, step));
+        powers->setMinorTickCount(step == 1 ? -1 : 0);
+    }
 }
 
 void ChartView::resizeEvent(QResizeEvent* event)

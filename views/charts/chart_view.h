@@ -46,6 +46,7 @@ protected:
 private:
     bool isInPlot(const QPointF& point) const;
     void showTitlesWhereTheyFit();
+    void thinOutPowers(const QRectF& plot);
     QString m_message;
 };
 

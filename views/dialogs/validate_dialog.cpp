@@ -66,7 +66,7 @@ ValidateDialog::ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, 
     connect(m_runtime, &QComboBox::currentIndexChanged, this, &ValidateDialog::refresh);
     connect(m_start, &QPushButton::clicked, this, &ValidateDialog::start);
     connect(&m_runs.validations, &ValidationRuns::stateChanged, this, &ValidateDialog::refresh);
-    connect(&m_document, &Document::planChanged, this, &ValidateDialog::refresh);
+    connect(&m_document, &Document::totalsChanged, this, &ValidateDialog::refresh);
     connect(&m_document, &Document::modelChanged, this, &QDialog::close);
     refresh();
 }

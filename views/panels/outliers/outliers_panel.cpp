@@ -3,6 +3,7 @@
 // 512 MB.
 #include "core/analysis/outliers.h"
 #include "views/document/document.h"
+#include "views/document/layer_names.h"
 #include "views/heatmap/heat_map.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
@@ -88,6 +89,7 @@ protected:
         m_view = {};
         m_map->setPyramid(nullptr);
         m_summary->clear();
+        m_summary->setToolTip({});
         m_jobs.cancelChannel(channel());
         if (m_model != m_document.model()) {
             m_model = m_document.model();
@@ -148,9 +150,10 @@ private:
         m_map->setOutliers(view.summary.largest);
         const Layer& layer = m_document.layer(shownLayer());
         const QString text = tr("%1    largest |w| %2, beyond 6 σ: %3 (%4)")
-                                 .arg(toQString(layer.name), numberText(static_cast<double>(view.pyramid->absmax), 4),
+                                 .arg(nameWithBlock(layer), numberText(static_cast<double>(view.pyramid->absmax), 4),
                                       countText(view.summary.count), percentText(view.summary.share));
         m_summary->setText(text);
+        m_summary->setToolTip(toQString(layer.name));
     }
 
     void hover(qint64 row, qint64 col)

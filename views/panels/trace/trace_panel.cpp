@@ -77,7 +77,12 @@ public:
         connect(m_choose, &QPushButton::clicked, this, &TracePanel::choose);
         connect(m_start, &QPushButton::clicked, this, &TracePanel::start);
         connect(&m_document, &Document::modelChanged, this, &TracePanel::clear);
-        connect(&m_document, &Document::planChanged, this, [this] { m_note->setText(note()); });
+        connect(&m_document, &Document::planChanged, this, [this] {
+            if (isVisible())
+                m_note->setText(note()); // the charts are of the plan that was traced
+            else
+                touch();
+        });
         connect(&m_document.selection(), &SelectionModel::currentChanged, this, &TracePanel::touch);
         connect(m_error, &ChartView::themeChanged, this, &TracePanel::touch, Qt::QueuedConnection);
         for (ChartView* view : {m_error, m_cosine}) {
@@ -166,19 +171,23 @@ private:
         m_choose->setEnabled(m_document.isOpen());
         m_note->setText(note());
         setProblemColor(*m_note, !m_problem.isEmpty());
-        for (ChartView* view : {m_error, m_cosine}) {
-            view->newChart();
-            view->setMessage(!m_trace.empty()       ? QString()
-                             : !m_document.isOpen() ? tr("Open a checkpoint first.")
-                             : m_feed.isRunning()   ? tr("The first block is on its way…")
-                                                  : tr("Trace runs model and plan over one window of text and compares "
-                                                       "their hidden states block by block."));
-        }
+        m_error->newChart();
+        m_cosine->newChart();
+        m_error->setMessage(!m_trace.empty()       ? QString()
+                            : !m_document.isOpen() ? tr("Open a checkpoint first.")
+                            : m_feed.isRunning()
+                                ? tr("The first block is on its way…")
+                                : tr("Trace runs model and plan over one window of text and compares their "
+                                     "hidden states block by block."));
+        m_cosine->setVisible(!m_trace.empty());
         if (m_trace.empty())
             return;
         drawError();
         drawCosine();
     }
+
+    /// A kept embedding has no error to show.
+    bool showsEmbedding() const { return m_trace.front().block < 0 && m_trace.front().accumulated.relativeRmse > 0; }
 
     /// Where a segment stands: its block, −1 for the embedding.
     static double place(const SegmentTrace& segment) { return static_cast<double>(segment.block); }
@@ -188,7 +197,8 @@ private:
     {
         QList<QPointF> points;
         for (const SegmentTrace& segment : m_trace)
-            points << QPointF(place(segment), value(segment));
+            if (segment.block >= 0 || showsEmbedding())
+                points << QPointF(place(segment), value(segment));
         auto* line = new QLineSeries(&chart);
         line->setName(name);
         line->replace(points);
@@ -249,11 +259,10 @@ private:
             chart->addSeries(mark);
         }
         auto* x = new QValueAxis(chart);
-        const bool showsEmbedding = m_trace.front().block < 0 && m_trace.front().accumulated.relativeRmse > 0;
-        const double first = showsEmbedding ? -1 : 0;
+        const double first = showsEmbedding() ? -1 : 0;
         setRoundTicks(*x, first - kMargin, static_cast<double>(blockCount() - 1) + kMargin,
                       static_cast<int>(std::clamp<std::int64_t>(blockCount(), 2, 12)));
-        x->setTitleText(showsEmbedding ? tr("block (−1: the embedding)") : tr("block"));
+        x->setTitleText(showsEmbedding() ? tr("block (−1: the embedding)") : tr("block"));
         x->setLabelFormat(QStringLiteral("%.0f"));
         y->setTitleText(title);
         chart->addAxis(x, Qt::AlignBottom);

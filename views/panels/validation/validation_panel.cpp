@@ -69,7 +69,7 @@ public:
         parts->addWidget(m_kld);
         parts->addWidget(m_table);
         parts->setChildrenCollapsible(false);
-        parts->setSizes({360, 360, 880});
+        parts->setSizes({300, 300, 1000});
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
         column->setSpacing(4);
@@ -171,10 +171,10 @@ private:
         const QString message = !m_document.isOpen() ? tr("Open a checkpoint first.")
                                 : runs.isRunning()   ? tr("The first windows are on their way…")
                                                      : tr("Validate runs the plan beside the model on held-out text.");
-        for (ChartView* view : {m_perplexity, m_kld}) {
-            view->newChart();
-            view->setMessage(record ? QString() : message);
-        }
+        m_perplexity->newChart();
+        m_kld->newChart();
+        m_perplexity->setMessage(record ? QString() : message);
+        m_kld->setVisible(record != nullptr);
         if (!record)
             return;
         drawCurves(*m_perplexity, *record, tr("perplexity"),

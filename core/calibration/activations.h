@@ -24,8 +24,8 @@ struct ActivationStatistics {
     std::vector<std::int64_t>
         histogram; // counts of X over [histogramMin, histogramMax], equal bins; empty where only XᵀX was given
     double histogramMin = 0, histogramMax = 0;
-    /// Where equal ranges of the layer's rows see inputs of their own, as the experts of a stack do: those of each
-    /// range. All that is above is of all of them together then, without gram.
+    /// Where equal ranges of the layer's rows see inputs of their own, as the experts of a stack and the groups of a
+    /// convolution do: those of each range. All that is above is of all of them together then, without gram.
     std::vector<ActivationStatistics> parts;
 
     bool isEmpty() const { return channelRms.empty() && gram.empty(); }

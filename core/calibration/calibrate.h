@@ -30,7 +30,7 @@ struct CalibrationTask {
     const Model& model;
     const graph::Graph& graph;
     const graph::WeightSource& weights;
-    const Cases& cases; // what is called windows here is any case
+    const Cases& cases; // what is called windows here is any case; padding counts as tokens
     CalibrationSettings settings;
     ResultSink& sink;
     /// Called after each block of each batch with the number of windows that are through.

@@ -198,8 +198,9 @@ bool readHead(ByteReader& reader, SiteStatistics& site)
                        reader.value(kind) && reader.value(site.blockSize);
     if (!whole || kind < 0 || kind > static_cast<std::int64_t>(GramKind::full) || site.in < 1 || site.tokens < 0 ||
         (kind == static_cast<std::int64_t>(GramKind::blocks) && site.blockSize < 1) ||
-        std::ranges::any_of(site.readers,
-                            [](const SiteReader& r) { return r.part < SiteReader::kEach || r.part >= r.parts; }))
+        std::ranges::any_of(site.readers, [](const SiteReader& r) {
+            return r.parts < 1 || r.part < SiteReader::kEach || r.part >= r.parts;
+        }))
         return false;
     site.source.assign(source.begin(), source.end());
     site.gramKind = static_cast<GramKind>(kind);

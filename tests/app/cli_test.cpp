@@ -181,7 +181,7 @@ private Q_SLOTS:
         QVERIFY2(measured.exitCode == 0, measured.err.constData());
         for (const QJsonValue& cell : measured.json().value(QLatin1String("cells")).toArray())
             QVERIFY2(cell.toObject().value(QLatin1String("output_error")).toDouble() > 0,
-                     qPrintable(cell.toObject().value(QLatin1String("layer")).toString()));
+                     qPrintable(cell.toObject().value(QLatin1String("name")).toString()));
         for (const char* more : {"--fisher", "--text=x.txt"})
             QCOMPARE(qloupe({text("calibrate"), vit, text("--images"), text(QL_TEST_DATA "/images"), text("--out"),
                              study, text(more)})

@@ -257,13 +257,17 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
     const auto sites = sitesOf(model, graph);
     for (std::size_t s = 0; s < graph.segments.size(); ++s) {
         std::int64_t statistics = 0;
+        std::int64_t largest = 0; // of a site
         for (const Site& site : sites[s]) {
             const Kept kept = keptOf(settings, site);
-            statistics += SiteStatistics::gramSize(site.in, kept.gram, kept.blockSize) * 8 + site.in * 16;
+            const std::int64_t bytes =
+                8 * (SiteStatistics::gramSize(site.in, kept.gram, kept.blockSize) + GrowingHistogram::kBins) +
+                16 * site.in + (site.convolution ? 0 : 4 * tokens);
+            statistics += bytes;
+            largest = std::max(largest, bytes);
             width = std::max(width, site.in);
             if (site.convolution)
                 continue;
-            statistics += tokens * 4;
             const std::int64_t perChannel = kept.gram == GramKind::full     ? site.in
                                             : kept.gram == GramKind::blocks ? std::min(site.in, kept.blockSize)
                                                                             : 1;
@@ -273,7 +277,8 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
         for (const std::int64_t layer : graph.layersOf(s))
             weights += model.layers[static_cast<std::size_t>(layer)].numel() * 4;
         cost.resultBytes += statistics;
-        segmentBytes = std::max(segmentBytes, weights + statistics);
+        // On its way into the study a site's statistics are there three times; the weights are not any more.
+        segmentBytes = std::max({segmentBytes, weights + statistics, statistics + 2 * largest});
     }
     cost.multiplyAdds += static_cast<double>(tokens) * multiplyAddsPerToken(model, graph);
     const std::int64_t batch = std::min(settings.batchWindows, windows) * length;

@@ -383,6 +383,11 @@ private Q_SLOTS:
         MemorySink mixed;
         QVERIFY(run(mixed, settings, m_context));
         QVERIFY(site(mixed, name).gramKind == GramKind::full);
+        std::int64_t kept = 0;
+        for (const auto& [key, bytes] : mixed.pieces)
+            kept += std::ssize(bytes);
+        const auto announced = calibrationCost(*m_model, m_graph, settings, 3, 256).resultBytes;
+        QVERIFY(std::fabs(static_cast<double>(announced) / static_cast<double>(kept) - 1) < 0.05);
         QVERIFY(site(mixed, "model.layers.1.mlp.down_proj.weight").gramKind == GramKind::blocks);
     }
 

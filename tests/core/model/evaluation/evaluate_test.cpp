@@ -84,7 +84,8 @@ private Q_SLOTS:
     {
         const graph::CheckpointWeights own(*m_model);
         const Windows pairs{2, {1, 2, 3, 4}};
-        EvaluationTask task{.graph = m_graph, .windows = pairs, .model = {&own, {}}, .onScores = {}, .known = {}};
+        EvaluationTask task{
+            .graph = m_graph, .windows = pairs, .model = {.weights = test::referTo(own)}, .onScores = {}, .known = {}};
         const auto none = evaluate(task, m_context);
         QVERIFY(!none);
         QVERIFY(none.error().code == Errc::usage);
@@ -99,7 +100,7 @@ private Q_SLOTS:
         const std::int64_t layer = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
         const test::DamagedWeights damaged(*m_model, layer);
         const graph::CheckpointWeights own(*m_model);
-        const ModelVersion other{&damaged, {}};
+        const ModelVersion other{.weights = test::referTo(damaged)};
         EvaluationTask beside = task(own);
         beside.other = &other;
         for (const EvaluationTask& each : {task(damaged), beside}) {

@@ -200,7 +200,7 @@ private Q_SLOTS:
     {
         const Opened bert("bert", "keep", m_context);
         const test::DamagedWeights damaged(*bert.model, bert.model->quantizableLayers().back());
-        const ModelVersion other{.weights = &damaged};
+        const ModelVersion other{.weights = test::referTo(damaged)};
         const auto refusal = evaluateOutputs({.graph = bert.graph,
                                               .batches = 1,
                                               .batch =
@@ -210,7 +210,7 @@ private Q_SLOTS:
                                                           integers({1, 8}, [](std::int64_t i) { return 3 + i; });
                                                       return Result<OutputBatch>(made);
                                                   },
-                                              .model = {.weights = &bert.own},
+                                              .model = {.weights = test::referTo(bert.own)},
                                               .other = &other},
                                              m_context);
         QVERIFY(!refusal);
@@ -225,7 +225,7 @@ private Q_SLOTS:
             const auto model = openModel(file, m_context).value();
             const graph::Graph graph = buildGraph(*model).value();
             const graph::CheckpointWeights own(*model);
-            const ModelVersion other{.weights = &own};
+            const ModelVersion other{.weights = test::referTo(own)};
             return evaluateOutputs(
                 {.graph = graph,
                  .batches = 1,
@@ -235,7 +235,7 @@ private Q_SLOTS:
                          made.inputs[graph.inputs.front()].real = graph::Array<float>::filled({2, 3}, 1.5F);
                          return Result<OutputBatch>(made);
                      },
-                 .model = {.weights = &own},
+                 .model = {.weights = test::referTo(own)},
                  .other = &other},
                 m_context);
         };

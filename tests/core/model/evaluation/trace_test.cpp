@@ -165,7 +165,9 @@ private Q_SLOTS:
         const graph::CheckpointWeights own(*m_model);
         const PlanWeights planned(*m_model, plan, nullptr, nullptr);
         const auto traced = [&](const Windows& windows) {
-            return trace({m_graph, windows, {.weights = &own}, {.weights = &planned}, {}}, m_context).value();
+            return trace({m_graph, windows, {.weights = test::referTo(own)}, {.weights = test::referTo(planned)}, {}},
+                         m_context)
+                .value();
         };
         Windows windows{1024, {}};
         for (std::int64_t i = 0; i < 5 * windows.length; ++i)

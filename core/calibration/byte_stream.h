@@ -54,7 +54,8 @@ public:
         if (!value(n) || n < 0 || static_cast<std::uint64_t>(n) > m_rest.size() / sizeof(T))
             return false;
         values.resize(static_cast<std::size_t>(n));
-        std::memcpy(values.data(), m_rest.data(), values.size() * sizeof(T));
+        if (!values.empty()) // of none both addresses may be null, which memcpy forbids
+            std::memcpy(values.data(), m_rest.data(), values.size() * sizeof(T));
         m_rest = m_rest.subspan(values.size() * sizeof(T));
         return true;
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/calibration/calibrate.h"
 
+#include "core/calibration/next_batch.h"
 #include "core/calibration/unfolded_inputs.h"
 #include "core/model/evaluation/run_cost.h"
 
 #include <algorithm>
-#include <ranges>
 
 namespace ql {
 
@@ -78,9 +78,9 @@ public:
     Result<void> run()
     {
         const std::int64_t total = m_task.cases.count;
-        std::int64_t first = nextBatch();
+        std::int64_t first = turnToNext();
         m_context.progress().addTotal((total - first) * std::ssize(m_sites));
-        for (; first < total; first = nextBatch())
+        for (; first < total; first = turnToNext())
             QL_CHECK(runBatch(first));
         return {};
     }
@@ -92,20 +92,12 @@ private:
                known.readers == now.site.readers && holds(known, now.kept);
     }
 
-    /// Turns to the next batch, from where the last site stands to where it meets another, and returns its first
-    /// window; the number of windows when all are done.
-    std::int64_t nextBatch()
+    /// Turns to the next batch and returns its first window; the number of windows when all are done.
+    std::int64_t turnToNext()
     {
-        const auto all = std::views::join(m_sites);
-        const std::int64_t total = m_task.cases.count;
-        std::int64_t first = total;
-        for (const SiteProgress& site : all)
-            first = std::min(first, site.windows);
-        m_after = std::min(total, first + m_task.settings.batchWindows);
-        for (const SiteProgress& site : all)
-            if (site.windows > first)
-                m_after = std::min(m_after, site.windows);
-        return first;
+        const WindowRange batch = nextBatch(m_sites, m_task.cases.count, m_task.settings.batchWindows);
+        m_after = batch.after;
+        return batch.first;
     }
 
     bool isLeft(const SiteProgress& site) const { return site.windows < m_after; }

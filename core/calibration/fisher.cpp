@@ -2,12 +2,12 @@
 #include "core/calibration/fisher.h"
 
 #include "core/base/hash.h"
+#include "core/calibration/next_batch.h"
 #include "core/model/evaluation/loss_gradients.h"
 #include "core/model/graph/row_kernels.h"
 #include "core/tensor/half.h"
 
 #include <array>
-#include <ranges>
 
 namespace ql {
 
@@ -60,20 +60,12 @@ public:
             }
     }
 
-    /// Turns to the next batch, from where the last use stands to where it meets another, and returns its first window;
-    /// the number of windows when all are done.
-    std::int64_t nextBatch()
+    /// Turns to the next batch and returns its first window; the number of windows when all are done.
+    std::int64_t turnToNext()
     {
-        const auto all = std::views::join(m_uses);
-        const std::int64_t total = m_task.count();
-        std::int64_t first = total;
-        for (const Use& use : all)
-            first = std::min(first, use.windows);
-        m_after = std::min(total, first + m_task.settings.batchWindows);
-        for (const Use& use : all)
-            if (use.windows > first)
-                m_after = std::min(m_after, use.windows);
-        return first;
+        const WindowRange batch = nextBatch(m_uses, m_task.count(), m_task.settings.batchWindows);
+        m_after = batch.after;
+        return batch.first;
     }
     /// One past the last window of the batch.
     std::int64_t after() const { return m_after; }
@@ -245,9 +237,9 @@ Result<void> estimateFisher(const FisherTask& task, const JobContext& context)
 {
     SquareSums sums(task, context);
     const std::int64_t total = task.count();
-    std::int64_t first = sums.nextBatch();
+    std::int64_t first = sums.turnToNext();
     context.progress().addTotal(gradientUnits(task.graph, total - first));
-    for (; first < total; first = sums.nextBatch()) {
+    for (; first < total; first = sums.turnToNext()) {
         QL_CHECK(lossGradients<float>({task.graph, task.weights, task.windows, first, sums.after() - first,
                                        sampledLabels<float>(task.settings.seed)},
                                       sums, context));

@@ -2,6 +2,7 @@
 #include "core/export/compressed_tensors_layout.h"
 
 #include "core/base/file.h"
+#include "core/base/json_string.h"
 #include "core/base/text.h"
 #include "core/export/model_cache.h"
 #include "core/export/text_sink.h"

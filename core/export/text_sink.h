@@ -43,7 +43,4 @@ private:
     std::int64_t m_size = 0;
 };
 
-/// The text as a JSON string with its quotes. Valid UTF-8 is left as it is.
-std::string jsonString(std::string_view text);
-
 } // namespace ql

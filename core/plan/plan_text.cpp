@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/file.h"
+#include "core/base/json_string.h"
 #include "core/base/text.h"
 #include "core/plan/nearest_name.h"
 #include "core/plan/plan.h"
@@ -17,18 +18,6 @@ constexpr int kVersion = 1;
 constexpr std::int64_t kLongestFile = std::int64_t{256} << 20;
 using Json = nlohmann::json;
 
-/// Printable ASCII, which JSON takes as it is but for two signs.
-bool isPlain(const std::string& text)
-{
-    return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
-}
-
-/// A JSON string. Names from GGUF files need not be UTF-8, JSON strings must: other bytes become U+FFFD.
-std::string quoted(const std::string& text)
-{
-    return isPlain(text) ? '"' + text + '"' : Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 /// The candidates of a plan, quoted; there are few different ones.
 class CandidateTexts {
 public:
@@ -37,7 +26,7 @@ public:
         for (const auto& [known, text] : m_texts)
             if (*known == candidate)
                 return text;
-        return m_texts.emplace_back(&candidate, quoted(printCandidate(candidate))).second;
+        return m_texts.emplace_back(&candidate, jsonString(printCandidate(candidate))).second;
     }
 
 private:
@@ -46,9 +35,10 @@ private:
 
 std::string utf8Name(const std::string& name)
 {
-    if (isPlain(name))
+    const std::string text = jsonString(name);
+    if (std::string_view(text).substr(1, text.size() - 2) == name)
         return name;
-    return Json::parse(quoted(name)).get<std::string>();
+    return Json::parse(text).get<std::string>();
 }
 
 Error planError(std::string what)
@@ -215,7 +205,7 @@ std::string printPlan(const Plan& plan, const Model& model)
     std::string locked;
     CandidateTexts texts;
     const auto addLine = [](std::string& list, const std::string& name) {
-        list.append(list.empty() ? "\n    " : ",\n    ").append(quoted(name));
+        list.append(list.empty() ? "\n    " : ",\n    ").append(jsonString(name));
     };
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         const Layer& layer = model.layers[i];
@@ -227,9 +217,9 @@ std::string printPlan(const Plan& plan, const Model& model)
             addLine(locked, layer.name);
     }
     return "{\n  \"quantloupe_plan\": " + std::to_string(kVersion) +
-           ",\n  \"checkpoint\": {\"fingerprint\": " + quoted(plan.fingerprint) +
-           ", \"name\": " + quoted(plan.checkpointName) + "},\n  \"variant\": " + quoted(plan.variant) +
-           ",\n  \"target\": " + quoted(plan.target) + ",\n  \"candidates\": {" + candidates +
+           ",\n  \"checkpoint\": {\"fingerprint\": " + jsonString(plan.fingerprint) +
+           ", \"name\": " + jsonString(plan.checkpointName) + "},\n  \"variant\": " + jsonString(plan.variant) +
+           ",\n  \"target\": " + jsonString(plan.target) + ",\n  \"candidates\": {" + candidates +
            (candidates.empty() ? "}" : "\n  }") + ",\n  \"locked\": [" + locked + (locked.empty() ? "]" : "\n  ]") +
            "\n}\n";
 }

@@ -2,7 +2,8 @@
 // At most 50 ms of work lie between two stop tests of any long job. A pool that runs everything on the calling thread
 // sees the stop test before every piece of work; a first run finds the widest gaps between them, then the job is run
 // again and stopped just after the test that begins each of these, and at moments spread over the run: what it still
-// does is measured as CPU time of its thread, so that a busy machine does not matter.
+// does is measured as CPU time of its thread, so that a busy machine does not matter. It takes longer than other tests:
+// only large inputs show work that grows with them, and each job is run six times.
 #include "core/allocation/balance.h"
 #include "core/analysis/error_curves.h"
 #include "core/analysis/histogram.h"
@@ -41,7 +42,7 @@ constexpr double kLimitMs = 50 * 40; // instrumented, and compiled at -O1
 constexpr double kLimitMs = 50;
 #endif
 constexpr double kProfiledMs = 300;      // of a job that takes longer, the first part is profiled
-constexpr double kProfiledLongMs = 1500; // of one with several parts
+constexpr double kProfiledLongMs = 1000; // of one with several parts
 constexpr std::size_t kWorstGaps = 2;
 constexpr int kSpreadStops = 3;
 
@@ -63,20 +64,17 @@ using Job = std::function<Result<void>(const JobContext&)>;
 struct Observed {
     std::stop_source source;
     std::int64_t stopAfter = -1;  // this test
-    double stopAtMs = 1e300;      // or the first after so much CPU time
     std::vector<double> testedAt; // CPU time of the thread
-    double startedMs = 0;
     double stoppedMs = -1;
 
     void tested()
     {
         const double now = threadMs();
-        const auto index = static_cast<std::int64_t>(testedAt.size());
-        testedAt.push_back(now);
-        if (stoppedMs < 0 && (index == stopAfter || now - startedMs >= stopAtMs)) {
+        if (stopAfter == std::ssize(testedAt)) {
             stoppedMs = now;
             source.request_stop();
         }
+        testedAt.push_back(now);
     }
 };
 
@@ -95,36 +93,44 @@ struct ObservingPool : Executor::Pool {
 struct Run {
     Observed observed;
     Result<void> result;
-    double returnedMs = 0;
+    double startedMs = 0, returnedMs = 0;
+
+    double afterStopMs() const { return std::max(0.0, returnedMs - observed.stoppedMs); }
 };
 
 /// One run on this thread.
 void run(const Job& job, Run& run)
 {
     Executor executor(1, std::make_unique<ObservingPool>(run.observed));
-    run.observed.startedMs = threadMs();
+    run.startedMs = threadMs();
     run.result = job(JobContext(executor, run.observed.source.get_token()));
     run.returnedMs = threadMs();
 }
 
-/// Stopped from outside after so much CPU time of the thread, wherever it is then; the CPU time it still took.
-double stoppedFromOutside(const Job& job, double afterMs)
+/// Stopped from outside after so much CPU time of the thread, wherever it is then.
+void runStoppedAt(const Job& job, double afterMs, Run& watched)
 {
-    Run watched;
     clockid_t clock{};
     ::pthread_getcpuclockid(::pthread_self(), &clock);
     const double started = threadMs();
-    double stopped = -1;
-    {
-        const std::jthread watcher([&](const std::stop_token& finished) {
-            while (!finished.stop_requested() && cpuMs(clock) - started < afterMs)
-                std::this_thread::sleep_for(std::chrono::microseconds(200));
-            stopped = cpuMs(clock);
-            watched.observed.source.request_stop();
-        });
-        run(job, watched);
-    }
-    return std::max(0.0, watched.returnedMs - stopped);
+    const std::jthread watcher([&](const std::stop_token& finished) {
+        while (!finished.stop_requested() && cpuMs(clock) - started < afterMs)
+            std::this_thread::sleep_for(std::chrono::microseconds(200));
+        watched.observed.source.request_stop();
+        // Read after the request: were this thread held up between the two, the job would be blamed for it.
+        watched.observed.stoppedMs = cpuMs(clock);
+    });
+    run(job, watched);
+}
+
+/// The least of a few measurements once the first is over the limit: work between two stop tests is there every time,
+/// the kernel writing back or reclaiming pages on this thread's account is not.
+double confirmed(const std::function<double()>& measureMs)
+{
+    double least = measureMs();
+    for (int again = 0; again < 3 && least > kLimitMs; ++again)
+        least = std::min(least, measureMs());
+    return least;
 }
 
 std::vector<float> normals(std::int64_t n)
@@ -233,9 +239,7 @@ private Q_SLOTS:
         // Where are the gaps?
         Run profile;
         const bool hasParts = kind.contains(QLatin1String("export")) || kind.contains(QLatin1String("report"));
-        const double limitMs = hasParts ? kProfiledLongMs : kProfiledMs;
-        profile.observed.stopAtMs = limitMs;
-        run(job, profile);
+        runStoppedAt(job, hasParts ? kProfiledLongMs : kProfiledMs, profile);
         QVERIFY2(profile.result || profile.result.error().code == Errc::cancelled,
                  profile.result ? "" : describe(profile.result.error()).c_str());
         std::vector<double> times = profile.observed.testedAt;
@@ -254,19 +258,24 @@ private Q_SLOTS:
                 where = place;
             }
         };
-        for (const auto& [gap, index] : gaps) {
-            Run stopped;
-            stopped.observed.stopAfter = index;
-            run(job, stopped);
-            QVERIFY(stopped.observed.stoppedMs > 0);
-            note(stopped.returnedMs - stopped.observed.stoppedMs,
+        for (const auto& [gap, index] : gaps)
+            note(confirmed([&, index = index] {
+                     Run stopped;
+                     stopped.observed.stopAfter = index;
+                     run(job, stopped);
+                     return stopped.observed.stoppedMs > 0 ? stopped.afterStopMs() : HUGE_VAL;
+                 }),
                  QStringLiteral("after stop test %1 of %2").arg(index).arg(times.size() - 1));
-        }
-        const double whole = std::min(profile.returnedMs - profile.observed.startedMs, limitMs);
+        const double whole = profile.returnedMs - profile.startedMs;
         const CounterRng rng(7);
         for (int i = 0; i < kSpreadStops; ++i) {
             const double moment = whole * (i + rng.uniform(static_cast<std::uint64_t>(i))) / kSpreadStops;
-            note(stoppedFromOutside(job, moment), QStringLiteral("at %1 of %2 ms").arg(moment).arg(whole));
+            note(confirmed([&] {
+                     Run stopped;
+                     runStoppedAt(job, moment, stopped);
+                     return stopped.afterStopMs();
+                 }),
+                 QStringLiteral("at %1 of %2 ms").arg(moment).arg(whole));
         }
         qInfo("%7.1f ms of work; stopped at the worst moment it took %5.1f ms more (%s)", whole, worst,
               qPrintable(where));
@@ -374,9 +383,11 @@ private:
     {
         const auto path = m_folder.path() / (isPng ? "large.png" : "large.jpg");
         QImage image(6000, 5000, QImage::Format_RGB32);
-        for (int y = 0; y < image.height(); ++y)
+        for (int y = 0; y < image.height(); ++y) {
+            auto* const line = reinterpret_cast<QRgb*>(image.scanLine(y));
             for (int x = 0; x < image.width(); ++x)
-                image.setPixel(x, y, static_cast<QRgb>(0xff000000U | static_cast<unsigned>(x * 7 ^ y * 13)));
+                line[x] = 0xff000000U | static_cast<unsigned>(x * 7 ^ y * 13);
+        }
         QImageWriter writer(QString::fromStdString(path.string()));
         writer.setProgressiveScanWrite(true);
         writer.setCompression(isPng ? 10 : 0);

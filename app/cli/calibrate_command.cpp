@@ -32,11 +32,11 @@ struct Options {
 /// Windows of the text: what an encoder's tokenizer puts around a text is around each.
 Result<Windows> windowsOf(Console& console, const Model& model, const graph::Graph& graph, const TextOptions& text)
 {
-    if (isCausalLanguageModel(graph) || !text.tokens.empty())
+    if (isCausalLanguageModel(graph))
         return text.read(console, model);
     QL_TRY(tokenizer, openTokenizer(*model.checkpoint, console.context()));
     console.warn(tokenizer->warnings());
-    return text.readWrapped(console, *tokenizer);
+    return text.readWrapped(console, model, *tokenizer);
 }
 
 Result<int> run(Console& console, const Options& options)
@@ -44,10 +44,8 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
     const bool isText = !options.cases.isGiven();
-    if (!isText && (options.text.isGiven() || options.fisher))
-        return usageError("--text, --tokens and --fisher are for text; leave them out beside --inputs or --images");
     QL_TRY(windows, isText ? windowsOf(console, *model, graph, options.text) : Result(Windows()));
-    QL_TRY(cases, isText ? Result(windowCases(graph, windows)) : options.cases.open(*model, graph, console.context()));
+    QL_TRY(cases, isText ? windowCases(graph, windows) : options.cases.open(*model, graph, console.context()));
     QL_TRY(opened, openStudyFor(console, options.study, *model, options.file));
 
     CalibrationSettings settings = options.settings;
@@ -128,6 +126,8 @@ const Command calibrate_{
             ->capture_default_str();
         auto* fisher = app.add_flag("--fisher", options->fisher,
                                     "also how much each weight matters to the predictions (Fisher diagonal)");
+        for (const char* other : {"--inputs", "--images"})
+            fisher->excludes(app.get_option(other));
         app.add_option("--fisher-windows", options->fisherSettings.windows, "how many of the windows for it; 0: all")
             ->capture_default_str()
             ->needs(fisher);

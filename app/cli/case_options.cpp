@@ -8,9 +8,12 @@ void CaseOptions::declare(CLI::App& app)
     auto* arrays = app.add_option("--inputs", inputs,
                                   "for encoders and classifiers: .npz with arrays named as the inputs (pixels, tokens, "
                                   "…), [cases, …], and optionally labels [cases]");
-    app.add_option("--images", images,
-                   "for vision models: folder of PNG and JPEG pictures; subfolders are their labels")
-        ->excludes(arrays);
+    auto* pictures = app.add_option("--images", images,
+                                    "for vision models: folder of PNG and JPEG pictures; subfolders are their labels");
+    arrays->excludes(pictures);
+    for (const char* other : {"--text", "--tokens"})
+        for (auto* own : {arrays, pictures})
+            own->excludes(app.get_option(other));
 }
 
 Result<Cases> CaseOptions::open(const Model& model, const graph::Graph& graph, const JobContext& context) const

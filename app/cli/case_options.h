@@ -9,7 +9,7 @@
 
 namespace ql::cli {
 
-/// --inputs ARRAYS.npz, --images FOLDER
+/// --inputs ARRAYS.npz or --images FOLDER, instead of the text that TextOptions declared.
 struct CaseOptions {
     std::string inputs;
     std::string images;

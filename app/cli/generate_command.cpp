@@ -79,6 +79,7 @@ Result<int> run(Console& console, const Options& options)
                         .tokenizer = tokenizer,
                         .onToken = {}};
     task.contextLength = static_cast<std::int64_t>(model->configNumber("max_position_embeddings").value_or(0));
+    QL_CHECK(checkGeneration(task)); // before anything is shown
     const GenerationCost cost = generationCost(task);
     console.status("generating: about " + formatBytes(cost.weightBytes + cost.stateBytes) + " of memory, or " +
                    formatBytes(cost.segmentBytes + cost.stateBytes) + " with --memory below that");

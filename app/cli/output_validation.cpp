@@ -16,7 +16,7 @@ Result<Cases> textCases(Console& console, const Model& model, const graph::Graph
 {
     QL_TRY(tokenizer, openTokenizer(*model.checkpoint, console.context()));
     console.warn(tokenizer->warnings());
-    QL_TRY(windows, text.readWrapped(console, *tokenizer));
+    QL_TRY(windows, text.readWrapped(console, model, *tokenizer));
     const bool hasHead = graph.values[static_cast<std::size_t>(graph.outputs.front())].name == "logits";
     auto mask = tokenizer->idOf("[MASK]");
     if (!mask)
@@ -27,7 +27,7 @@ Result<Cases> textCases(Console& console, const Model& model, const graph::Graph
     kept.insert(kept.end(), tokenizer->suffixIds().begin(), tokenizer->suffixIds().end());
     MaskedWindows masked = maskTokens(std::move(windows), *mask, kept, kMasked, 0);
     const std::int64_t length = masked.windows.length;
-    Cases cases = windowCases(graph, std::move(masked.windows));
+    QL_TRY(cases, windowCases(graph, std::move(masked.windows)));
     cases.batch = [inputs = std::move(cases.batch), answers = std::move(masked.answers),
                    length](std::int64_t first, std::int64_t last, const JobContext& context) -> Result<OutputBatch> {
         QL_TRY(batch, inputs(first, last, context));

@@ -50,10 +50,10 @@ Result<Windows> TextOptions::read(Console& console, const Model& model) const
     return named(found.windows(context, windows), name());
 }
 
-Result<Windows> TextOptions::readWrapped(Console& console, const Tokenizer& tokenizer) const
+Result<Windows> TextOptions::readWrapped(Console& console, const Model& model, const Tokenizer& tokenizer) const
 {
     if (text.empty())
-        return usageError("give --text FILE");
+        return read(console, model);
     QL_TRY(content, readTextFile(text, kLargestText));
     QL_TRY(encoded, tokenizer.encode(content, {}, console.context()));
     console.warn(encoded.warnings);

@@ -27,8 +27,8 @@ struct TextOptions {
     /// Text goes through the model's own tokenizer; where that puts a BOS before every text, each window gets one, as
     /// llama-perplexity does.
     Result<Windows> read(Console& console, const Model& model) const;
-    /// For encoders: every window has around it what the tokenizer puts around a text.
-    Result<Windows> readWrapped(Console& console, const Tokenizer& tokenizer) const;
+    /// For encoders: every window of a text has around it what the tokenizer puts around a text; ids are as they are.
+    Result<Windows> readWrapped(Console& console, const Model& model, const Tokenizer& tokenizer) const;
 };
 
 } // namespace ql::cli

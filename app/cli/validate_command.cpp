@@ -58,6 +58,8 @@ Result<int> run(Console& console, const Options& options)
     if (options.cases.isGiven() || !isCausalLanguageModel(graph)) {
         if (!options.study.empty())
             return usageError("--out keeps the scores of language models on text; leave it out here");
+        if (options.scoreAll)
+            return usageError("--score-all is for language models on text; leave it out here");
         QL_TRY(document, validateOutputs(console, *model, graph, options.text, options.cases, own,
                                          other ? &other->version : nullptr));
         QL_CHECK(model->checkpoint->checkIntact());
@@ -119,7 +121,8 @@ const Command validate_{
         app.add_flag("--score-all", options->scoreAll, kScoreAllHelp);
         options->version.declare(app);
         options->cases.declare(app);
-        app.add_option("--labels", options->cases.labels, "CSV instead of subfolders: file,number");
+        app.add_option("--labels", options->cases.labels, "CSV instead of subfolders: file,number")
+            ->needs(app.get_option("--images"));
         app.add_option("--out", options->study,
                        "study (.qloupe) that keeps the scores as they arrive: a run that was stopped continues");
         app.footer(kFigures);

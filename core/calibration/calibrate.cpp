@@ -3,6 +3,7 @@
 
 #include "core/calibration/next_batch.h"
 #include "core/calibration/unfolded_inputs.h"
+#include "core/model/evaluation/not_finite.h"
 #include "core/model/evaluation/run_cost.h"
 
 #include <algorithm>
@@ -203,6 +204,8 @@ private:
                         continue;
                     seen[i] = true;
                     QL_CHECK(add(site, x, statistics[i]));
+                    if (!statistics[i].isFinite())
+                        return notFinite("the inputs of layer '" + nameOf(site) + "'");
                 }
                 return {};
             };
@@ -218,6 +221,11 @@ private:
             m_context.progress().addDone(group.windows);
         }
         return {};
+    }
+
+    const std::string& nameOf(const Site& site) const
+    {
+        return m_task.model.layers[static_cast<std::size_t>(site.readers.front().layer)].name;
     }
 
     Result<void> add(const Site& site, const Array<float>& x, SiteStatistics& statistics) const

@@ -121,6 +121,14 @@ double SiteStatistics::gramAt(std::int64_t row, std::int64_t column) const
     return 0;
 }
 
+bool SiteStatistics::isFinite() const
+{
+    for (std::int64_t channel = 0; channel < in; ++channel)
+        if (!std::isfinite(squareSum(channel)))
+            return false;
+    return true;
+}
+
 Result<void> SiteStatistics::add(const graph::Array<float>& x, const JobContext& context)
 {
     const std::int64_t rows = x.rows();

@@ -75,6 +75,8 @@ struct SiteStatistics {
     double gramAt(std::int64_t row, std::int64_t column) const;
     /// Σ x² of a channel.
     double squareSum(std::int64_t channel) const { return gramAt(channel, channel); }
+    /// Whether all values were, and none was so large that its square is not.
+    bool isFinite() const;
     static std::int64_t gramSize(std::int64_t in, GramKind kind, std::int64_t blockSize);
 
     std::vector<std::byte> encode() const;

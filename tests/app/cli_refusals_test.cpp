@@ -104,6 +104,13 @@ private Q_SLOTS:
         row("validate SAMPLE --text TEXT --activations nowhere.qloupe", "add --plan");
         row("validate SAMPLE --text TEXT --windows 1 --context 600", "more than the 512 tokens", 0);
         row("generate BERT --prompt x", "BERT: is no causal language model", 3);
+        row("generate SAMPLE --prompt x --tokens 0", "give 1 to ");
+        row("generate SAMPLE --prompt x --tokens 9223372036854775807", "give 1 to ");
+        row("validate BERT --text TEXT --score-all", "--score-all is for language models");
+        row("validate SAMPLE --text TEXT --labels labels.csv", "--labels requires --images");
+        row("validate SAMPLE --text TEXT --inputs a.npz", "--text excludes --inputs");
+        row("calibrate SAMPLE --out s.qloupe --inputs a.npz --images folder", "--inputs excludes --images");
+        row("calibrate SAMPLE --out s.qloupe --inputs a.npz --fisher", "--inputs excludes --fisher");
         row("run SAMPLE --ids 1,5000 --npz n.npz", "there is no row 5000", 3);
         row("solve SAMPLE --bpw nan --out p.json", "nan is not above 0");
         row("solve SAMPLE --bpw 0 --out p.json", "0 is not above 0");
@@ -125,6 +132,7 @@ private Q_SLOTS:
         const Outcome outcome = qloupe(named(words).split(u' '));
         QCOMPARE(outcome.exitCode, exitCode);
         QVERIFY2(outcome.err.contains(named(QString::fromUtf8(says)).toUtf8()), outcome.err.constData());
+        QVERIFY2(exitCode == 0 || outcome.out.isEmpty(), outcome.out.constData());
     }
 };
 

@@ -59,7 +59,7 @@ void CalibrationRun::start(const CalibrationChoice& choice)
         [choice, sink = m_sink](JobMailbox<Arrival>& arrivals, const JobContext& context) -> Result<std::int64_t> {
             const PreparedText& text = *choice.text;
             QL_TRY(windows, text.tokens.windows(choice.length, choice.limit));
-            const Cases cases = windowCases(text.graph, std::move(windows));
+            QL_TRY(cases, windowCases(text.graph, std::move(windows)));
             const graph::CheckpointWeights weights(*text.model);
             NotingSink noting(*sink, *text.model);
             const CalibrationTask task{*text.model,

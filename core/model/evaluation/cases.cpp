@@ -32,6 +32,27 @@ graph::Value<float> rowsOf(const TensorView& view, std::int64_t first, std::int6
     return value;
 }
 
+/// What graphs exported from transformers take beside the tokens, for windows without padding.
+std::map<graph::ValueId, std::string> inputsBesideTokens(const graph::Graph& graph)
+{
+    std::map<graph::ValueId, std::string> found;
+    for (const graph::ValueId id : std::span(graph.inputs).subspan(1))
+        for (const char* name : {"attention_mask", "token_type_ids", "position_ids"})
+            if (const auto& input = graph.values[static_cast<std::size_t>(id)];
+                input.name == name && !input.isConstant())
+                found[id] = name;
+    return found;
+}
+
+graph::Array<std::int64_t> besideTokens(const std::string& name, const Shape& shape)
+{
+    auto array = graph::Array<std::int64_t>::filled(shape, name == "attention_mask" ? 1 : 0);
+    if (name == "position_ids")
+        for (std::int64_t i = 0; i < array.numel(); ++i)
+            array.write()[i] = i % shape.back();
+    return array;
+}
+
 } // namespace
 
 std::int64_t Cases::perRun() const
@@ -39,17 +60,22 @@ std::int64_t Cases::perRun() const
     return tokens > 0 ? std::max<std::int64_t>(1, kTokensPerRun / tokens) : kCasesPerRun;
 }
 
-Cases windowCases(const graph::Graph& graph, Windows windows)
+Result<Cases> windowCases(const graph::Graph& graph, Windows windows)
 {
+    if (graph.inputs.empty())
+        return refused("takes no inputs, so no text either");
     Hasher hasher;
     hasher.add(std::as_bytes(std::span(windows.ids)));
     hasher.add(std::as_bytes(std::span(&windows.length, 1)));
     Cases cases{.count = windows.count(), .tokens = windows.length, .fingerprint = hasher.hex(), .batch = {}};
-    cases.batch = [windows = std::make_shared<const Windows>(std::move(windows)), input = graph.inputs.front()](
-                      std::int64_t first, std::int64_t last, const JobContext&) -> Result<OutputBatch> {
+    cases.batch = [windows = std::make_shared<const Windows>(std::move(windows)), input = graph.inputs.front(),
+                   beside = inputsBesideTokens(graph)](std::int64_t first, std::int64_t last,
+                                                       const JobContext&) -> Result<OutputBatch> {
         graph::Array<std::int64_t> tokens({last - first, windows->length});
         std::copy_n(windows->ids.begin() + first * windows->length, tokens.numel(), tokens.write());
         OutputBatch batch;
+        for (const auto& [id, name] : beside)
+            batch.inputs[id].integers = besideTokens(name, tokens.shape());
         batch.inputs[input].integers = std::move(tokens);
         return batch;
     };

@@ -23,8 +23,9 @@ struct Cases {
     std::int64_t perRun() const;
 };
 
-/// The graph's first input are tokens.
-Cases windowCases(const graph::Graph& graph, Windows windows);
+/// The graph's first input are tokens. Exported graphs also get attention_mask (ones), token_type_ids (zeros) and
+/// position_ids (0, 1, …) where they take them. Refused by graphs without inputs.
+Result<Cases> windowCases(const graph::Graph& graph, Windows windows);
 
 /// Arrays of a .npz file named as the graph's inputs, [cases, …], and optionally "labels" [cases], the answers. Errors
 /// name an input without an array, and arrays with another number of cases.

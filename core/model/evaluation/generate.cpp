@@ -15,20 +15,6 @@ using graph::Array;
 using graph::Segment;
 using graph::Values;
 
-Result<void> checkTask(const GenerationTask& task)
-{
-    if (!isCausalLanguageModel(task.graph))
-        return refused("is no causal language model, so it continues no text; `run` shows what it computes");
-    if (task.prompt.empty())
-        return usageError("the prompt has no tokens; give some text");
-    if (task.tokens < 1)
-        return usageError("give 1 or more tokens to generate");
-    if (task.contextLength > 0 && std::ssize(task.prompt) >= task.contextLength)
-        return usageError("the prompt has " + std::to_string(task.prompt.size()) + " tokens and the model takes " +
-                          std::to_string(task.contextLength) + "; give a shorter one");
-    return checkSampling(task.sampling);
-}
-
 /// The rows of the last token of every sequence [batch, tokens, width].
 Array<float> lastRows(const Array<float>& x)
 {
@@ -167,9 +153,25 @@ GenerationCost generationCost(const GenerationTask& task)
     return cost;
 }
 
+Result<void> checkGeneration(const GenerationTask& task)
+{
+    constexpr std::int64_t kMostTokens = std::int64_t{1} << 31;
+    if (!isCausalLanguageModel(task.graph))
+        return refused("is no causal language model, so it continues no text; `run` shows what it computes",
+                       task.model.checkpoint->path().string());
+    if (task.prompt.empty())
+        return usageError("the prompt has no tokens; give some text");
+    if (task.tokens < 1 || task.tokens > kMostTokens)
+        return usageError("give 1 to " + std::to_string(kMostTokens) + " tokens to generate");
+    if (task.contextLength > 0 && std::ssize(task.prompt) >= task.contextLength)
+        return usageError("the prompt has " + std::to_string(task.prompt.size()) + " tokens and the model takes " +
+                          std::to_string(task.contextLength) + "; give a shorter one");
+    return checkSampling(task.sampling);
+}
+
 Result<Generation> generate(const GenerationTask& task, const JobContext& context)
 {
-    QL_CHECK(checkTask(task));
+    QL_CHECK(checkGeneration(task));
     const GenerationCost cost = generationCost(task);
     const std::int64_t room = task.contextLength > 0 ? task.contextLength - std::ssize(task.prompt) : task.tokens;
     const std::int64_t limit = std::min(task.tokens, room);

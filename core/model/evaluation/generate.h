@@ -55,7 +55,8 @@ GenerationCost generationCost(const GenerationTask& task);
 /// Whether the graph predicts each token from those before it.
 bool isCausalLanguageModel(const graph::Graph& graph);
 
-/// Refused by name: models that are no causal language model.
+/// What generate() refuses: models that are no causal language model, numbers that make no sense.
+Result<void> checkGeneration(const GenerationTask& task);
 Result<Generation> generate(const GenerationTask& task, const JobContext& context);
 
 /// The prompt as the model wants it: the text's ids behind what the tokenizer puts before every text.

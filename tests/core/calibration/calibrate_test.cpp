@@ -6,6 +6,7 @@
 #include "core/checkpoint/reader.h"
 #include "core/model/evaluation/run_cost.h"
 #include "core/model/frontends/frontend.h"
+#include "tests/support/damaged_weights.h"
 #include "tests/support/memory_model.h"
 #include "tests/support/memory_sink.h"
 
@@ -54,7 +55,8 @@ class CalibrateTest : public QObject {
     Result<void> run(ResultSink& sink, const CalibrationSettings& settings, const JobContext& context) const
     {
         const graph::CheckpointWeights weights(*m_model);
-        return calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows), settings, sink, {}}, context);
+        return calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows).value(), settings, sink, {}},
+                         context);
     }
     std::int64_t layer(const char* name) const { return m_model->indexOf(name); }
     SiteStatistics site(const MemorySink& sink, const char* name) const
@@ -152,6 +154,20 @@ private Q_SLOTS:
         }
     }
 
+    void inputsThatAreNotFiniteAreRefused()
+    {
+        const test::DamagedWeights damaged(*m_model, layer("model.layers.2.mlp.down_proj.weight"));
+        MemorySink sink;
+        const Cases cases = windowCases(m_graph, m_windows).value();
+        const auto refused = calibrate({*m_model, m_graph, damaged, cases, {}, sink, {}}, m_context);
+        QVERIFY(!refused);
+        QVERIFY2(refused.error().what.starts_with(
+                     "the inputs of layer 'model.layers.3.self_attn.q_proj.weight' are not finite"),
+                 refused.error().what.c_str());
+        QVERIFY(sink.pieces.contains(siteKey(*m_model, layer("model.layers.2.mlp.down_proj.weight"))));
+        QVERIFY(!sink.pieces.contains(siteKey(*m_model, layer("model.layers.3.self_attn.q_proj.weight"))));
+    }
+
     void finishedBatchesAreNotRunAgain()
     {
         CalibrationSettings settings;
@@ -160,8 +176,8 @@ private Q_SLOTS:
             CountedWeights weights(*m_model);
             Progress progress;
             const JobContext context(m_executor, {}, &progress);
-            const auto done =
-                calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows), its, sink, {}}, context);
+            const auto done = calibrate(
+                {*m_model, m_graph, weights, windowCases(m_graph, m_windows).value(), its, sink, {}}, context);
             progress.finish();
             return done ? weights.loads : std::map<std::int64_t, int>{{-1, -1}};
         };
@@ -203,8 +219,8 @@ private Q_SLOTS:
         const auto before = sink.pieces;
         settings.full = {layer("model.layers.1.mlp.up_proj.weight"), layer("model.layers.1.mlp.down_proj.weight")};
         CountedWeights weights(*m_model);
-        QVERIFY(
-            calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows), settings, sink, {}}, m_context));
+        QVERIFY(calibrate({*m_model, m_graph, weights, windowCases(m_graph, m_windows).value(), settings, sink, {}},
+                          m_context));
         QVERIFY(weights.loads.contains(layer("model.layers.1.mlp.up_proj.weight")));
         QVERIFY(!weights.loads.contains(layer("model.layers.2.mlp.up_proj.weight"))); // nothing behind is needed
         std::set<std::string> changed;
@@ -248,7 +264,7 @@ private Q_SLOTS:
             const graph::CheckpointWeights weights(*model);
             const auto sink = std::make_shared<MemorySink>();
             const auto done =
-                calibrate({*model, graph, weights, windowCases(graph, windows), {}, *sink, {}}, m_context);
+                calibrate({*model, graph, weights, windowCases(graph, windows).value(), {}, *sink, {}}, m_context);
             return Calibrated{model, done ? calibratedActivations(sink, findCalibration(*sink, *model), path) : nullptr,
                               multiplyAddsPerToken(*model, graph)};
         };
@@ -302,7 +318,7 @@ private Q_SLOTS:
         const Windows windows{4, {1, 2, 3, 10, 4, 4, 0, 7}};
         const auto sink = std::make_shared<MemorySink>();
         const graph::CheckpointWeights weights(model);
-        QVERIFY(calibrate({model, graph, weights, windowCases(graph, windows), {}, *sink, {}}, m_context));
+        QVERIFY(calibrate({model, graph, weights, windowCases(graph, windows).value(), {}, *sink, {}}, m_context));
         QCOMPARE(sink->pieces.size(), std::size_t{2});
         const auto statistics =
             calibratedActivations(sink, findCalibration(*sink, model), "here")->statistics(1, m_context).value();
@@ -347,7 +363,7 @@ private Q_SLOTS:
         Windows other = m_windows;
         other.ids[3] = other.ids[3] == 5 ? 6 : 5;
         const graph::CheckpointWeights weights(*m_model);
-        QVERIFY(calibrate({*m_model, m_graph, weights, windowCases(m_graph, other), {}, sink, {}}, m_context));
+        QVERIFY(calibrate({*m_model, m_graph, weights, windowCases(m_graph, other).value(), {}, sink, {}}, m_context));
         QCOMPARE(site(sink, "model.layers.0.self_attn.q_proj.weight").tokens, 768);
         QVERIFY(sink.pieces != before);
     }

@@ -71,7 +71,8 @@ private Q_SLOTS:
         for (std::int64_t i = 0; i < 5 * 16; ++i)
             ids.push_back((i * i + 5 * i) % 37);
         const auto sink = std::make_shared<MemorySink>();
-        QVERIFY(calibrate({*model, graph, weights, windowCases(graph, Windows{16, ids}), {}, *sink, {}}, m_context));
+        QVERIFY(calibrate({*model, graph, weights, windowCases(graph, Windows{16, ids}).value(), {}, *sink, {}},
+                          m_context));
         const auto activations = calibratedActivations(sink, findCalibration(*sink, *model), "here");
         const auto coverage = expertCoverage(*activations, *model);
         QCOMPARE(coverage.size(), std::size_t{2});

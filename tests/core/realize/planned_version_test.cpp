@@ -118,7 +118,7 @@ private Q_SLOTS:
         QVERIFY(without.error().code == Errc::refused);
         QVERIFY2(without.error().where.find("layers.0") != std::string::npos, without.error().where.c_str());
         const auto sink = std::make_shared<test::MemorySink>();
-        const Cases cases = windowCases(m_graph, m_windows);
+        const Cases cases = windowCases(m_graph, m_windows).value();
         const CalibrationTask task{*m_model, m_graph, *m_weights, cases, {}, *sink, {}};
         QVERIFY(calibrate(task, m_context));
         const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");

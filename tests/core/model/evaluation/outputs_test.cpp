@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Encoders and classifiers beside a version of themselves, against the definitions written out.
+#include "core/model/evaluation/cases.h"
 #include "core/model/evaluation/outputs.h"
 #include "core/model/evaluation/windows.h"
 #include "core/model/frontends/frontend.h"
@@ -215,6 +216,28 @@ private Q_SLOTS:
                                              m_context);
         QVERIFY(!refusal);
         QVERIFY2(refusal.error().what.find("are not finite") != std::string::npos, refusal.error().what.c_str());
+    }
+
+    /// Exporters of transformers give these three names.
+    void windowsOfExportedEncoders()
+    {
+        test::TemporaryFolder folder;
+        const auto opened = [&](const std::string& parts, const test::Texts& inputs) {
+            folder.write("m.onnx", test::onnxModel(test::onnxGraph(parts, inputs, {"y"})));
+            return openModel(folder.path() / "m.onnx", m_context).value();
+        };
+        const test::Texts names{"input_ids", "attention_mask", "token_type_ids", "position_ids"};
+        const auto model = opened(test::onnxNode("Concat", names, {"y"}, test::onnxInt("axis", 0)), names);
+        const auto graph = buildGraph(*model).value();
+        const auto cases = windowCases(graph, {3, {5, 6, 7, 8, 9, 10}}).value();
+        graph::Values<float> values = cases.batch(0, 2, m_context).value().inputs;
+        QVERIFY(graph::forwardAll(graph, graph::CheckpointWeights(*model), values, m_context));
+        const auto& y = values.at(graph.outputs.front()).integers;
+        const std::vector<std::int64_t> expected{5, 6, 7, 8, 9, 10, 1, 1, 1, 1, 1, 1,
+                                                 0, 0, 0, 0, 0, 0,  0, 1, 2, 0, 1, 2};
+        QCOMPARE(std::vector(y.data(), y.data() + y.numel()), expected);
+        const auto constant = opened(test::onnxNode("Relu", {"x"}, {"y"}) + test::onnxTensor("x", {1}, {1}), {});
+        QVERIFY(!windowCases(buildGraph(*constant).value(), {3, {5, 6, 7}}));
     }
 
     void integersAreNoDistanceApart()

@@ -65,8 +65,10 @@ Lock::Lock() : m_lock(libraryMutex())
 
 Lock::~Lock()
 {
-    if (--lockDepth == 0)
-        H5Eset_auto2(H5E_DEFAULT, m_print, m_printData);
+    if (--lockDepth > 0)
+        return;
+    H5Eclear2(H5E_DEFAULT); // what nobody asked about would be lost memory when the thread ends
+    H5Eset_auto2(H5E_DEFAULT, m_print, m_printData);
 }
 
 void Handle::reset()

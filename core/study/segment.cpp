@@ -133,6 +133,7 @@ Result<Segment> writeSegment(const std::filesystem::path& folder, const std::str
         at += std::ssize(bytes);
     }
     std::int64_t offset = std::max<std::int64_t>(0, hdf5::offsetOf(data.get()));
+    data.reset(); // the file takes all that is open in it with it
     QL_TRY(image, hdf5::finishImage(std::move(h5)));
     QL_TRY(file, AtomicFile::create(segment.file));
     QL_CHECK(file.write(image));

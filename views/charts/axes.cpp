@@ -24,7 +24,10 @@ double roundStep(double range, int steps)
 void setRoundTicks(QValueAxis& axis, double low, double high, int steps)
 {
     const double top = high > low ? high : low + std::max(1.0, std::fabs(low));
-    const double step = roundStep(top - low, steps);
+    constexpr double kFewest = 3; // ticks, where the range allows
+    double step = roundStep(top - low, steps);
+    for (int more = steps; std::floor(top / step) - std::ceil(low / step) + 1 < kFewest && more < 3 * steps; ++more)
+        step = roundStep(top - low, more);
     axis.setRange(low, top);
     axis.setTickType(QValueAxis::TicksDynamic);
     axis.setTickInterval(step);

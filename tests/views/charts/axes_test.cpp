@@ -35,23 +35,27 @@ private Q_SLOTS:
         QTest::newRow("decibels") << 0.0 << 45.0;
         QTest::newRow("far from zero") << 1000.0 << 1001.0;
         QTest::newRow("no width") << 3.0 << 3.0;
+        QTest::newRow("just below a step") << -4.9 << 4.9;
+        QTest::newRow("beside a step") << 0.1 << 4.9;
     }
     void labelsDiffer()
     {
         QFETCH(double, low);
         QFETCH(double, high);
-        QValueAxis axis;
-        setRoundTicks(axis, low, high, 6);
-        QVERIFY(axis.max() > axis.min());
-        QSet<QString> labels;
-        int ticks = 0;
-        const double step = axis.tickInterval();
-        for (double k = std::ceil(axis.min() / step); k * step <= axis.max(); ++k) {
-            labels.insert(QString::asprintf(axis.labelFormat().toUtf8().constData(), k * step));
-            ++ticks;
+        for (const int steps : {4, 6}) {
+            QValueAxis axis;
+            setRoundTicks(axis, low, high, steps);
+            QVERIFY(axis.max() > axis.min());
+            QSet<QString> labels;
+            int ticks = 0;
+            const double step = axis.tickInterval();
+            for (double k = std::ceil(axis.min() / step); k * step <= axis.max(); ++k) {
+                labels.insert(QString::asprintf(axis.labelFormat().toUtf8().constData(), k * step));
+                ++ticks;
+            }
+            QVERIFY2(ticks >= 3 && ticks <= 14, qPrintable(QString::number(ticks)));
+            QCOMPARE(labels.size(), ticks);
         }
-        QVERIFY2(ticks >= 2 && ticks <= 14, qPrintable(QString::number(ticks)));
-        QCOMPARE(labels.size(), ticks);
     }
 
     void powersAreWrittenOutWhileShort()

@@ -3,14 +3,13 @@
 // first would cost more than computing them. Large ones lie on huge pages where the system offers those.
 #pragma once
 
+#include "core/tensor/large_memory.h"
+
 #include <cstddef>
 #include <new>
 #include <vector>
 
 namespace ql {
-
-void* allocateLarge(std::size_t bytes); // throws std::bad_alloc
-void freeLarge(void* memory);
 
 template<typename T>
 struct UninitializedAllocator {
@@ -20,7 +19,7 @@ struct UninitializedAllocator {
     UninitializedAllocator(const UninitializedAllocator<U>&)
     {}
     T* allocate(std::size_t n) { return static_cast<T*>(allocateLarge(n * sizeof(T))); }
-    void deallocate(T* memory, std::size_t) { freeLarge(memory); }
+    void deallocate(T* memory, std::size_t n) { freeLarge(memory, n * sizeof(T)); }
     template<typename U>
     void construct(U* at)
     {

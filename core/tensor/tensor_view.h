@@ -57,7 +57,7 @@ public:
     explicit Buffer(std::int64_t sizeBytes);
     std::byte* data() { return m_data.get(); }
     const std::byte* data() const { return m_data.get(); }
-    std::int64_t sizeBytes() const { return m_size; }
+    std::int64_t sizeBytes() const { return static_cast<std::int64_t>(m_data.get_deleter().bytes); }
     template<typename T>
     T* as()
     {
@@ -71,10 +71,10 @@ public:
 
 private:
     struct Free {
+        std::size_t bytes; // 0 of none
         void operator()(std::byte* p) const;
     };
     std::unique_ptr<std::byte[], Free> m_data;
-    std::int64_t m_size = 0;
 };
 
 } // namespace ql

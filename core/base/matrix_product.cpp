@@ -11,10 +11,20 @@ namespace ql {
 
 namespace {
 
-// A tile takes at most 2·256·512·8192 operations between two stop tests: 10–40 ms.
-constexpr std::int64_t kTileRows = 256;
-constexpr std::int64_t kTileCols = 512;
 constexpr std::int64_t kTileDepth = 8192;
+
+/// A tile takes at most 2^30 multiply-adds between two stop tests: 10–40 ms. Each packs its part of both operands, so
+/// larger ones are faster where there are enough of them for many threads.
+struct TileShape {
+    std::int64_t rows, cols;
+};
+TileShape tileShape(std::int64_t rows, std::int64_t cols, std::int64_t depth)
+{
+    constexpr std::int64_t kTasks = 8;
+    const std::int64_t width = depth <= 2048 ? 1024 : 512;
+    const std::int64_t most = depth <= 4096 ? 512 : 256;
+    return {ceilDiv(rows, most) * ceilDiv(cols, width) < kTasks ? 256 : most, width};
+}
 
 void useOneBlasThread()
 {
@@ -78,9 +88,10 @@ template<typename T>
 Result<void> multiplyInTiles(const MatrixProduct<T>& p, const TileRunner& run)
 {
     useOneBlasThread();
-    const std::int64_t rowTiles = ceilDiv(p.rows, kTileRows);
-    const std::int64_t colTiles = ceilDiv(p.cols, kTileCols);
     const std::int64_t rounds = std::max<std::int64_t>(1, ceilDiv(p.depth, kTileDepth));
+    const TileShape shape = tileShape(p.rows, p.cols, ceilDiv(p.depth, rounds));
+    const std::int64_t rowTiles = ceilDiv(p.rows, shape.rows);
+    const std::int64_t colTiles = ceilDiv(p.cols, shape.cols);
     for (std::int64_t round = 0; round < rounds; ++round) {
         const Part depth = part(p.depth, rounds, round);
         QL_CHECK(run(rowTiles * colTiles, [&](std::int64_t task) {
@@ -115,6 +126,15 @@ void multiply(const MatrixProduct<double>& product)
     multiplyTile(product);
 }
 
+void multiplyByItself(const float* x, std::int64_t rows, std::int64_t n, std::int64_t xStride, float* c,
+                      std::int64_t cStride)
+{
+    useOneBlasThread();
+    for (std::int64_t r = 0; r < n; ++r) // as for one row
+        std::fill_n(c + r * cStride, r + 1, 0.0F);
+    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, static_cast<blasint>(n), static_cast<blasint>(rows), 1.0F, x,
+                static_cast<blasint>(xStride), 0.0F, c, static_cast<blasint>(cStride));
+}
 Result<void> multiply(const MatrixProduct<float>& product, const TileRunner& run)
 {
     return multiplyInTiles(product, run);

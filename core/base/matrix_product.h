@@ -30,6 +30,10 @@ struct MatrixProduct {
 void multiply(const MatrixProduct<float>& product);
 void multiply(const MatrixProduct<double>& product);
 
+/// The lower half of C[n, n] = XᵀX for X[rows, n], diagonal included; strides as above. On this thread, in one call.
+void multiplyByItself(const float* x, std::int64_t rows, std::int64_t n, std::int64_t xStride, float* c,
+                      std::int64_t cStride);
+
 /// In tiles.
 Result<void> multiply(const MatrixProduct<float>& product, const TileRunner& run);
 Result<void> multiply(const MatrixProduct<double>& product, const TileRunner& run);

@@ -7,6 +7,7 @@
 #include "core/model/evaluation/run_cost.h"
 
 #include <algorithm>
+#include <future>
 
 namespace ql {
 
@@ -59,6 +60,14 @@ struct Group {
     Values<float> values;
 };
 
+/// Statistics of a segment on their way into the sink while the next segment runs.
+struct Keeping {
+    std::size_t segment = 0;
+    std::int64_t windows = 0;
+    std::future<Result<void>> done; // waits when it is dropped
+};
+constexpr std::int64_t kKeptMeanwhile = std::int64_t{256} << 20U; // bytes; larger ones are not there beside the next
+
 class Calibration {
 public:
     Calibration(const CalibrationTask& task, const JobContext& context) : m_task(task), m_context(context)
@@ -83,7 +92,7 @@ public:
         m_context.progress().addTotal((total - first) * std::ssize(m_sites));
         for (; first < total; first = turnToNext())
             QL_CHECK(runBatch(first));
-        return {};
+        return finishKeeping();
     }
 
 private:
@@ -117,10 +126,10 @@ private:
             if (s < segments) {
                 QL_CHECK(runSegment(s, s + 1 == segments, groups));
             } else {
+                QL_CHECK(finishKeeping());
                 m_context.progress().addDone(count);
+                announce(s, m_after);
             }
-            if (m_task.onBlock)
-                m_task.onBlock(m_task.graph.segments[s].block, m_after);
         }
         return {};
     }
@@ -169,6 +178,8 @@ private:
 
     Result<void> runSegment(std::size_t number, bool isLast, std::vector<Group>& groups)
     {
+        if (m_keeping.segment == number) // the statistics to go on from
+            QL_CHECK(finishKeeping());
         std::vector<SiteProgress*> left;
         std::vector<SiteStatistics> statistics;
         for (SiteProgress& site : m_sites[number])
@@ -180,14 +191,45 @@ private:
         QL_CHECK(
             runGroups(isLast ? neededPart(number) : m_task.graph.segments[number], isLast, left, statistics, groups));
         QL_CHECK(m_task.model.checkpoint->checkIntact());
+        QL_CHECK(finishKeeping());
+        std::vector<std::string> keys;
+        std::int64_t bytes = 0;
         for (std::size_t i = 0; i < left.size(); ++i) {
-            statistics[i].windows = m_after;
+            statistics[i].windows = left[i]->windows = m_after;
+            bytes += std::ssize(statistics[i].gram) * std::int64_t{sizeof(double)};
+            keys.push_back(left[i]->site.key);
+        }
+        m_keeping = {
+            number, m_after,
+            std::async(std::launch::async, [this, keys = std::move(keys), its = std::move(statistics)]() mutable {
+                return keep(keys, its);
+            })};
+        return bytes > kKeptMeanwhile ? finishKeeping() : Result<void>();
+    }
+
+    Result<void> keep(const std::vector<std::string>& keys, std::vector<SiteStatistics>& statistics) const
+    {
+        for (std::size_t i = 0; i < keys.size(); ++i) {
             const std::vector<std::byte> bytes = statistics[i].encode();
             statistics[i] = {}; // may be gigabytes
-            QL_CHECK(m_task.sink.keep(left[i]->site.key, bytes));
-            left[i]->windows = m_after;
+            QL_CHECK(m_task.sink.keep(keys[i], bytes));
         }
         return {};
+    }
+
+    Result<void> finishKeeping()
+    {
+        if (!m_keeping.done.valid())
+            return {};
+        QL_CHECK(m_keeping.done.get());
+        announce(m_keeping.segment, m_keeping.windows);
+        return {};
+    }
+
+    void announce(std::size_t segment, std::int64_t windows) const
+    {
+        if (m_task.onBlock)
+            m_task.onBlock(m_task.graph.segments[segment].block, windows);
     }
 
     /// Adds what the sites that are left see of all groups.
@@ -243,6 +285,7 @@ private:
     const JobContext& m_context;
     std::vector<std::vector<SiteProgress>> m_sites; // of each segment
     std::int64_t m_after = 0;                       // one past the last window of the batch
+    Keeping m_keeping;
 };
 
 } // namespace
@@ -253,6 +296,7 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
     CalibrationCost cost;
     const std::int64_t tokens = windows * length;
     std::int64_t segmentBytes = 0; // the largest segment's weights and statistics
+    std::int64_t beside = 0;       // what is left of the segment before
     std::int64_t width = 0;
     const auto sites = sitesOf(model, graph);
     for (std::size_t s = 0; s < graph.segments.size(); ++s) {
@@ -277,8 +321,11 @@ CalibrationCost calibrationCost(const Model& model, const Graph& graph, const Ca
         for (const std::int64_t layer : graph.layersOf(s))
             weights += model.layers[static_cast<std::size_t>(layer)].numel() * 4;
         cost.resultBytes += statistics;
-        // On its way into the study a site's statistics are there three times; the weights are not any more.
-        segmentBytes = std::max({segmentBytes, weights + statistics, statistics + 2 * largest});
+        // On its way into the study a site's statistics are there three times, beside the next segment if they are not
+        // too large.
+        const std::int64_t onTheirWay = statistics + 2 * largest;
+        segmentBytes = std::max({segmentBytes, beside + weights + statistics, onTheirWay});
+        beside = statistics > kKeptMeanwhile ? 0 : onTheirWay;
     }
     cost.multiplyAdds += static_cast<double>(tokens) * multiplyAddsPerToken(model, graph);
     const std::int64_t batch = std::min(settings.batchWindows, windows) * length;

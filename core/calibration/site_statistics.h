@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What calibration keeps of a site: a place in the model whose values are the input X[tokens, in] of one or more layers
 // (q, k and v share one); of a convolution the rows are its windows. Everything is a sum, an extreme or a count, so
-// batches and machines can be merged in any grouping; sums are in double over blocks of 256 tokens whose products are
-// in float.
+// batches and machines can be merged in any grouping; sums are in double over blocks of at most 1024 tokens whose
+// products are in float.
 #pragma once
 
 #include "core/jobs/job_context.h"

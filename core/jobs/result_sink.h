@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Where a long job leaves finished pieces as they arrive, so that nothing done is lost when it is stopped or killed.
-// The study implements it; jobs never see the study.
+// The study implements it; jobs never see the study. All may be called from any thread.
 #pragma once
 
 #include "core/base/result.h"
@@ -16,7 +16,7 @@ namespace ql {
 class ResultSink {
 public:
     virtual ~ResultSink() = default;
-    /// Keeps a piece under a key; called from any thread.
+    /// Keeps a piece under a key.
     virtual Result<void> keep(const std::string& key, std::span<const std::byte> bytes) = 0;
     /// What was kept under the key, if anything.
     virtual std::optional<std::vector<std::byte>> find(const std::string& key) const = 0;

@@ -5,6 +5,7 @@
 #include "core/jobs/result_sink.h"
 
 #include <map>
+#include <mutex>
 
 namespace ql::test {
 
@@ -13,6 +14,7 @@ struct MemorySink : ResultSink {
     int untilFailure = -1; // pieces that are kept before an error; −1: any number
     Result<void> keep(const std::string& key, std::span<const std::byte> bytes) override
     {
+        const std::lock_guard lock(m_mutex);
         if (untilFailure == 0)
             return ioError("the disk is full");
         --untilFailure;
@@ -21,9 +23,13 @@ struct MemorySink : ResultSink {
     }
     std::optional<std::vector<std::byte>> find(const std::string& key) const override
     {
+        const std::lock_guard lock(m_mutex);
         const auto found = pieces.find(key);
         return found == pieces.end() ? std::nullopt : std::optional(found->second);
     }
+
+private:
+    static inline std::mutex m_mutex; // sinks are copied
 };
 
 } // namespace ql::test

@@ -9,7 +9,6 @@
 #include "core/calibration/fisher.h"
 #include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
-#include "core/model/tokenizer/tokenizer.h"
 
 #include <nlohmann/json.hpp>
 
@@ -29,22 +28,12 @@ struct Options {
     FisherSettings fisherSettings;
 };
 
-/// Windows of the text: what an encoder's tokenizer puts around a text is around each.
-Result<Windows> windowsOf(Console& console, const Model& model, const graph::Graph& graph, const TextOptions& text)
-{
-    if (isCausalLanguageModel(graph))
-        return text.read(console, model);
-    QL_TRY(tokenizer, openTokenizer(*model.checkpoint, console.context()));
-    console.warn(tokenizer->warnings());
-    return text.readWrapped(console, model, *tokenizer);
-}
-
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
     const bool isText = !options.cases.isGiven();
-    QL_TRY(windows, isText ? windowsOf(console, *model, graph, options.text) : Result(Windows()));
+    QL_TRY(windows, isText ? options.text.read(console, *model, textReaderOf(graph)) : Result(Windows()));
     QL_TRY(cases, isText ? windowCases(graph, windows) : options.cases.open(*model, graph, console.context()));
     QL_TRY(opened, openStudyFor(console, options.study, *model, options.file));
 

@@ -9,11 +9,12 @@
 
 namespace ql::cli {
 
-/// --inputs ARRAYS.npz or --images FOLDER, instead of the text that TextOptions declared.
+/// --inputs ARRAYS.npz or --images FOLDER, --cases N, instead of the text that TextOptions declared.
 struct CaseOptions {
     std::string inputs;
     std::string images;
-    std::string labels; // CSV of the pictures' labels, where a subcommand takes one; empty: by subfolder
+    std::string labels;     // CSV of the pictures' labels, where a subcommand takes one; empty: by subfolder
+    std::int64_t cases = 0; // 0: all
     void declare(CLI::App& app);
     bool isGiven() const { return !inputs.empty() || !images.empty(); }
     const std::string& name() const { return images.empty() ? inputs : images; }

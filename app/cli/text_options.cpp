@@ -2,23 +2,10 @@
 #include "app/cli/text_options.h"
 
 #include "app/cli/number_check.h"
-#include "core/base/file.h"
-#include "core/model/evaluation/text_tokens.h"
-#include "core/model/tokenizer/tokenizer.h"
 
 namespace ql::cli {
 
 namespace {
-
-/// Errors of windows name the text.
-Result<Windows> named(Result<Windows> windows, const std::string& text)
-{
-    if (windows)
-        return windows;
-    Error error = windows.error();
-    error.where = text;
-    return error;
-}
 
 void warnOfLength(Console& console, const Model& model, std::int64_t context)
 {
@@ -40,31 +27,20 @@ void TextOptions::declare(CLI::App& app)
     app.add_option("--windows", windows, "how many windows; 0: all")->capture_default_str()->check(atLeast(0));
 }
 
-Result<Windows> TextOptions::read(Console& console, const Model& model) const
+Result<TextTokens> TextOptions::readTokens(Console& console, const Model& model, TextReader reader) const
 {
     if (!isGiven())
         return usageError("give --text FILE, or --tokens IDS");
-    QL_TRY(found, readTokens(model, {text, tokens}, console.context()));
+    QL_TRY(found, ql::readTokens(model, {text, tokens}, console.context(), reader));
     console.warn(found.warnings);
     warnOfLength(console, model, context);
-    return named(found.windows(context, windows), name());
+    return found;
 }
 
-Result<Windows> TextOptions::readWrapped(Console& console, const Model& model, const Tokenizer& tokenizer) const
+Result<Windows> TextOptions::read(Console& console, const Model& model, TextReader reader) const
 {
-    if (text.empty())
-        return read(console, model);
-    QL_TRY(content, readTextFile(text, kLargestText));
-    QL_TRY(encoded, tokenizer.encode(content, {}, console.context()));
-    console.warn(encoded.warnings);
-    const auto prefix = tokenizer.prefixIds();
-    const auto suffix = tokenizer.suffixIds();
-    QL_TRY(inner, named(cutWindows(encoded.ids, context - std::ssize(prefix) - std::ssize(suffix), windows), text));
-    Windows wrapped{context, {}};
-    for (std::int64_t i = 0; i < inner.count(); ++i)
-        for (const std::span<const std::int64_t> part : {prefix, inner.window(i), suffix})
-            wrapped.ids.insert(wrapped.ids.end(), part.begin(), part.end());
-    return wrapped;
+    QL_TRY(found, readTokens(console, model, reader));
+    return found.windows(context, windows);
 }
 
 } // namespace ql::cli

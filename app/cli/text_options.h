@@ -3,13 +3,9 @@
 #pragma once
 
 #include "app/cli/console.h"
-#include "core/model/evaluation/windows.h"
+#include "core/model/evaluation/text_tokens.h"
 
 #include <CLI/App.hpp>
-
-namespace ql {
-class Tokenizer;
-}
 
 namespace ql::cli {
 
@@ -24,11 +20,9 @@ struct TextOptions {
     void declare(CLI::App& app);
     bool isGiven() const { return !text.empty() || !tokens.empty(); }
     std::string name() const { return text.empty() ? tokens : text; }
-    /// Text goes through the model's own tokenizer; where that puts a BOS before every text, each window gets one, as
-    /// llama-perplexity does.
-    Result<Windows> read(Console& console, const Model& model) const;
-    /// For encoders: every window of a text has around it what the tokenizer puts around a text; ids are as they are.
-    Result<Windows> readWrapped(Console& console, const Model& model, const Tokenizer& tokenizer) const;
+    /// Text goes through the model's own tokenizer.
+    Result<TextTokens> readTokens(Console& console, const Model& model, TextReader reader) const;
+    Result<Windows> read(Console& console, const Model& model, TextReader reader = TextReader::languageModel) const;
 };
 
 } // namespace ql::cli

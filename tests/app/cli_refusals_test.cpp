@@ -110,6 +110,8 @@ private Q_SLOTS:
         row("validate SAMPLE --text TEXT --labels labels.csv", "--labels requires --images");
         row("validate SAMPLE --text TEXT --inputs a.npz", "--text excludes --inputs");
         row("calibrate SAMPLE --out s.qloupe --inputs a.npz --images folder", "--inputs excludes --images");
+        row("calibrate SAMPLE --out s.qloupe --text TEXT --cases 3", "--text excludes --cases");
+        row("calibrate SAMPLE --out s.qloupe --inputs a.npz --cases -3", "-3 is not 0 or more");
         row("calibrate SAMPLE --out s.qloupe --inputs a.npz --fisher", "--inputs excludes --fisher");
         row("run SAMPLE --ids 1,5000 --npz n.npz", "there is no row 5000", 3);
         row("solve SAMPLE --bpw nan --out p.json", "nan is not above 0");

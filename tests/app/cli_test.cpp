@@ -176,6 +176,9 @@ private Q_SLOTS:
                                          text("--out"), study, text("--json")});
         QVERIFY2(pictures.exitCode == 0, pictures.err.constData());
         QVERIFY(pictures.json().value(QLatin1String("cases")).toInt() >= 4);
+        const Outcome three = qloupe({text("calibrate"), vit, text("--images"), text(QL_TEST_DATA "/images"),
+                                      text("--cases"), text("3"), text("--out"), path("three.qloupe"), text("--json")});
+        QCOMPARE(three.json().value(QLatin1String("cases")).toInt(), 3);
         const Outcome measured = qloupe({text("sensitivity"), vit, text("--activations"), study, text("--candidates"),
                                          text("int4:channel"), text("--json")});
         QVERIFY2(measured.exitCode == 0, measured.err.constData());

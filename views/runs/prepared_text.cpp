@@ -65,8 +65,9 @@ Result<std::shared_ptr<const PreparedText>> prepareText(const std::shared_ptr<co
     prepared->tokens = std::move(tokens);
     const std::int64_t length = std::min(usualWindowLength(*model), prepared->tokenCount());
     QL_TRY(window, prepared->tokens.windows(length, 1));
-    QL_TRY(seconds, secondsPerMultiplyAdd(*model, prepared->graph, window, context));
-    prepared->secondsPerMultiplyAdd = seconds;
+    QL_TRY(cases, windowCases(prepared->graph, std::move(window)));
+    QL_TRY(speed, measureSpeed(*model, prepared->graph, cases, context));
+    prepared->secondsPerMultiplyAdd = speed.secondsPerMultiplyAdd;
     return std::shared_ptr<const PreparedText>(std::move(prepared));
 }
 

@@ -53,11 +53,38 @@ graph::Array<std::int64_t> besideTokens(const std::string& name, const Shape& sh
     return array;
 }
 
+std::string_view firstInput(const graph::Graph& graph)
+{
+    return graph.inputs.empty() ? "" : graph.values[static_cast<std::size_t>(graph.inputs.front())].name;
+}
+
 } // namespace
 
 std::int64_t Cases::perRun() const
 {
     return tokens > 0 ? std::max<std::int64_t>(1, kTokensPerRun / tokens) : kCasesPerRun;
+}
+
+Cases firstOf(Cases cases, std::int64_t limit)
+{
+    if (limit < 1 || limit >= cases.count)
+        return cases;
+    cases.count = limit;
+    Hasher hasher;
+    hasher.add(std::as_bytes(std::span(cases.fingerprint)));
+    hasher.add(std::as_bytes(std::span(&cases.count, 1)));
+    cases.fingerprint = hasher.hex();
+    return cases;
+}
+
+bool readsTokens(const graph::Graph& graph)
+{
+    return firstInput(graph) == "tokens" || firstInput(graph) == "input_ids"; // the latter in exported graphs
+}
+
+bool seesPictures(const graph::Graph& graph)
+{
+    return firstInput(graph) == "pixels";
 }
 
 Result<Cases> windowCases(const graph::Graph& graph, Windows windows)
@@ -125,7 +152,7 @@ Result<Cases> arrayCases(const graph::Graph& graph, const std::filesystem::path&
 Result<Cases> imageCases(const Model& model, const graph::Graph& graph, const std::filesystem::path& folder,
                          const std::filesystem::path& labels, const JobContext& context)
 {
-    if (graph.values[static_cast<std::size_t>(graph.inputs.front())].name != "pixels")
+    if (!seesPictures(graph))
         return usageError("takes no pictures; leave --images out", model.checkpoint->path().string());
     QL_TRY(settings, imageSettingsOf(model));
     QL_TRY(listed, listImages(folder, labels, model));
@@ -155,6 +182,22 @@ Result<Cases> imageCases(const Model& model, const graph::Graph& graph, const st
                      batch.answers.assign(images->labels.begin() + first, images->labels.begin() + last);
                      return batch;
                  }};
+}
+
+Result<OutputsScore> evaluateCases(const CasesTask& task, const JobContext& context)
+{
+    const std::int64_t size = task.cases.perComparison();
+    const auto through = [&](std::int64_t batches) { return std::min(task.cases.count, batches * size); };
+    OutputsTask outputs{.graph = task.graph,
+                        .batches = ceilDiv(task.cases.count, size),
+                        .batch = [&](std::int64_t i) { return task.cases.batch(i * size, through(i + 1), context); },
+                        .model = task.model,
+                        .other = task.other};
+    if (task.onScore)
+        outputs.onScore = [&](const OutputsScore& score, std::int64_t batches) {
+            task.onScore(score, through(batches));
+        };
+    return evaluateOutputs(outputs, context);
 }
 
 } // namespace ql

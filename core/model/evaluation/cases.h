@@ -21,7 +21,16 @@ struct Cases {
     static constexpr std::int64_t kTokensPerRun = 4096;
     /// How many run together: those of about kTokensPerRun tokens.
     std::int64_t perRun() const;
+    /// How many are compared together: windows of text one by one, as their logits may be large.
+    std::int64_t perComparison() const { return tokens > 0 ? 1 : perRun(); }
 };
+
+/// The first `limit` of them; 0: all.
+Cases firstOf(Cases cases, std::int64_t limit);
+
+/// Whether the graph's first input are ids of tokens, or pictures.
+bool readsTokens(const graph::Graph& graph);
+bool seesPictures(const graph::Graph& graph);
 
 /// The graph's first input are tokens. Exported graphs also get attention_mask (ones), token_type_ids (zeros) and
 /// position_ids (0, 1, …) where they take them. Refused by graphs without inputs.
@@ -35,5 +44,16 @@ Result<Cases> arrayCases(const graph::Graph& graph, const std::filesystem::path&
 /// none.
 Result<Cases> imageCases(const Model& model, const graph::Graph& graph, const std::filesystem::path& folder,
                          const std::filesystem::path& labels, const JobContext& context);
+
+struct CasesTask {
+    const graph::Graph& graph;
+    const Cases& cases;
+    ModelVersion model;
+    const ModelVersion* other = nullptr; // null: answers only
+    /// Called with what is known so far and the number of cases behind it.
+    std::function<void(const OutputsScore& score, std::int64_t cases)> onScore = {};
+};
+/// evaluateOutputs() over all cases.
+Result<OutputsScore> evaluateCases(const CasesTask& task, const JobContext& context);
 
 } // namespace ql

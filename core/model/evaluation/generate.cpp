@@ -107,6 +107,11 @@ bool isCausalLanguageModel(const graph::Graph& graph)
            });
 }
 
+TextReader textReaderOf(const graph::Graph& graph)
+{
+    return isCausalLanguageModel(graph) ? TextReader::languageModel : TextReader::encoder;
+}
+
 std::string_view word(GenerationEnd end)
 {
     switch (end) {

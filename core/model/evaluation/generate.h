@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/model/evaluation/sampling.h"
+#include "core/model/evaluation/text_tokens.h"
 #include "core/model/evaluation/version.h"
 #include "core/model/tokenizer/tokenizer.h"
 
@@ -54,6 +55,8 @@ GenerationCost generationCost(const GenerationTask& task);
 
 /// Whether the graph predicts each token from those before it.
 bool isCausalLanguageModel(const graph::Graph& graph);
+/// Who reads a text that the graph is given.
+TextReader textReaderOf(const graph::Graph& graph);
 
 /// What generate() refuses: models that are no causal language model, numbers that make no sense.
 Result<void> checkGeneration(const GenerationTask& task);

@@ -226,6 +226,12 @@ Result<OutputsScore> evaluateOutputs(const OutputsTask& task, const JobContext& 
 {
     Differences differences;
     Answers own, others;
+    const auto score = [&] {
+        return OutputsScore{.outputs = differences.scores(),
+                            .model = own.score(),
+                            .other = others.score(),
+                            .sameTop = differences.sameTop()};
+    };
     context.progress().addTotal(task.batches);
     for (std::int64_t i = 0; i < task.batches; ++i) {
         QL_TRY(batch, task.batch(i));
@@ -249,14 +255,13 @@ Result<OutputsScore> evaluateOutputs(const OutputsTask& task, const JobContext& 
             if (isLogits)
                 QL_CHECK(addAnswers(batch, other[o].values, others, context));
         }
+        if (task.onScore)
+            task.onScore(score(), i + 1);
         context.progress().addDone(1);
     }
     if (!task.other && own.count == 0)
         return nothingToCompare();
-    return OutputsScore{.outputs = differences.scores(),
-                        .model = own.score(),
-                        .other = others.score(),
-                        .sameTop = differences.sameTop()};
+    return score();
 }
 
 } // namespace ql

@@ -17,14 +17,6 @@ struct OutputBatch {
         answers; // for each row of "logits" the right column, −1 where none is known; may be empty
 };
 
-struct OutputsTask {
-    const graph::Graph& graph;
-    std::int64_t batches = 0;
-    std::function<Result<OutputBatch>(std::int64_t index)> batch;
-    ModelVersion model;
-    const ModelVersion* other = nullptr; // null: answers only
-};
-
 /// A mean over rows and its standard error, √(variance / (n − 1)); 0 below two rows.
 struct RowMean {
     double value = 0;
@@ -52,6 +44,16 @@ struct OutputsScore {
     std::vector<OutputScore> outputs; // empty without another version
     AnswerScore model, other;
     RowMean sameTop; // share of all rows of logits with the same most likely column; 0 without another version
+};
+
+struct OutputsTask {
+    const graph::Graph& graph;
+    std::int64_t batches = 0;
+    std::function<Result<OutputBatch>(std::int64_t index)> batch;
+    ModelVersion model;
+    const ModelVersion* other = nullptr; // null: answers only
+    /// Called after each batch with what is known by then and the number of batches behind it.
+    std::function<void(const OutputsScore& score, std::int64_t batches)> onScore = {};
 };
 
 /// An error where there is nothing to compare (neither another version nor answers), where outputs are not finite, and

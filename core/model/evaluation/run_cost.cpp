@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/evaluation/run_cost.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace ql {
 
 namespace {
-
-constexpr std::int64_t kProbeTokens = 512;
 
 double multiplyAddsPerToken(const Model& model, const graph::Graph& graph, const graph::Segment& segment)
 {
@@ -28,24 +27,36 @@ double multiplyAddsPerToken(const Model& model, const graph::Graph& graph)
     return sum;
 }
 
-Result<double> secondsPerMultiplyAdd(const Model& model, const graph::Graph& graph, const Windows& windows,
-                                     const JobContext& context)
+Result<RunSpeed> measureSpeed(const Model& model, const graph::Graph& graph, const Cases& cases,
+                              const JobContext& context)
 {
-    const std::int64_t length = std::min(windows.length, kProbeTokens);
-    graph::Array<std::int64_t> tokens({1, length});
-    std::copy_n(windows.ids.begin(), length, tokens.write());
-    graph::Values<float> values;
-    values[graph.inputs.front()].integers = std::move(tokens);
+    QL_TRY(batch, cases.batch(0, 1, context));
+    const bool isLengthKnown = cases.tokens > 0;
+    RunSpeed speed{.secondsPerMultiplyAdd = 0, .tokens = std::max<std::int64_t>(1, cases.tokens)};
+    graph::ForwardOptions<float> options;
+    if (!isLengthKnown)
+        options.layerInput = [&](const graph::Node&, std::int64_t layer, graph::Array<float>& x) -> Result<void> {
+            if (model.layers[static_cast<std::size_t>(layer)].shape.size() == 2) // else a convolution's
+                speed.tokens = std::max(speed.tokens, x.rows());
+            return {};
+        };
     const graph::CheckpointWeights source(model);
+    std::chrono::duration<double> elapsed{0};
+    double work = 0; // per token
     for (const graph::Segment& segment : graph.segments) {
-        const double work = static_cast<double>(length) * multiplyAddsPerToken(model, graph, segment);
+        const double its = multiplyAddsPerToken(model, graph, segment);
         const auto start = std::chrono::steady_clock::now();
         QL_TRY(weights, graph::loadWeights<float>(graph, segment, source, context));
-        QL_CHECK(graph::forward(graph, segment, weights, values, context));
-        if (work > 0)
-            return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / work;
+        QL_CHECK(graph::forward(graph, segment, weights, batch.inputs, context, options));
+        if (its > 0)
+            elapsed += std::chrono::steady_clock::now() - start;
+        work += its;
+        if (work > 0 && isLengthKnown)
+            break;
     }
-    return 0.0;
+    if (work > 0)
+        speed.secondsPerMultiplyAdd = elapsed.count() / (work * static_cast<double>(speed.tokens));
+    return speed;
 }
 
 } // namespace ql

@@ -3,8 +3,7 @@
 // on a small part.
 #pragma once
 
-#include "core/model/evaluation/windows.h"
-#include "core/model/graph/run.h"
+#include "core/model/evaluation/cases.h"
 
 namespace ql {
 
@@ -12,9 +11,14 @@ namespace ql {
 /// window, is left out. All experts of a layer are counted.
 double multiplyAddsPerToken(const Model& model, const graph::Graph& graph);
 
-/// Measured on up to 512 tokens of the first window, through the segments up to the first that multiplies by weights
-/// (the first block, usually).
-Result<double> secondsPerMultiplyAdd(const Model& model, const graph::Graph& graph, const Windows& windows,
-                                     const JobContext& context);
+struct RunSpeed {
+    double secondsPerMultiplyAdd = 0;
+    std::int64_t tokens = 0; // in a case, at least 1
+};
+/// Measured on the first case. One of known length goes through the segments up to the first that multiplies by weights
+/// (the first block, usually). Another goes through the whole graph, and has as many tokens as a layer's input has rows
+/// at most; of graphs that are all convolutions that is 1, and the time of a multiply-add one of all places together.
+Result<RunSpeed> measureSpeed(const Model& model, const graph::Graph& graph, const Cases& cases,
+                              const JobContext& context);
 
 } // namespace ql

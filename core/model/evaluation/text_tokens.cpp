@@ -47,23 +47,82 @@ Result<std::vector<std::int64_t>> readNumbers(const std::filesystem::path& path,
     return ids;
 }
 
+Result<std::vector<std::int64_t>> readIds(const std::filesystem::path& path, const JobContext& context)
+{
+    const std::string extension = toLower(path.extension().string());
+    const bool isText = std::filesystem::is_regular_file(path) && extension != ".npy" && extension != ".npz";
+    return isText ? readNumbers(path, context) : readArray(path, context);
+}
+
+std::optional<MaskToken> maskOf(const Tokenizer& tokenizer)
+{
+    auto id = tokenizer.idOf("[MASK]");
+    if (!id)
+        id = tokenizer.idOf("<mask>");
+    if (!id)
+        return {};
+    MaskToken mask{*id, {}};
+    for (const auto special : {tokenizer.prefixIds(), tokenizer.suffixIds()})
+        mask.kept.insert(mask.kept.end(), special.begin(), special.end());
+    return mask;
+}
+
 } // namespace
 
-Result<TextTokens> readTokens(const Model& model, const TextSource& source, const JobContext& context)
+std::int64_t TextTokens::windowCount(std::int64_t length, std::int64_t limit) const
 {
-    if (!source.tokens.empty()) {
-        const std::string extension = toLower(source.tokens.extension().string());
-        const bool isText =
-            std::filesystem::is_regular_file(source.tokens) && extension != ".npy" && extension != ".npz";
-        QL_TRY(ids, isText ? readNumbers(source.tokens, context) : readArray(source.tokens, context));
-        return TextTokens{std::move(ids), {}, {}};
+    const std::int64_t inner = perWindow(length);
+    const std::int64_t all = inner < kShortestWindow ? 0 : std::ssize(ids) / inner;
+    return limit > 0 ? std::min(all, limit) : all;
+}
+
+Result<Windows> TextTokens::windows(std::int64_t length, std::int64_t limit) const
+{
+    auto inner = cutWindows(ids, perWindow(length), limit, bos);
+    if (!inner)
+        return Error{inner.error().code, inner.error().what, name};
+    if (prefix.empty() && suffix.empty())
+        return inner;
+    Windows wrapped{length, {}};
+    for (std::int64_t i = 0; i < inner->count(); ++i)
+        for (const std::span<const std::int64_t> part : {std::span(prefix), inner->window(i), std::span(suffix)})
+            wrapped.ids.insert(wrapped.ids.end(), part.begin(), part.end());
+    return wrapped;
+}
+
+Result<TextTokens> readTokens(const Model& model, const TextSource& source, const JobContext& context,
+                              TextReader reader)
+{
+    const bool isEncoder = reader == TextReader::encoder;
+    const bool isIds = !source.tokens.empty();
+    TextTokens tokens;
+    tokens.name = (isIds ? source.tokens : source.text).string();
+    if (isIds) {
+        QL_TRY(ids, readIds(source.tokens, context));
+        tokens.ids = std::move(ids);
+        if (!isEncoder)
+            return tokens;
     }
-    QL_TRY(tokenizer, openTokenizer(*model.checkpoint, context));
+    auto opened = openTokenizer(*model.checkpoint, context);
+    if (!opened && isIds && opened.error().code != Errc::cancelled)
+        return tokens; // they need none
+    QL_TRY(tokenizer, std::move(opened));
+    if (isEncoder)
+        tokens.mask = maskOf(*tokenizer);
+    const std::span<const Warning> oddities = tokenizer->warnings();
+    tokens.warnings.assign(oddities.begin(), oddities.end());
+    if (isIds)
+        return tokens;
     QL_TRY(content, readTextFile(source.text, kLargestText));
-    QL_TRY(encoded, tokenizer->encode(content, {.addSpecial = true}, context));
-    TextTokens tokens{std::move(encoded.ids), tokenizer->addsBos() ? tokenizer->bosId() : std::nullopt, {}};
-    for (const auto& warnings : {tokenizer->warnings(), std::span<const Warning>(encoded.warnings)})
-        tokens.warnings.insert(tokens.warnings.end(), warnings.begin(), warnings.end());
+    QL_TRY(encoded, tokenizer->encode(content, {.addSpecial = !isEncoder}, context));
+    tokens.ids = std::move(encoded.ids);
+    tokens.warnings.insert(tokens.warnings.end(), encoded.warnings.begin(), encoded.warnings.end());
+    if (isEncoder) {
+        tokens.prefix.assign(tokenizer->prefixIds().begin(), tokenizer->prefixIds().end());
+        tokens.suffix.assign(tokenizer->suffixIds().begin(), tokenizer->suffixIds().end());
+    } else if (tokenizer->addsBos()) {
+        tokens.bos = tokenizer->bosId();
+    }
     return tokens;
 }
 

@@ -13,7 +13,7 @@ namespace ql {
 Result<Windows> cutWindows(std::span<const std::int64_t> ids, std::int64_t length, std::int64_t limit,
                            std::optional<std::int64_t> bos)
 {
-    if (length < 2)
+    if (length < kShortestWindow)
         return usageError("a window of " + std::to_string(length) + " tokens has nothing to predict; take 2 or more");
     std::int64_t count = std::ssize(ids) / length;
     if (count == 0)

@@ -16,6 +16,9 @@ namespace ql {
 /// (llama-perplexity's rule: positions n/2 + 1 … n − 1).
 enum class Scored { all, secondHalf };
 
+/// Tokens; one less has nothing to predict.
+constexpr std::int64_t kShortestWindow = 2;
+
 struct Windows {
     std::int64_t length = 0;       // tokens in each window
     std::vector<std::int64_t> ids; // [count, length]

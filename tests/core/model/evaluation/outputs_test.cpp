@@ -2,6 +2,7 @@
 // Encoders and classifiers beside a version of themselves, against the definitions written out.
 #include "core/model/evaluation/cases.h"
 #include "core/model/evaluation/outputs.h"
+#include "core/model/evaluation/text_cases.h"
 #include "core/model/evaluation/windows.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
@@ -290,6 +291,71 @@ private Q_SLOTS:
         QCOMPARE(score.sameTop.value, 1.0);
         QVERIFY(std::isinf(find(score, "logits").sqnrDb));
         QVERIFY(find(score, "logits").leastCosine > 1 - 1e-12);
+    }
+
+    void casesOneAfterTheOther()
+    {
+        const Opened bert("bert_mlm", "int4:channel", m_context);
+        Windows windows{6, {}};
+        for (std::int64_t i = 0; i < 30; ++i)
+            windows.ids.push_back(5 + i);
+        const Cases all = windowCases(bert.graph, windows).value();
+        const Cases three = firstOf(all, 3);
+        QCOMPARE(three.count, 3);
+        QVERIFY(three.fingerprint != all.fingerprint);
+        for (const std::int64_t limit : {0, 5, 6})
+            QCOMPARE(firstOf(all, limit).fingerprint, all.fingerprint);
+        std::vector<std::int64_t> steps;
+        std::vector<OutputsScore> scores;
+        const OutputsScore score = evaluateCases({.graph = bert.graph,
+                                                  .cases = three,
+                                                  .model = {.weights = test::referTo(bert.own)},
+                                                  .other = &bert.other,
+                                                  .onScore =
+                                                      [&](const OutputsScore& known, std::int64_t cases) {
+                                                          steps.push_back(cases);
+                                                          scores.push_back(known);
+                                                      }},
+                                                 m_context)
+                                       .value();
+        QCOMPARE(steps, (std::vector<std::int64_t>{1, 2, 3})); // windows go one by one
+        QCOMPARE(find(scores.front(), "logits").rows, 6);
+        QCOMPARE(find(scores.back(), "logits").sqnrDb, find(score, "logits").sqnrDb);
+        QVERIFY(find(scores.front(), "logits").sqnrDb != find(score, "logits").sqnrDb);
+    }
+
+    void encodersReadWindowsInFrames()
+    {
+        const std::filesystem::path source(QL_TEST_DATA "/frontends/bert_mlm");
+        const test::TemporaryFolder folder;
+        for (const char* name : {"config.json", "model.safetensors"})
+            std::filesystem::copy_file(source / name, folder.path() / name);
+        const std::filesystem::path ids = folder.write("ids.txt", "5 6 7 8 9 10 11");
+        const auto bare = openModel(folder.path(), m_context).value();
+        const TextTokens alone = readTokens(*bare, {{}, ids}, m_context, TextReader::encoder).value();
+        QVERIFY(!alone.mask); // ids need no tokenizer
+        QCOMPARE(alone.windows(3, 0).value().ids, (std::vector<std::int64_t>{5, 6, 7, 8, 9, 10}));
+
+        folder.write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\nd\ne\n");
+        const std::filesystem::path text = folder.write("text.txt", "a b c d e a b");
+        const auto model = openModel(folder.path(), m_context).value();
+        const TextTokens read = readTokens(*model, {text, {}}, m_context, TextReader::encoder).value();
+        QVERIFY(read.mask && read.mask->id == 4);
+        QCOMPARE(read.mask->kept, (std::vector<std::int64_t>{2, 3}));
+        QCOMPARE(read.windowCount(5, 0), 2);
+        QCOMPARE(read.windows(5, 0).value().ids, (std::vector<std::int64_t>{2, 5, 6, 7, 3, 2, 8, 9, 5, 3}));
+        QCOMPARE(read.windowCount(5, 1), 1);
+        for (const std::int64_t length : {3, 10}) { // nothing inside; more than there is
+            QCOMPARE(read.windowCount(length, 0), 0);
+            const auto none = read.windows(length, 0);
+            QVERIFY(!none);
+            QCOMPARE(none.error().where, text.string());
+        }
+        const graph::Graph graph = buildGraph(*model).value();
+        const Cases cases = encoderCases(graph, read, 5, 0).value();
+        const OutputBatch batch = cases.batch(0, 2, m_context).value();
+        QCOMPARE(std::ranges::count_if(batch.answers, [](std::int64_t answer) { return answer >= 0; }), 2);
+        QCOMPARE(readTokens(*model, {{}, ids}, m_context, TextReader::encoder).value().mask->id, 4);
     }
 
     void maskedTokens()

@@ -225,9 +225,17 @@ private Q_SLOTS:
         for (const std::int64_t layer : m_model->quantizableLayers())
             wanted += static_cast<double>(m_model->layers[static_cast<std::size_t>(layer)].numel());
         QCOMPARE(multiplyAddsPerToken(*m_model, m_graph), wanted);
-        const auto seconds = secondsPerMultiplyAdd(*m_model, m_graph, m_windows, m_context);
-        QVERIFY(seconds);
-        QVERIFY(*seconds > 1e-14 && *seconds < 1e-3);
+        const Cases windows = windowCases(m_graph, m_windows).value();
+        const auto speed = measureSpeed(*m_model, m_graph, windows, m_context);
+        QVERIFY(speed);
+        QCOMPARE(speed->tokens, m_windows.length);
+        QVERIFY(speed->secondsPerMultiplyAdd > 1e-14 && speed->secondsPerMultiplyAdd < 1e-3);
+        Cases unknown = windows; // its length is found out
+        unknown.tokens = 0;
+        const auto found = measureSpeed(*m_model, m_graph, unknown, m_context);
+        QVERIFY(found);
+        QCOMPARE(found->tokens, m_windows.length);
+        QVERIFY(found->secondsPerMultiplyAdd > 1e-14 && found->secondsPerMultiplyAdd < 1e-3);
     }
 };
 

@@ -129,8 +129,8 @@ void MainWindow::buildModelMenu()
     QAction* validate = add(menu, tr("&Validate…"), QKeySequence(tr("Ctrl+T")), [this] { this->validate(); });
     for (QAction* action : {calibrate, validate})
         m_needModel.push_back(action);
-    calibrate->setToolTip(tr("Run the model on text and keep what its layers see"));
-    validate->setToolTip(tr("Run the plan beside the model: perplexity, KLD, top-1 agreement"));
+    calibrate->setToolTip(tr("Run the model on text, pictures or arrays and keep what its layers see"));
+    validate->setToolTip(tr("Run the plan beside the model: perplexity and KLD, or how far its outputs move"));
     m_tools.insert(m_tools.end(), {nullptr, calibrate, validate});
 }
 

@@ -2,6 +2,7 @@
 // The window runs the model, by keyboard and mouse: calibrate, validate, trace.
 #include "app/main_window.h"
 #include "tests/support/opened_sample.h"
+#include "tests/support/textless_models.h"
 #include "tests/support/tiny_model.h"
 #include "views/charts/chart_view.h"
 #include "views/dialogs/calibrate_dialog.h"
@@ -19,7 +20,10 @@
 #include <QSpinBox>
 #include <QStandardPaths>
 #include <QTableView>
+#include <QTableWidget>
 #include <QTemporaryDir>
+
+#include <algorithm>
 
 using namespace ql;
 using namespace ql::views;
@@ -85,6 +89,15 @@ class WindowRunsTest : public QObject {
         return dialog && QTest::qWaitForWindowActive(dialog) ? dialog : nullptr;
     }
 
+    /// Whether the command line that a dialog offers has those words.
+    static bool hasCommand(const QDialog& dialog, const QString& words)
+    {
+        const auto lines = dialog.findChildren<QLineEdit*>();
+        return std::any_of(lines.begin(), lines.end(), [&](const QLineEdit* line) {
+            return line->text().startsWith(QLatin1String("qloupe ")) && line->text().contains(words);
+        });
+    }
+
 private Q_SLOTS:
     void initTestCase()
     {
@@ -101,7 +114,7 @@ private Q_SLOTS:
         Document& d = window.document();
         auto* dialog = openBy<CalibrateDialog>(window, Qt::Key_K);
         QVERIFY(dialog);
-        auto* path = dialog->findChild<QLineEdit*>(QStringLiteral("textPath"));
+        auto* path = dialog->findChild<QLineEdit*>(QStringLiteral("sourcePath"));
         QCOMPARE(path->text(), test::samplePath(QStringLiteral("calibration.txt"))); // beside the model
         QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
         QVERIFY(!start->isEnabled()); // until the text is read
@@ -127,8 +140,9 @@ private Q_SLOTS:
         context->selectAll();
         QTest::keyClicks(context, QStringLiteral("900000"));
         QVERIFY(!start->isEnabled());
-        QVERIFY(
-            dialog->findChild<QLabel*>(QStringLiteral("textNote"))->text().contains(QLatin1String("smaller context")));
+        QVERIFY(dialog->findChild<QLabel*>(QStringLiteral("sourceNote"))
+                    ->text()
+                    .contains(QLatin1String("smaller context")));
         context->selectAll();
         QTest::keyClicks(context, QStringLiteral("128"));
         QVERIFY(start->isEnabled());
@@ -180,11 +194,11 @@ private Q_SLOTS:
         QVERIFY(open(window, model));
         auto* dialog = openBy<CalibrateDialog>(window, Qt::Key_K);
         QVERIFY(dialog);
-        const auto* note = dialog->findChild<QLabel*>(QStringLiteral("textNote"));
+        const auto* note = dialog->findChild<QLabel*>(QStringLiteral("sourceNote"));
         QTRY_VERIFY(window.jobs().isIdle());
         QVERIFY2(!note->text().isEmpty() && !note->text().contains(QLatin1String("Reading")), qPrintable(note->text()));
         QVERIFY(!buttonOf(*dialog, QStringLiteral("Start"))->isEnabled());
-        write(dialog->findChild<QLineEdit*>(QStringLiteral("textPath")), QStringLiteral("/no/such.txt"));
+        write(dialog->findChild<QLineEdit*>(QStringLiteral("sourcePath")), QStringLiteral("/no/such.txt"));
         QTRY_VERIFY(window.jobs().isIdle());
         QVERIFY(!buttonOf(*dialog, QStringLiteral("Start"))->isEnabled());
     }
@@ -222,6 +236,89 @@ private Q_SLOTS:
         QVERIFY(d.plan().candidates == low.candidates);
         d.undoStack().undo();
         QVERIFY(!(d.plan() == low));
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        QVERIFY(window.jobs().failures().empty());
+    }
+
+    void picturesAndArrays()
+    {
+        MainWindow window(m_executor);
+        QVERIFY(open(window, test::vitPath()));
+        Document& d = window.document();
+        {
+            auto* dialog = openBy<CalibrateDialog>(window, Qt::Key_K);
+            QVERIFY(dialog);
+            auto* path = dialog->findChild<QLineEdit*>(QStringLiteral("sourcePath"));
+            QTRY_VERIFY(path->placeholderText().contains(QLatin1String("pixels")));
+            QVERIFY(!dialog->findChild<QSpinBox*>(QStringLiteral("contextTokens"))->isVisible());
+            QVERIFY(!dialog->findChild<QLineEdit*>(QStringLiteral("labelsPath"))->isVisible());
+            path->setFocus();
+            write(path, m_folder.path()); // holds no pictures
+            const auto* note = dialog->findChild<QLabel*>(QStringLiteral("sourceNote"));
+            QTRY_VERIFY_WITH_TIMEOUT(note->text().contains(QLatin1String("no PNG")), 10000);
+            QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
+            QVERIFY(!start->isEnabled());
+            write(path, test::picturesPath());
+            QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 10000);
+            QCOMPARE(note->text(), QStringLiteral("4 pictures; 4 of them are taken"));
+            const auto* cost = dialog->findChild<QLabel*>(QStringLiteral("cost"));
+            QVERIFY2(cost->text().contains(QLatin1String("for 4 cases")), qPrintable(cost->text()));
+            auto* count = dialog->findChild<QSpinBox*>(QStringLiteral("windowCount"));
+            count->setFocus();
+            count->selectAll();
+            QTest::keyClicks(count, QStringLiteral("3"));
+            QVERIFY2(cost->text().contains(QLatin1String("for 3 cases")), qPrintable(cost->text()));
+            QVERIFY2(
+                hasCommand(*dialog, QStringLiteral(" --images %1 --cases 3 --gram full").arg(test::picturesPath())),
+                qPrintable(dialog->findChildren<QLineEdit*>().back()->text()));
+            auto* study = dialog->findChild<QLineEdit*>(QStringLiteral("studyPath"));
+            study->setFocus();
+            write(study, m_folder.filePath(QStringLiteral("vit.qloupe")));
+            click(start);
+            QTRY_VERIFY_WITH_TIMEOUT(window.runs().calibration.state() == CalibrationRun::State::finished, 60000);
+            QCOMPARE(window.runs().calibration.count(), 3);
+            QVERIFY(d.isCalibrated());
+            QTest::keyClick(dialog, Qt::Key_Escape);
+            QTRY_VERIFY(!window.findChild<CalibrateDialog*>());
+        }
+        window.activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(&window));
+        lowerAll(d);
+        auto* dialog = openBy<ValidateDialog>(window, Qt::Key_T);
+        QVERIFY(dialog);
+        auto* path = dialog->findChild<QLineEdit*>(QStringLiteral("sourcePath"));
+        auto* labels = dialog->findChild<QLineEdit*>(QStringLiteral("labelsPath"));
+        QTRY_VERIFY(labels->isVisible());
+        const QString pixels = m_folder.filePath(QStringLiteral("pixels.npz"));
+        QVERIFY(test::writePixels(pixels, 16));
+        path->setFocus();
+        write(path, pixels);
+        QVERIFY(!labels->isVisible()); // arrays bring their own
+        QVERIFY(hasCommand(*dialog, QStringLiteral(" --inputs %1").arg(pixels)));
+        QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
+        QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 10000);
+        write(path, test::picturesPath());
+        QVERIFY(labels->isVisible());
+        QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 10000);
+        const QString csv = m_folder.filePath(QStringLiteral("labels.csv"));
+        QVERIFY(test::writeFile(csv, "cat/small.png,4\n"));
+        labels->setFocus();
+        write(labels, csv);
+        QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 10000);
+        QVERIFY(hasCommand(*dialog, QStringLiteral(" --images %1 --labels %2").arg(test::picturesPath(), csv)));
+        click(start);
+        QDockWidget* dock = dockOf(window, "validation");
+        QTRY_VERIFY_WITH_TIMEOUT(!window.runs().validations.isRunning(), 60000);
+        QCOMPARE(window.runs().validations.problem(), QString());
+        QCOMPARE(window.runs().validations.records().size(), std::size_t{1});
+        const OutputsPoint& point = *window.runs().validations.records().front().outputs;
+        QCOMPARE(point.cases, 4);
+        QCOMPARE(point.score.model.count, 1);
+        auto* outputs = dock->findChild<QTableWidget*>();
+        QTRY_VERIFY(outputs->isVisible());
+        QCOMPARE(outputs->rowCount(), static_cast<int>(point.score.outputs.size()));
+        for (const ChartView* chart : dock->findChildren<ChartView*>())
+            QVERIFY(!chart->isVisible());
         QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
         QVERIFY(window.jobs().failures().empty());
     }

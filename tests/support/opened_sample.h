@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The sample opened as a document, for tests of what runs it.
+// The sample, or another model, opened as a document, for tests of what runs it.
 #pragma once
 
 #include "views/document/document.h"
@@ -28,10 +28,13 @@ struct OpenedSample {
         document.open(path);
         return measured.wait(60000);
     }
-    std::shared_ptr<const views::PreparedText> text(const QString& name)
+    /// What the document's model is run on.
+    std::shared_ptr<const views::PreparedSource> source(const QString& path, const QString& labels = {})
     {
-        return views::prepareText(document.model(), samplePath(name), JobContext(executor)).value();
+        return views::prepareSource(views::prepareModel(document.model()).value(), path, labels, JobContext(executor))
+            .value();
     }
+    std::shared_ptr<const views::PreparedSource> text(const QString& name) { return source(samplePath(name)); }
     /// Every layer that has a choice gets its lowest candidate.
     void lowerAll()
     {

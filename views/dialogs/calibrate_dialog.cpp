@@ -5,7 +5,7 @@
 #include "views/jobs/job_runner.h"
 #include "views/jobs/process_memory.h"
 #include "views/runs/runs.h"
-#include "views/runs/text_choice.h"
+#include "views/runs/source_choice.h"
 #include "views/text/format.h"
 #include "views/text/shell.h"
 #include "views/theme/problem_color.h"
@@ -46,7 +46,7 @@ CalibrateDialog::CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs
     setWindowTitle(tr("Calibrate"));
     resize(720, 200);
     buildForm();
-    connect(m_text, &TextChoice::changed, this, &CalibrateDialog::refresh);
+    connect(m_source, &SourceChoice::changed, this, &CalibrateDialog::refresh);
     connect(m_gram, &QComboBox::currentIndexChanged, this, &CalibrateDialog::refresh);
     connect(m_full, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
     connect(m_study, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
@@ -70,7 +70,7 @@ void CalibrateDialog::buildForm()
     auto* form = new QFormLayout;
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow); // wrapped lines too
     column->addLayout(form);
-    m_text = new TextChoice(m_document, m_jobs, TextUse::calibration, *form);
+    m_source = new SourceChoice(m_document, m_jobs, SourceUse::calibration, *form);
     m_gram->addItem(tr("its diagonal: squares per channel"), static_cast<int>(GramKind::diag));
     m_gram->addItem(tr("blocks of %1 channels").arg(CalibrationSettings().blockSize),
                     static_cast<int>(GramKind::blocks));
@@ -148,8 +148,8 @@ void CalibrateDialog::refresh()
     const CalibrationRun& run = m_runs.calibration;
     const bool running = run.state() == CalibrationRun::State::running;
     const Result<CalibrationSettings> chosen = m_document.isOpen() ? settings() : CalibrationSettings();
-    const bool possible = m_text->windows() > 0 && !m_study->text().isEmpty() && chosen;
-    m_text->setEnabled(!running);
+    const bool possible = m_source->count() > 0 && !m_study->text().isEmpty() && chosen;
+    m_source->setEnabled(!running);
     m_gram->setEnabled(!running);
     m_full->setEnabled(!running);
     m_study->setEnabled(!running);
@@ -159,21 +159,23 @@ void CalibrateDialog::refresh()
     setProblemColor(*m_cost, !chosen);
     if (!chosen) {
         m_cost->setText(errorText(chosen.error()));
-    } else if (m_text->windows() > 0) {
-        const PreparedText& text = *m_text->text();
-        const CalibrationCost cost = text.calibrationCost(*chosen, m_text->length(), m_text->limit());
-        m_cost->setText(tr("about %1 for %2 tokens, %3 of memory, %4 in the study")
-                            .arg(durationText(text.calibrationSeconds(*chosen, m_text->length(), m_text->limit())),
-                                 countText(m_text->windows() * m_text->length()), bytesText(cost.memoryBytes),
-                                 bytesText(cost.resultBytes)));
+    } else if (m_source->count() > 0) {
+        const PreparedSource& source = *m_source->source();
+        const Portion portion = m_source->portion();
+        const CalibrationCost cost = source.calibrationCost(*chosen, portion);
+        const QString amount = source.text() ? tr("%1 tokens").arg(countText(m_source->count() * portion.length))
+                                             : countedCases(m_source->count(), false);
+        m_cost->setText(tr("about %1 for %2, %3 of memory, %4 in the study")
+                            .arg(durationText(source.calibrationSeconds(*chosen, portion)), amount,
+                                 bytesText(cost.memoryBytes), bytesText(cost.resultBytes)));
     } else {
         m_cost->setText(QStringLiteral("—"));
     }
     const QString full =
         m_full->text().isEmpty() ? QString() : QStringLiteral(" --full ") + shellQuoted(m_full->text());
     m_command->setText(QStringLiteral("qloupe calibrate %1 %2 --gram %3%4 --out %5")
-                           .arg(shellQuoted(m_document.checkpointPath()), m_text->arguments(), toQString(word(gram())),
-                                full, shellQuoted(m_study->text())));
+                           .arg(shellQuoted(m_document.checkpointPath()), m_source->arguments(),
+                                toQString(word(gram())), full, shellQuoted(m_study->text())));
     m_command->setCursorPosition(0);
     showProgress();
 }
@@ -190,10 +192,9 @@ void CalibrateDialog::showProgress()
         for (const JobState& state : m_jobs.running())
             if (state.id == run.job()) {
                 m_progress->setValue(static_cast<int>(std::lround(state.fraction * 1000)));
-                text = run.block() < 0
-                           ? tr("Running; %1 of memory in use").arg(bytesText(residentBytes()))
-                           : tr("Block %1 has seen %2 windows; %3 of memory in use")
-                                 .arg(countText(run.block()), countText(run.windows()), bytesText(residentBytes()));
+                text = run.block() < 0 ? tr("Running; %1 of memory in use").arg(bytesText(residentBytes()))
+                                       : tr("Block %1 has seen %2; %3 of memory in use")
+                                             .arg(countText(run.block()), run.countText(), bytesText(residentBytes()));
                 if (state.remainingSeconds >= 0)
                     text += tr("; %1 left").arg(durationText(state.remainingSeconds));
             }
@@ -202,8 +203,8 @@ void CalibrateDialog::showProgress()
         text = tr("Paused; every finished block is kept, and the run goes on from there.");
         break;
     case CalibrationRun::State::finished:
-        text = tr("Done: every layer has seen %1 windows. The activation panel and the output error use them.")
-                   .arg(countText(run.windows()));
+        text = tr("Done: every layer has seen %1. The activation panel and the output error use them.")
+                   .arg(run.countText());
         break;
     case CalibrationRun::State::failed:
         text = run.problem();
@@ -240,9 +241,9 @@ void CalibrateDialog::run()
 {
     m_study->setReadOnly(true);
     m_browse->hide();
-    m_text->remember();
+    m_source->remember();
     if (const auto chosen = settings())
-        m_runs.calibration.start({m_text->text(), m_text->length(), m_text->limit(), *chosen});
+        m_runs.calibration.start({m_source->source(), m_source->portion(), *chosen});
 }
 
 } // namespace ql::views

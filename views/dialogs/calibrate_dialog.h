@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Calibrating the open model: text, how much of XᵀX is kept, where it goes, and what that will take, told before it
+// Calibrating the open model: on what, how much of XᵀX is kept, where it goes, and what that will take, told before it
 // starts; then progress, pause and resume. It may be closed meanwhile; opened again it shows the run under way.
 #pragma once
 
@@ -17,7 +17,7 @@ namespace ql::views {
 
 class Document;
 class JobRunner;
-class TextChoice;
+class SourceChoice;
 struct Runs;
 
 class CalibrateDialog : public QDialog {
@@ -40,7 +40,7 @@ private:
     Document& m_document;
     JobRunner& m_jobs;
     Runs& m_runs;
-    TextChoice* m_text;
+    SourceChoice* m_source;
     QComboBox* m_gram;
     QLineEdit* m_full; // name or glob of layers
     QLineEdit* m_study;

@@ -3,7 +3,7 @@
 
 #include "views/document/document.h"
 #include "views/runs/runs.h"
-#include "views/runs/text_choice.h"
+#include "views/runs/source_choice.h"
 #include "views/text/format.h"
 #include "views/text/shell.h"
 
@@ -32,7 +32,7 @@ ValidateDialog::ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, 
     auto* form = new QFormLayout;
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow); // wrapped lines too
     column->addLayout(form);
-    m_text = new TextChoice(document, jobs, TextUse::heldOut, *form);
+    m_source = new SourceChoice(document, jobs, SourceUse::heldOut, *form);
     form->addRow(tr("Plan"), m_plan);
     m_runtime->addItem(tr("as they are"));
     for (const Runtime& runtime : allRuntimes()) {
@@ -62,7 +62,7 @@ ValidateDialog::ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, 
     m_command->setAccessibleName(tr("The same as a command line"));
     m_command->setToolTip(tr("Save the plan as text first (File menu); plan.json stands for that file"));
     m_start->setDefault(true);
-    connect(m_text, &TextChoice::changed, this, &ValidateDialog::refresh);
+    connect(m_source, &SourceChoice::changed, this, &ValidateDialog::refresh);
     connect(m_runtime, &QComboBox::currentIndexChanged, this, &ValidateDialog::refresh);
     connect(m_start, &QPushButton::clicked, this, &ValidateDialog::start);
     connect(&m_runs.validations, &ValidationRuns::stateChanged, this, &ValidateDialog::refresh);
@@ -83,26 +83,28 @@ void ValidateDialog::refresh()
         m_document.isOpen()
             ? tr("%1 bits per weight: %2").arg(fixedText(m_document.totals().bitsPerWeight, 3), planInShort(m_document))
             : QString());
-    m_cost->setText(m_text->windows() > 0
-                        ? tr("about %1: model and plan, %2 windows each")
-                              .arg(durationText(m_text->text()->validationSeconds(m_text->length(), m_text->limit())),
-                                   countText(m_text->windows()))
-                        : QStringLiteral("—"));
+    m_cost->setText(QStringLiteral("—"));
+    if (m_source->count() > 0) {
+        const PreparedSource& source = *m_source->source();
+        m_cost->setText(tr("about %1: model and plan, %2 each")
+                            .arg(durationText(source.validationSeconds(m_source->portion())),
+                                 countedCases(m_source->count(), source.text())));
+    }
     QString command = QStringLiteral("qloupe validate %1 --plan plan.json %2")
-                          .arg(shellQuoted(m_document.checkpointPath()), m_text->arguments());
+                          .arg(shellQuoted(m_document.checkpointPath()), m_source->arguments());
     if (runtime())
         command += QStringLiteral(" --as %1").arg(toQString(runtime()->id));
     if (!m_document.activationsPath().isEmpty())
         command += QStringLiteral(" --activations %1").arg(shellQuoted(m_document.activationsPath()));
     m_command->setText(command);
     m_command->setCursorPosition(0);
-    m_start->setEnabled(m_text->windows() > 0 && !m_runs.validations.isRunning());
+    m_start->setEnabled(m_source->count() > 0 && !m_runs.validations.isRunning());
 }
 
 void ValidateDialog::start()
 {
-    m_text->remember();
-    m_runs.validations.start({m_text->text(), m_text->length(), m_text->limit(), runtime()});
+    m_source->remember();
+    m_runs.validations.start({m_source->source(), m_source->portion(), runtime()});
     Q_EMIT started();
     close();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Choosing what proves the plan: held-out text, windows, and whose rounding of activations; and what that will take.
-// The validation panel shows the run.
+// Choosing what proves the plan: held-out text, arrays or pictures, how many, and whose rounding of activations; and
+// what that will take. The validation panel shows the run.
 #pragma once
 
 #include <QDialog>
@@ -18,7 +18,7 @@ namespace ql::views {
 
 class Document;
 class JobRunner;
-class TextChoice;
+class SourceChoice;
 struct Runs;
 
 class ValidateDialog : public QDialog {
@@ -36,7 +36,7 @@ private:
 
     Document& m_document;
     Runs& m_runs;
-    TextChoice* m_text;
+    SourceChoice* m_source;
     QComboBox* m_runtime;
     QLabel* m_plan;
     QLabel* m_cost;

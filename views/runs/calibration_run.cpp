@@ -51,19 +51,18 @@ void CalibrationRun::start(const CalibrationChoice& choice)
     m_choice = choice;
     m_state = State::running;
     m_problem.clear();
-    m_windows = 0;
+    m_count = 0;
     m_block = -1;
     m_sink = m_document.sink();
     m_feed.start(
-        tr("Calibrating on %1").arg(QFileInfo(choice.text->path).fileName()),
+        tr("Calibrating on %1").arg(QFileInfo(choice.source->path).fileName()),
         [choice, sink = m_sink](JobMailbox<Arrival>& arrivals, const JobContext& context) -> Result<std::int64_t> {
-            const PreparedText& text = *choice.text;
-            QL_TRY(windows, text.tokens.windows(choice.length, choice.limit));
-            QL_TRY(cases, windowCases(text.graph, std::move(windows)));
-            const graph::CheckpointWeights weights(*text.model);
-            NotingSink noting(*sink, *text.model);
-            const CalibrationTask task{*text.model,
-                                       text.graph,
+            const PreparedSource& source = *choice.source;
+            QL_TRY(cases, source.calibrationCases(choice.portion));
+            const graph::CheckpointWeights weights(source.model());
+            NotingSink noting(*sink, source.model());
+            const CalibrationTask task{source.model(),
+                                       source.graph(),
                                        weights,
                                        cases,
                                        choice.settings,
@@ -74,7 +73,7 @@ void CalibrationRun::start(const CalibrationChoice& choice)
             QL_CHECK(calibrate(task, context));
             return cases.count;
         },
-        [this](const Result<std::int64_t>& windows) { finish(windows); });
+        [this](const Result<std::int64_t>& count) { finish(count); });
     Q_EMIT changed();
 }
 
@@ -87,22 +86,22 @@ void CalibrationRun::take(const std::vector<Arrival>& arrivals)
 {
     const Arrival& last = arrivals.back();
     m_block = last.block;
-    m_windows = last.windows;
+    m_count = last.count;
     if (auto activations = calibratedActivations(m_sink, last.sites, {})) // the embedding alone has none
         m_document.showActivations(std::move(activations));
     Q_EMIT changed();
 }
 
-void CalibrationRun::finish(const Result<std::int64_t>& windows)
+void CalibrationRun::finish(const Result<std::int64_t>& count)
 {
-    if (windows) {
+    if (count) {
         m_state = State::finished;
-        m_windows = *windows;
-    } else if (windows.error().code == Errc::cancelled) {
+        m_count = *count;
+    } else if (count.error().code == Errc::cancelled) {
         m_state = State::paused;
     } else {
         m_state = State::failed;
-        m_problem = errorText(windows.error());
+        m_problem = errorText(count.error());
     }
     if (m_sink != m_document.sink()) // it was saved under another name meanwhile
         m_jobs.start(

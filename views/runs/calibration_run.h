@@ -5,7 +5,7 @@
 
 #include "core/calibration/calibrated_activations.h"
 #include "views/jobs/job_feed.h"
-#include "views/runs/prepared_text.h"
+#include "views/runs/prepared_source.h"
 
 #include <QObject>
 
@@ -14,9 +14,8 @@ namespace ql::views {
 class Document;
 
 struct CalibrationChoice {
-    std::shared_ptr<const PreparedText> text;
-    std::int64_t length = 0; // tokens in a window
-    std::int64_t limit = 0;  // windows, 0: all
+    std::shared_ptr<const PreparedSource> source;
+    Portion portion;
     CalibrationSettings settings;
 };
 
@@ -27,7 +26,7 @@ public:
 
     CalibrationRun(Document& document, JobRunner& jobs);
 
-    /// Goes on from what the study holds of the same text and settings.
+    /// Goes on from what the study holds of the same source and settings.
     void start(const CalibrationChoice& choice);
     /// Stops; what finished is kept.
     void pause();
@@ -36,8 +35,10 @@ public:
     /// Why it failed.
     const QString& problem() const { return m_problem; }
     std::uint64_t job() const { return m_feed.job(); }
-    /// Windows that every layer has seen, and the block that was finished last.
-    std::int64_t windows() const { return m_windows; }
+    /// Windows or cases that every layer has seen, and the block that was finished last.
+    std::int64_t count() const { return m_count; }
+    /// The same for people: "12 windows".
+    QString countText() const { return countedCases(m_count, m_choice.source && m_choice.source->text()); }
     std::int64_t block() const { return m_block; }
 
 Q_SIGNALS:
@@ -46,11 +47,11 @@ Q_SIGNALS:
 private:
     struct Arrival {
         std::int64_t block = -1;
-        std::int64_t windows = 0;
+        std::int64_t count = 0;
         CalibratedSites sites;
     };
     void take(const std::vector<Arrival>& arrivals);
-    void finish(const Result<std::int64_t>& windows);
+    void finish(const Result<std::int64_t>& count);
     void reset();
 
     Document& m_document;
@@ -58,7 +59,7 @@ private:
     CalibrationChoice m_choice;
     State m_state = State::idle;
     QString m_problem;
-    std::int64_t m_windows = 0;
+    std::int64_t m_count = 0;
     std::int64_t m_block = -1;
     std::shared_ptr<ResultSink> m_sink;
     JobFeed<Arrival> m_feed;

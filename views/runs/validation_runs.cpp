@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/runs/validation_runs.h"
 
-#include "core/model/evaluation/evaluate.h"
 #include "core/realize/planned_version.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
+#include "views/runs/validation_work.h"
 #include "views/text/format.h"
 
 #include <QFileInfo>
@@ -18,24 +18,12 @@ namespace {
 
 const std::string kKey = "validations";
 
-/// A point for every window since the last call; `perWindow` scores each.
-Result<void> putPoints(JobMailbox<ValidationPoint>& points, const std::vector<TokenScore>& scores,
-                       std::int64_t perWindow, std::int64_t from, std::int64_t to, const JobContext& context)
-{
-    for (std::int64_t windows = from + 1; windows <= to; ++windows) {
-        QL_CHECK(context.checkStop());
-        points.put(pointOf({scores.begin(), scores.begin() + windows * perWindow}, windows));
-    }
-    return {};
-}
-
 } // namespace
 
 ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs)
     : m_document(document),
       m_jobs(jobs),
-      m_feed(jobs, this, QStringLiteral("validate"),
-             [this](const std::vector<ValidationPoint>& points) { take(points); })
+      m_feed(jobs, this, QStringLiteral("validate"), [this](const std::vector<ValidationStep>& steps) { take(steps); })
 {
     connect(&m_document, &Document::modelChanged, this, &ValidationRuns::takeOver);
     connect(&m_document, &Document::saved, this, &ValidationRuns::keep); // it may be another study
@@ -44,42 +32,28 @@ ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs)
 void ValidationRuns::start(const ValidationChoice& choice)
 {
     m_problem.clear();
-    m_windowsWanted = choice.text->windowCount(choice.length, choice.limit);
+    m_wanted = choice.source->count(choice.portion);
     m_begun = ValidationRecord{.time = QDateTime::currentDateTime(),
                                .plan = planInShort(m_document),
                                .planJson = toQString(printPlan(m_document.plan(), *m_document.model())),
                                .bitsPerWeight = m_document.totals().bitsPerWeight,
                                .predictedLoss = m_document.totals().loss,
                                .metric = m_document.metric() ? toQString(m_document.metric()->id) : QString(),
-                               .text = choice.text->path,
-                               .length = choice.length,
+                               .source = choice.source->path,
+                               .length = choice.source->length(choice.portion),
                                .runtime = choice.runtime ? toQString(choice.runtime->id) : QString(),
                                .points = {}};
     m_feed.start(
-        tr("Validating on %1").arg(QFileInfo(choice.text->path).fileName()),
-        [choice, model = m_document.model(), plan = m_document.plan(), activations = m_document.activations(),
-         target = m_document.target()](JobMailbox<ValidationPoint>& points, const JobContext& context) -> Result<void> {
-            QL_TRY(windows, choice.text->tokens.windows(choice.length, choice.limit));
-            QL_TRY(other, plannedVersion(*model,
+        tr("Validating on %1").arg(QFileInfo(choice.source->path).fileName()),
+        [choice, plan = m_document.plan(), activations = m_document.activations(),
+         target = m_document.target()](JobMailbox<ValidationStep>& steps, const JobContext& context) -> Result<void> {
+            QL_TRY(other, plannedVersion(choice.source->model(),
                                          {.plan = &plan,
                                           .target = target ? &target->profile : nullptr,
                                           .activations = activations.get(),
                                           .runtime = choice.runtime},
                                          context));
-            std::int64_t through = 0;
-            EvaluationTask task{.graph = choice.text->graph,
-                                .windows = windows,
-                                .model = ownVersion(*model),
-                                .other = &other,
-                                .onScores = {},
-                                .known = {}};
-            const std::int64_t perWindow = windows.length - firstScored(windows.length, task.scored);
-            task.onScores = [&](const std::vector<TokenScore>& scores, std::int64_t count) {
-                const std::int64_t from = std::exchange(through, count);
-                return putPoints(points, scores, perWindow, from, count, context);
-            };
-            QL_CHECK(evaluate(task, context));
-            return model->checkpoint->checkIntact();
+            return runValidation(*choice.source, choice.portion, other, steps, context);
         },
         [this](const Result<void>& result) { finish(result); });
     Q_EMIT stateChanged();
@@ -90,13 +64,13 @@ void ValidationRuns::cancel()
     m_feed.cancel();
 }
 
-void ValidationRuns::take(const std::vector<ValidationPoint>& points)
+void ValidationRuns::take(const std::vector<ValidationStep>& steps)
 {
     const bool isNew = m_begun.has_value();
     if (isNew)
         m_records.push_back(*std::exchange(m_begun, std::nullopt));
-    auto& all = m_records.back().points;
-    all.insert(all.end(), points.begin(), points.end());
+    for (const ValidationStep& step : steps)
+        m_records.back().add(step);
     if (isNew)
         Q_EMIT added();
     else

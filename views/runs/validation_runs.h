@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Validations of plans against the open model: the one under way, growing as windows are through, and the earlier ones.
-// What was measured before a cancel is kept. GUI thread only.
+// Validations of plans against the open model: the one under way, growing as windows or cases are through, and the
+// earlier ones. What was measured before a cancel is kept. GUI thread only.
 #pragma once
 
 #include "core/realize/runtime_activations.h"
 #include "views/jobs/job_feed.h"
-#include "views/runs/prepared_text.h"
+#include "views/runs/prepared_source.h"
 #include "views/runs/validation_record.h"
 
 #include <QObject>
@@ -17,9 +17,8 @@ namespace ql::views {
 class Document;
 
 struct ValidationChoice {
-    std::shared_ptr<const PreparedText> text;
-    std::int64_t length = 0; // tokens in a window
-    std::int64_t limit = 0;  // windows, 0: all
+    std::shared_ptr<const PreparedSource> source;
+    Portion portion;
     const Runtime* runtime = nullptr;
 };
 
@@ -32,8 +31,8 @@ public:
     void start(const ValidationChoice& choice);
     void cancel();
     bool isRunning() const { return m_feed.isRunning(); }
-    /// Windows the run under way will take.
-    std::int64_t windowsWanted() const { return m_windowsWanted; }
+    /// Windows or cases the run under way will take.
+    std::int64_t wanted() const { return m_wanted; }
     /// Why the last one failed; empty if it did not.
     const QString& problem() const { return m_problem; }
     /// The last one while it runs is the one under way.
@@ -46,7 +45,7 @@ Q_SIGNALS:
     void stateChanged(); // running, failed, done
 
 private:
-    void take(const std::vector<ValidationPoint>& points);
+    void take(const std::vector<ValidationStep>& steps);
     void finish(const Result<void>& result);
     void keep();
     void takeOver();
@@ -54,10 +53,10 @@ private:
     Document& m_document;
     JobRunner& m_jobs;
     std::vector<ValidationRecord> m_records;
-    std::optional<ValidationRecord> m_begun; // has no point yet
-    std::int64_t m_windowsWanted = 0;
+    std::optional<ValidationRecord> m_begun; // nothing is measured yet
+    std::int64_t m_wanted = 0;
     QString m_problem;
-    JobFeed<ValidationPoint> m_feed;
+    JobFeed<ValidationStep> m_feed;
 };
 
 /// "int4:g64 ×84, int8:g64 ×12": the plan's candidates, the most frequent first; keep is left out unless it is all.

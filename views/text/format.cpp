@@ -88,6 +88,17 @@ QString percentText(double fraction)
     return QLocale().toString(fraction * 100, 'g', 3) + QStringLiteral("\u00a0%");
 }
 
+QString withErrorText(double value, double error, int decimals)
+{
+    return QStringLiteral("%1 ± %2").arg(fixedText(value, decimals), numberText(error, 1));
+}
+
+QString percentWithErrorText(double fraction, double error)
+{
+    return QStringLiteral("%1 ± %2").arg(percentText(fraction),
+                                         QLocale().toString(error * 100, 'g', 2) + QStringLiteral("\u00a0%"));
+}
+
 QString durationText(double seconds)
 {
     const auto whole = static_cast<int>(std::lround(seconds));

@@ -28,6 +28,9 @@ QString countText(std::int64_t value);
 QString shortCountText(std::int64_t value);
 /// A fraction as percent: "0.031 %".
 QString percentText(double fraction);
+/// A value with its standard error: "15.123 ± 0.2", "80 % ± 2.1 %".
+QString withErrorText(double value, double error, int decimals);
+QString percentWithErrorText(double fraction, double error);
 /// "3 s", "2 min 05 s".
 QString durationText(double seconds);
 /// The error as a sentence for people.

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A calibration of the open model: layers arrive while it runs, a pause loses nothing, the study has it.
+// A calibration of the open model: layers arrive while it runs, a pause loses nothing, the study has it; models that
+// continue no text see pictures, arrays, or texts with what their tokenizer puts around each.
+#include "core/model/frontends/frontend.h"
+#include "core/model/tokenizer/tokenizer.h"
+#include "tests/support/memory_sink.h"
 #include "tests/support/opened_sample.h"
+#include "tests/support/textless_models.h"
+#include "views/text/format.h"
 
 #include <QStandardPaths>
 #include <QTemporaryDir>
@@ -18,7 +24,7 @@ class CalibrationRunTest : public QObject {
     {
         CalibrationSettings settings;
         settings.batchWindows = batch;
-        return {work.text(QStringLiteral("calibration.txt")), 64, limit, settings};
+        return {work.text(QStringLiteral("calibration.txt")), {64, limit}, settings};
     }
     static std::shared_ptr<const ActivationStatistics> statistics(test::OpenedSample& work, const char* name)
     {
@@ -26,6 +32,33 @@ class CalibrationRunTest : public QObject {
         return activations->statistics(work.document.model()->indexOf(name), JobContext(work.executor)).value();
     }
     static constexpr const char* kLayer = "model.layers.3.mlp.down_proj.weight";
+
+    /// Runs it, and compares what is kept with what the engine makes of those cases.
+    static void compare(test::OpenedSample& work, const QString& source, const Portion& portion,
+                        const std::function<Result<Cases>(const graph::Graph&, const JobContext&)>& casesOf)
+    {
+        CalibrationRun& run = work.runs.calibration;
+        run.start({work.source(source), portion, {}});
+        QTRY_VERIFY_WITH_TIMEOUT(run.state() != State::running, 60000);
+        QCOMPARE(run.problem(), QString());
+        QVERIFY(run.state() == State::finished);
+        const Model& model = *work.document.model();
+        const graph::Graph graph = buildGraph(model).value();
+        const JobContext context(work.executor);
+        const Cases cases = casesOf(graph, context).value();
+        QCOMPARE(run.count(), cases.count);
+        test::MemorySink sink;
+        const graph::CheckpointWeights weights(model);
+        QVERIFY(calibrate({model, graph, weights, cases, {}, sink, {}}, context));
+        QVERIFY(!sink.pieces.empty());
+        for (const auto& [key, piece] : sink.pieces) {
+            const auto kept = work.document.sink()->find(key);
+            QVERIFY2(kept, key.c_str());
+            QVERIFY2(*kept == piece, key.c_str());
+        }
+        QVERIFY(work.document.isCalibrated());
+        QVERIFY(work.settle());
+    }
 
 private Q_SLOTS:
     void initTestCase()
@@ -49,7 +82,7 @@ private Q_SLOTS:
         work.runs.calibration.start(choice(work, 24));
         QVERIFY(work.runs.calibration.state() == State::running);
         QTRY_VERIFY_WITH_TIMEOUT(work.runs.calibration.state() == State::finished, 60000);
-        QCOMPARE(work.runs.calibration.windows(), 24);
+        QCOMPARE(work.runs.calibration.count(), 24);
         QVERIFY(!layers.empty());
         QVERIFY(std::is_sorted(layers.begin(), layers.end()));
         QCOMPARE(layers.back(), work.document.planLayers().size());
@@ -125,12 +158,78 @@ private Q_SLOTS:
         }
     }
 
+    void picturesAndArrays()
+    {
+        QTemporaryDir folder;
+        const QString pixels = folder.filePath(QStringLiteral("pixels.npz"));
+        QVERIFY(test::writePixels(pixels, 12));
+        const auto pictures = [](test::OpenedSample& work) {
+            return [&work](const graph::Graph& graph, const JobContext& context) {
+                return imageCases(*work.document.model(), graph, toPath(test::picturesPath()), {}, context);
+            };
+        };
+        const auto arrays = [&](std::int64_t limit) {
+            return [&pixels, limit](const graph::Graph& graph, const JobContext& context) -> Result<Cases> {
+                QL_TRY(cases, arrayCases(graph, toPath(pixels), context));
+                return firstOf(std::move(cases), limit);
+            };
+        };
+        {
+            test::OpenedSample work;
+            QVERIFY(work.open(test::vitPath()));
+            compare(work, test::picturesPath(), {}, pictures(work));
+            QCOMPARE(work.runs.calibration.countText(), QStringLiteral("4 cases"));
+        }
+        for (const std::int64_t limit : {0, 5}) {
+            test::OpenedSample work;
+            QVERIFY(work.open(test::vitPath()));
+            compare(work, pixels, {.length = 0, .limit = limit}, arrays(limit));
+            QCOMPARE(work.runs.calibration.count(), limit > 0 ? limit : 12);
+        }
+    }
+
+    void encodersReadTextInFrames()
+    {
+        QTemporaryDir folder;
+        const QString bert = folder.filePath(QStringLiteral("bert"));
+        const QString text = folder.filePath(QStringLiteral("text.txt"));
+        QVERIFY(test::writeMaskedBert(bert));
+        QVERIFY(test::writeFile(text, test::letters(100)));
+        test::OpenedSample work;
+        QVERIFY(work.open(bert));
+        // Windows of 12: [CLS], ten letters, [SEP].
+        compare(work, text, {12, 4}, [&](const graph::Graph& graph, const JobContext& context) -> Result<Cases> {
+            QL_TRY(tokenizer, openTokenizer(*work.document.model()->checkpoint, context));
+            Windows windows{12, {}};
+            for (int i = 0; i < 4; ++i) {
+                QL_TRY(encoded, tokenizer->encode(test::letters(100).mid(20 * i, 20).toStdString(),
+                                                  {.addSpecial = true}, context));
+                windows.ids.insert(windows.ids.end(), encoded.ids.begin(), encoded.ids.end());
+            }
+            return windowCases(graph, std::move(windows));
+        });
+        QCOMPARE(work.runs.calibration.countText(), QStringLiteral("4 windows"));
+    }
+
+    void whatItTakesIsToldBefore()
+    {
+        test::OpenedSample work;
+        QVERIFY(work.open(test::vitPath()));
+        const auto source = work.source(test::picturesPath());
+        QCOMPARE(source->count({}), 4);
+        QCOMPARE(source->count({.length = 0, .limit = 3}), 3);
+        QCOMPARE(source->speed.tokens, 10); // 3 × 3 patches and the class token
+        QVERIFY(source->calibrationSeconds({}, {}) > source->calibrationSeconds({}, {.length = 0, .limit = 2}));
+        QVERIFY(source->validationSeconds({}) > 0);
+        QVERIFY(source->calibrationCost({}, {}).memoryBytes > 0);
+    }
+
     void failuresSayWhy()
     {
         test::OpenedSample work;
         QVERIFY(work.open());
         CalibrationChoice bad = choice(work, 24);
-        bad.length = 1 << 20;
+        bad.portion.length = 1 << 20;
         work.runs.calibration.start(bad);
         QTRY_VERIFY(work.runs.calibration.state() == State::failed);
         QVERIFY2(work.runs.calibration.problem().contains(QLatin1String("smaller context")),

@@ -11,8 +11,8 @@
 #include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
-#include "views/runs/prepared_text.h"
-#include "views/runs/text_choice.h"
+#include "views/runs/prepared_source.h"
+#include "views/runs/source_choice.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
 #include "views/theme/problem_color.h"
@@ -100,7 +100,7 @@ private:
         m_feed.drop();
         m_trace.clear();
         m_problem.clear();
-        m_text = usualText(m_document, TextUse::heldOut);
+        m_text = usualText(m_document, SourceUse::heldOut);
         touch();
     }
 
@@ -110,7 +110,7 @@ private:
         if (path.isEmpty())
             return;
         m_text = path;
-        rememberText(path, TextUse::heldOut);
+        rememberSource(SourceKind::text, SourceUse::heldOut, path);
         touch();
     }
 

@@ -14,7 +14,7 @@ namespace {
 
 QString withError(const Measured& measured, int decimals)
 {
-    return QStringLiteral("%1 ± %2").arg(fixedText(measured.value, decimals), numberText(measured.error, 1));
+    return withErrorText(measured.value, measured.error, decimals);
 }
 
 QString unitOf(const QString& metric)
@@ -23,9 +23,55 @@ QString unitOf(const QString& metric)
     return found ? toQString((*found)->unit) : QString();
 }
 
+/// Figures of a causal language model.
+QString textOf(const ValidationPoint& point, int column)
+{
+    switch (column) {
+    case ValidationModel::kPerplexity:
+        return fixedText(point.perplexity.value, 3);
+    case ValidationModel::kPlanPerplexity:
+        return fixedText(point.planPerplexity.value, 3);
+    case ValidationModel::kKld:
+        return withError(point.kld, 4);
+    case ValidationModel::kSameTop:
+        return percentText(point.sameTop.value);
+    default:
+        return {};
+    }
+}
+
+/// Figures of any other model, as far as there are answers and logits.
+QString textOf(const OutputsPoint& point, int column)
+{
+    const OutputsScore& score = point.score;
+    switch (column) {
+    case ValidationModel::kSqnr:
+        return fixedText(point.leading().sqnrDb, 2);
+    case ValidationModel::kCosine:
+        return fixedText(point.leading().cosine.value, 6);
+    case ValidationModel::kSameTop:
+        return point.hasLogits() ? percentText(score.sameTop.value) : QString();
+    default:
+        break;
+    }
+    if (!point.hasAnswers())
+        return {};
+    switch (column) {
+    case ValidationModel::kLoss:
+        return fixedText(score.model.loss.value, 4);
+    case ValidationModel::kPlanLoss:
+        return fixedText(score.other.loss.value, 4);
+    case ValidationModel::kTop1:
+        return percentText(score.model.top1.value);
+    case ValidationModel::kPlanTop1:
+        return percentText(score.other.top1.value);
+    default:
+        return {};
+    }
+}
+
 QString textOf(const ValidationRecord& record, int column)
 {
-    const ValidationPoint& last = record.last();
     switch (column) {
     case ValidationModel::kTime:
         return QLocale().toString(record.time, QLocale::ShortFormat);
@@ -34,78 +80,146 @@ QString textOf(const ValidationRecord& record, int column)
                                         : ValidationModel::tr("%1, as %2").arg(record.plan, record.runtime);
     case ValidationModel::kBits:
         return fixedText(record.bitsPerWeight, 3);
-    case ValidationModel::kPerplexity:
-        return fixedText(last.perplexity.value, 3);
-    case ValidationModel::kPlanPerplexity:
-        return fixedText(last.planPerplexity.value, 3);
-    case ValidationModel::kKld:
-        return withError(last.kld, 4);
-    case ValidationModel::kSameTop:
-        return percentText(last.sameTop.value);
     case ValidationModel::kPredicted:
         return numberText(record.predictedLoss);
-    case ValidationModel::kWindows:
-        return QStringLiteral("%1 × %2").arg(countText(last.windows), countText(record.length));
+    case ValidationModel::kCount:
+        return record.length > 0 ? QStringLiteral("%1 × %2").arg(countText(record.count()), countText(record.length))
+                                 : countText(record.count());
+    case ValidationModel::kSource:
+        return QFileInfo(record.source).fileName();
     default:
-        return QFileInfo(record.text).fileName();
+        return record.outputs ? textOf(*record.outputs, column) : textOf(record.last(), column);
+    }
+}
+
+QVariant sortValue(const ValidationPoint& point, int column)
+{
+    switch (column) {
+    case ValidationModel::kPerplexity:
+        return point.perplexity.value;
+    case ValidationModel::kPlanPerplexity:
+        return point.planPerplexity.value;
+    case ValidationModel::kKld:
+        return point.kld.value;
+    case ValidationModel::kSameTop:
+        return point.sameTop.value;
+    default:
+        return {};
+    }
+}
+
+QVariant sortValue(const OutputsPoint& point, int column)
+{
+    const OutputsScore& score = point.score;
+    switch (column) {
+    case ValidationModel::kSqnr:
+        return point.leading().sqnrDb;
+    case ValidationModel::kCosine:
+        return point.leading().cosine.value;
+    case ValidationModel::kLoss:
+        return score.model.loss.value;
+    case ValidationModel::kPlanLoss:
+        return score.other.loss.value;
+    case ValidationModel::kTop1:
+        return score.model.top1.value;
+    case ValidationModel::kPlanTop1:
+        return score.other.top1.value;
+    case ValidationModel::kSameTop:
+        return score.sameTop.value;
+    default:
+        return {};
     }
 }
 
 QVariant sortValue(const ValidationRecord& record, int column)
 {
-    const ValidationPoint& last = record.last();
     switch (column) {
     case ValidationModel::kTime:
         return record.time;
     case ValidationModel::kBits:
         return record.bitsPerWeight;
-    case ValidationModel::kPerplexity:
-        return last.perplexity.value;
-    case ValidationModel::kPlanPerplexity:
-        return last.planPerplexity.value;
-    case ValidationModel::kKld:
-        return last.kld.value;
-    case ValidationModel::kSameTop:
-        return last.sameTop.value;
     case ValidationModel::kPredicted:
         return record.predictedLoss;
-    case ValidationModel::kWindows:
-        return static_cast<qlonglong>(last.windows);
-    default:
+    case ValidationModel::kCount:
+        return static_cast<qlonglong>(record.count());
+    case ValidationModel::kPlan:
+    case ValidationModel::kSource:
         return textOf(record, column);
+    default:
+        return record.outputs ? sortValue(*record.outputs, column) : sortValue(record.last(), column);
     }
 }
 
 int alignmentOf(int column)
 {
     const bool isText =
-        column == ValidationModel::kTime || column == ValidationModel::kPlan || column == ValidationModel::kText;
+        column == ValidationModel::kTime || column == ValidationModel::kPlan || column == ValidationModel::kSource;
     return static_cast<int>((isText ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
+}
+
+QString tipOf(const ValidationPoint& point, int column)
+{
+    switch (column) {
+    case ValidationModel::kPerplexity:
+        return withError(point.perplexity, 4);
+    case ValidationModel::kPlanPerplexity:
+        return withError(point.planPerplexity, 4);
+    case ValidationModel::kKld:
+        return ValidationModel::tr("nats per token: mean %1, median %2, 99.9 % %3")
+            .arg(withError(point.kld, 5), numberText(point.medianKld), numberText(point.kld999));
+    case ValidationModel::kSameTop:
+        return ValidationModel::tr("%1 ± %2 of the tokens have the same most likely next one")
+            .arg(percentText(point.sameTop.value), percentText(point.sameTop.error));
+    default:
+        return {};
+    }
+}
+
+QString tipOf(const OutputsPoint& point, int column)
+{
+    const auto with = [](const RowMean& mean) { return withErrorText(mean.value, mean.error, 5); };
+    const auto share = [](const RowMean& mean) { return percentWithErrorText(mean.value, mean.error); };
+    const OutputsScore& score = point.score;
+    const QString output = toQString(point.leading().name);
+    switch (column) {
+    case ValidationModel::kSqnr:
+        return ValidationModel::tr("dB, of %1").arg(output);
+    case ValidationModel::kCosine:
+        return ValidationModel::tr("of the rows of %1: mean %2, least %3")
+            .arg(output, with(point.leading().cosine), fixedText(point.leading().leastCosine, 5));
+    case ValidationModel::kSameTop:
+        return point.hasLogits() ? share(score.sameTop) : QString();
+    default:
+        break;
+    }
+    if (!point.hasAnswers())
+        return {};
+    switch (column) {
+    case ValidationModel::kLoss:
+        return with(score.model.loss);
+    case ValidationModel::kPlanLoss:
+        return with(score.other.loss);
+    case ValidationModel::kTop1:
+        return share(score.model.top1);
+    case ValidationModel::kPlanTop1:
+        return share(score.other.top1);
+    default:
+        return {};
+    }
 }
 
 QString tipOf(const ValidationRecord& record, int column)
 {
-    const ValidationPoint& last = record.last();
     switch (column) {
     case ValidationModel::kPlan:
         return record.plan;
-    case ValidationModel::kPerplexity:
-        return withError(last.perplexity, 4);
-    case ValidationModel::kPlanPerplexity:
-        return withError(last.planPerplexity, 4);
-    case ValidationModel::kKld:
-        return ValidationModel::tr("nats per token: mean %1, median %2, 99.9 % %3")
-            .arg(withError(last.kld, 5), numberText(last.medianKld), numberText(last.kld999));
-    case ValidationModel::kSameTop:
-        return ValidationModel::tr("%1 ± %2 of the tokens have the same most likely next one")
-            .arg(percentText(last.sameTop.value), percentText(last.sameTop.error));
     case ValidationModel::kPredicted:
-        return ValidationModel::tr("%1, in %2; a prediction to rank plans by, in another unit than the KLD")
+        return ValidationModel::tr("%1, in %2; a prediction to rank plans by, in another unit than what was measured")
             .arg(record.metric, unitOf(record.metric));
-    case ValidationModel::kText:
-        return record.text;
+    case ValidationModel::kSource:
+        return record.source;
     default:
-        return {};
+        return record.outputs ? tipOf(*record.outputs, column) : tipOf(record.last(), column);
     }
 }
 
@@ -132,6 +246,16 @@ ValidationModel::ValidationModel(ValidationRuns& runs, QObject* parent)
 const ValidationRecord& ValidationModel::record(int row) const
 {
     return m_runs.records()[static_cast<std::size_t>(m_count - 1 - row)];
+}
+
+bool ValidationModel::isUsed(int column) const
+{
+    if (m_count == 0)
+        return column < kSqnr || column > kPlanTop1;
+    for (int row = 0; row < m_count; ++row)
+        if (!textOf(record(row), column).isEmpty())
+            return true;
+    return false;
 }
 
 int ValidationModel::rowCount(const QModelIndex& parent) const
@@ -166,17 +290,39 @@ QVariant ValidationModel::headerData(int section, Qt::Orientation orientation, i
 {
     if (orientation != Qt::Horizontal)
         return {};
-    const QString titles[] = {tr("when"),       tr("plan"),       tr("bits"),      tr("perplexity"), tr("plan's"),
-                              tr("KLD / nats"), tr("same top-1"), tr("predicted"), tr("windows"),    tr("text")};
+    const bool areWindows = m_count == 0 || record(0).length > 0;
+    const QString titles[] = {tr("when"),
+                              tr("plan"),
+                              tr("bits"),
+                              tr("perplexity"),
+                              tr("plan's"),
+                              tr("KLD / nats"),
+                              tr("SQNR / dB"),
+                              tr("cosine"),
+                              tr("loss"),
+                              tr("plan's"),
+                              tr("top-1"),
+                              tr("plan's"),
+                              tr("same top-1"),
+                              tr("predicted"),
+                              areWindows ? tr("windows") : tr("cases"),
+                              areWindows ? tr("text") : tr("inputs")};
     const QString tips[] = {{},
                             tr("Candidates and on how many layers; double click or Enter adopts the plan"),
                             tr("Stored bits per weight"),
                             tr("Of the unquantized model: exp of the mean negative log-likelihood"),
                             tr("Perplexity of the plan"),
                             tr("Mean KL divergence of the plan from the model, with its standard error over windows"),
-                            tr("Tokens where both hold the same next token for the most likely"),
+                            tr("Signal to noise of the plan's output; of logits where the model has some, else of "
+                               "the embedding"),
+                            tr("Mean cosine between the rows of that output in both versions"),
+                            tr("Of the unquantized model: mean of −ln p(answer), nats"),
+                            tr("Loss of the plan"),
+                            tr("Answers that are the unquantized model's most likely"),
+                            tr("Answers that are the plan's most likely"),
+                            tr("Where both hold the same token or class for the most likely"),
                             tr("Loss that was predicted before the run"),
-                            tr("Windows × tokens in each"),
+                            areWindows ? tr("Windows × tokens in each") : tr("Cases that were run"),
                             {}};
     switch (role) {
     case Qt::DisplayRole:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Validations as a table, the newest first; the one under way grows in place. Qt::UserRole sorts by the number.
+// Validations as a table, the newest first; the one under way grows in place. Qt::UserRole sorts by the number. Which
+// figures there are depends on the model: cells of the others are empty.
 #pragma once
 
 #include <QAbstractTableModel>
@@ -19,16 +20,24 @@ public:
         kPerplexity,
         kPlanPerplexity,
         kKld,
+        kSqnr,
+        kCosine,
+        kLoss,
+        kPlanLoss,
+        kTop1,
+        kPlanTop1,
         kSameTop,
         kPredicted,
-        kWindows,
-        kText,
+        kCount,
+        kSource,
         kColumns
     };
 
     explicit ValidationModel(ValidationRuns& runs, QObject* parent = nullptr);
 
     const ValidationRecord& record(int row) const;
+    /// Whether the column says something of any validation; of none there are the columns of language models.
+    bool isUsed(int column) const;
     int rowCount(const QModelIndex& parent = {}) const override;
     int columnCount(const QModelIndex& parent = {}) const override;
     QVariant data(const QModelIndex& index, int role = Qt::DisplayRole) const override;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Proof of plans: perplexity of the model and of the plan and the KLD between them, window by window with their
-// standard errors while a validation runs, and the table of all validations of the study.
+// standard errors while a validation runs, or how far the outputs of a model that is no language model moved; and the
+// table of all validations of the study.
 #include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
 #include "views/dialogs/validate_dialog.h"
 #include "views/document/document.h"
 #include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
+#include "views/panels/validation/outputs_view.h"
 #include "views/panels/validation/validation_model.h"
 #include "views/panels/view_menu.h"
 #include "views/runs/runs.h"
@@ -55,6 +57,7 @@ public:
           m_stop(new QPushButton(tr("&Stop"), this)),
           m_perplexity(new ChartView(this)),
           m_kld(new ChartView(this)),
+          m_outputs(new OutputsView(this)),
           m_model(new ValidationModel(context.runs.validations, this)),
           m_proxy(new QSortFilterProxyModel(this)),
           m_table(new QTableView(this))
@@ -67,9 +70,10 @@ public:
         auto* parts = new QSplitter(this);
         parts->addWidget(m_perplexity);
         parts->addWidget(m_kld);
+        parts->addWidget(m_outputs);
         parts->addWidget(m_table);
         parts->setChildrenCollapsible(false);
-        parts->setSizes({300, 300, 1000});
+        parts->setSizes({300, 300, 500, 1000});
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
         column->setSpacing(4);
@@ -128,9 +132,15 @@ private:
         wide(ValidationModel::kPerplexity, QStringLiteral("perplexity"));
         wide(ValidationModel::kPlanPerplexity, QStringLiteral("1234.567"));
         wide(ValidationModel::kKld, QStringLiteral("0.0123 ± 0.0008"));
+        wide(ValidationModel::kSqnr, QStringLiteral("SQNR / dB"));
+        wide(ValidationModel::kCosine, QStringLiteral("0.999999"));
+        for (const int column : {ValidationModel::kLoss, ValidationModel::kPlanLoss})
+            wide(column, QStringLiteral("12.3456"));
+        for (const int column : {ValidationModel::kTop1, ValidationModel::kPlanTop1})
+            wide(column, QStringLiteral("99.9 %"));
         wide(ValidationModel::kSameTop, QStringLiteral("same top-1"));
         wide(ValidationModel::kPredicted, QStringLiteral("predicted"));
-        wide(ValidationModel::kWindows, QStringLiteral("400 × 512"));
+        wide(ValidationModel::kCount, QStringLiteral("400 × 512"));
         m_table->setAccessibleName(tr("Validations"));
         connect(m_table, &QTableView::activated, this, &ValidationPanel::adopt);
     }
@@ -168,15 +178,26 @@ private:
         m_stop->setVisible(runs.isRunning());
         m_summary->setText(summary(record));
         setProblemColor(*m_summary, !runs.problem().isEmpty());
-        const QString message = !m_document.isOpen() ? tr("Open a checkpoint first.")
-                                : runs.isRunning()   ? tr("The first windows are on their way…")
-                                                     : tr("Validate runs the plan beside the model on held-out text.");
+        const QString message =
+            !m_document.isOpen() ? tr("Open a checkpoint first.")
+            : runs.isRunning()   ? tr("The first figures are on their way…")
+                                 : tr("Validate runs the plan beside the model on held-out text, pictures or arrays.");
+        for (int column = 0; column < ValidationModel::kColumns; ++column)
+            m_table->setColumnHidden(column, !m_model->isUsed(column));
+        const bool hasOutputs = record && record->outputs;
         m_perplexity->newChart();
         m_kld->newChart();
         m_perplexity->setMessage(record ? QString() : message);
-        m_kld->setVisible(record != nullptr);
+        m_outputs->setVisible(hasOutputs);
+        m_perplexity->setVisible(!hasOutputs);
+        m_kld->setVisible(record && !hasOutputs);
+        setFocusProxy(hasOutputs ? static_cast<QWidget*>(m_outputs) : m_perplexity);
         if (!record)
             return;
+        if (hasOutputs) {
+            m_outputs->setPoint(*record->outputs);
+            return;
+        }
         drawCurves(*m_perplexity, *record, tr("perplexity"),
                    {{&ValidationPoint::perplexity, tr("model")}, {&ValidationPoint::planPerplexity, tr("plan")}});
         drawCurves(*m_kld, *record, tr("KLD / nats per token"), {{&ValidationPoint::kld, tr("mean KLD of the plan")}});
@@ -189,14 +210,38 @@ private:
             return runs.problem();
         if (!record)
             return {};
-        const ValidationPoint& last = record->last();
-        QString text = tr("Perplexity %1 ± %2, plan %3 ± %4 · KLD %5 ± %6 nats per token · same top-1 %7 ± %8")
-                           .arg(fixedText(last.perplexity.value, 3), numberText(last.perplexity.error, 2),
-                                fixedText(last.planPerplexity.value, 3), numberText(last.planPerplexity.error, 2),
-                                numberText(last.kld.value), numberText(last.kld.error, 2),
-                                percentText(last.sameTop.value), percentText(last.sameTop.error));
-        if (runs.isRunning() && record == &runs.records().back())
-            text += tr(" · %1 of %2 windows").arg(countText(last.windows), countText(runs.windowsWanted()));
+        QString text = record->outputs ? summary(*record->outputs) : summary(record->last());
+        if (runs.isRunning() && record == &runs.records().back()) {
+            const QString wanted = countedCases(runs.wanted(), record->length > 0);
+            text += tr(" · %1 of %2").arg(countText(record->count()), wanted);
+        }
+        return text;
+    }
+
+    static QString summary(const ValidationPoint& last)
+    {
+        return tr("Perplexity %1 ± %2, plan %3 ± %4 · KLD %5 ± %6 nats per token · same top-1 %7 ± %8")
+            .arg(fixedText(last.perplexity.value, 3), numberText(last.perplexity.error, 2),
+                 fixedText(last.planPerplexity.value, 3), numberText(last.planPerplexity.error, 2),
+                 numberText(last.kld.value), numberText(last.kld.error, 2), percentText(last.sameTop.value),
+                 percentText(last.sameTop.error));
+    }
+
+    static QString summary(const OutputsPoint& last)
+    {
+        const auto with = [](const RowMean& mean) { return withErrorText(mean.value, mean.error, 3); };
+        const auto share = [](const RowMean& mean) { return percentWithErrorText(mean.value, mean.error); };
+        const OutputScore& output = last.leading();
+        const OutputsScore& score = last.score;
+        QString text = tr("SQNR of %1 %2 dB · cosine %3, least %4")
+                           .arg(toQString(output.name), fixedText(output.sqnrDb, 2), fixedText(output.cosine.value, 6),
+                                fixedText(output.leastCosine, 6));
+        if (last.hasAnswers())
+            text += tr(" · loss %1, plan %2 · top-1 %3, plan %4")
+                        .arg(with(score.model.loss), with(score.other.loss), share(score.model.top1),
+                             share(score.other.top1));
+        if (last.hasLogits())
+            text += tr(" · same top-1 %1").arg(share(score.sameTop));
         return text;
     }
 
@@ -313,11 +358,15 @@ private:
     ViewTable recordsTable() const
     {
         ViewTable table;
+        std::vector<int> columns;
         for (int column = 0; column < m_proxy->columnCount(); ++column)
+            if (!m_table->isColumnHidden(column))
+                columns.push_back(column);
+        for (const int column : columns)
             table.header << m_proxy->headerData(column, Qt::Horizontal).toString();
         for (int row = 0; row < m_proxy->rowCount(); ++row) {
             QStringList cells;
-            for (int column = 0; column < m_proxy->columnCount(); ++column)
+            for (const int column : columns)
                 cells << m_proxy->index(row, column).data().toString();
             table.rows.push_back(cells);
         }
@@ -332,6 +381,7 @@ private:
     QPushButton* m_stop;
     ChartView* m_perplexity;
     ChartView* m_kld;
+    OutputsView* m_outputs;
     ValidationModel* m_model;
     QSortFilterProxyModel* m_proxy;
     QTableView* m_table;

@@ -289,6 +289,7 @@ private Q_SLOTS:
         auto* path = dialog->findChild<QLineEdit*>(QStringLiteral("sourcePath"));
         auto* labels = dialog->findChild<QLineEdit*>(QStringLiteral("labelsPath"));
         QTRY_VERIFY(labels->isVisible());
+        QTRY_VERIFY(labels->height() >= path->height()); // and the dialog has room for it
         const QString pixels = m_folder.filePath(QStringLiteral("pixels.npz"));
         QVERIFY(test::writePixels(pixels, 16));
         path->setFocus();

@@ -4,6 +4,7 @@
 
 #include "core/base/npz.h"
 #include "core/base/rng.h"
+#include "tests/support/onnx_builder.h"
 
 #include <QDir>
 #include <QFile>
@@ -73,6 +74,23 @@ inline bool writePixels(const QString& path, std::int64_t cases)
     auto npz = NpzWriter::create(path.toStdString());
     return npz && npz->add("pixels", "f4", shape, std::as_bytes(std::span(pixels))) &&
            npz->add("labels", "i8", std::span(shape, 1), std::as_bytes(std::span(labels))) && npz->commit();
+}
+
+/// A graph that multiplies its input "x" [cases, 32] by a matrix, and an array for it.
+inline bool writeProduct(const QString& model, const QString& arrays, std::int64_t cases)
+{
+    const CounterRng rng(7);
+    const auto random = [&](std::int64_t count) {
+        std::vector<float> numbers(static_cast<std::size_t>(count));
+        for (std::size_t i = 0; i < numbers.size(); ++i)
+            numbers[i] = static_cast<float>(rng.normal(i));
+        return numbers;
+    };
+    const std::string parts = onnxNode("MatMul", {"x", "w"}, {"y"}) + onnxTensor("w", {32, 8}, random(32 * 8));
+    const std::vector<float> x = random(cases * 32);
+    auto npz = NpzWriter::create(arrays.toStdString());
+    return writeFile(model, QByteArray::fromStdString(onnxModel(onnxGraph(parts, {"x"}, {"y"})))) && npz &&
+           npz->add("x", "f4", std::vector<std::int64_t>{cases, 32}, std::as_bytes(std::span(x))) && npz->commit();
 }
 
 } // namespace ql::test

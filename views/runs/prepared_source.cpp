@@ -30,11 +30,15 @@ Result<Cases> readCases(const RunnableModel& runnable, SourceKind kind, const QS
                : imageCases(*runnable.model, runnable.graph, toPath(path), toPath(labels), context);
 }
 
+constexpr std::int64_t kShortProbe = 32; // tokens; exported encoders do not say how many they take
+
 /// A window to measure the speed on.
 Result<Cases> firstWindow(const RunnableModel& runnable, const TextTokens& text)
 {
+    const Model& model = *runnable.model;
+    const bool isKnown = runnable.isLanguageModel || model.configNumber("max_position_embeddings");
     const std::int64_t all = std::ssize(text.prefix) + std::ssize(text.ids) + std::ssize(text.suffix);
-    QL_TRY(window, text.windows(std::min(usualWindowLength(*runnable.model), all), 1));
+    QL_TRY(window, text.windows(std::min(isKnown ? usualWindowLength(model) : kShortProbe, all), 1));
     return windowCases(runnable.graph, std::move(window));
 }
 

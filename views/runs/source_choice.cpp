@@ -39,6 +39,15 @@ QHBoxLayout* rowOf(QWidget* field, QWidget* button)
     return row;
 }
 
+/// The row as one widget, that can be hidden.
+QWidget* holderOf(QHBoxLayout* row, QWidget* parent)
+{
+    auto* holder = new QWidget(parent);
+    row->setContentsMargins(0, 0, 0, 0);
+    holder->setLayout(row);
+    return holder;
+}
+
 QHBoxLayout* rowOf(QSpinBox* spin, QLabel* unit)
 {
     auto* row = new QHBoxLayout;
@@ -88,14 +97,15 @@ SourceChoice::SourceChoice(Document& document, JobRunner& jobs, SourceUse use, Q
 
 void SourceChoice::buildForm()
 {
+    QWidget* parent = m_form.parentWidget();
     m_title = labelOf(tr("&Text"), m_path);
     m_form.addRow(m_title, rowOf(m_path, m_browse));
     m_form.addRow(QString(), m_note);
-    m_labelsRow = rowOf(m_labels, m_browseLabels);
-    m_form.addRow(labelOf(tr("&Labels"), m_labels), m_labelsRow);
-    m_lengthRow =
-        rowOf(m_length, new QLabel(tr("tokens in a window, each computed on its own"), m_form.parentWidget()));
-    m_form.addRow(labelOf(tr("&Context"), m_length), m_lengthRow);
+    m_labelsRow.emplace(m_form, m_note, labelOf(tr("&Labels"), m_labels),
+                        holderOf(rowOf(m_labels, m_browseLabels), parent));
+    m_lengthRow.emplace(
+        m_form, m_note, labelOf(tr("&Context"), m_length),
+        holderOf(rowOf(m_length, new QLabel(tr("tokens in a window, each computed on its own"), parent)), parent));
     m_limitTitle = labelOf({}, m_limit);
     m_form.addRow(m_limitTitle, rowOf(m_limit, m_limitUnit));
 
@@ -195,7 +205,7 @@ QString SourceChoice::arguments() const
             .arg(m_limit->value());
     QString words =
         kind() == SourceKind::arrays ? QStringLiteral("--inputs ") + path : QStringLiteral("--images ") + path;
-    if (!m_labels->text().isEmpty() && m_form.isRowVisible(m_labelsRow))
+    if (!m_labels->text().isEmpty() && m_labelsRow->isVisible())
         words += QStringLiteral(" --labels ") + shellQuoted(m_labels->text());
     if (m_limit->value() > 0)
         words += QStringLiteral(" --cases %1").arg(m_limit->value());
@@ -252,7 +262,7 @@ void SourceChoice::read()
     refresh();
     if (m_path->text().isEmpty())
         return;
-    const QString labels = m_form.isRowVisible(m_labelsRow) ? m_labels->text() : QString();
+    const QString labels = m_labelsRow->isVisible() ? m_labels->text() : QString();
     m_jobs.start(
         {.title = tr("Reading what the model is run on"), .channel = channel(), .quiet = true}, this,
         [runnable = m_runnable, path = m_path->text(), labels](const JobContext& context) {
@@ -300,8 +310,8 @@ QString SourceChoice::note() const
 void SourceChoice::refresh()
 {
     const bool text = isText(kind());
-    m_form.setRowVisible(m_lengthRow, text);
-    m_form.setRowVisible(m_labelsRow, m_use == SourceUse::heldOut && kind() == SourceKind::pictures);
+    m_lengthRow->setVisible(text);
+    m_labelsRow->setVisible(m_use == SourceUse::heldOut && kind() == SourceKind::pictures);
     m_limitTitle->setText(text ? tr("&Windows") : tr("&Cases"));
     m_limitUnit->setText(text ? tr("0: the whole text") : tr("0: all of them"));
     m_limit->setAccessibleName(text ? tr("Windows") : tr("Cases"));

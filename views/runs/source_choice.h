@@ -4,13 +4,15 @@
 // named, so that its size, or what is wrong with it, is known before the run.
 #pragma once
 
+#include "views/runs/optional_row.h"
 #include "views/runs/prepared_source.h"
 #include "views/runs/source_paths.h"
 
 #include <QObject>
 
+#include <optional>
+
 class QFormLayout;
-class QHBoxLayout;
 class QLabel;
 class QLineEdit;
 class QPushButton;
@@ -66,12 +68,12 @@ private:
     QLabel* m_note;
     QLineEdit* m_labels;
     QPushButton* m_browseLabels;
-    QHBoxLayout* m_labelsRow;
     QSpinBox* m_length;
-    QHBoxLayout* m_lengthRow;
     QLabel* m_limitTitle;
     QSpinBox* m_limit;
     QLabel* m_limitUnit;
+    std::optional<OptionalRow> m_labelsRow;          // of pictures to validate on
+    std::optional<OptionalRow> m_lengthRow;          // of text
     std::shared_ptr<const RunnableModel> m_runnable; // null until the model is read
     std::shared_ptr<const PreparedSource> m_source;
     QString m_problem;

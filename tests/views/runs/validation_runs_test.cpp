@@ -239,6 +239,43 @@ private Q_SLOTS:
         QCOMPARE(model.index(0, ValidationModel::kSqnr).data(Qt::UserRole).toDouble(), score.outputs.front().sqnrDb);
     }
 
+    void outputsOfGraphsOnArrays()
+    {
+        QTemporaryDir folder;
+        const QString onnx = folder.filePath(QStringLiteral("product.onnx"));
+        const QString arrays = folder.filePath(QStringLiteral("x.npz"));
+        QVERIFY(test::writeProduct(onnx, arrays, 20));
+        test::OpenedSample work;
+        QVERIFY(work.open(onnx));
+        work.lowerAll();
+        const auto source = work.source(arrays);
+        const Cases cases = arrayCases(source->graph(), toPath(arrays), JobContext(work.executor)).value();
+        compare(work, source, {}, cases, 8);
+        const OutputsPoint& point = *work.runs.validations.records().front().outputs;
+        QVERIFY(!point.hasAnswers() && !point.hasLogits());
+        QCOMPARE(point.leading().name, std::string("y"));
+        QCOMPARE(point.leading().rows, 20);
+    }
+
+    void pathsSayWhatTheyAre()
+    {
+        const auto kind = [](const QString& model, const char* path) {
+            Executor executor(1);
+            const JobContext context(executor);
+            const auto opened = openModel(toPath(model), context).value();
+            return sourceKind(*prepareModel(opened).value(), QString::fromUtf8(path));
+        };
+        const QString bert = QStringLiteral(QL_TEST_DATA "/frontends/bert");
+        QVERIFY(kind(test::samplePath(), "a.txt") == SourceKind::text);
+        QVERIFY(kind(test::samplePath(), "a.npz") == SourceKind::tokens);
+        QVERIFY(kind(test::samplePath(), "a.npy") == SourceKind::tokens);
+        QVERIFY(kind(bert, "") == SourceKind::text);
+        QVERIFY(kind(bert, "a.npy") == SourceKind::tokens);
+        QVERIFY(kind(bert, "a.npz") == SourceKind::arrays);
+        QVERIFY(kind(test::vitPath(), "pictures/") == SourceKind::pictures);
+        QVERIFY(kind(test::vitPath(), "a.NPZ") == SourceKind::arrays);
+    }
+
     void encodersAreAskedForHiddenTokens()
     {
         QTemporaryDir folder;

@@ -49,7 +49,6 @@ QTableWidget* makeTable(const QString& name, const std::vector<Column>& columns,
     table->verticalHeader()->hide();
     table->verticalHeader()->setDefaultSectionSize(table->fontMetrics().height() + 6);
     table->horizontalHeader()->setHighlightSections(false);
-    table->horizontalHeader()->setStretchLastSection(true);
     for (int i = 0; i < table->columnCount(); ++i) {
         const Column& column = columns[static_cast<std::size_t>(i)];
         auto* header = new QTableWidgetItem(column.title);
@@ -144,7 +143,7 @@ void OutputsView::setPoint(const OutputsPoint& point)
     QString title =
         point.hasAnswers() ? tr("%1 answers").arg(countText(score.model.count)) : tr("No answers are known");
     if (point.hasLogits())
-        title += tr(" · same top-1 %1 ± %2").arg(percentText(score.sameTop.value), percentText(score.sameTop.error));
+        title += tr(" · same top-1 %1").arg(percentWithErrorText(score.sameTop.value, score.sameTop.error));
     m_answersTitle->setText(title);
     m_answersTitle->setVisible(point.hasAnswers() || point.hasLogits());
     m_answers->setVisible(point.hasAnswers());

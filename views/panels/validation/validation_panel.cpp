@@ -73,7 +73,7 @@ public:
         parts->addWidget(m_outputs);
         parts->addWidget(m_table);
         parts->setChildrenCollapsible(false);
-        parts->setSizes({300, 300, 500, 1000});
+        parts->setSizes({300, 300, 350, 1000});
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
         column->setSpacing(4);
@@ -141,6 +141,7 @@ private:
         wide(ValidationModel::kSameTop, QStringLiteral("same top-1"));
         wide(ValidationModel::kPredicted, QStringLiteral("predicted"));
         wide(ValidationModel::kCount, QStringLiteral("400 × 512"));
+        wide(ValidationModel::kSource, QStringLiteral("test.txt")); // and what is left
         m_table->setAccessibleName(tr("Validations"));
         connect(m_table, &QTableView::activated, this, &ValidationPanel::adopt);
     }

@@ -37,7 +37,7 @@ std::map<graph::ValueId, std::string> inputsBesideTokens(const graph::Graph& gra
 {
     std::map<graph::ValueId, std::string> found;
     for (const graph::ValueId id : std::span(graph.inputs).subspan(1))
-        for (const char* name : {"attention_mask", "token_type_ids", "position_ids"})
+        for (const char* name : {"attention_mask", "token_type_ids", "token_types", "position_ids"})
             if (const auto& input = graph.values[static_cast<std::size_t>(id)];
                 input.name == name && !input.isConstant())
                 found[id] = name;

@@ -227,7 +227,7 @@ private Q_SLOTS:
             folder.write("m.onnx", test::onnxModel(test::onnxGraph(parts, inputs, {"y"})));
             return openModel(folder.path() / "m.onnx", m_context).value();
         };
-        const test::Texts names{"input_ids", "attention_mask", "token_type_ids", "position_ids"};
+        const test::Texts names{"input_ids", "attention_mask", "token_type_ids", "token_types", "position_ids"};
         const auto model = opened(test::onnxNode("Concat", names, {"y"}, test::onnxInt("axis", 0)), names);
         const auto graph = buildGraph(*model).value();
         const auto cases = windowCases(graph, {3, {5, 6, 7, 8, 9, 10}}).value();

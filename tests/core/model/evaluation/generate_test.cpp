@@ -208,7 +208,7 @@ private Q_SLOTS:
             QVERIFY2(result.error().what.find(word) != std::string::npos, result.error().what.c_str());
         };
         says(opened.task({}, 3), "no tokens");
-        says(opened.task(m_prompt, 0), "1 or more");
+        says(opened.task(m_prompt, 0), "1 to 2147483648");
         says(opened.task({99}, 3), "99");
         GenerationTask full = opened.task(m_prompt, 3);
         full.contextLength = std::ssize(m_prompt);

@@ -234,8 +234,8 @@ private Q_SLOTS:
         graph::Values<float> values = cases.batch(0, 2, m_context).value().inputs;
         QVERIFY(graph::forwardAll(graph, graph::CheckpointWeights(*model), values, m_context));
         const auto& y = values.at(graph.outputs.front()).integers;
-        const std::vector<std::int64_t> expected{5, 6, 7, 8, 9, 10, 1, 1, 1, 1, 1, 1,
-                                                 0, 0, 0, 0, 0, 0,  0, 1, 2, 0, 1, 2};
+        const std::vector<std::int64_t> expected{5, 6, 7, 8, 9, 10, 1, 1, 1, 1, 1, 1, 0, 0, 0,
+                                                 0, 0, 0, 0, 0, 0,  0, 0, 0, 0, 1, 2, 0, 1, 2};
         QCOMPARE(std::vector(y.data(), y.data() + y.numel()), expected);
         const auto constant = opened(test::onnxNode("Relu", {"x"}, {"y"}) + test::onnxTensor("x", {1}, {1}), {});
         QVERIFY(!windowCases(buildGraph(*constant).value(), {3, {5, 6, 7}}));

@@ -60,12 +60,17 @@ QHBoxLayout* rowOf(QSpinBox* spin, QLabel* unit)
     return row;
 }
 
+/// What a language model reads.
+QString textFilter()
+{
+    return SourceChoice::tr("Text (*.txt *.md);;Token ids (*.npy *.npz);;All files (*)");
+}
+
 } // namespace
 
 QString askForText(QWidget* parent, const QString& current)
 {
-    return QFileDialog::getOpenFileName(parent, SourceChoice::tr("Text to run the model on"), current,
-                                        SourceChoice::tr("Text (*.txt *.md);;Token ids (*.npy *.npz);;All files (*)"));
+    return QFileDialog::getOpenFileName(parent, SourceChoice::tr("Text to run the model on"), current, textFilter());
 }
 
 SourceChoice::SourceChoice(Document& document, JobRunner& jobs, SourceUse use, QFormLayout& form)
@@ -226,10 +231,10 @@ void SourceChoice::remember() const
 
 void SourceChoice::browseFile()
 {
-    const QString filter =
-        !m_runnable || m_runnable->isLanguageModel ? tr("Text (*.txt *.md);;Token ids (*.npy *.npz);;All files (*)")
-        : m_runnable->readsText ? tr("Text (*.txt *.md);;Token ids (*.npy);;Arrays (*.npz);;All files (*)")
-                                : tr("Arrays (*.npz)");
+    const QString filter = !m_runnable || m_runnable->isLanguageModel ? textFilter()
+                           : m_runnable->readsText
+                               ? tr("Text (*.txt *.md);;Token ids (*.npy);;Arrays (*.npz);;All files (*)")
+                               : tr("Arrays (*.npz)");
     const QString path =
         QFileDialog::getOpenFileName(m_path->window(), tr("What to run the model on"), m_path->text(), filter);
     if (!path.isEmpty())

@@ -5,6 +5,7 @@
 #include "core/base/hash.h"
 #include "core/checkpoint/reader.h"
 #include "core/model/evaluation/images.h"
+#include "core/model/graph/first_name.h"
 
 #include <algorithm>
 
@@ -53,11 +54,6 @@ graph::Array<std::int64_t> besideTokens(const std::string& name, const Shape& sh
     return array;
 }
 
-std::string_view firstInput(const graph::Graph& graph)
-{
-    return graph.inputs.empty() ? "" : graph.values[static_cast<std::size_t>(graph.inputs.front())].name;
-}
-
 } // namespace
 
 std::int64_t Cases::perRun() const
@@ -79,12 +75,13 @@ Cases firstOf(Cases cases, std::int64_t limit)
 
 bool readsTokens(const graph::Graph& graph)
 {
-    return firstInput(graph) == "tokens" || firstInput(graph) == "input_ids"; // the latter in exported graphs
+    const std::string_view input = firstName(graph, graph.inputs);
+    return input == "tokens" || input == "input_ids"; // the latter in exported graphs
 }
 
 bool seesPictures(const graph::Graph& graph)
 {
-    return firstInput(graph) == "pixels";
+    return firstName(graph, graph.inputs) == "pixels";
 }
 
 Result<Cases> windowCases(const graph::Graph& graph, Windows windows)

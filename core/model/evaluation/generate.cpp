@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/evaluation/generate.h"
 
+#include "core/model/graph/first_name.h"
 #include "core/model/graph/vector_math.h"
 
 #include <nlohmann/json.hpp>
@@ -98,10 +99,7 @@ Result<GeneratedToken> choose(const Array<float>& logits, const Sampling& sampli
 
 bool isCausalLanguageModel(const graph::Graph& graph)
 {
-    const auto named = [&](const std::vector<graph::ValueId>& ids, std::string_view name) {
-        return !ids.empty() && graph.values[static_cast<std::size_t>(ids.front())].name == name;
-    };
-    return named(graph.inputs, "tokens") && named(graph.outputs, "logits") &&
+    return firstName(graph, graph.inputs) == "tokens" && firstName(graph, graph.outputs) == "logits" &&
            std::ranges::all_of(graph.nodes, [](const graph::Node& node) {
                return node.op->id != "attention" || node.integer("causal", 0) != 0;
            });

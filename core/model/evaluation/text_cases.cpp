@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/evaluation/text_cases.h"
 
+#include "core/model/graph/first_name.h"
+
 namespace ql {
 
 namespace {
@@ -12,8 +14,7 @@ constexpr double kMasked = 0.15; // the share BERT was trained with
 Result<Cases> encoderCases(const graph::Graph& graph, const TextTokens& text, std::int64_t length, std::int64_t limit)
 {
     QL_TRY(windows, text.windows(length, limit));
-    const bool hasHead =
-        !graph.outputs.empty() && graph.values[static_cast<std::size_t>(graph.outputs.front())].name == "logits";
+    const bool hasHead = firstName(graph, graph.outputs) == "logits";
     if (!hasHead || !text.mask)
         return windowCases(graph, std::move(windows));
     MaskedWindows masked = maskTokens(std::move(windows), text.mask->id, text.mask->kept, kMasked, 0);

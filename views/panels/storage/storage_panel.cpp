@@ -3,6 +3,7 @@
 // assigns.
 #include "views/document/document.h"
 #include "views/panels/panel.h"
+#include "views/panels/row_table.h"
 #include "views/panels/view_menu.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
@@ -33,14 +34,8 @@ public:
         m_title->setContentsMargins(8, 4, 8, 0);
         column->addWidget(m_title);
         column->addWidget(m_table, 1);
-        m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
-        m_table->setSelectionMode(QAbstractItemView::SingleSelection);
+        showAsRows(*m_table);
         m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
-        m_table->setAlternatingRowColors(true);
-        m_table->setShowGrid(false);
-        m_table->setTabKeyNavigation(false);
-        m_table->verticalHeader()->hide();
-        m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
         m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::Interactive);
         m_table->horizontalHeader()->setStretchLastSection(true);
         m_table->horizontalHeader()->setDefaultAlignment(Qt::AlignRight | Qt::AlignVCenter);

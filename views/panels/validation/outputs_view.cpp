@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/panels/validation/outputs_view.h"
 
+#include "views/panels/row_table.h"
 #include "views/panels/view_menu.h"
 #include "views/text/format.h"
 
@@ -39,15 +40,9 @@ QTableWidget* makeTable(const QString& name, const std::vector<Column>& columns,
 {
     auto* table = new QTableWidget(0, static_cast<int>(columns.size()), parent);
     table->setAccessibleName(name);
-    table->setSelectionBehavior(QAbstractItemView::SelectRows);
-    table->setSelectionMode(QAbstractItemView::SingleSelection);
+    showAsRows(*table);
     table->setEditTriggers(QAbstractItemView::NoEditTriggers);
-    table->setAlternatingRowColors(true);
-    table->setShowGrid(false);
-    table->setTabKeyNavigation(false);
     table->setWordWrap(false);
-    table->verticalHeader()->hide();
-    table->verticalHeader()->setDefaultSectionSize(table->fontMetrics().height() + 6);
     table->horizontalHeader()->setHighlightSections(false);
     for (int i = 0; i < table->columnCount(); ++i) {
         const Column& column = columns[static_cast<std::size_t>(i)];

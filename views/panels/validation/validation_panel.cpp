@@ -8,6 +8,7 @@
 #include "views/document/document.h"
 #include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
+#include "views/panels/row_table.h"
 #include "views/panels/validation/outputs_view.h"
 #include "views/panels/validation/validation_model.h"
 #include "views/panels/view_menu.h"
@@ -113,14 +114,8 @@ private:
         m_table->setModel(m_proxy);
         m_table->setSortingEnabled(true);
         m_table->sortByColumn(ValidationModel::kTime, Qt::DescendingOrder);
-        m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
-        m_table->setSelectionMode(QAbstractItemView::SingleSelection);
-        m_table->setAlternatingRowColors(true);
-        m_table->setShowGrid(false);
-        m_table->setTabKeyNavigation(false);
+        showAsRows(*m_table);
         m_table->setWordWrap(false);
-        m_table->verticalHeader()->hide();
-        m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
         m_table->horizontalHeader()->setHighlightSections(false);
         m_table->horizontalHeader()->setStretchLastSection(true);
         const auto wide = [this](int column, const QString& sample) {

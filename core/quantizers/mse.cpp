@@ -98,7 +98,6 @@ const Quantizer mse{.id = "mse",
                     .formula = "scale = argmin Σ(w − ŵ)² over shrunk ranges",
                     .source = "Banner et al. 2019, section 3; grid of 1 % steps as in QuEST 2024",
                     .options = mseOptions,
-                    .needsHessian = false,
                     .accepts = mseAccepts,
                     .quantize = quantizeMse};
 } // namespace quantizers

@@ -11,6 +11,8 @@
 
 namespace ql {
 
+struct ActivationStatistics; // core/calibration/activations.h
+
 struct QuantizerSpec {
     std::string id = "rtn";
     std::string option;                        // bare word: "ct", "ocp", "round", "ggml"; empty for the default rule
@@ -20,13 +22,27 @@ struct QuantizerSpec {
 Result<QuantizerSpec> parseQuantizerSpec(std::string_view text);
 std::string printQuantizerSpec(const QuantizerSpec& spec);
 
-/// What a quantizer may look at. hessian: H = XᵀX of the layer's input, [cols, cols] row-major, or null.
+/// What a quantizer reports of its own objective (smaller is better): of rtn's codes and of those it returns. It returns
+/// rtn's where it found nothing better.
+struct QuantizerReport {
+    std::string objective; // "tr(ΔW·H·ΔWᵀ)"; empty: it has none
+    double rtn = 0;
+    double reached = 0;
+    bool keptRtn = false;
+};
+
+/// What a quantizer may look at.
 struct QuantizeTask {
     TensorView weights; // any decodable dtype
     Scheme scheme;
     QuantizerSpec spec;
-    const double* hessian = nullptr;
+    const ActivationStatistics* inputs = nullptr; // of the layer's input X[tokens, cols]; null if not known
+    QuantizerReport* report = nullptr;            // filled if given
 };
+
+/// What a quantizer takes of the layer's input X: nothing, Σx² of each column (used where it is known, or needed), or
+/// all of XᵀX.
+enum class InputNeeds { nothing, diagonalIfKnown, diagonal, gram };
 
 struct Quantizer {
     std::string_view id;
@@ -34,7 +50,7 @@ struct Quantizer {
     std::string_view formula;              // what it minimises or computes, one line
     std::string_view source;               // paper, section
     std::vector<std::string> (*options)(); // the bare words it takes, first the default ""
-    bool needsHessian = false;
+    InputNeeds needs = InputNeeds::nothing;
     /// Whether it can fill the scheme; an error of kind usage says why not.
     Result<void> (*accepts)(const Scheme& scheme, const QuantizerSpec& spec);
     Result<QuantizedTensor> (*quantize)(const QuantizeTask& task, const JobContext& context);

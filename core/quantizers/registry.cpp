@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/text.h"
+#include "core/calibration/activations.h"
 #include "core/formats/element_coder.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
@@ -130,7 +131,9 @@ Result<QuantizedTensor> quantize(const QuantizeTask& task, const JobContext& con
         return castTensor(task, context);
     QL_TRY(quantizer, findQuantizer(task.spec.id));
     QL_CHECK(quantizer->accepts(task.scheme, task.spec));
-    if (quantizer->needsHessian && !task.hessian)
+    const bool empty = !task.inputs || task.inputs->isEmpty();
+    if ((quantizer->needs == InputNeeds::diagonal && empty) ||
+        (quantizer->needs == InputNeeds::gram && (empty || !task.inputs->knowsGram())))
         return usageError(std::string(quantizer->id) +
                           " needs captured activations of the layer; give them or use rtn");
     return quantizer->quantize(task, context);

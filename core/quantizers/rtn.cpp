@@ -63,7 +63,6 @@ const Quantizer rtn{.id = "rtn",
                     .formula = "scale = max|w|/Q, code = nearest(w/scale)",
                     .source = "Krishnamoorthi 2018, section 2; OCP MX v1.0, section 6.3; ggml-quants.c",
                     .options = rtnOptions,
-                    .needsHessian = false,
                     .accepts = rtnAccepts,
                     .quantize = quantizeRtn};
 } // namespace quantizers

@@ -19,7 +19,7 @@ Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Ca
     std::shared_ptr<const ActivationStatistics> statistics;
     if (activations && !candidate.weights.isCast() && !candidate.weights.isKeep()) {
         QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
-        if (quantizer->needsHessian) {
+        if (quantizer->needs != InputNeeds::nothing) {
             QL_TRY(found, activations->statistics(layer, context));
             statistics = std::move(found);
         }
@@ -37,17 +37,17 @@ Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& cand
 {
     if (candidate.weights.isKeep())
         return usageError("keep leaves the stored form as it is and has no codes; choose a scheme, e.g. int8:channel");
-    QuantizeTask task{.weights = weights, .scheme = candidate.weights, .spec = candidate.quantizer, .hessian = nullptr};
+    QuantizeTask task{.weights = weights, .scheme = candidate.weights, .spec = candidate.quantizer};
     if (!candidate.weights.isCast()) {
         QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
         const std::int64_t cols = matrixShape(weights.shape).cols;
-        if (activations && activations->in == cols && !activations->gram.empty())
-            task.hessian = activations->gram.data();
-        if (quantizer->needsHessian && activations && activations->gram.empty())
+        if (activations && activations->in == cols && !activations->isEmpty())
+            task.inputs = activations;
+        if (quantizer->needs == InputNeeds::gram && task.inputs && !task.inputs->knowsGram())
             return refused("the quantizer " + std::string(quantizer->id) +
                            " needs all of XᵀX, and of this layer only its diagonal is known; calibrate with --gram "
                            "full, or choose another, e.g. @mse");
-        if (quantizer->needsHessian && !task.hessian)
+        if (quantizer->needs >= InputNeeds::diagonal && !task.inputs)
             return refused("the quantizer " + std::string(quantizer->id) +
                            " needs captured activations of this layer; give them, or choose another, e.g. @mse");
     }

@@ -146,7 +146,8 @@ private:
         if (!completed.weights.isKeep() && !completed.weights.isCast()) {
             QL_TRY(quantizer, findQuantizer(completed.quantizer.id));
             QL_CHECK(quantizer->accepts(completed.weights, completed.quantizer));
-            if (quantizer->needsHessian && !has(MetricNeeds::gram, layer))
+            if ((quantizer->needs == InputNeeds::gram && !has(MetricNeeds::gram, layer)) ||
+                (quantizer->needs == InputNeeds::diagonal && !has(MetricNeeds::diagonal, layer)))
                 return refused("needs activations");
         }
         return completed;
@@ -173,7 +174,7 @@ private:
         Knowledge known;
         const bool quantizerNeeds = std::any_of(work.cells.begin(), work.cells.end(), [](const Cell& cell) {
             const auto quantizer = findQuantizer(cell.candidate.quantizer.id);
-            return quantizer && (*quantizer)->needsHessian;
+            return quantizer && (*quantizer)->needs != InputNeeds::nothing;
         });
         if ((needs(MetricNeeds::diagonal) || needs(MetricNeeds::gram) || quantizerNeeds) &&
             has(MetricNeeds::diagonal, work.layer)) {

@@ -36,7 +36,7 @@ inline std::vector<float> normalSamples(std::int64_t n, std::uint64_t seed = 1, 
 inline QuantizedTensor quantized(const TensorView& view, const std::string& scheme, const std::string& spec = "rtn",
                                  Executor& executor = sharedExecutor())
 {
-    const QuantizeTask task{view, parseScheme(scheme).value(), parseQuantizerSpec(spec).value(), nullptr};
+    const QuantizeTask task{view, parseScheme(scheme).value(), parseQuantizerSpec(spec).value()};
     auto result = quantize(task, JobContext(executor));
     if (!result)
         qFatal("%s@%s: %s", scheme.c_str(), spec.c_str(), describe(result.error()).c_str());

@@ -43,10 +43,10 @@ private Q_SLOTS:
             squares += static_cast<double>(x) * static_cast<double>(x);
         QVERIFY(plain < squares);
         for (const Quantizer* quantizer : allQuantizers()) {
-            if (quantizer->needsHessian)
+            if (quantizer->needs >= InputNeeds::diagonal)
                 continue;
             for (const std::string& option : quantizer->options()) {
-                QuantizeTask task{view, parsed, {std::string(quantizer->id), option, {}}, nullptr};
+                QuantizeTask task{view, parsed, {std::string(quantizer->id), option, {}}};
                 const auto accepted = quantizer->accepts(parsed, task.spec);
                 const auto result = quantize(task, JobContext(sharedExecutor()));
                 QCOMPARE(result.has_value(), accepted.has_value());

@@ -55,6 +55,16 @@ void encodeRun(const ElementCoder& coder, const Affine& affine, const float* wei
 /// computes in.
 void encodeRunRounded(const ElementCoder& coder, const Affine& affine, QuotientType type, const float* weights,
                       std::int64_t n, std::uint8_t* codes);
+/// What each element of a column of W has: arrays of n; zero and minimum null where there are none.
+struct AffineColumn {
+    const float* scale = nullptr; // times the tensor's
+    const std::int32_t* zero = nullptr;
+    const float* minimum = nullptr;
+};
+/// Codes of n weights, each with a scale of its own, and what they restore to; n is a multiple of 16. Each is coded as
+/// encodeRun would code it alone.
+void encodeColumn(const ElementCoder& coder, const AffineColumn& column, const float* weights, std::int64_t n,
+                  std::uint8_t* codes, float* restored);
 /// What n codes restore to.
 void decodeRun(const ElementCoder& coder, const Affine& affine, const std::uint8_t* codes, std::int64_t n, float* out);
 /// f16FromFloat or bf16FromFloat of n values; dtype is f16 or bf16.
@@ -62,6 +72,10 @@ void narrowRun(Dtype dtype, const float* values, std::int64_t n, std::uint16_t* 
 /// Σ (w − ŵ)² over n elements if they were coded so, in double, in a fixed tree of 16 partial sums. Weights are finite;
 /// infinite if the scale is 0.
 double squaredErrorOfRun(const ElementCoder& coder, const Affine& affine, const float* weights, std::int64_t n);
+
+/// Σ importance·(w − ŵ)² likewise; importances are finite and not negative.
+double weightedErrorOfRun(const ElementCoder& coder, const Affine& affine, const float* weights,
+                          const float* importance, std::int64_t n);
 
 /// About the same for several candidates, several times as fast: quotients by the inverse, sums in float. Not equal on
 /// every CPU; only for RoughBounds.

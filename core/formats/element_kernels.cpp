@@ -54,13 +54,26 @@ HWY_INLINE void forHalves(VF a, VF b, const Body& body)
 #endif
 }
 
+/// What the elements of a vector have: all the same, or each its own.
+struct Lanes {
+    Lanes(const Affine& affine) // NOLINT: an Affine is one
+        : scale(hn::Set(F(), affine.scale)),
+          zero(hn::Set(I(), affine.zero)),
+          minimum(hn::Set(F(), affine.minimum)),
+          hasMinimum(affine.minimum != 0)
+    {}
+    Lanes(VF scales, VI zeros, VF minima) : scale(scales), zero(zeros), minimum(minima), hasMinimum(true) {}
+    VF scale;
+    VI zero;
+    VF minimum;
+    bool hasMinimum;
+};
+
 /// w without NaN, less the minimum, over the scale.
 class Quotient {
 public:
-    explicit Quotient(const Affine& affine)
-        : m_scale(hn::Set(F(), affine.scale)),
-          m_minimum(hn::Set(F(), affine.minimum)),
-          m_hasMinimum(affine.minimum != 0)
+    explicit Quotient(const Lanes& lanes)
+        : m_scale(lanes.scale), m_minimum(lanes.minimum), m_hasMinimum(lanes.hasMinimum)
     {}
     HWY_INLINE VF of(VF w) const
     {
@@ -77,14 +90,14 @@ private:
 
 class IntegerRule {
 public:
-    IntegerRule(const ElementCoder& coder, const Affine& affine)
-        : m_low(hn::Set(F(), static_cast<float>(coder.low - affine.zero))),
-          m_high(hn::Set(F(), static_cast<float>(coder.high - affine.zero))),
+    IntegerRule(const ElementCoder& coder, const Lanes& lanes)
+        : m_low(hn::ConvertTo(F(), hn::Sub(hn::Set(I(), coder.low), lanes.zero))),
+          m_high(hn::ConvertTo(F(), hn::Sub(hn::Set(I(), coder.high), lanes.zero))),
           m_magic(hn::Set(F(), 0x1.8p23F)),
-          m_zero(hn::Set(I(), affine.zero)),
-          m_magicLessZero(hn::Set(I(), 0x4b400000 - affine.zero)),
-          m_scale(hn::Set(F(), affine.scale)),
-          m_minimum(hn::Set(F(), affine.minimum)),
+          m_zero(lanes.zero),
+          m_magicLessZero(hn::Sub(hn::Set(I(), 0x4b400000), lanes.zero)),
+          m_scale(lanes.scale),
+          m_minimum(lanes.minimum),
           m_hasMinimum(coder.unsignedCodes)
     {}
     HWY_INLINE VI code(VF y) const { return hn::Sub(hn::BitCast(I(), onMagic(y)), m_magicLessZero); }
@@ -123,8 +136,8 @@ public:
 /// Subnormal ones by adding the power of two whose last place is the format's smallest step.
 class MinifloatRule : public UnsignedCodes {
 public:
-    MinifloatRule(const ElementCoder& coder, const Affine& affine)
-        : m_scale(hn::Set(F(), affine.scale)),
+    MinifloatRule(const ElementCoder& coder, const Lanes& lanes)
+        : m_scale(lanes.scale),
           m_maxLevel(hn::Set(F(), coder.maxLevel)),
           m_smallestNormal(hn::Set(F(), coder.smallestNormal)),
           m_magic(hn::Set(F(), coder.magic)),
@@ -191,8 +204,7 @@ private:
 
 class CodebookRule : public UnsignedCodes {
 public:
-    CodebookRule(const ElementCoder& coder, const Affine& affine) : m_coder(coder), m_scale(hn::Set(F(), affine.scale))
-    {}
+    CodebookRule(const ElementCoder& coder, const Lanes& lanes) : m_coder(coder), m_scale(lanes.scale) {}
     HWY_INLINE VI code(VF y) const
     {
         VI code = hn::Zero(I());
@@ -279,6 +291,36 @@ void encodeShort(const ElementCoder& coder, const Affine& affine, int shift, con
     encodeAll(IntegerRule(coder, noZero), ShortQuotient(affine, shift), weights, n, codes);
 }
 
+template<typename Rule>
+HWY_INLINE void encodeColumnBy(const ElementCoder& coder, const AffineColumn& column, const float* weights,
+                               std::int64_t n, std::uint8_t* codes, float* restored)
+{
+    for (std::int64_t i = 0; i < n; i += kLanes) {
+        const VF raw = hn::Mul(hn::LoadU(F(), column.scale + i), hn::Set(F(), coder.step));
+        // Where a scale underflowed everything is zero.
+        const auto vanished = hn::Eq(raw, hn::Zero(F()));
+        const Lanes lanes(hn::IfThenElse(vanished, hn::Set(F(), 1), raw),
+                          column.zero ? hn::LoadU(I(), column.zero + i) : hn::Zero(I()),
+                          column.minimum ? hn::LoadU(F(), column.minimum + i) : hn::Zero(F()));
+        const Rule rule(coder, lanes);
+        const VF w = hn::LoadU(F(), weights + i);
+        const VI code = rule.code(hn::IfThenZeroElse(vanished, Quotient(lanes).of(w)));
+        rule.store(code, codes + i);
+        hn::StoreU(rule.decode(code), F(), restored + i);
+    }
+}
+
+void encodeColumn(const ElementCoder& coder, const AffineColumn& column, const float* weights, std::int64_t n,
+                  std::uint8_t* codes, float* restored)
+{
+    if (coder.kind == FormatKind::integer)
+        encodeColumnBy<IntegerRule>(coder, column, weights, n, codes, restored);
+    else if (coder.kind == FormatKind::minifloat)
+        encodeColumnBy<MinifloatRule>(coder, column, weights, n, codes, restored);
+    else
+        encodeColumnBy<CodebookRule>(coder, column, weights, n, codes, restored);
+}
+
 void decode(const ElementCoder& coder, const Affine& affine, const std::uint8_t* codes, std::int64_t n, float* out)
 {
     withRule(coder, affine, [&](const auto& rule) {
@@ -305,6 +347,17 @@ public:
             const VD difference = hn::Sub(x, y);
             VD& sum = m_sums[first / kDoubles + half];
             sum = hn::Add(sum, hn::Mul(difference, difference));
+        });
+    }
+    /// The same, each square times its importance.
+    HWY_INLINE void addWeighted(std::int64_t first, VF importance, VF a, VF b)
+    {
+        VD weights[2] = {hn::Zero(D()), hn::Zero(D())};
+        forHalves(importance, importance, [&](std::int64_t half, VD weight, VD) { weights[half] = weight; });
+        forHalves(a, b, [&](std::int64_t half, VD x, VD y) {
+            const VD difference = hn::Sub(x, y);
+            VD& sum = m_sums[first / kDoubles + half];
+            sum = hn::Add(sum, hn::Mul(weights[half], hn::Mul(difference, difference)));
         });
     }
     double total() const
@@ -394,6 +447,34 @@ double squaredError(const ElementCoder& coder, const Affine& affine, const float
                 const auto inside = hn::FirstN(F(), static_cast<std::size_t>(std::max<std::int64_t>(0, n - i - lane)));
                 sums.addSquares(lane, w, hn::IfThenElse(inside, rule.value(quotient.of(w)), w));
             }
+        }
+        total = sums.total();
+    });
+    return total;
+}
+
+double weightedError(const ElementCoder& coder, const Affine& affine, const float* weights, const float* importance,
+                     std::int64_t n)
+{
+    double total = 0;
+    withRule(coder, affine, [&](const auto& rule) {
+        const Quotient quotient(affine);
+        Sums sums;
+        const auto take = [&](const float* from, const float* weight) {
+            for (std::int64_t lane = 0; lane < kBlock; lane += kLanes) {
+                const VF w = hn::LoadU(F(), from + lane);
+                sums.addWeighted(lane, hn::LoadU(F(), weight + lane), w, rule.value(quotient.of(w)));
+            }
+        };
+        std::int64_t i = 0;
+        for (; i + kBlock <= n; i += kBlock)
+            take(weights + i, importance + i);
+        if (i < n) {
+            float tail[kBlock] = {};
+            float tailImportance[kBlock] = {};
+            std::memcpy(tail, weights + i, static_cast<std::size_t>(n - i) * sizeof(float));
+            std::memcpy(tailImportance, importance + i, static_cast<std::size_t>(n - i) * sizeof(float));
+            take(tail, tailImportance);
         }
         total = sums.total();
     });
@@ -559,11 +640,13 @@ HWY_AFTER_NAMESPACE();
 namespace ql {
 
 HWY_EXPORT(encode);
+HWY_EXPORT(encodeColumn);
 HWY_EXPORT(encodeShort);
 HWY_EXPORT(decode);
 HWY_EXPORT(narrowToBf16);
 HWY_EXPORT(narrowToF16);
 HWY_EXPORT(squaredError);
+HWY_EXPORT(weightedError);
 HWY_EXPORT(roughErrors);
 HWY_EXPORT(range);
 HWY_EXPORT(error);
@@ -593,6 +676,12 @@ void encodeRun(const ElementCoder& coder, const Affine& affine, const float* wei
     HWY_DYNAMIC_DISPATCH(encode)(coder, stepped, weights, n, codes);
 }
 
+void encodeColumn(const ElementCoder& coder, const AffineColumn& column, const float* weights, std::int64_t n,
+                  std::uint8_t* codes, float* restored)
+{
+    HWY_DYNAMIC_DISPATCH(encodeColumn)(coder, column, weights, n, codes, restored);
+}
+
 void encodeRunRounded(const ElementCoder& coder, const Affine& affine, QuotientType type, const float* weights,
                       std::int64_t n, std::uint8_t* codes)
 {
@@ -619,6 +708,15 @@ double squaredErrorOfRun(const ElementCoder& coder, const Affine& affine, const 
     if (stepped.scale == 0)
         return std::numeric_limits<double>::infinity(); // no candidate
     return HWY_DYNAMIC_DISPATCH(squaredError)(coder, stepped, weights, n);
+}
+
+double weightedErrorOfRun(const ElementCoder& coder, const Affine& affine, const float* weights,
+                          const float* importance, std::int64_t n)
+{
+    const Affine stepped = withStep(coder, affine);
+    if (stepped.scale == 0)
+        return std::numeric_limits<double>::infinity();
+    return HWY_DYNAMIC_DISPATCH(weightedError)(coder, stepped, weights, importance, n);
 }
 
 void roughErrorsOfRun(const ElementCoder& coder, std::span<const Affine> candidates, const float* weights,

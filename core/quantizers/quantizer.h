@@ -22,8 +22,8 @@ struct QuantizerSpec {
 Result<QuantizerSpec> parseQuantizerSpec(std::string_view text);
 std::string printQuantizerSpec(const QuantizerSpec& spec);
 
-/// What a quantizer reports of its own objective (smaller is better): of rtn's codes and of those it returns. It returns
-/// rtn's where it found nothing better.
+/// What a quantizer reports of its own objective (smaller is better): of rtn's codes and of those it returns. It
+/// returns rtn's where it found nothing better.
 struct QuantizerReport {
     std::string objective; // "tr(ΔW·H·ΔWᵀ)"; empty: it has none
     double rtn = 0;
@@ -44,12 +44,23 @@ struct QuantizeTask {
 /// all of XᵀX.
 enum class InputNeeds { nothing, diagonalIfKnown, diagonal, gram };
 
+/// A key=value option: one of some words, or a number between bounds.
+struct QuantizerOption {
+    std::string_view key;
+    std::string_view meaning;
+    std::string_view fallback;                // the value if it is left out
+    std::vector<std::string_view> words = {}; // what it may be; none: a number
+    double least = 0, most = 0;
+    bool whole = false;
+};
+
 struct Quantizer {
     std::string_view id;
     std::string_view title;
     std::string_view formula;              // what it minimises or computes, one line
     std::string_view source;               // paper, section
     std::vector<std::string> (*options)(); // the bare words it takes, first the default ""
+    std::vector<QuantizerOption> values = {};
     InputNeeds needs = InputNeeds::nothing;
     /// Whether it can fill the scheme; an error of kind usage says why not.
     Result<void> (*accepts)(const Scheme& scheme, const QuantizerSpec& spec);

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/quantizers/feedback_sweep.h"
+
+#include "core/base/matrix_product.h"
+#include "core/formats/weight_tile.h"
+#include "core/jobs/parallel.h"
+#include "core/quantizers/feedback_kernels.h"
+#include "core/quantizers/scale_candidates.h"
+#include "core/quantizers/weighted_scales.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql {
+
+namespace {
+
+constexpr std::int64_t kTileRows = 128;
+constexpr std::int64_t kBlock = 128; // columns that one product brings up to date
+constexpr std::int64_t kPart = 16;   // columns between two updates of the rest of a block
+constexpr std::int64_t kRowsBetweenStops = 16;
+
+/// Columns [begin, end) in the order of processing that share their scales.
+struct Span {
+    std::int64_t begin, end, group;
+};
+
+struct Sweep {
+    const QuantizeTask& task;
+    const ErrorFeedback& feedback;
+    const SweepSettings& settings;
+    const ElementCoder coder;
+    const ScaleRule rule;
+    const Candidates candidates;
+    const std::vector<float> importance; // D in the order of processing
+    std::vector<Span> spans;             // of one group each; empty where scales are chosen before the sweep
+    QuantizedTensor& out;
+
+    std::int64_t cols() const { return out.matrix().cols; }
+    std::int64_t groupOf(std::int64_t column) const
+    {
+        return task.scheme.granularity == Granularity::group ? column / task.scheme.groupSize : 0;
+    }
+};
+
+/// Rows [first, first + count) under way. Columns follow each other in the order of processing, `rows` floats each.
+class Tile {
+public:
+    Tile(const Sweep& sweep, std::int64_t first, std::int64_t count)
+        : m_sweep(sweep),
+          m_first(first),
+          m_count(count),
+          m_rows(roundUp(count, std::int64_t{16})),
+          m_cols(sweep.cols()),
+          m_groups(sweep.task.scheme.groupsPerRow(m_cols)),
+          m_scales(sweep.coder, sweep.rule, sweep.candidates),
+          m_deltas(size(m_cols)),
+          m_restored(size(1)),
+          m_scale(size(m_groups), 1.0F),
+          m_zero(size(m_groups)),
+          m_minimum(size(m_groups)),
+          m_codes(size(m_cols))
+    {}
+
+    Result<SweepResult> run(const JobContext& context)
+    {
+        SweepResult result;
+        load();
+        m_original = m_deltas;
+        QL_TRY(rtn, rtnObjective(context));
+        result.rtn = rtn;
+        m_deltas = m_original;
+        m_values = m_original;
+        takeStoredScales();
+        if (m_sweep.spans.empty()) {
+            if (m_sweep.task.scheme.granularity != Granularity::tensor)
+                QL_CHECK(chooseBefore(context));
+            for (std::int64_t begin = 0; begin < m_cols; begin += kBlock) {
+                QL_CHECK(context.checkStop());
+                const std::int64_t end = std::min(m_cols, begin + kBlock);
+                propagate(0, begin, begin, end);
+                codeBlock(begin, end);
+            }
+        } else {
+            QL_CHECK(runSpans(context));
+        }
+        store();
+        double squares = 0;
+        for (std::int64_t j = 0; j < m_cols; ++j)
+            squares += sumOfSquares(column(m_deltas, j), m_rows);
+        result.reached = m_objective - m_sweep.feedback.damping * squares;
+        return result;
+    }
+
+private:
+    std::size_t size(std::int64_t columns) const { return static_cast<std::size_t>(columns * m_rows); }
+    float* column(std::vector<float>& of, std::int64_t j) const { return of.data() + j * m_rows; }
+    const float* factor(std::int64_t k, std::int64_t j) const
+    {
+        return m_sweep.feedback.factor.as<float>() + k * m_cols + j;
+    }
+    std::int64_t original(std::int64_t j) const { return m_sweep.feedback.order[static_cast<std::size_t>(j)]; }
+    std::int64_t unit(std::int64_t row, std::int64_t group) const
+    {
+        return m_sweep.task.scheme.granularity == Granularity::tensor ? 0 : (m_first + row) * m_groups + group;
+    }
+
+    /// The weights, turned. What is not finite counts as 0 and is coded by itself at the end.
+    void load()
+    {
+        WeightTile tile(m_sweep.task.weights);
+        for (std::int64_t r = 0; r < m_count; ++r) {
+            const float* row = tile.read((m_first + r) * m_cols, m_cols);
+            for (std::int64_t j = 0; j < m_cols; ++j) {
+                const float w = row[original(j)];
+                const bool finite = std::isfinite(w);
+                m_deltas[static_cast<std::size_t>(j * m_rows + r)] = finite ? w : 0.0F;
+                if (!finite)
+                    m_odd.push_back({r, j, w});
+            }
+        }
+    }
+
+    /// Σ_j D_j·Σ_r (Δ·(I + F))_rj² − λ‖Δ‖² of rtn's codes.
+    Result<double> rtnObjective(const JobContext& context)
+    {
+        std::vector<float> row(static_cast<std::size_t>(m_cols));
+        for (std::int64_t r = 0; r < m_count; ++r) {
+            m_sweep.out.restoreRows(m_first + r, m_first + r + 1, row.data());
+            for (std::int64_t j = 0; j < m_cols; ++j)
+                m_deltas[static_cast<std::size_t>(j * m_rows + r)] -= row[static_cast<std::size_t>(original(j))];
+        }
+        for (const Odd& odd : m_odd)
+            m_deltas[static_cast<std::size_t>(odd.column * m_rows + odd.row)] = 0;
+        double objective = 0;
+        m_values = m_deltas;
+        for (std::int64_t begin = 0; begin < m_cols; begin += kBlock) {
+            QL_CHECK(context.checkStop());
+            const std::int64_t end = std::min(m_cols, begin + kBlock);
+            propagate(0, end, begin, end); // within the block, too: below its diagonal F is 0
+            for (std::int64_t j = begin; j < end; ++j)
+                objective +=
+                    m_sweep.feedback.cost[static_cast<std::size_t>(j)] * sumOfSquares(column(m_values, j), m_rows) -
+                    m_sweep.feedback.damping * sumOfSquares(column(m_deltas, j), m_rows);
+        }
+        return objective;
+    }
+
+    /// values[begin, end) += Fᵀ·deltas of the columns [from, to).
+    void propagate(std::int64_t from, std::int64_t to, std::int64_t begin, std::int64_t end)
+    {
+        if (from == to || begin == end)
+            return;
+        multiply(MatrixProduct<float>{.rows = end - begin,
+                                      .cols = m_rows,
+                                      .depth = to - from,
+                                      .a = factor(from, begin),
+                                      .aStride = m_cols,
+                                      .aTransposed = true,
+                                      .b = column(m_deltas, from),
+                                      .bStride = m_rows,
+                                      .c = column(m_values, begin),
+                                      .cStride = m_rows,
+                                      .alpha = 1,
+                                      .beta = 1});
+    }
+
+    void takeStoredScales()
+    {
+        const QuantizedTensor& out = m_sweep.out;
+        for (std::int64_t group = 0; group < m_groups; ++group)
+            for (std::int64_t r = 0; r < m_count; ++r) {
+                const auto from = static_cast<std::size_t>(unit(r, group));
+                const auto to = static_cast<std::size_t>(group * m_rows + r);
+                m_scale[to] = out.scales[from] * out.tensorScale;
+                m_zero[to] = out.zeroPoints.empty() ? 0 : out.zeroPoints[from];
+                m_minimum[to] = out.minima.empty() ? 0 : out.minima[from];
+            }
+    }
+
+    /// Scales of a group whose columns are at these places, from the values there.
+    Result<void> chooseScales(std::int64_t group, const std::vector<std::int64_t>& places, const JobContext& context)
+    {
+        m_run.resize(places.size());
+        m_weight.resize(places.size());
+        for (std::size_t i = 0; i < places.size(); ++i)
+            m_weight[i] = m_sweep.settings.scales == ScaleChoice::weighted
+                              ? m_sweep.importance[static_cast<std::size_t>(places[i])]
+                              : 1.0F;
+        for (std::int64_t r = 0; r < m_count; ++r) {
+            if (r % kRowsBetweenStops == 0)
+                QL_CHECK(context.checkStop());
+            for (std::size_t i = 0; i < places.size(); ++i)
+                m_run[i] = m_values[static_cast<std::size_t>(places[i] * m_rows + r)];
+            const auto n = std::ssize(places);
+            const RunParameters chosen = m_sweep.settings.scales == ScaleChoice::range
+                                             ? m_sweep.rule.choose(rangeOfRun(m_run.data(), n))
+                                             : m_scales.best(m_run.data(), m_weight.data(), n);
+            const Affine affine = m_sweep.rule.affine(chosen);
+            const auto to = static_cast<std::size_t>(group * m_rows + r);
+            m_scale[to] = affine.scale;
+            m_zero[to] = affine.zero;
+            m_minimum[to] = affine.minimum;
+            const auto stored = static_cast<std::size_t>(unit(r, group));
+            m_sweep.out.scales[stored] = chosen.scale;
+            if (!m_sweep.out.zeroPoints.empty())
+                m_sweep.out.zeroPoints[stored] = static_cast<std::int16_t>(chosen.zero);
+            if (!m_sweep.out.minima.empty())
+                m_sweep.out.minima[stored] = chosen.minimum;
+        }
+        return {};
+    }
+
+    Result<void> chooseBefore(const JobContext& context)
+    {
+        std::vector<std::vector<std::int64_t>> places(static_cast<std::size_t>(m_groups));
+        for (std::int64_t j = 0; j < m_cols; ++j)
+            places[static_cast<std::size_t>(m_sweep.groupOf(original(j)))].push_back(j);
+        for (std::int64_t group = 0; group < m_groups; ++group)
+            QL_CHECK(chooseScales(group, places[static_cast<std::size_t>(group)], context));
+        return {};
+    }
+
+    /// Blocks of whole spans, so that a span's values are up to date when its scales are chosen.
+    Result<void> runSpans(const JobContext& context)
+    {
+        const auto& spans = m_sweep.spans;
+        for (std::size_t next = 0; next < spans.size();) {
+            const std::int64_t begin = spans[next].begin;
+            std::size_t last = next + 1;
+            while (last < spans.size() && spans[last].end - begin <= kBlock)
+                ++last;
+            const std::int64_t end = spans[last - 1].end;
+            propagate(0, begin, begin, end);
+            for (; next < last; ++next) {
+                const Span& span = spans[next];
+                std::vector<std::int64_t> places;
+                for (std::int64_t j = span.begin; j < span.end; ++j)
+                    places.push_back(j);
+                QL_CHECK(chooseScales(span.group, places, context));
+                for (std::int64_t from = span.begin; from < span.end; from += kBlock) {
+                    QL_CHECK(context.checkStop());
+                    const std::int64_t to = std::min(span.end, from + kBlock);
+                    propagate(span.begin, from, from, to);
+                    codeBlock(from, to);
+                }
+                propagate(span.begin, span.end, span.end, end);
+            }
+        }
+        return {};
+    }
+
+    /// Codes columns whose values know of all before `begin`.
+    void codeBlock(std::int64_t begin, std::int64_t end)
+    {
+        for (std::int64_t from = begin; from < end; from += kPart) {
+            const std::int64_t to = std::min(end, from + kPart);
+            for (std::int64_t j = from; j < to; ++j) {
+                addFeedback(column(m_deltas, from), factor(from, j), m_cols, j - from, column(m_values, j), m_rows);
+                const std::int64_t group = m_sweep.groupOf(original(j)) * m_rows;
+                const QuantizedTensor& out = m_sweep.out;
+                encodeColumn(m_sweep.coder,
+                             {.scale = m_scale.data() + group,
+                              .zero = out.zeroPoints.empty() ? nullptr : m_zero.data() + group,
+                              .minimum = out.minima.empty() ? nullptr : m_minimum.data() + group},
+                             column(m_values, j), m_rows, m_codes.data() + j * m_rows, m_restored.data());
+                m_objective += m_sweep.feedback.cost[static_cast<std::size_t>(j)] *
+                               settleColumn(column(m_values, j), m_restored.data(), column(m_deltas, j), m_rows);
+            }
+            propagate(from, to, to, end);
+        }
+    }
+
+    void store()
+    {
+        auto* codes = m_sweep.out.codes.as<std::uint8_t>() + m_first * m_cols;
+        for (std::int64_t r = 0; r < m_count; ++r)
+            for (std::int64_t j = 0; j < m_cols; ++j)
+                codes[r * m_cols + original(j)] = m_codes[static_cast<std::size_t>(j * m_rows + r)];
+        for (const Odd& odd : m_odd) {
+            const std::int64_t at = original(odd.column);
+            const auto group = static_cast<std::size_t>(m_sweep.groupOf(at) * m_rows + odd.row);
+            encodeRun(m_sweep.coder, {m_scale[group], m_zero[group], m_minimum[group]}, &odd.weight, 1,
+                      codes + odd.row * m_cols + at);
+        }
+    }
+
+    struct Odd {
+        std::int64_t row, column;
+        float weight;
+    };
+
+    const Sweep& m_sweep;
+    const std::int64_t m_first, m_count, m_rows, m_cols, m_groups;
+    WeightedScales m_scales;
+    std::vector<float> m_original, m_values, m_deltas; // W, W with feedback, W − Ŵ (W where it is not coded yet)
+    std::vector<float> m_restored;
+    std::vector<float> m_scale;
+    std::vector<std::int32_t> m_zero;
+    std::vector<float> m_minimum;
+    std::vector<std::uint8_t> m_codes;
+    std::vector<Odd> m_odd; // not finite
+    std::vector<float> m_run, m_weight;
+    double m_objective = 0;
+};
+
+/// Of the order of processing, if every group's columns follow each other.
+std::vector<Span> spansOf(const Scheme& scheme, const std::vector<std::int64_t>& order)
+{
+    std::vector<Span> spans;
+    std::vector<bool> seen;
+    for (std::int64_t j = 0; j < std::ssize(order); ++j) {
+        const std::int64_t group = order[static_cast<std::size_t>(j)] / scheme.groupSize;
+        if (!spans.empty() && spans.back().group == group) {
+            spans.back().end = j + 1;
+            continue;
+        }
+        seen.resize(std::max(seen.size(), static_cast<std::size_t>(group) + 1));
+        if (seen[static_cast<std::size_t>(group)])
+            return {};
+        seen[static_cast<std::size_t>(group)] = true;
+        spans.push_back({j, j + 1, group});
+    }
+    return spans;
+}
+
+std::vector<float> narrowed(const std::vector<double>& values)
+{
+    const double largest = values.empty() ? 1 : *std::ranges::max_element(values);
+    std::vector<float> out;
+    for (const double value : values)
+        out.push_back(static_cast<float>(value / largest));
+    return out;
+}
+
+} // namespace
+
+Result<SweepResult> sweep(const QuantizeTask& task, const ErrorFeedback& feedback, const SweepSettings& settings,
+                          std::int64_t firstRow, std::int64_t lastRow, QuantizedTensor& out, const JobContext& context)
+{
+    const Scheme& scheme = task.scheme;
+    const Sweep sweep{
+        .task = task,
+        .feedback = feedback,
+        .settings = settings,
+        .coder = ElementCoder(scheme),
+        .rule = ScaleRule(scheme, RangeRule::standard, task.weights.dtype, out.tensorScale),
+        .candidates = settings.scales == ScaleChoice::range ? Candidates{} : scaleCandidates(scheme, settings.steps),
+        .importance = narrowed(feedback.cost),
+        .spans = scheme.granularity == Granularity::group && !settings.staticGroups ? spansOf(scheme, feedback.order)
+                                                                                    : std::vector<Span>{},
+        .out = out};
+    const std::int64_t cols = out.matrix().cols;
+    const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
+    std::vector<SweepResult> parts(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, kTileRows)));
+    QL_CHECK(
+        parallelFor(context, lastRow - firstRow, kTileRows, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
+            QL_TRY(done, Tile(sweep, firstRow + begin, end - begin).run(context));
+            parts[static_cast<std::size_t>(begin / kTileRows)] = done;
+            context.progress().addDone(static_cast<std::int64_t>(bytes * static_cast<double>((end - begin) * cols)));
+            return {};
+        }));
+    SweepResult result;
+    for (const SweepResult& part : parts) {
+        result.reached += part.reached;
+        result.rtn += part.rtn;
+    }
+    return result;
+}
+
+} // namespace ql

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Scales near rtn's that clip searches try: rtn's scale times 1 − 0.8·i/steps, i = 0…steps−1, rounded to the coding
+// (power-of-two scales: the exponents −1, 0, +1 around rtn's; ue4m3: rtn's code −8…+2; gguf:q4_0, q5_0: both signs,
+// from max|w|/2^(b−1)).
+#pragma once
+
+#include "core/quantizers/scale_search.h"
+
+namespace ql {
+
+/// Those besides rtn's own.
+Candidates scaleCandidates(const Scheme& scheme, std::int64_t steps);
+
+} // namespace ql

@@ -6,6 +6,7 @@
 #include "core/quantizers/options.h"
 #include "core/quantizers/unit_quantizer.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace ql::quantizers {
@@ -74,7 +75,8 @@ Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext&
     const SweepSettings settings = settingsOf(task.spec);
     QuantizerReport report{.objective = "tr(ΔW·H·ΔWᵀ)"};
     const auto sweepRows = [&](const ActivationStatistics& its, std::int64_t begin, std::int64_t end) -> Result<void> {
-        if (its.gram.empty())
+        const auto isZero = [](double x) { return x == 0; };
+        if (std::ranges::all_of(its.gram, isZero))
             return {}; // rtn's codes stay where no input was seen
         QL_TRY(feedback, makeErrorFeedback(its.gram.data(), orderOf(task.spec, task.scheme, its),
                                            optionNumber(gptq, task.spec, "damp"), context));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Walks every quantizer over every scheme it accepts.
+#include "tests/support/layer_inputs.h"
 #include "tests/support/quantize_support.h"
 
 #include <cmath>
@@ -38,15 +39,19 @@ private Q_SLOTS:
         const TensorView view = viewOf(w, {12, 300});
         const Scheme parsed = parseScheme(scheme.toStdString()).value();
         const double plain = squaredError(view, quantized(view, scheme.toStdString()));
+        static const ActivationStatistics inputs = statisticsOf(correlatedInputs(600, 300), 300);
         double squares = 0;
         for (const float x : w)
             squares += static_cast<double>(x) * static_cast<double>(x);
         QVERIFY(plain < squares);
         for (const Quantizer* quantizer : allQuantizers()) {
-            if (quantizer->needs >= InputNeeds::diagonal)
-                continue;
             for (const std::string& option : quantizer->options()) {
-                QuantizeTask task{view, parsed, {std::string(quantizer->id), option, {}}};
+                QuantizerReport report;
+                const QuantizeTask task{.weights = view,
+                                        .scheme = parsed,
+                                        .spec = {std::string(quantizer->id), option, {}},
+                                        .inputs = &inputs,
+                                        .report = &report};
                 const auto accepted = quantizer->accepts(parsed, task.spec);
                 const auto result = quantize(task, JobContext(sharedExecutor()));
                 QCOMPARE(result.has_value(), accepted.has_value());
@@ -56,7 +61,11 @@ private Q_SLOTS:
                     continue;
                 }
                 const double error = squaredError(view, *result);
-                QVERIFY(error < squares);
+                QVERIFY(error < squares || quantizer->needs == InputNeeds::gram);
+                if (!report.objective.empty())
+                    QVERIFY(report.reached <= report.rtn && (report.reached < report.rtn || report.keptRtn));
+                Executor three(3);
+                QVERIFY(sameBits(quantize(task, JobContext(three)).value(), *result));
                 if (quantizer->id == "mse")
                     QVERIFY(error <= plain);
             }

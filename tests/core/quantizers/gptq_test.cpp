@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// GPTQ and coordinate descent: equal to elimination with the inverse Hessian, objectives by brute force, published
+// factors, shapes and values that are odd.
+#include "tests/support/layer_inputs.h"
+#include "tests/support/quantize_support.h"
+
+#include <Eigen/Dense>
+
+#include <cmath>
+#include <limits>
+
+using namespace ql;
+using namespace ql::tests;
+
+namespace {
+
+struct Case {
+    std::int64_t rows, cols;
+    std::vector<float> weights;
+    ActivationStatistics inputs;
+
+    TensorView view() const { return viewOf(weights, {rows, cols}); }
+    Result<QuantizedTensor> quantize(const std::string& scheme, const std::string& spec,
+                                     QuantizerReport* report = nullptr, Executor& pool = sharedExecutor()) const
+    {
+        return ql::quantize({.weights = view(),
+                             .scheme = parseScheme(scheme).value(),
+                             .spec = parseQuantizerSpec(spec).value(),
+                             .inputs = &inputs,
+                             .report = report},
+                            JobContext(pool));
+    }
+    double error(const QuantizedTensor& tensor) const { return outputError(weights, restored(tensor), inputs); }
+};
+
+Case makeCase(std::int64_t rows, std::int64_t cols, std::uint64_t seed = 1, std::int64_t tokens = 512)
+{
+    const CounterRng rng(seed);
+    Case c{rows, cols, {}, statisticsOf(correlatedInputs(tokens, cols, 32, 0.3, seed), cols)};
+    for (std::int64_t i = 0; i < rows * cols; ++i)
+        c.weights.push_back(static_cast<float>(rng.normal(static_cast<std::uint64_t>(i))));
+    return c;
+}
+
+/// Optimal brain quantization of one row, columns in the given order: each is rounded by `round`, the others make up
+/// for it with the inverse of H, from which the column is then eliminated.
+template<typename Round>
+std::vector<double> eliminate(const std::vector<float>& row, Eigen::MatrixXd h, const Round& round)
+{
+    const auto n = static_cast<Eigen::Index>(row.size());
+    std::vector<double> w(row.begin(), row.end());
+    std::vector<double> out(row.size());
+    Eigen::MatrixXd inverse = h.inverse();
+    for (Eigen::Index j = 0; j < n; ++j) {
+        const auto at = static_cast<std::size_t>(j);
+        out[at] = round(w[at], at);
+        const double error = (w[at] - out[at]) / inverse(j, j);
+        for (Eigen::Index k = j + 1; k < n; ++k)
+            w[static_cast<std::size_t>(k)] -= error * inverse(j, k);
+        inverse -= inverse.col(j) * inverse.row(j) / inverse(j, j);
+    }
+    return out;
+}
+
+} // namespace
+
+class GptqTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void equalsElimination()
+    {
+        const Case c = makeCase(6, 40);
+        const QuantizedTensor q = c.quantize("int4", "gptq:order=natural:scales=range").value();
+        const std::vector<float> found = restored(q);
+        Eigen::MatrixXd h = Eigen::Map<const Eigen::MatrixXd>(c.inputs.gram.data(), 40, 40);
+        h.diagonal().array() += 0.01 * h.diagonal().mean();
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            const std::vector<float> row(c.weights.begin() + r * 40, c.weights.begin() + (r + 1) * 40);
+            const auto scale = static_cast<double>(q.scales[static_cast<std::size_t>(r)]);
+            const std::vector<double> expected = eliminate(row, h, [&](double w, std::size_t) {
+                return std::clamp(std::nearbyint(w / scale), -8.0, 7.0) * scale;
+            });
+            for (std::size_t j = 0; j < row.size(); ++j)
+                QVERIFY(std::fabs(expected[j] - static_cast<double>(found[static_cast<std::size_t>(r * 40) + j])) <=
+                        1e-6);
+        }
+    }
+
+    void equalsEliminationInFallingOrder()
+    {
+        // Columns with very different inputs: the order is by their squares.
+        Case c = makeCase(4, 24);
+        std::vector<float> x = correlatedInputs(300, 24);
+        for (std::size_t i = 0; i < x.size(); ++i)
+            x[i] *= static_cast<float>(1 + (i % 24 * 7) % 24);
+        c.inputs = statisticsOf(x, 24);
+        const QuantizedTensor q = c.quantize("e2m1", "gptq:order=act:scales=range").value();
+        const std::vector<float> found = restored(q);
+        std::vector<std::size_t> order(24);
+        for (std::size_t i = 0; i < 24; ++i)
+            order[i] = i;
+        std::ranges::sort(order, std::greater<>(), [&](std::size_t i) { return c.inputs.gram[i * 24 + i]; });
+        Eigen::MatrixXd h(24, 24);
+        for (std::size_t i = 0; i < 24; ++i)
+            for (std::size_t j = 0; j < 24; ++j)
+                h(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(j)) = c.inputs.gram[order[i] * 24 + order[j]];
+        h.diagonal().array() += 0.01 * h.diagonal().mean();
+        const NumberFormatPtr e2m1 = findNumberFormat("e2m1").value();
+        for (std::size_t r = 0; r < 4; ++r) {
+            std::vector<float> row;
+            for (const std::size_t j : order)
+                row.push_back(c.weights[r * 24 + j]);
+            const float scale = q.scales[r];
+            const std::vector<double> expected = eliminate(row, h, [&](double w, std::size_t) {
+                const std::uint8_t code = nearestCode(*e2m1, static_cast<float>(w) / scale);
+                return static_cast<double>(e2m1->levels[code] * scale);
+            });
+            for (std::size_t j = 0; j < 24; ++j)
+                QVERIFY(std::fabs(expected[j] - static_cast<double>(found[r * 24 + order[j]])) <= 1e-6);
+        }
+    }
+
+    void objectivesAreTrue_data()
+    {
+        QTest::addColumn<QByteArray>("scheme");
+        QTest::addColumn<QByteArray>("spec");
+        for (const char* scheme : {"int3:g32", "int4:g64:asym:s=f16", "int2", "int4:tensor", "e2m1:g32", "mxfp4",
+                                   "nvfp4", "nf4:g64", "gguf:q4_0", "gguf:q4_1", "mxint8", "int8:g128"})
+            for (const char* spec : {"gptq", "gptq:order=natural", "gptq:order=act:groups=static", "gptq:scales=range",
+                                     "gptq:scales=mse", "gptq:polish=3", "gptq:damp=0.1:polish=2"})
+                QTest::addRow("%s@%s", scheme, spec) << QByteArray(scheme) << QByteArray(spec);
+    }
+    void objectivesAreTrue()
+    {
+        QFETCH(QByteArray, scheme);
+        QFETCH(QByteArray, spec);
+        static const Case kCase = makeCase(20, 200);
+        QuantizerReport report;
+        const QuantizedTensor q = kCase.quantize(scheme.toStdString(), spec.toStdString(), &report).value();
+        const double rtn = kCase.error(kCase.quantize(scheme.toStdString(), "rtn").value());
+        const double reached = kCase.error(q);
+        QVERIFY2(std::fabs(report.rtn - rtn) <= 1e-4 * rtn, qPrintable(QString::number(report.rtn / rtn)));
+        QVERIFY2(std::fabs(report.reached - reached) <= 1e-3 * reached,
+                 qPrintable(QString::number(report.reached / reached)));
+        QVERIFY(reached < rtn && !report.keptRtn);
+        QCOMPARE(report.objective, std::string("tr(ΔW·H·ΔWᵀ)"));
+    }
+
+    /// Methods B1, acceptance iii: three times less output error at 3 bits while the weights' error rises.
+    void publishedFactor()
+    {
+        const Case c = makeCase(64, 128, 3, 2048);
+        const QuantizedTensor rtn = c.quantize("int3", "rtn").value();
+        for (const char* spec : {"gptq", "gptq:scales=range", "gptq:polish=4"}) {
+            const QuantizedTensor q = c.quantize("int3", spec).value();
+            QVERIFY2(c.error(q) * 3 <= c.error(rtn), spec);
+            if (std::string(spec) == "gptq:scales=range")
+                QVERIFY(squaredError(c.view(), q) > squaredError(c.view(), rtn));
+        }
+        // On inputs of the same law that were not seen, too.
+        Case unseen = c;
+        unseen.inputs = statisticsOf(correlatedInputs(4096, 128, 32, 0.3, 3), 128);
+        QVERIFY(unseen.error(c.quantize("int3", "gptq").value()) * 3 <= unseen.error(rtn));
+    }
+
+    void polishingHelps()
+    {
+        const Case c = makeCase(40, 192, 9);
+        for (const char* scheme : {"int3:g64", "int4", "int3:g64:asym", "nf4:g64", "gguf:q4_1", "mxfp4"}) {
+            const double before = c.error(c.quantize(scheme, "gptq").value());
+            const double once = c.error(c.quantize(scheme, "gptq:polish=1").value());
+            const double often = c.error(c.quantize(scheme, "gptq:polish=8").value());
+            QVERIFY2(once < before, scheme);
+            QVERIFY2(often <= once, scheme);
+        }
+    }
+
+    void everyThreadCountGivesTheSame()
+    {
+        const Case c = makeCase(300, 160);
+        Executor one(1);
+        Executor three(3);
+        for (const char* scheme : {"int4:g64", "int3:asym", "e2m1:tensor", "gguf:q5_1"})
+            for (const char* spec : {"gptq:polish=2", "gptq:order=act:groups=static"}) {
+                QuantizerReport first;
+                QuantizerReport second;
+                const QuantizedTensor a = c.quantize(scheme, spec, &first, one).value();
+                const QuantizedTensor b = c.quantize(scheme, spec, &second, three).value();
+                QVERIFY(sameBits(a, b));
+                QCOMPARE(first.reached, second.reached);
+            }
+    }
+
+    void oddShapesAndValues()
+    {
+        constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+        constexpr float kInf = std::numeric_limits<float>::infinity();
+        for (const auto& [rows, cols] : {std::pair{1, 1}, {1, 5}, {3, 33}, {17, 1}, {129, 70}}) {
+            Case c = makeCase(rows, cols);
+            for (const char* scheme : {"int4:g32", "int4", "e2m1:g16", "int4:g32:asym", "int3:tensor"})
+                for (const char* spec : {"gptq:polish=1", "gptq:order=act:groups=static"}) {
+                    c.weights.assign(c.weights.size(), 0);
+                    for (const float x : restored(c.quantize(scheme, spec).value()))
+                        QCOMPARE(x, 0.0F);
+                    c.weights.assign(c.weights.size(), 0.75F);
+                    for (const float x : restored(c.quantize(scheme, spec).value()))
+                        QVERIFY(std::fabs(x - 0.75F) < 0.15F);
+                    c.weights = makeCase(rows, cols).weights;
+                    c.weights.front() = kNan;
+                    c.weights.back() = -kInf;
+                    const std::vector<float> values = restored(c.quantize(scheme, spec).value());
+                    for (const float x : values)
+                        QVERIFY(std::isfinite(x));
+                    if (values.size() > 1)
+                        QVERIFY(values.back() <= 0);
+                }
+        }
+    }
+
+    void inputsThatSayLittle()
+    {
+        Case c = makeCase(8, 64);
+        // A channel that is always 0, and one that repeats another: H is singular.
+        for (std::size_t i = 0; i < 64; ++i) {
+            c.inputs.gram[7 * 64 + i] = c.inputs.gram[i * 64 + 7] = 0;
+            c.inputs.gram[i * 64 + 9] = c.inputs.gram[i * 64 + 8];
+        }
+        for (std::size_t i = 0; i < 64; ++i)
+            c.inputs.gram[9 * 64 + i] = c.inputs.gram[8 * 64 + i];
+        c.inputs.gram[9 * 64 + 9] = c.inputs.gram[8 * 64 + 8];
+        QVERIFY(c.error(c.quantize("int4:g32", "gptq:damp=0").value()) <
+                c.error(c.quantize("int4:g32", "rtn").value()));
+        // Nothing at all: rtn's codes, and it is said.
+        c.inputs.gram.assign(c.inputs.gram.size(), 0);
+        QuantizerReport report;
+        const QuantizedTensor q = c.quantize("int4:g32", "gptq", &report).value();
+        QVERIFY(report.keptRtn);
+        QVERIFY(sameBits(q, c.quantize("int4:g32", "rtn").value()));
+        // Not numbers.
+        c.inputs.gram.assign(c.inputs.gram.size(), std::numeric_limits<double>::quiet_NaN());
+        QVERIFY(!c.quantize("int4:g32", "gptq"));
+        c.inputs.gram.clear();
+        QCOMPARE(c.quantize("int4:g32", "gptq").error().code, Errc::usage);
+    }
+
+    /// Ranges of rows that see inputs of their own are coded as if each were a layer.
+    void stacksOfExperts()
+    {
+        const Case first = makeCase(12, 64, 21);
+        const Case second = makeCase(12, 64, 22);
+        Case both{36, 64, first.weights, {}};
+        both.weights.insert(both.weights.end(), second.weights.begin(), second.weights.end());
+        both.weights.insert(both.weights.end(), first.weights.begin(), first.weights.end());
+        both.inputs = first.inputs;
+        both.inputs.gram.clear();
+        both.inputs.parts = {first.inputs, second.inputs, ActivationStatistics{}};
+        const std::vector<float> found = restored(both.quantize("int4:g32", "gptq").value());
+        std::vector<float> expected = restored(first.quantize("int4:g32", "gptq").value());
+        for (const float x : restored(second.quantize("int4:g32", "gptq").value()))
+            expected.push_back(x);
+        for (const float x : restored(first.quantize("int4:g32", "rtn").value())) // no token went there
+            expected.push_back(x);
+        QVERIFY(sameBits(found, expected));
+    }
+
+    void stopsWhenAsked()
+    {
+        const Case c = makeCase(256, 256);
+        std::stop_source stop;
+        stop.request_stop();
+        const auto result = ql::quantize({.weights = c.view(),
+                                          .scheme = parseScheme("int4").value(),
+                                          .spec = parseQuantizerSpec("gptq").value(),
+                                          .inputs = &c.inputs},
+                                         JobContext(sharedExecutor(), stop.get_token()));
+        QVERIFY(!result);
+        QCOMPARE(result.error().code, Errc::cancelled);
+    }
+};
+
+QTEST_APPLESS_MAIN(GptqTest)
+#include "gptq_test.moc"

@@ -33,11 +33,12 @@ Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Ca
 }
 
 Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& candidate,
-                                const ActivationStatistics* activations, const JobContext& context)
+                                const ActivationStatistics* activations, const JobContext& context,
+                                QuantizerReport* report)
 {
     if (candidate.weights.isKeep())
         return usageError("keep leaves the stored form as it is and has no codes; choose a scheme, e.g. int8:channel");
-    QuantizeTask task{.weights = weights, .scheme = candidate.weights, .spec = candidate.quantizer};
+    QuantizeTask task{.weights = weights, .scheme = candidate.weights, .spec = candidate.quantizer, .report = report};
     if (!candidate.weights.isCast()) {
         QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
         const std::int64_t cols = matrixShape(weights.shape).cols;

@@ -13,6 +13,7 @@ Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Ca
                                 const Activations* activations, const JobContext& context);
 /// The same from weights already loaded (or rewritten, e.g. permuted for GGUF).
 Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& candidate,
-                                const ActivationStatistics* activations, const JobContext& context);
+                                const ActivationStatistics* activations, const JobContext& context,
+                                QuantizerReport* report = nullptr);
 
 } // namespace ql

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/sensitivity/bench.h"
+
+#include "core/base/text.h"
+#include "core/realize/realize.h"
+#include "core/sensitivity/metric.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+
+namespace ql {
+
+namespace {
+
+/// Codes that restore to 0 everywhere: their error is the energy of the weights.
+Result<QuantizedTensor> nothing(const Shape& shape, const JobContext& context)
+{
+    QL_TRY(scheme, parseScheme("int8:tensor"));
+    const std::int64_t n = numel(shape);
+    QL_CHECK(context.checkMemory(n, "the energy of the output"));
+    QuantizedTensor zeros;
+    zeros.scheme = std::move(scheme);
+    zeros.shape = shape;
+    zeros.codes = Buffer(n);
+    zeros.scales = {1};
+    std::memset(zeros.codes.data(), 0, static_cast<std::size_t>(n));
+    return zeros;
+}
+
+class LayerBench {
+public:
+    LayerBench(const Model& model, const BenchRequest& request, std::int64_t layer, const JobContext& context)
+        : m_model(model),
+          m_request(request),
+          m_index(layer),
+          m_layer(model.layers[static_cast<std::size_t>(layer)]),
+          m_context(context)
+    {}
+
+    Result<void> run(const std::function<void(const BenchEntry&)>& deliver)
+    {
+        if (m_request.activations) {
+            QL_TRY(found, m_request.activations->statistics(m_index, m_context));
+            m_inputs = std::move(found);
+        }
+        QL_TRY(weights, m_model.loadWeights(m_index, m_context));
+        if (m_inputs && m_inputs->knowsGram()) {
+            QL_TRY(zeros, nothing(weights.view.shape, m_context));
+            QL_TRY(energy, outputError(weights.view, zeros));
+            m_energy = energy;
+        }
+        for (std::size_t i = 0; i < m_request.candidates.size(); ++i) {
+            QL_CHECK(m_context.checkStop());
+            QL_TRY(entry, tryOut(i, weights.view));
+            m_context.progress().addDone(m_layer.numel());
+            deliver(entry);
+        }
+        return m_model.checkpoint->checkIntact();
+    }
+
+private:
+    Result<double> outputError(const TensorView& weights, const QuantizedTensor& quantized) const
+    {
+        QL_TRY(metric, findMetric("output_error"));
+        const ErrorStats none;
+        return metric->measure({.model = m_model,
+                                .layer = m_index,
+                                .weights = weights,
+                                .quantized = quantized,
+                                .error = none,
+                                .activations = m_inputs.get(),
+                                .fisher = nullptr},
+                               m_context);
+    }
+
+    Result<BenchEntry> tryOut(std::size_t index, const TensorView& weights) const
+    {
+        const Candidate& candidate = m_request.candidates[index];
+        BenchEntry entry;
+        entry.layer = m_index;
+        entry.candidate = index;
+        for (const TargetProfile* target : m_request.targets)
+            if (target->acceptsModel(m_model) &&
+                target->accepts(m_model, m_layer, target->complete(m_model, m_layer, candidate)))
+                entry.runsIn.push_back(target->id);
+        entry.bitsPerWeight =
+            static_cast<double>(layerPayloadBits(m_layer, candidate)) / static_cast<double>(m_layer.numel());
+        if (candidate.weights.isKeep()) {
+            entry.outputError = m_energy ? std::optional(0.0) : std::nullopt;
+            entry.error.count = m_layer.numel();
+            return entry;
+        }
+        const auto before = std::chrono::steady_clock::now();
+        auto quantized = realize(weights, candidate, m_inputs.get(), m_context, &entry.report);
+        entry.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+        if (!quantized) {
+            const Errc code = quantized.error().code;
+            if (code != Errc::usage && code != Errc::refused)
+                return quantized.error();
+            entry.refusal = quantized.error().what;
+            return entry;
+        }
+        QL_TRY(error, measureError(weights, *quantized, m_context));
+        entry.error = error;
+        if (m_energy) {
+            QL_TRY(measured, outputError(weights, *quantized));
+            entry.outputError = *m_energy > 0 ? measured / *m_energy : 0;
+        }
+        return entry;
+    }
+
+    const Model& m_model;
+    const BenchRequest& m_request;
+    const std::int64_t m_index;
+    const Layer& m_layer;
+    const JobContext& m_context;
+    std::shared_ptr<const ActivationStatistics> m_inputs;
+    std::optional<double> m_energy;
+};
+
+std::vector<std::string_view> words(std::string_view list)
+{
+    std::vector<std::string_view> out;
+    for (const std::string_view part : split(list, ','))
+        if (!trim(part).empty())
+            out.push_back(trim(part));
+    return out;
+}
+
+} // namespace
+
+Result<std::vector<Candidate>> crossCandidates(std::string_view schemes, std::string_view quantizers)
+{
+    std::vector<Candidate> candidates;
+    const auto add = [&](Candidate candidate) {
+        if (std::ranges::find(candidates, candidate) == candidates.end())
+            candidates.push_back(std::move(candidate));
+    };
+    std::vector<QuantizerSpec> specs;
+    for (const std::string_view text : words(quantizers)) {
+        QL_TRY(spec, parseQuantizerSpec(text));
+        specs.push_back(std::move(spec));
+    }
+    std::string refusal;
+    for (const std::string_view text : words(schemes)) {
+        QL_TRY(plain, parseCandidate(text));
+        if (plain.weights.isKeep() || plain.weights.isCast()) {
+            add(std::move(plain));
+            continue;
+        }
+        for (const QuantizerSpec& spec : specs) {
+            QL_TRY(quantizer, findQuantizer(spec.id));
+            if (const auto accepted = quantizer->accepts(plain.weights, spec); !accepted) {
+                refusal = accepted.error().what;
+                continue;
+            }
+            Candidate candidate = plain;
+            candidate.quantizer = spec;
+            add(std::move(candidate));
+        }
+    }
+    if (candidates.empty())
+        return usageError(refusal.empty()
+                              ? "no scheme or no quantizer is given; write e.g. int4:g64,nf4:g64 and rtn,mse"
+                              : "no quantizer given accepts a scheme given: " + refusal);
+    return candidates;
+}
+
+Result<void> bench(const Model& model, const BenchRequest& request,
+                   const std::function<void(const BenchEntry&)>& deliver, const JobContext& context)
+{
+    for (const std::int64_t layer : request.layers)
+        context.progress().addTotal(model.layers[static_cast<std::size_t>(layer)].numel() *
+                                    std::ssize(request.candidates));
+    for (const std::int64_t layer : request.layers)
+        QL_CHECK(LayerBench(model, request, layer, context).run(deliver));
+    return {};
+}
+
+double benchError(const BenchEntry& entry, bool byOutput)
+{
+    if (byOutput)
+        return entry.outputError.value_or(0);
+    return entry.error.sumSquares > 0 ? entry.error.sumSquaredError / entry.error.sumSquares : 0;
+}
+
+void markFront(std::vector<BenchEntry>& entries)
+{
+    std::map<std::int64_t, std::vector<BenchEntry*>> byLayer;
+    for (BenchEntry& entry : entries) {
+        entry.onFront = false;
+        if (entry.refusal.empty())
+            byLayer[entry.layer].push_back(&entry);
+    }
+    for (auto& [layer, its] : byLayer) {
+        const bool byOutput = std::ranges::all_of(its, [](const BenchEntry* e) { return e->outputError.has_value(); });
+        std::ranges::stable_sort(
+            its, {}, [&](const BenchEntry* e) { return std::pair(e->bitsPerWeight, benchError(*e, byOutput)); });
+        double least = std::numeric_limits<double>::infinity();
+        for (BenchEntry* entry : its) {
+            const double error = benchError(*entry, byOutput);
+            entry->onFront = error < least;
+            least = std::min(least, error);
+        }
+    }
+}
+
+} // namespace ql

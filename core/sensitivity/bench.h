@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Candidates side by side on a layer: what each stores, how far off it is and how long it takes.
+#pragma once
+
+#include "core/calibration/activations.h"
+#include "core/plan/target.h"
+
+#include <functional>
+#include <optional>
+
+namespace ql {
+
+/// One candidate on one layer. Where it was refused only `refusal` says why.
+struct BenchEntry {
+    std::int64_t layer = 0;
+    std::size_t candidate = 0; // index into the request's
+    std::string refusal;
+    double bitsPerWeight = 0;
+    ErrorStats error; // of the weights
+    /// tr(ΔW·H·ΔWᵀ) ÷ tr(W·H·Wᵀ), H = XᵀX: the error of the layer's output over its energy; nothing where XᵀX of the
+    /// layer is not known.
+    std::optional<double> outputError;
+    QuantizerReport report;               // its own objective, if it has one
+    double seconds = 0;                   // to choose scales and codes
+    std::vector<std::string_view> runsIn; // ids of the targets that can hold it
+    /// Whether no other entry of the layer has fewer bits and no larger error, or as few and a smaller one.
+    bool onFront = false;
+};
+
+struct BenchRequest {
+    std::vector<std::int64_t> layers;
+    std::vector<Candidate> candidates;
+    const Activations* activations = nullptr;
+    std::vector<const TargetProfile*> targets; // asked for runsIn
+};
+
+/// Every scheme with every quantizer that accepts it; casts and keep once. An error if nothing is left.
+Result<std::vector<Candidate>> crossCandidates(std::string_view schemes, std::string_view quantizers);
+
+/// Tries layers one after the other, candidates one after the other so that their times compare; delivers each entry as
+/// it is ready, on the calling thread. onFront is left to markFront.
+Result<void> bench(const Model& model, const BenchRequest& request,
+                   const std::function<void(const BenchEntry&)>& deliver, const JobContext& context);
+
+/// The error that entries are compared by: outputError where all entries of the layer have one, else the weights'
+/// relative squared error.
+double benchError(const BenchEntry& entry, bool byOutput);
+
+/// Fills onFront, layer by layer.
+void markFront(std::vector<BenchEntry>& entries);
+
+} // namespace ql

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/candidates_validation.h"
 #include "app/cli/command.h"
 #include "app/cli/output_validation.h"
 #include "app/cli/text_options.h"
@@ -21,6 +22,7 @@ struct Options {
     VersionOptions version;
     std::string study;
     CaseOptions cases;
+    std::string candidates;
 };
 
 constexpr const char* kFigures =
@@ -54,10 +56,20 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
     const ModelVersion own = ownVersion(*model);
-    QL_TRY(other, options.version.open(console, *model, console.context()));
+    std::vector<Candidate> candidates;
+    if (!options.candidates.empty()) {
+        QL_TRY(parsed, parseCandidates(options.candidates));
+        candidates = std::move(parsed);
+    }
+    VersionOptions version = options.version;
+    if (!candidates.empty())
+        version.activations.path.clear(); // opened below
+    QL_TRY(other, version.open(console, *model, console.context()));
     if (options.cases.isGiven() || !isCausalLanguageModel(graph)) {
         if (!options.study.empty())
             return usageError("--out keeps the scores of language models on text; leave it out here");
+        if (!candidates.empty())
+            return usageError("--candidates are compared by language models on text; give --plan here");
         if (options.scoreAll)
             return usageError("--score-all is for language models on text; leave it out here");
         QL_TRY(document, validateOutputs(console, *model, graph, options.text, options.cases, own,
@@ -74,6 +86,13 @@ Result<int> run(Console& console, const Options& options)
         task.other = &other->version;
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
+    if (!candidates.empty()) {
+        QL_TRY(activations, options.version.activations.open(console, *model));
+        QL_TRY(rows, validateCandidates(console, *model, candidates, activations.get(), task));
+        QL_CHECK(model->checkpoint->checkIntact());
+        console.show({{"windows", windows.count()}, {"context", windows.length}, {"candidates", std::move(rows)}});
+        return 0;
+    }
     std::optional<OpenedStudy> study;
     if (!options.study.empty()) {
         QL_TRY(opened, openStudyFor(console, options.study, *model, options.file));
@@ -125,6 +144,11 @@ const Command validate_{
             ->needs(app.get_option("--images"));
         app.add_option("--out", options->study,
                        "study (.qloupe) that keeps the scores as they arrive: a run that was stopped continues");
+        auto* const candidates = app.add_option(
+            "--candidates", options->candidates,
+            "instead of --plan: candidates, separated by commas, each run on every layer that can be quantized");
+        for (const char* const other : {"--plan", "--as", "--kv", "--keep-first-token", "--out"})
+            candidates->excludes(app.get_option(other));
         app.footer(kFigures);
         return [options](Console& console) { return run(console, *options); };
     }};

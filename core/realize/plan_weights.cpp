@@ -3,18 +3,40 @@
 
 namespace ql {
 
+namespace {
+constexpr std::int64_t kHeldBytes = std::int64_t{512} << 20;
+}
+
+Result<std::shared_ptr<const QuantizedTensor>> PlanWeights::codes(std::int64_t layer, const JobContext& context) const
+{
+    {
+        const std::lock_guard lock(m_mutex);
+        if (const auto held = m_held.find(layer); held != m_held.end())
+            return held->second;
+    }
+    const Candidate& candidate = m_plan.candidates[static_cast<std::size_t>(layer)];
+    QL_TRY(quantized, realize(m_model, layer, candidate, m_activations, context));
+    const auto bytes = quantized.codes.sizeBytes() + static_cast<std::int64_t>(quantized.scales.size() * sizeof(float));
+    const auto made = std::make_shared<const QuantizedTensor>(std::move(quantized));
+    const std::lock_guard lock(m_mutex);
+    if (candidate.quantizer.id != "rtn" && !candidate.weights.isCast() && m_heldBytes + bytes <= kHeldBytes &&
+        m_held.emplace(layer, made).second)
+        m_heldBytes += bytes;
+    return made;
+}
+
 Result<TensorData> PlanWeights::weights(std::int64_t layer, const JobContext& context) const
 {
     const Candidate& candidate = m_plan.candidates[static_cast<std::size_t>(layer)];
     if (candidate.weights.isKeep())
         return m_model.loadWeights(layer, context);
     const JobContext inner(context.executor(), context.stopToken()); // counts in elements, a run in windows
-    QL_TRY(quantized, realize(m_model, layer, candidate, m_activations, inner));
+    QL_TRY(quantized, codes(layer, inner));
     const Dtype dtype =
         m_target ? m_target->restoreDtype(m_model, m_model.layers[static_cast<std::size_t>(layer)]) : Dtype::f32;
-    QL_TRY(restored, restoreAs(quantized, dtype, inner));
+    QL_TRY(restored, restoreAs(*quantized, dtype, inner));
     const auto owner = std::make_shared<Buffer>(std::move(restored));
-    return TensorData{{dtype, quantized.shape, owner->data()}, owner};
+    return TensorData{{dtype, quantized->shape, owner->data()}, owner};
 }
 
 } // namespace ql

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The weights a plan gives a model when it runs: restored as the target's runtime restores them; layers the plan keeps
-// are the checkpoint's own. Nothing of the model is copied; a layer is realized when it is asked for.
+// are the checkpoint's own. Nothing of the model is copied; a layer is realized when it is asked for. Codes that took a
+// quantizer long are held for the next time, up to a bound.
 #pragma once
 
 #include "core/model/graph/run.h"
 #include "core/plan/target.h"
 #include "core/realize/realize.h"
+
+#include <map>
+#include <mutex>
 
 namespace ql {
 
@@ -19,10 +23,15 @@ public:
     Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override;
 
 private:
+    Result<std::shared_ptr<const QuantizedTensor>> codes(std::int64_t layer, const JobContext& context) const;
+
     const Model& m_model;
     const Plan& m_plan;
     const TargetProfile* m_target;
     const Activations* m_activations;
+    mutable std::mutex m_mutex; // of what follows
+    mutable std::map<std::int64_t, std::shared_ptr<const QuantizedTensor>> m_held;
+    mutable std::int64_t m_heldBytes = 0;
 };
 
 } // namespace ql

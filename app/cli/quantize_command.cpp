@@ -65,6 +65,11 @@ Result<void> add(NpzWriter& npz, const Layer& layer, const Shape& stored, Quanti
     const Scheme& scheme = quantized.scheme;
     QL_TRY(restored, restore(quantized, context));
     QL_CHECK(addStored(npz, name, "f4", layer, stored, std::move(restored), context));
+    if (scheme.isPacked()) {
+        const std::int64_t rows = quantized.matrix().rows;
+        return npz.add(name + ".blocks", "u1", Shape{rows, rows > 0 ? quantized.codes.sizeBytes() / rows : 0},
+                       {quantized.codes.data(), static_cast<std::size_t>(quantized.codes.sizeBytes())});
+    }
     QL_TRY(codes, wideCodes(quantized, context));
     const bool isWide = scheme.isCast() && scheme.element->bits == 32;
     const bool isSigned = !scheme.isCast() && scheme.element->kind == FormatKind::integer;
@@ -135,7 +140,9 @@ const Command quantize_{
         app.add_option("--layer", options->layer, "layer name or glob")->capture_default_str();
         app.add_option("--npz", options->npz,
                        "archive to write: NAME restored and NAME.codes in the shape of the file; NAME.scales, "
-                       ".zero_points and .minima one per row of W[out, in] or group of it, [out, groups]")
+                       ".zero_points and .minima one per row of W[out, in] or group of it, [out, groups]; of GGUF's "
+                       "packed types "
+                       "NAME.blocks, rows of whole blocks, in place of all these")
             ->required();
         options->activations.declare(app);
         return [options](Console& console) { return run(console, *options); };

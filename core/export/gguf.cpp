@@ -4,6 +4,7 @@
 #include "core/export/gguf_layout.h"
 
 #include <algorithm>
+#include <array>
 
 namespace ql {
 
@@ -29,7 +30,7 @@ Result<void> accepts(const Model&, const Layer& layer, const Candidate& candidat
         return {};
     const auto type = ggufout::blockTypeOf(scheme);
     if (!type)
-        return refused("GGUF here holds gguf:q4_0, q4_1, q5_0, q5_1, q8_0, f16, bf16, f32 and keep; " +
+        return refused("GGUF holds its own types (gguf:q4_0, gguf:q4_k, …), f16, bf16, f32 and keep; " +
                            printScheme(scheme) + " is none of them",
                        layer.name);
     if (layer.shape.size() < 2)
@@ -37,7 +38,9 @@ Result<void> accepts(const Model&, const Layer& layer, const Candidate& candidat
     const std::int64_t cols = layer.shape.back();
     if (info(*type).isGgml && cols % info(*type).blockElements != 0)
         return refused("rows of " + std::to_string(cols) + " do not divide by the block of " +
-                           std::to_string(info(*type).blockElements) + "; use f16, bf16 or keep",
+                           std::to_string(info(*type).blockElements) + " of " + std::string(info(*type).word) +
+                           (cols % 32 == 0 ? "; use a type with blocks of 32, e.g. gguf:iq4_nl, gguf:q5_1 or gguf:q8_0"
+                                           : "; use f16, bf16 or keep"),
                        layer.name);
     return {};
 }
@@ -49,17 +52,21 @@ Candidate complete(const Model&, const Layer&, const Candidate& candidate)
 
 std::vector<Candidate> menu(const Model& model, const Layer& layer)
 {
+    // By size, then by quality; every type that the layer can hold.
+    constexpr std::array kTypes{"tq1_0", "iq2_xxs", "tq2_0", "iq2_xs", "iq2_s", "q2_k",   "iq3_xxs",
+                                "q3_k",  "iq3_s",   "mxfp4", "iq4_xs", "q4_0",  "iq4_nl", "q4_k",
+                                "q4_1",  "q5_0",    "q5_k",  "q5_1",   "q6_k",  "q8_0"};
     std::vector<Candidate> list;
-    const QuantizerSpec ggml{.id = "rtn", .option = "ggml", .values = {}};
-    for (const char* text : {"gguf:q4_0", "gguf:q4_1", "gguf:q5_0", "gguf:q5_1", "gguf:q8_0", "keep"}) {
-        auto scheme = parseScheme(text);
+    for (const char* type : kTypes) {
+        auto scheme = parseScheme(std::string("gguf:") + type);
         if (!scheme)
             continue;
-        const bool blocks = !scheme->isKeep();
-        const Candidate candidate{std::move(scheme).value(), {}, blocks ? ggml : QuantizerSpec{}};
+        const Candidate candidate{std::move(scheme).value(), {}, {.id = "imatrix", .option = "", .values = {}}};
         if (accepts(model, layer, candidate))
             list.push_back(candidate);
     }
+    if (auto keep = parseScheme("keep"))
+        list.push_back({std::move(keep).value(), {}, {}});
     return list;
 }
 

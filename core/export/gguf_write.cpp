@@ -74,7 +74,7 @@ private:
         if (!quantized)
             return Error{quantized.error().code, quantized.error().what,
                          m_request.model.layers[static_cast<std::size_t>(tensor.layer)].name};
-        if (!info(type).isGgml)
+        if (!info(type).isGgml || candidate.weights.isPacked())
             return append(bytesOf(quantized->codes));
         const std::int64_t blocks = tensor.numel / 32;
         const std::int64_t blockBytes = info(type).blockBytes;

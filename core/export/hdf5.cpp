@@ -2,6 +2,7 @@
 #include "core/export/export.h"
 #include "core/export/hdf5_files.h"
 #include "core/export/hdf5_layout.h"
+#include "core/formats/block_format.h"
 
 namespace ql {
 
@@ -12,11 +13,16 @@ Result<void> acceptsModel(const Model&)
     return {};
 }
 
+Result<void> inLayer(Result<void> result, const Layer& layer)
+{
+    return result ? std::move(result) : Error{result.error().code, result.error().what, layer.name};
+}
+
 Result<void> accepts(const Model&, const Layer& layer, const Candidate& candidate)
 {
     if (candidate.activations)
         return refused("this target holds weights only; leave +a: out", layer.name);
-    return {};
+    return inLayer(checkWholeBlocks(candidate.weights, layer.shape), layer);
 }
 
 Candidate complete(const Model&, const Layer&, const Candidate& candidate)

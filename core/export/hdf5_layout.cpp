@@ -2,6 +2,7 @@
 #include "core/export/hdf5_layout.h"
 
 #include "core/export/model_cache.h"
+#include "core/formats/block_format.h"
 #include "core/formats/quantized_tensor.h"
 
 #include <hdf5.h>
@@ -31,7 +32,11 @@ constexpr char kReadme[] =
     "  weight = level * scale + minimum                if there are minima\n"
     "each product and sum rounded once to float32; 'weights' holds the result in the checkpoint's order and shape. "
     "Casts\n"
-    "(f16, bf16, f32): 'codes' are the bit patterns. Where the checkpoint orders axes in another way (Keras kernels, "
+    "(f16, bf16, f32): 'codes' are the bit patterns. GGUF's packed types (gguf:q4_k, ...): 'blocks' are the bytes of "
+    "each\n"
+    "row's blocks as in a GGUF file, of the type that the attribute 'block' names; gguf.quants.dequantize restores "
+    "them.\n"
+    " Where the checkpoint orders axes in another way (Keras kernels, "
     "GPT-2)\n"
     "the attributes 'stored_as' and 'axes' say how: W = "
     "weights.reshape(stored_as).transpose(axes).reshape(codes.shape).\n";
@@ -187,6 +192,8 @@ Texts textsOf(const Model& model, const TensorInfo& tensor, const Choice& choice
                 {"dtype", std::string(info(tensor.dtype).word)},
                 {"candidate", choice.candidate ? printCandidate(*choice.candidate) : "keep"}};
     if (choice.candidate) {
+        if (const BlockFormat* block = findBlockFormat(choice.candidate->weights))
+            texts.emplace_back("block", info(block->dtype).word);
         const StoredOrder& stored = model.layers[static_cast<std::size_t>(choice.layer)].stored;
         if (stored.moves()) {
             texts.emplace_back("stored_as", formatShape(stored.seenAs));
@@ -217,6 +224,9 @@ std::vector<Item> itemsOf(const Model& model, const TensorInfo& tensor, const Ch
         return {{"codes", scheme.element->bits == 32 ? Dtype::u32 : Dtype::u16, shape},
                 {"weights", Dtype::f32, tensor.shape}};
     const MatrixShape matrix = matrixShape(shape);
+    if (const BlockFormat* block = findBlockFormat(scheme))
+        return {{"blocks", Dtype::u8, {matrix.rows, matrix.cols / block->elements * block->bytes}},
+                {"weights", Dtype::f32, tensor.shape}};
     Shape scales{matrix.rows, scheme.groupsPerRow(matrix.cols)};
     if (scheme.granularity != Granularity::group)
         scales = {scheme.granularity == Granularity::channel ? matrix.rows : 1};

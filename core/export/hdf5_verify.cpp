@@ -7,6 +7,7 @@
 #include "core/export/hdf5_files.h"
 #include "core/export/hdf5_layout.h"
 #include "core/export/tensor_compare.h"
+#include "core/formats/block_format.h"
 #include "core/jobs/parallel.h"
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
@@ -242,6 +243,22 @@ private:
         return restored;
     }
 
+    Result<Data> readBlocks(Group& group, const BlockFormat& format, const MatrixShape& matrix) const
+    {
+        group.checkText("block", info(format.dtype).word);
+        const std::int64_t perRow = matrix.cols / format.elements;
+        const Data blocks = group.read("blocks", Element::u8, {matrix.rows, perRow * format.bytes});
+        Data restored;
+        if (!group.ok())
+            return restored;
+        restored.bytes.resize(static_cast<std::size_t>(4 * matrix.rows * matrix.cols));
+        QL_CHECK(parallelFor(m_context, matrix.rows * perRow, 1024, [&](std::int64_t begin, std::int64_t end) {
+            decode(format.dtype, blocks.bytes.data(), begin * format.elements, (end - begin) * format.elements,
+                   reinterpret_cast<float*>(restored.bytes.data()) + begin * format.elements);
+        }));
+        return restored;
+    }
+
     Result<void> restoreStored(Group& group, const Scheme& scheme, const Shape& shape, VerifiedTensor& result,
                                Data& restored) const
     {
@@ -251,6 +268,11 @@ private:
             return {};
         }
         const MatrixShape matrix = matrixShape(shape);
+        if (const BlockFormat* block = findBlockFormat(scheme)) {
+            QL_TRY(blocks, readBlocks(group, *block, matrix));
+            restored = std::move(blocks);
+            return {};
+        }
         Stored stored;
         stored.cols = matrix.cols;
         stored.wholeTensor = scheme.granularity == Granularity::tensor;

@@ -57,6 +57,7 @@ ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), b
         break;
     case FormatKind::cast:
     case FormatKind::keep:
+    case FormatKind::packed: // coded by block
         break;
     }
 }

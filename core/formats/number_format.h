@@ -9,6 +9,7 @@
 //   nf4                 NormalFloat codebook (QLoRA, Dettmers et al. 2023)
 //   f32, f16, bf16      casts: codes are the bit patterns
 //   keep                the tensor stays as the checkpoint stores it
+//   gguf:q4_k, …        packed: blocks of a file format (block_format.h), known by the name of their scheme
 // One line in formats.def and one file add a family. Immutable, thread-safe.
 #pragma once
 
@@ -23,17 +24,17 @@
 
 namespace ql {
 
-enum class FormatKind { integer, minifloat, codebook, cast, keep };
+enum class FormatKind { integer, minifloat, codebook, cast, keep, packed };
 
 struct NumberFormat {
     std::string id;     // as in scheme text
     std::string title;  // for people
     std::string source; // paper or specification, section
     FormatKind kind = FormatKind::integer;
-    int bits = 0;                           // per code; 0 for keep
+    int bits = 0;                           // per code; 0 for keep; packed: whole bits a weight
     int exponentBits = 0, mantissaBits = 0; // minifloats
     /// Level of every code, indexed by the code's bit pattern (0…2^bits−1); NaN where a code means NaN, ±inf likewise.
-    /// Empty for casts and keep. Integer codes are two's complement: levels[255] of int8 is −1.
+    /// Empty for casts, keep and packed. Integer codes are two's complement: levels[255] of int8 is −1.
     std::vector<float> levels;
     float maxLevel = 0;              // largest finite level
     bool hasNegativeExtreme = false; // a most negative level without a positive twin (integers); dropped by :restricted
@@ -62,7 +63,7 @@ Result<NumberFormatPtr> findNumberFormat(std::string_view id);
 
 /// Code (bit pattern) of the level nearest to x; ties to the even code; saturates at the largest finite level; NaN
 /// gives the code of 0. What is nearest to zero gets +0, never the code of −0, so that e1m<y> equals int<y+2> bit for
-/// bit. The obvious search; loops over many elements are in element_coder.h. Not for casts and keep.
+/// bit. The obvious search; loops over many elements are in element_coder.h. Not for casts, keep and packed.
 std::uint8_t nearestCode(const NumberFormat& format, float x);
 
 } // namespace ql

@@ -3,6 +3,7 @@
 
 #include "core/base/checked.h"
 #include "core/base/sum.h"
+#include "core/formats/block_format.h"
 #include "core/formats/element_coder.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
@@ -30,6 +31,8 @@ void restoreElements(const QuantizedTensor& tensor, const ElementCoder* coder, s
         decode(dtype, tensor.codes.data(), first, count, out);
         return;
     }
+    if (const BlockFormat* block = findBlockFormat(scheme)) // rows, and all parts that are asked for, are whole blocks
+        return decode(block->dtype, tensor.codes.data(), first, count, out);
     const std::int64_t cols = tensor.matrix().cols;
     const std::int64_t groupsPerRow = scheme.groupsPerRow(cols);
     const std::int64_t run = scheme.granularity == Granularity::group ? scheme.groupSize : cols;
@@ -77,7 +80,7 @@ void QuantizedTensor::restoreRows(std::int64_t firstRow, std::int64_t lastRow, f
     const std::int64_t cols = matrix().cols;
     if (lastRow <= firstRow || cols == 0)
         return;
-    if (scheme.isCast())
+    if (scheme.isCast() || scheme.isPacked())
         return restoreElements(*this, nullptr, firstRow * cols, (lastRow - firstRow) * cols, out);
     const ElementCoder coder(scheme);
     restoreElements(*this, &coder, firstRow * cols, (lastRow - firstRow) * cols, out);

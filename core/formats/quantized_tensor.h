@@ -18,7 +18,8 @@ struct QuantizedTensor {
     Scheme scheme;
     Shape shape;
     /// One byte a code for formats of ≤ 8 bits (integers: two's complement int8, with minima 0…2^b−1; otherwise the bit
-    /// pattern), row-major in the logical shape; for casts the bit patterns, 2 or 4 bytes each. Empty for keep.
+    /// pattern), row-major in the logical shape; for casts the bit patterns, 2 or 4 bytes each; for packed schemes
+    /// rows of whole blocks as in the file. Empty for keep.
     Buffer codes;
     /// Decoded scales (already rounded to their coding), [rows, groupsPerRow], [rows] or [1]; none for a tensor without
     /// elements. Positive, except gguf:q4_0 and q5_0 (either sign) and gguf's own zeros for blocks of zeros.
@@ -33,7 +34,7 @@ struct QuantizedTensor {
     std::int64_t payloadBits() const { return ql::payloadBits(scheme, matrix().rows, matrix().cols); }
 
     /// Restores rows [firstRow, lastRow) to float32: the scale times tensorScale is rounded once, then its product with
-    /// the level, then, for minima, the sum. Not for keep.
+    /// the level, then, for minima, the sum; packed schemes as core/tensor/ggml_blocks.h says. Not for keep.
     void restoreRows(std::int64_t firstRow, std::int64_t lastRow, float* out) const;
 };
 

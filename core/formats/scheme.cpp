@@ -2,6 +2,7 @@
 #include "core/formats/scheme.h"
 
 #include "core/base/checked.h"
+#include "core/formats/block_format.h"
 
 #include <cmath>
 
@@ -14,7 +15,7 @@ std::int64_t Scheme::groupsPerRow(std::int64_t cols) const
 
 std::int64_t Scheme::scaleCount(std::int64_t rows, std::int64_t cols) const
 {
-    if (isCast() || isKeep() || rows == 0 || cols == 0)
+    if (isCast() || isKeep() || isPacked() || rows == 0 || cols == 0)
         return 0;
     return granularity == Granularity::tensor ? 1 : rows * groupsPerRow(cols);
 }
@@ -31,6 +32,8 @@ std::int64_t payloadBits(const Scheme& scheme, std::int64_t rows, std::int64_t c
     const std::int64_t elements = rows * cols;
     if (scheme.isKeep())
         return std::llround(bitsPerElementKept * static_cast<double>(elements));
+    if (const BlockFormat* block = findBlockFormat(scheme))
+        return rows * ceilDiv(cols, block->elements) * block->bytes * 8;
     std::int64_t perScale = scaleBits(scheme.scale);
     if (scheme.zeroPoint == ZeroPoint::integer)
         perScale += scheme.element->bits;

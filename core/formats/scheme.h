@@ -4,7 +4,8 @@
 //   e2m1:g32:s=e8m0
 // or a named scheme: mxint8 mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint6 mxint4 nvfp4
 // nvint4
-//   gguf:q4_0 gguf:q4_1 gguf:q5_0 gguf:q5_1 gguf:q8_0, or a cast f32 f16 bf16, or keep.
+//   gguf:q4_0 gguf:q4_1 gguf:q5_0 gguf:q5_1 gguf:q8_0, a packed one (block_format.h), e.g. gguf:q4_k, or a cast f32 f16
+//   bf16, or keep.
 // Defaults: granularity channel, symmetric, full code range, s=f32. Printing omits defaults and parses back to the same
 // scheme.
 //
@@ -35,9 +36,11 @@ struct Scheme {
 
     bool isCast() const { return element->kind == FormatKind::cast; }
     bool isKeep() const { return element->kind == FormatKind::keep; }
+    bool isPacked() const { return element->kind == FormatKind::packed; }
     /// Groups per row of cols elements (1 for tensor and channel).
     std::int64_t groupsPerRow(std::int64_t cols) const;
-    /// Number of scales for W[rows, cols]: 1, rows or rows·groupsPerRow; 0 for casts, keep and W without elements.
+    /// Number of scales for W[rows, cols]: 1, rows or rows·groupsPerRow; 0 for casts, keep, packed and W without
+    /// elements.
     std::int64_t scaleCount(std::int64_t rows, std::int64_t cols) const;
     friend bool operator==(const Scheme& a, const Scheme& b);
 };

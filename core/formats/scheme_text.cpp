@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The text of schemes, the named ones, and the finite list that stands for all.
 #include "core/base/text.h"
+#include "core/formats/block_format.h"
 #include "core/formats/scale_coding.h"
 
 #include <array>
@@ -9,7 +10,7 @@ namespace ql {
 
 namespace {
 
-constexpr std::array kNamed{
+constexpr std::array kSpelled{
     NamedScheme{"mxint8", "mxint8:g32:restricted:s=e8m0", "OCP MXINT8: groups of 32 with a power-of-two scale"},
     NamedScheme{"mxint6", "int6:g32:restricted:s=e8m0", "MXINT6: like MXINT8 with 6 bits (not an OCP format)"},
     NamedScheme{"mxint4", "int4:g32:restricted:s=e8m0", "MXINT4: like MXINT8 with 4 bits (not an OCP format)"},
@@ -27,9 +28,21 @@ constexpr std::array kNamed{
     NamedScheme{"gguf:q8_0", "int8:g32:s=f16", "GGUF Q8_0"},
 };
 
+/// Those spelled out above, and the packed ones.
+const std::vector<NamedScheme>& namedSchemes()
+{
+    static const auto kAll = [] {
+        std::vector<NamedScheme> all(kSpelled.begin(), kSpelled.end());
+        for (const BlockFormat* block : allBlockFormats())
+            all.push_back({block->id, "", block->title});
+        return all;
+    }();
+    return kAll;
+}
+
 const NamedScheme* findNamed(std::string_view name)
 {
-    for (const NamedScheme& named : kNamed)
+    for (const NamedScheme& named : namedSchemes())
         if (named.name == name)
             return &named;
     return nullptr;
@@ -38,8 +51,17 @@ const NamedScheme* findNamed(std::string_view name)
 std::string namesJoined()
 {
     std::vector<std::string> names;
-    for (const NamedScheme& named : kNamed)
+    for (const NamedScheme& named : namedSchemes())
         names.emplace_back(named.name);
+    return join(names, ", ");
+}
+
+std::string ggufNames()
+{
+    std::vector<std::string> names;
+    for (const NamedScheme& named : namedSchemes())
+        if (named.name.starts_with("gguf:"))
+            names.emplace_back(named.name);
     return join(names, ", ");
 }
 
@@ -127,9 +149,15 @@ Result<Scheme> parseNamed(const NamedScheme& named)
     }
     Scheme scheme;
     scheme.name = named.name;
+    scheme.granularity = Granularity::group;
+    if (auto packed = findNumberFormat(named.name)) {
+        scheme.element = std::move(packed).value();
+        scheme.groupSize = findBlockFormat(scheme)->elements;
+        scheme.scaleGiven = true;
+        return scheme;
+    }
     QL_TRY(element, findNumberFormat(named.name == "gguf:q4_1" ? "int4" : "int5"));
     scheme.element = std::move(element);
-    scheme.granularity = Granularity::group;
     scheme.groupSize = 32;
     scheme.zeroPoint = ZeroPoint::minimum;
     scheme.scale = ScaleCoding::f16;
@@ -161,7 +189,7 @@ std::string printGrammar(const Scheme& scheme)
 
 std::span<const NamedScheme> allNamedSchemes()
 {
-    return kNamed;
+    return namedSchemes();
 }
 
 Result<Scheme> parseScheme(std::string_view given)
@@ -173,8 +201,7 @@ Result<Scheme> parseScheme(std::string_view given)
         return parseNamed(*named);
     const std::string_view first = text.substr(0, text.find(':'));
     if (first == "gguf")
-        return usageError("scheme " + quote(text) + ": of the GGUF types there are gguf:q4_0, gguf:q4_1, gguf:q5_0, " +
-                          "gguf:q5_1 and gguf:q8_0");
+        return usageError("scheme " + quote(text) + ": of the GGUF types there are " + ggufNames());
     if (const NamedScheme* named = findNamed(first); named && !findNumberFormat(first))
         return usageError("scheme " + quote(text) + ": " + std::string(first) +
                           " fixes granularity and scales and takes no options; to change them start from " +
@@ -187,7 +214,7 @@ Result<Scheme> parseScheme(std::string_view given)
         return error;
     }
     // Two spellings of one scheme are one scheme; GGUF's own are not, their scales may be negative.
-    for (const NamedScheme& named : kNamed)
+    for (const NamedScheme& named : kSpelled)
         if (!named.text.empty() && !named.name.starts_with("gguf:") && named.text == printGrammar(*scheme))
             scheme->name = named.name;
     return scheme;
@@ -224,7 +251,7 @@ std::vector<std::string> exampleSchemes()
          {"int4:g32:s=f16", "int4:g64:s=bf16", "int4:g128:asym:s=f16", "int8:s=bf16", "int3:g64:s=f16", "nf4:g64:s=f16",
           "fp8_e4m3:s=bf16", "int8:g32:s=e8m0", "int4:g64:asym:s=ue4m3"})
         schemes.emplace_back(text);
-    for (const NamedScheme& named : kNamed)
+    for (const NamedScheme& named : namedSchemes())
         schemes.emplace_back(named.name);
     return schemes;
 }

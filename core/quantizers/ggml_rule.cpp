@@ -64,7 +64,7 @@ void quantizeBlock(const BlockRule& rule, const float* weights, std::int64_t n, 
 
 bool isGgufScheme(const Scheme& scheme)
 {
-    return scheme.name.starts_with("gguf:");
+    return scheme.name.starts_with("gguf:") && !scheme.isPacked();
 }
 
 Result<QuantizedTensor> quantizeLikeGgml(const QuantizeTask& task, const JobContext& context)

@@ -10,7 +10,7 @@
 
 namespace ql {
 
-/// Whether the scheme is one of gguf:*.
+/// Whether the scheme is one of gguf:q4_0, q4_1, q5_0, q5_1 and q8_0: codes with a scale for 32 weights.
 bool isGgufScheme(const Scheme& scheme);
 
 Result<QuantizedTensor> quantizeLikeGgml(const QuantizeTask& task, const JobContext& context);

@@ -20,8 +20,10 @@ std::vector<std::string> gptqOptions()
     return {""};
 }
 
-Result<void> gptqAccepts(const Scheme&, const QuantizerSpec& spec)
+Result<void> gptqAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
+    if (scheme.isPacked())
+        return usageError("gptq does not code " + printScheme(scheme) + "; use imatrix");
     return checkOptions(gptq, spec);
 }
 

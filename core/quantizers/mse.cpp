@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Clip search: of the candidates of scale_candidates.h the one with the least squared error of its run. rtn's own scale
-// is the first, so the result is never worse.
+// is the first, so the result is never worse. Packed schemes: the search of core/formats/block_format.h.
+#include "core/quantizers/block_search.h"
 #include "core/quantizers/options.h"
 #include "core/quantizers/scale_candidates.h"
 #include "core/quantizers/unit_quantizer.h"
@@ -16,13 +17,17 @@ std::vector<std::string> mseOptions()
     return {""};
 }
 
-Result<void> mseAccepts(const Scheme&, const QuantizerSpec& spec)
+Result<void> mseAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
+    if (scheme.isPacked() && !spec.values.empty())
+        return usageError("mse has a search of its own for " + printScheme(scheme) + ", without steps=");
     return checkOptions(mse, spec);
 }
 
 Result<QuantizedTensor> quantizeMse(const QuantizeTask& task, const JobContext& context)
 {
+    if (task.scheme.isPacked())
+        return searchBlocks(task, {}, context);
     const std::int64_t steps = optionWhole(mse, task.spec, "steps");
     return quantizeUnits(task, RangeRule::standard, scaleCandidates(task.scheme, steps), context);
 }

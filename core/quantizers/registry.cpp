@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/text.h"
 #include "core/calibration/activations.h"
+#include "core/formats/block_format.h"
 #include "core/formats/element_coder.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
@@ -131,6 +132,7 @@ Result<QuantizedTensor> quantize(const QuantizeTask& task, const JobContext& con
         return castTensor(task, context);
     QL_TRY(quantizer, findQuantizer(task.spec.id));
     QL_CHECK(quantizer->accepts(task.scheme, task.spec));
+    QL_CHECK(checkWholeBlocks(task.scheme, task.weights.shape));
     const bool empty = !task.inputs || task.inputs->isEmpty();
     if ((quantizer->needs == InputNeeds::diagonal && empty) ||
         (quantizer->needs == InputNeeds::gram && (empty || !task.inputs->knowsGram())))

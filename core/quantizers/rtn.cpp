@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Round to nearest: one scale from the range, codes nearest.
+// Round to nearest: one scale from the range, codes nearest. Packed schemes have no rule of that kind: their search.
 #include "core/base/text.h"
+#include "core/quantizers/block_search.h"
 #include "core/quantizers/ggml_rule.h"
 #include "core/quantizers/unit_quantizer.h"
 
@@ -37,7 +38,7 @@ Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
     if (spec.option == "ggml") {
         if (isGgufScheme(scheme))
             return {};
-        return usageError(where + ": ggml is the rule of the gguf: schemes; use rtn");
+        return usageError(where + ": ggml is the rule of gguf:q4_0, q4_1, q5_0, q5_1 and q8_0; use rtn");
     }
     return usageError("rtn has no option \"" + printable(spec.option) + "\"; there are ct, ocp, round, ggml");
 }
@@ -47,6 +48,8 @@ Result<QuantizedTensor> quantizeRtn(const QuantizeTask& task, const JobContext& 
     const std::string& option = task.spec.option;
     if (option == "ggml")
         return quantizeLikeGgml(task, context);
+    if (task.scheme.isPacked())
+        return searchBlocks(task, {}, context);
     const RangeRule rule = option == "ct"      ? RangeRule::ct
                            : option == "ocp"   ? RangeRule::ocp
                            : option == "round" ? RangeRule::round

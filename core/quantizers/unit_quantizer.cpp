@@ -108,8 +108,10 @@ Result<QuantizedTensor> allocateQuantized(const QuantizeTask& task, const JobCon
     const std::int64_t n = task.weights.numel();
     const std::int64_t units = task.scheme.scaleCount(matrix.rows, matrix.cols);
     const std::int64_t codeBytes = task.scheme.isCast() ? task.scheme.element->bits / 8 : 1;
-    QL_CHECK(context.checkMemory(n * codeBytes + units * 6, "quantized weights"));
-    out.codes = Buffer(n * codeBytes);
+    const std::int64_t bytes =
+        task.scheme.isPacked() ? payloadBits(task.scheme, matrix.rows, matrix.cols) / 8 : n * codeBytes;
+    QL_CHECK(context.checkMemory(bytes + units * 6, "quantized weights"));
+    out.codes = Buffer(bytes);
     out.scales.resize(static_cast<std::size_t>(units));
     if (task.scheme.zeroPoint == ZeroPoint::integer)
         out.zeroPoints.resize(static_cast<std::size_t>(units));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/hash.h"
+#include "core/formats/block_format.h"
 #include "core/jobs/parallel.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
@@ -146,6 +147,7 @@ private:
         if (!completed.weights.isKeep() && !completed.weights.isCast()) {
             QL_TRY(quantizer, findQuantizer(completed.quantizer.id));
             QL_CHECK(quantizer->accepts(completed.weights, completed.quantizer));
+            QL_CHECK(checkWholeBlocks(completed.weights, layerAt(layer).shape));
             if ((quantizer->needs == InputNeeds::gram && !has(MetricNeeds::gram, layer)) ||
                 (quantizer->needs == InputNeeds::diagonal && !has(MetricNeeds::diagonal, layer)))
                 return refused("needs activations");

@@ -199,7 +199,7 @@ std::optional<Dtype> dtypeFromGgml(std::uint32_t type)
 
 bool isDecodable(Dtype dtype)
 {
-    return dtype != Dtype::c64 && dtype != Dtype::c128 && dtype < Dtype::iq1_s;
+    return dtype != Dtype::c64 && dtype != Dtype::c128;
 }
 
 std::optional<std::int64_t> storedBytes(Dtype dtype, std::int64_t n)

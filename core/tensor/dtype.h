@@ -57,7 +57,7 @@ enum class Dtype : std::uint8_t {
     iq2_xs,
     iq2_s,
     iq3_xxs,
-    iq3_s, // codebook grids: listed, sized, not decoded yet
+    iq3_s,
 };
 
 /// Row of the table. A block holds blockElements elements in blockBytes bytes (1 element for plain types).
@@ -78,7 +78,7 @@ const DtypeInfo& info(Dtype dtype);
 std::span<const DtypeInfo> allDtypes();
 std::optional<Dtype> dtypeFromWord(std::string_view word);
 std::optional<Dtype> dtypeFromGgml(std::uint32_t type);
-/// Whether decode() below knows the type (not complex, not the codebook-grid types).
+/// Whether decode() below knows the type (not complex).
 bool isDecodable(Dtype dtype);
 
 /// Bytes of n elements, counting whole blocks; nothing on overflow or if n is no multiple of a block's elements.

@@ -18,11 +18,20 @@
 //   nvfp4   64: ue4m3 d[4]@0 qs[32]@4    (d/2)·F[u]
 //   q1_0   128: d@0 qs[16]@2             ±d
 //   q2_0    64: d@0 qs[16]@2             d·(t-1)
+// Points of a grid (ggml_grids.h), k = number of the point in the block, S = its 8 signs, a grid of 4 has half of them:
+//   iq1_s   256: d@0 qs[32]@2 qh[8] u16@34             (d·(2s+1))·(G ± 1/8), s and ± in qh
+//   iq1_m   256: qs[32]@0 qh[16]@32 sc[4] u16@48       the same; d in the high nibbles of sc, s of 16 elements
+//   iq2_xxs 256: d@0 {4 points, u32 signs and s}[8]@2  (d·(s+1/2)/4)·S·G
+//   iq2_xs  256: d@0 qs[32] u16@2 sc[8]@66             the same, s of 16 elements, signs in qs
+//   iq2_s   256: d@0 qs[32]@2 signs[32]@34 qh[8]@66 sc[8]@74
+//   iq3_xxs 256: d@0 qs[64]@2 {u32 signs and s}[8]@66  (d·(s+1/2)/2)·S·G
+//   iq3_s   256: d@0 qs[64]@2 qh[8]@66 signs[32]@74 sc[4]@106  (d·(1+2s))·S·G
 // Products and sums are rounded in the order written, as gguf-py's NumPy code does. ggml's C code computes the same
 // expressions, but compilers may fuse the product and sum of q4_1, q5_1, q2_k, q4_k and q5_k there: the last bit
 // differs. A code of zero gives +0 (also E2M1's "minus zero"), times the sign of d.
 #include "core/tensor/ggml_blocks.h"
 
+#include "core/tensor/ggml_grids.h"
 #include "core/tensor/half.h"
 
 #include <array>
@@ -34,9 +43,6 @@ namespace ql {
 namespace {
 
 using Byte = std::uint8_t;
-
-constexpr std::array<float, 16> kIq4{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-constexpr std::array<float, 16> kE2m1Doubled{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 template<typename T>
 T load(const Byte* bytes)
@@ -189,8 +195,8 @@ void iq4_nl(const Byte* block, float* out)
 {
     const float d = half(block);
     for (int i = 0; i < 16; ++i) {
-        out[i] = d * kIq4[block[2 + i] & 15U];
-        out[16 + i] = d * kIq4[block[2 + i] >> 4U];
+        out[i] = d * kIq4Levels[block[2 + i] & 15U];
+        out[16 + i] = d * kIq4Levels[block[2 + i] >> 4U];
     }
 }
 
@@ -203,8 +209,8 @@ void iq4_xs(const Byte* block, float* out)
         const float scale = d * static_cast<float>(low + 16 * ((scalesHigh >> (2 * group)) & 3) - 32);
         const Byte* qs = block + 8 + 16 * group;
         for (int i = 0; i < 16; ++i) {
-            out[i] = scale * kIq4[qs[i] & 15U];
-            out[16 + i] = scale * kIq4[qs[i] >> 4U];
+            out[i] = scale * kIq4Levels[qs[i] & 15U];
+            out[16 + i] = scale * kIq4Levels[qs[i] >> 4U];
         }
         out += 32;
     }
@@ -246,8 +252,8 @@ void mxfp4(const Byte* block, float* out)
     const std::uint32_t e = block[0];
     const float d = std::bit_cast<float>(e < 2 ? 0x00200000U << e : (e - 1) << 23U);
     for (int i = 0; i < 16; ++i) {
-        out[i] = d * kE2m1Doubled[block[1 + i] & 15U];
-        out[16 + i] = d * kE2m1Doubled[block[1 + i] >> 4U];
+        out[i] = d * kE2m1DoubledLevels[block[1 + i] & 15U];
+        out[16 + i] = d * kE2m1DoubledLevels[block[1 + i] >> 4U];
     }
 }
 
@@ -271,8 +277,8 @@ void nvfp4(const Byte* block, float* out)
         const float d = halfUe4m3(block[group]);
         const Byte* qs = block + 4 + 8 * group;
         for (int i = 0; i < 8; ++i) {
-            out[i] = d * kE2m1Doubled[qs[i] & 15U];
-            out[8 + i] = d * kE2m1Doubled[qs[i] >> 4U];
+            out[i] = d * kE2m1DoubledLevels[qs[i] & 15U];
+            out[8 + i] = d * kE2m1DoubledLevels[qs[i] >> 4U];
         }
         out += 16;
     }
@@ -290,6 +296,116 @@ void q2_0(const Byte* block, float* out)
     const float d = half(block);
     for (int e = 0; e < 64; ++e)
         out[e] = d * static_cast<float>(((block[2 + e / 4] >> (2 * (e % 4))) & 3) - 1);
+}
+
+/// A point of a grid of 8, with its signs.
+void putPoint8(unsigned point, const std::array<float, 4>& levels, unsigned signs, float scale, float* out)
+{
+    for (unsigned j = 0; j < 8; ++j) {
+        const float level = levels[point >> (2 * j) & 3U];
+        out[j] = scale * ((signs >> j & 1U) != 0 ? -level : level);
+    }
+}
+
+/// A point of a grid of 4.
+void putPoint4(unsigned point, const std::array<float, 8>& levels, unsigned signs, float scale, float* out)
+{
+    for (unsigned j = 0; j < 4; ++j) {
+        const float level = levels[point >> (4 * j) & 7U];
+        out[j] = scale * ((signs >> j & 1U) != 0 ? -level : level);
+    }
+}
+
+/// Nibble n of bytes.
+float nibble(const Byte* bytes, int n)
+{
+    return static_cast<float>((bytes[n / 2] >> (4 * (n % 2))) & 15);
+}
+
+void putIq1(unsigned index, float scale, float delta, float* out)
+{
+    const unsigned point = kIq1Grid[index];
+    for (unsigned j = 0; j < 8; ++j)
+        out[j] = scale * (kIq1Levels[point >> (2 * j) & 3U] + delta);
+}
+
+void iq1_s(const Byte* block, float* out)
+{
+    const float d = half(block);
+    for (int group = 0; group < 8; ++group) {
+        const unsigned qh = load<std::uint16_t>(block + 34 + 2 * group);
+        const float scale = d * static_cast<float>(2 * (qh >> 12U & 7U) + 1);
+        const float delta = (qh & 0x8000U) != 0 ? -0.125F : 0.125F;
+        for (unsigned i = 0; i < 4; ++i, out += 8)
+            putIq1(block[2 + 4 * group + static_cast<int>(i)] | (qh >> (3 * i) & 7U) << 8U, scale, delta, out);
+    }
+}
+
+void iq1_m(const Byte* block, float* out)
+{
+    unsigned bits = 0;
+    for (int i = 0; i < 4; ++i)
+        bits |= (load<std::uint16_t>(block + 48 + 2 * i) & 0xf000U) >> (12 - 4 * i);
+    const float d = floatFromF16(static_cast<std::uint16_t>(bits));
+    for (int k = 0; k < 32; ++k, out += 8) {
+        const unsigned scales = load<std::uint16_t>(block + 48 + 2 * (k / 8));
+        const float scale = d * static_cast<float>(2 * (scales >> (3 * (k / 2 % 4)) & 7U) + 1);
+        const unsigned qh = block[32 + k / 2] >> (4 * (k % 2));
+        putIq1(block[k] | (qh & 7U) << 8U, scale, (qh & 8U) != 0 ? -0.125F : 0.125F, out);
+    }
+}
+
+void iq2_xxs(const Byte* block, float* out)
+{
+    const float d = half(block);
+    for (int k = 0; k < 32; ++k, out += 8) {
+        const Byte* group = block + 2 + 8 * (k / 4);
+        const auto rest = load<std::uint32_t>(group + 4);
+        const float scale = d * (0.5F + static_cast<float>(rest >> 28U)) * 0.25F;
+        putPoint8(kIq2XxsGrid[group[k % 4]], kIq2Levels, evenSigns(rest >> (7 * (k % 4)) & 127U), scale, out);
+    }
+}
+
+void iq2_xs(const Byte* block, float* out)
+{
+    const float d = half(block);
+    for (int k = 0; k < 32; ++k, out += 8) {
+        const unsigned q = load<std::uint16_t>(block + 2 + 2 * k);
+        const float scale = d * (0.5F + nibble(block + 66, k / 2)) * 0.25F;
+        putPoint8(kIq2XsGrid[q & 511U], kIq2Levels, evenSigns(q >> 9U), scale, out);
+    }
+}
+
+void iq2_s(const Byte* block, float* out)
+{
+    const float d = half(block);
+    for (int k = 0; k < 32; ++k, out += 8) {
+        const unsigned index = block[2 + k] | (block[66 + k / 4] >> (2 * (k % 4)) & 3U) << 8U;
+        const float scale = d * (0.5F + nibble(block + 74, k / 2)) * 0.25F;
+        putPoint8(kIq2SGrid[index], kIq2Levels, block[34 + k], scale, out);
+    }
+}
+
+void iq3_xxs(const Byte* block, float* out)
+{
+    const float d = half(block);
+    for (int k = 0; k < 64; ++k, out += 4) {
+        const auto rest = load<std::uint32_t>(block + 66 + 4 * (k / 8));
+        const float scale = d * (0.5F + static_cast<float>(rest >> 28U)) * 0.5F;
+        const unsigned signs = evenSigns(rest >> (7 * (k / 2 % 4)) & 127U);
+        putPoint4(kIq3XxsGrid[block[2 + k]], kIq3XxsLevels, signs >> (4 * (k % 2)), scale, out);
+    }
+}
+
+void iq3_s(const Byte* block, float* out)
+{
+    const float d = half(block);
+    for (int k = 0; k < 64; ++k, out += 4) {
+        const unsigned index = block[2 + k] | (block[66 + k / 8] >> (k % 8) & 1U) << 8U;
+        const float scale = d * (1 + 2 * nibble(block + 106, k / 8));
+        const unsigned signs = block[74 + k / 2];
+        putPoint4(kIq3SGrid[index], kIq3SLevels, signs >> (4 * (k % 2)), scale, out);
+    }
 }
 
 template<void (*Decode)(const Byte*, float*), int Bytes, int Elements>
@@ -341,8 +457,22 @@ void decodeGgmlBlocks(Dtype dtype, const std::byte* blocks, std::int64_t nBlocks
         return decodeAll<q1_0, 18, 128>(blocks, nBlocks, out);
     case Dtype::q2_0:
         return decodeAll<q2_0, 18, 64>(blocks, nBlocks, out);
+    case Dtype::iq1_s:
+        return decodeAll<iq1_s, 50, 256>(blocks, nBlocks, out);
+    case Dtype::iq1_m:
+        return decodeAll<iq1_m, 56, 256>(blocks, nBlocks, out);
+    case Dtype::iq2_xxs:
+        return decodeAll<iq2_xxs, 66, 256>(blocks, nBlocks, out);
+    case Dtype::iq2_xs:
+        return decodeAll<iq2_xs, 74, 256>(blocks, nBlocks, out);
+    case Dtype::iq2_s:
+        return decodeAll<iq2_s, 82, 256>(blocks, nBlocks, out);
+    case Dtype::iq3_xxs:
+        return decodeAll<iq3_xxs, 98, 256>(blocks, nBlocks, out);
+    case Dtype::iq3_s:
+        return decodeAll<iq3_s, 110, 256>(blocks, nBlocks, out);
     default:
-        assert(false && "a decodable GGUF block type");
+        assert(false && "a GGUF block type");
     }
 }
 

@@ -5,9 +5,15 @@
 
 #include "core/tensor/dtype.h"
 
+#include <array>
+
 namespace ql {
 
-/// Decodes nBlocks whole blocks; dtype is a decodable GGUF block type.
+/// Levels of IQ4_NL and IQ4_XS by code, and twice those of E2M1, as MXFP4 and NVFP4 have them.
+constexpr std::array<float, 16> kIq4Levels{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+constexpr std::array<float, 16> kE2m1DoubledLevels{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/// Decodes nBlocks whole blocks; dtype is a GGUF block type.
 void decodeGgmlBlocks(Dtype dtype, const std::byte* blocks, std::int64_t nBlocks, float* out);
 
 } // namespace ql

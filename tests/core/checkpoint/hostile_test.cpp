@@ -286,7 +286,7 @@ private Q_SLOTS:
         row("gap", b().tensor("a", {8}, 0, 0).tensor("b", {8}, 0, 96).build(128), "!belong to no tensor");
         row("not aligned", b().tensor("a", {2}, 0, 4).build(32), "!multiple of the alignment");
         row("order of the file is free", b().tensor("a", {8}, 0, 32).tensor("b", {8}, 0, 0).build(64), "");
-        row("codebook grid", b().tensor("a", {256}, 16, 0).build(96), "!iq2_xxs");
+        row("codebook grid", b().tensor("a", {256}, 16, 0).build(96), "");
         row("part of a split model", f32().key("split.count", 2, bytesOf<std::uint16_t>(3)).build(32), "!part 1 of 3");
     }
     void ggufFiles()

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Packed schemes: what is stored are blocks as a file format defines them, here GGUF's. A block holds `elements`
+// weights of a row in `bytes` bytes, with scales of its own; core/tensor/ggml_blocks.h restores it. A packed scheme is
+// named after its type, e.g. gguf:q4_k, and rows have whole blocks. One line in block_formats.def and one file add a
+// family. Thread-safe: const data only. Equal bits on any CPU.
+#pragma once
+
+#include "core/formats/scheme.h"
+
+namespace ql {
+
+struct BlockFormat {
+    std::string_view id; // of the scheme, "gguf:q4_k"
+    std::string_view title;
+    Dtype dtype;
+    int elements; // of a block; 256, or 32
+    int bytes;
+
+    /// Blocks for 256 weights that follow each other (or fewer: `blocks` of them, at most 256 weights) that make
+    /// Σ importance·(w − ŵ)² small; null: all ones. Searched in float over weights scaled to their own size, so that
+    /// nothing overflows. NaN weights count as 0; infinities move no scale and saturate; importance that is negative or
+    /// no number counts as 0. A block of zeros restores to +0. A block's bytes depend on nothing but its own weights.
+    void (*searchTile)(const float* weights, const float* importance, int blocks, std::byte* out);
+
+    // Of types whose elements are coded one by one, else empty and null:
+    /// Ascending; element e restores to levels[code]·scale[e] + offset[e], in float, each rounded once: the bits of
+    /// decodeGgmlBlocks.
+    std::span<const float> levels;
+    void (*affine)(const std::byte* block, float* scale, float* offset);
+    /// The scales of `block` with other codes (indices into levels).
+    void (*pack)(const std::byte* block, const std::uint8_t* codes, std::byte* out);
+
+    /// One block.
+    void search(const float* weights, const float* importance, std::byte* block) const
+    {
+        searchTile(weights, importance, 1, block);
+    }
+    bool codesElements() const { return affine != nullptr; }
+    /// Whole bits a weight, for people and menus.
+    int bits() const { return 8 * bytes / elements; }
+};
+
+std::span<const BlockFormat* const> allBlockFormats();
+/// Null if the scheme is not packed.
+const BlockFormat* findBlockFormat(const Scheme& scheme);
+
+/// An error of kind refused where rows of W, seen as a matrix, are no whole blocks of the scheme.
+Result<void> checkWholeBlocks(const Scheme& scheme, const Shape& shape);
+
+} // namespace ql

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/quantizers/block_search.h"
+
+#include "core/calibration/activations.h"
+#include "core/formats/block_format.h"
+#include "core/formats/unit_search.h"
+#include "core/formats/weight_tile.h"
+#include "core/jobs/parallel.h"
+#include "core/quantizers/unit_quantizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql {
+
+namespace {
+
+/// Tiles of one parallel chunk: at most about 20 ms for the slowest search.
+constexpr std::int64_t kTilesInChunk = 64;
+constexpr std::int64_t kGroup = 32;
+
+std::vector<float> squaresOf(const ActivationStatistics& inputs)
+{
+    std::vector<float> squares(inputs.channelRms.size());
+    std::transform(inputs.channelRms.begin(), inputs.channelRms.end(), squares.begin(),
+                   [](double rms) { return static_cast<float>(rms * rms); });
+    return squares;
+}
+
+/// Calls body(weights, importance, first element, count) for pieces of rows of at most a tile, in parallel; the pieces
+/// begin at multiples of a tile in their row.
+template<typename Body>
+Result<void> forTiles(const QuantizeTask& task, const ColumnImportance& importance, const JobContext& context,
+                      const Body& body)
+{
+    const auto [rows, cols] = matrixShape(task.weights.shape);
+    if (rows == 0 || cols == 0)
+        return {};
+    const std::int64_t perRow = (cols + kTileWeights - 1) / kTileWeights;
+    const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
+    const auto progressUnits = [bytes](std::int64_t elements) {
+        return static_cast<std::int64_t>(bytes * static_cast<double>(elements));
+    };
+    context.progress().addTotal(progressUnits(rows * cols));
+    return parallelFor(context, rows * perRow, kTilesInChunk, [&](std::int64_t begin, std::int64_t end) {
+        WeightTile tile(task.weights);
+        std::int64_t done = 0;
+        for (std::int64_t i = begin; i < end; ++i) {
+            const std::int64_t row = i / perRow;
+            const std::int64_t column = i % perRow * kTileWeights;
+            const std::int64_t count = std::min<std::int64_t>(kTileWeights, cols - column);
+            const float* matters = importance.ofRow(row, rows);
+            body(tile.read(row * cols + column, count), matters ? matters + column : nullptr, row * cols + column,
+                 static_cast<int>(count));
+            done += count;
+        }
+        context.progress().addDone(progressUnits(done));
+    });
+}
+
+/// Codes of a tile of groups under a scheme of 32 weights with a scale, and a minimum where it has one.
+class GroupSearch {
+public:
+    explicit GroupSearch(const Scheme& scheme)
+        : m_hasMinimum(scheme.zeroPoint == ZeroPoint::minimum), m_levels(levelsOf(scheme)), m_starts(startsOf(scheme))
+    {}
+
+    void run(const float* weights, const float* importance, std::int64_t first, int count, QuantizedTensor& out) const
+    {
+        PreparedTile prepared;
+        prepareTile(weights, importance, count, 8, NormOf::unit, prepared);
+        UnitAffines found;
+        if (m_hasMinimum)
+            found = searchAffines(prepared, m_levels.high, m_cuts, false);
+        else
+            found.scale = searchScales(prepared, m_levels, m_starts);
+        for (std::size_t u = 0; u < 8; ++u) {
+            found.scale[u] = storableF16(found.scale[u], prepared.norm[u]);
+            found.offset[u] = storableF16(found.offset[u], prepared.norm[u]);
+        }
+        alignas(64) std::array<float, kTileWeights> codes;
+        nearestLevels(prepared.tile, m_levels, found.scale, &found.offset, codes.data());
+        for (std::size_t u = 0; u < static_cast<std::size_t>(count) / kGroup; ++u) {
+            const std::size_t group = static_cast<std::size_t>(first / kGroup) + u;
+            out.scales[group] = valueOf(found.scale[u], prepared.norm[u]);
+            if (m_hasMinimum)
+                out.minima[group] = valueOf(found.offset[u], prepared.norm[u]);
+            std::int8_t* to = out.codes.as<std::int8_t>() + first + static_cast<std::int64_t>(u) * kGroup;
+            for (std::size_t e = 0; e < kGroup; ++e)
+                to[e] = static_cast<std::int8_t>(codes[e * 8 + u]);
+        }
+    }
+
+private:
+    static float valueOf(float stored, double norm) { return static_cast<float>(static_cast<double>(stored) / norm); }
+    static UnitLevels levelsOf(const Scheme& scheme)
+    {
+        const float half = static_cast<float>(1 << (scheme.element->bits - 1));
+        return scheme.zeroPoint == ZeroPoint::minimum ? UnitLevels{0, 2 * half - 1, nullptr}
+                                                      : UnitLevels{-half, half - 1, nullptr};
+    }
+    /// The more levels, the less there is to gain from ends that few weights reach.
+    static ScaleStarts startsOf(const Scheme& scheme)
+    {
+        const int bits = scheme.element->bits;
+        return bits == 8   ? ScaleStarts{0.985F, 1.01F, 8, true}
+               : bits == 5 ? ScaleStarts{0.92F, 1.12F, 10, true}
+                           : ScaleStarts{0.86F, 1.26F, 12, true};
+    }
+    static constexpr std::array kCuts{-0.02F, 0.02F, 0.06F};
+
+    bool m_hasMinimum;
+    UnitLevels m_levels;
+    ScaleStarts m_starts;
+    std::span<const float> m_cuts = kCuts;
+};
+
+} // namespace
+
+const float* ColumnImportance::ofRow(std::int64_t row, std::int64_t rows) const
+{
+    if (ranges.empty())
+        return nullptr;
+    return ranges[static_cast<std::size_t>(row * std::ssize(ranges) / rows)].data();
+}
+
+ColumnImportance importanceOf(const ActivationStatistics* inputs, std::int64_t cols)
+{
+    ColumnImportance importance;
+    if (!inputs || std::ssize(inputs->channelRms) != cols)
+        return importance;
+    const std::vector<float> all = squaresOf(*inputs);
+    if (inputs->parts.empty())
+        importance.ranges.push_back(all);
+    for (const ActivationStatistics& part : inputs->parts)
+        importance.ranges.push_back(std::ssize(part.channelRms) == cols ? squaresOf(part) : all);
+    return importance;
+}
+
+Result<QuantizedTensor> searchBlocks(const QuantizeTask& task, const ColumnImportance& importance,
+                                     const JobContext& context)
+{
+    const BlockFormat& format = *findBlockFormat(task.scheme);
+    QL_TRY(out, allocateQuantized(task, context));
+    QL_CHECK(forTiles(task, importance, context,
+                      [&](const float* weights, const float* matters, std::int64_t first, int count) {
+                          format.searchTile(weights, matters, count / format.elements,
+                                            out.codes.data() + first / format.elements * format.bytes);
+                      }));
+    return out;
+}
+
+Result<QuantizedTensor> searchGroups(const QuantizeTask& task, const ColumnImportance& importance,
+                                     const JobContext& context)
+{
+    QL_TRY(out, allocateQuantized(task, context));
+    const GroupSearch search(task.scheme);
+    QL_CHECK(forTiles(task, importance, context,
+                      [&](const float* weights, const float* matters, std::int64_t first, int count) {
+                          search.run(weights, matters, first, count, out);
+                      }));
+    return out;
+}
+
+} // namespace ql

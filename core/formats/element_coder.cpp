@@ -50,16 +50,38 @@ ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), b
         }
         break;
     case FormatKind::codebook:
-        levelCount = static_cast<int>(format.levels.size());
-        std::copy(format.levels.begin(), format.levels.end(), levels.begin());
-        for (std::size_t i = 0; i + 1 < format.levels.size(); ++i)
-            thresholds[i] = thresholdAbove(levels[i], levels[i + 1], i % 2 != 0);
+        takeLevels(format.levels);
         break;
     case FormatKind::cast:
     case FormatKind::keep:
     case FormatKind::packed: // coded by block
         break;
     }
+}
+
+void ElementCoder::takeLevels(std::span<const float> ascending)
+{
+    levelCount = static_cast<int>(ascending.size());
+    std::copy(ascending.begin(), ascending.end(), levels.begin());
+    for (std::size_t i = 0; i + 1 < ascending.size(); ++i)
+        thresholds[i] = thresholdAbove(levels[i], levels[i + 1], i % 2 != 0);
+}
+
+ElementCoder ElementCoder::steps(int count)
+{
+    ElementCoder coder(FormatKind::integer);
+    coder.high = count - 1;
+    coder.unsignedCodes = true;
+    return coder;
+}
+
+ElementCoder ElementCoder::codebook(std::span<const float> levels)
+{
+    ElementCoder coder(FormatKind::codebook);
+    coder.minLevel = levels.front();
+    coder.maxLevel = levels.back();
+    coder.takeLevels(levels);
+    return coder;
 }
 
 RoughBounds::RoughBounds(const ElementCoder& coder, std::int64_t n, std::int64_t runLength, float absMax)

@@ -27,6 +27,10 @@ struct Affine {
 /// A scheme's element, ready for loops.
 struct ElementCoder {
     explicit ElementCoder(const Scheme& scheme);
+    /// Codes 0…count−1 whose level is the code: the zero point and the minimum say the rest.
+    static ElementCoder steps(int count);
+    /// Codes of at most 16 ascending levels.
+    static ElementCoder codebook(std::span<const float> levels);
 
     FormatKind kind;
     int bits = 0;
@@ -43,6 +47,10 @@ struct ElementCoder {
     int levelCount = 0;
     std::array<float, 16> thresholds{};
     std::array<float, 256> levels{}; // by the byte of a code
+
+private:
+    explicit ElementCoder(FormatKind ofKind) : kind(ofKind) {}
+    void takeLevels(std::span<const float> ascending);
 };
 
 /// How a quotient w/scale is rounded before the code is chosen: as a library that computes in that type does.

@@ -306,7 +306,7 @@ HWY_INLINE void encodeColumnBy(const ElementCoder& coder, const AffineColumn& co
         const VF w = hn::LoadU(F(), weights + i);
         const VI code = rule.code(hn::IfThenZeroElse(vanished, Quotient(lanes).of(w)));
         rule.store(code, codes + i);
-        hn::StoreU(rule.decode(code), F(), restored + i);
+        hn::StoreU(hn::IfThenElse(vanished, lanes.minimum, rule.decode(code)), F(), restored + i);
     }
 }
 

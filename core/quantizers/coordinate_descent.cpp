@@ -7,6 +7,7 @@
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
 #include "core/quantizers/feedback_kernels.h"
+#include "core/quantizers/tile_grid.h"
 
 #include <algorithm>
 #include <cmath>
@@ -36,21 +37,17 @@ public:
     Tile(const Descent& descent, std::int64_t first, std::int64_t count)
         : m_descent(descent),
           m_scheme(descent.task.scheme),
+          m_grid(descent.out, first, count),
           m_first(first),
           m_count(count),
-          m_rows(roundUp(count, std::int64_t{16})),
+          m_rows(m_grid.rows()),
           m_cols(descent.out.matrix().cols),
-          m_groups(m_scheme.groupsPerRow(m_cols)),
-          m_width(m_scheme.granularity == Granularity::group ? m_scheme.groupSize : m_cols),
           m_weights(size(m_cols)),
           m_deltas(size(m_cols)),
-          m_slopes(size(std::min(m_width, m_cols))),
+          m_slopes(size(std::min(m_grid.width(), m_cols))),
           m_moves(size(kBlock)),
           m_target(size(1)),
           m_restored(size(1)),
-          m_scale(size(m_groups), 1.0F),
-          m_zero(size(m_groups)),
-          m_minimum(size(m_groups)),
           m_codes(size(m_cols)),
           m_newCodes(size(1))
     {}
@@ -60,7 +57,7 @@ public:
         load();
         const double squares = sumOfSquares(m_deltas.data(), std::ssize(m_deltas));
         for (int sweep = 0; sweep < m_descent.sweeps; ++sweep)
-            for (std::int64_t group = 0; group < m_groups; ++group)
+            for (std::int64_t group = 0; group < m_grid.groups(); ++group)
                 QL_CHECK(descendGroup(group, context));
         store();
         return m_gain - m_descent.damping * (squares - sumOfSquares(m_deltas.data(), std::ssize(m_deltas)));
@@ -69,39 +66,40 @@ public:
 private:
     std::size_t size(std::int64_t columns) const { return static_cast<std::size_t>(columns * m_rows); }
     const float* h(std::int64_t i, std::int64_t j) const { return m_descent.h + i * m_cols + j; }
-    std::int64_t unit(std::int64_t row, std::int64_t group) const
-    {
-        return m_scheme.granularity == Granularity::tensor ? 0 : (m_first + row) * m_groups + group;
-    }
-
     void load()
     {
         const QuantizedTensor& out = m_descent.out;
         WeightTile tile(m_descent.task.weights);
         std::vector<float> restored(static_cast<std::size_t>(m_cols));
-        const auto* codes = out.codes.as<std::uint8_t>();
         for (std::int64_t r = 0; r < m_count; ++r) {
             const float* row = tile.read((m_first + r) * m_cols, m_cols);
             out.restoreRows(m_first + r, m_first + r + 1, restored.data());
             for (std::int64_t j = 0; j < m_cols; ++j) {
                 const auto at = static_cast<std::size_t>(j * m_rows + r);
                 const float value = restored[static_cast<std::size_t>(j)];
-                m_codes[at] = codes[(m_first + r) * m_cols + j];
-                // What is not finite keeps its code: no step is offered to it.
                 m_weights[at] = std::isfinite(row[j]) ? row[j] : value;
                 m_deltas[at] = m_weights[at] - value;
-                if (!std::isfinite(row[j]))
-                    m_odd.push_back({at, m_codes[at]});
             }
         }
-        for (std::int64_t group = 0; group < m_groups; ++group)
-            for (std::int64_t r = 0; r < m_count; ++r) {
-                const auto from = static_cast<std::size_t>(unit(r, group));
-                const auto to = static_cast<std::size_t>(group * m_rows + r);
-                m_scale[to] = out.scales[from];
-                m_zero[to] = out.zeroPoints.empty() ? 0 : out.zeroPoints[from];
-                m_minimum[to] = out.minima.empty() ? 0 : out.minima[from];
+        if (!m_grid.isPacked()) {
+            m_grid.load(m_codes);
+        } else { // nearest to what is restored: the same codes
+            for (std::int64_t j = 0; j < m_cols; ++j) {
+                for (std::int64_t r = 0; r < m_rows; ++r) {
+                    const auto at = static_cast<std::size_t>(j * m_rows + r);
+                    m_target[static_cast<std::size_t>(r)] = m_weights[at] - m_deltas[at];
+                }
+                encodeColumn(m_descent.coder, m_grid.column(j), m_target.data(), m_rows, m_codes.data() + j * m_rows,
+                             m_restored.data());
             }
+        }
+        // What is not finite keeps its code.
+        for (std::int64_t r = 0; r < m_count; ++r) {
+            const float* row = tile.read((m_first + r) * m_cols, m_cols);
+            for (std::int64_t j = 0; j < m_cols; ++j)
+                if (const auto at = static_cast<std::size_t>(j * m_rows + r); !std::isfinite(row[j]))
+                    m_odd.push_back({at, m_codes[at]});
+        }
     }
 
     /// slopes = H[begin…end, all]·deltas.
@@ -120,17 +118,18 @@ private:
 
     Result<void> descendGroup(std::int64_t group, const JobContext& context)
     {
-        const std::int64_t begin = group * m_width;
-        const std::int64_t end = std::min(m_cols, begin + m_width);
+        const std::int64_t begin = group * m_grid.width();
+        const std::int64_t end = std::min(m_cols, begin + m_grid.width());
+        const bool movesParameters = m_grid.ownsScales() && !m_grid.isPacked();
         for (std::int64_t from = begin; from < end; from += kBlock) {
             QL_CHECK(context.checkStop());
             const std::int64_t to = std::min(end, from + kBlock);
             slope(from, to);
-            if (to - from == end - begin && m_scheme.granularity != Granularity::tensor)
+            if (to - from == end - begin && movesParameters)
                 moveParameters(group, begin, end);
-            moveCodes(group, from, to);
+            moveCodes(from, to);
         }
-        if (end - begin > kBlock && m_scheme.granularity != Granularity::tensor) {
+        if (end - begin > kBlock && movesParameters) {
             QL_CHECK(context.checkStop());
             slope(begin, end);
             moveParameters(group, begin, end);
@@ -140,8 +139,7 @@ private:
 
     /// Direction v of the group's values (levels, or ones): step·v is added to Ŵ where the objective falls.
     template<typename Step>
-    void moveAlong(std::int64_t group, std::int64_t begin, std::int64_t end, const std::vector<float>& direction,
-                   const Step& step)
+    void moveAlong(std::int64_t begin, std::int64_t end, const std::vector<float>& direction, const Step& step)
     {
         const std::int64_t width = end - begin;
         m_curvature.resize(direction.size());
@@ -164,9 +162,8 @@ private:
             }
             if (!(curvature > 0))
                 continue;
-            const auto parameter = static_cast<std::size_t>(group * m_rows + r);
             const auto gainOf = [&](double move) { return 2 * move * slope - move * move * curvature; };
-            const double move = step(parameter, slope / curvature, gainOf);
+            const double move = step(r, slope / curvature, gainOf);
             if (!(gainOf(move) > 0))
                 continue;
             m_gain += gainOf(move);
@@ -191,10 +188,12 @@ private:
                 const std::uint8_t code = m_codes[static_cast<std::size_t>(begin * m_rows) + at];
                 const float level =
                     m_descent.coder.unsignedCodes ? static_cast<float>(code) : m_descent.levels[code & unsignedBits];
-                m_direction[at] = level - static_cast<float>(m_zero[static_cast<std::size_t>(group * m_rows + r)]);
+                m_direction[at] =
+                    level -
+                    (m_scheme.zeroPoint == ZeroPoint::integer ? static_cast<float>(m_grid.zero(r, group)) : 0.0F);
             }
-        moveAlong(group, begin, end, m_direction, [&](std::size_t at, double best, const auto& gainOf) {
-            const float old = m_scale[at];
+        moveAlong(begin, end, m_direction, [&](std::int64_t row, double best, const auto& gainOf) {
+            const float old = m_grid.scale(row, group);
             const double wanted = static_cast<double>(old) + best / static_cast<double>(tensorScale);
             if (!(wanted * static_cast<double>(sign(old)) > 0) || !std::isfinite(static_cast<float>(wanted)))
                 return 0.0;
@@ -202,51 +201,43 @@ private:
             const double move =
                 (static_cast<double>(stored) - static_cast<double>(old)) * static_cast<double>(tensorScale);
             if (gainOf(move) > 0)
-                m_scale[at] = stored;
+                m_grid.setScale(row, group, stored);
             return move;
         });
         if (m_scheme.zeroPoint == ZeroPoint::none)
             return;
         std::fill(m_direction.begin(), m_direction.end(), 1.0F);
-        moveAlong(group, begin, end, m_direction, [&](std::size_t at, double best, const auto& gainOf) {
+        moveAlong(begin, end, m_direction, [&](std::int64_t row, double best, const auto& gainOf) {
             if (m_scheme.zeroPoint == ZeroPoint::integer) {
-                const double scale = static_cast<double>(m_scale[at]) * static_cast<double>(tensorScale);
-                const int to = m_zero[at] + (best > 0 ? -1 : 1); // values rise as the zero point falls
+                const double scale = static_cast<double>(m_grid.scale(row, group)) * static_cast<double>(tensorScale);
+                const int to = m_grid.zero(row, group) + (best > 0 ? -1 : 1); // values rise as the zero point falls
                 const double move = best > 0 ? scale : -scale;
                 const int half = 1 << (m_descent.coder.bits - 1);
                 if (to < -half || to >= half || !(gainOf(move) > 0))
                     return 0.0;
-                m_zero[at] = to;
+                m_grid.setZero(row, group, to);
                 return move;
             }
-            const float wanted = static_cast<float>(static_cast<double>(m_minimum[at]) + best);
+            const float wanted = static_cast<float>(static_cast<double>(m_grid.minimum(row, group)) + best);
             if (!std::isfinite(wanted))
                 return 0.0;
             const float stored = sign(wanted) * roundScale(coding, std::fabs(wanted));
-            const double move = static_cast<double>(stored) - static_cast<double>(m_minimum[at]);
+            const double move = static_cast<double>(stored) - static_cast<double>(m_grid.minimum(row, group));
             if (gainOf(move) > 0)
-                m_minimum[at] = stored;
+                m_grid.setMinimum(row, group, stored);
             return move;
         });
     }
 
     /// Codes of columns [begin, end), whose slopes are up to date at place 0 on.
-    void moveCodes(std::int64_t group, std::int64_t begin, std::int64_t end)
+    void moveCodes(std::int64_t begin, std::int64_t end)
     {
-        const std::int64_t parameter = group * m_rows;
-        std::vector<float> scale(m_scale.begin() + parameter, m_scale.begin() + parameter + m_rows);
-        for (float& s : scale)
-            s *= m_descent.out.tensorScale;
-        const QuantizedTensor& out = m_descent.out;
-        const AffineColumn affine{.scale = scale.data(),
-                                  .zero = out.zeroPoints.empty() ? nullptr : m_zero.data() + parameter,
-                                  .minimum = out.minima.empty() ? nullptr : m_minimum.data() + parameter};
         for (std::int64_t from = begin; from < end; from += kPart) {
             const std::int64_t to = std::min(end, from + kPart);
             for (std::int64_t j = from; j < to; ++j) {
                 float* slopes = m_slopes.data() + (j - begin) * m_rows;
                 addFeedback(m_moves.data() + (from - begin) * m_rows, h(from, j), m_cols, j - from, slopes, m_rows);
-                moveCode(j, affine, slopes, m_moves.data() + (j - begin) * m_rows);
+                moveCode(j, slopes, m_moves.data() + (j - begin) * m_rows);
             }
             if (to < end)
                 multiply(MatrixProduct<float>{.rows = end - to,
@@ -264,7 +255,7 @@ private:
     }
 
     /// One column; `moves` becomes what is added to its deltas.
-    void moveCode(std::int64_t j, const AffineColumn& affine, const float* slopes, float* moves)
+    void moveCode(std::int64_t j, const float* slopes, float* moves)
     {
         const float* weights = m_weights.data() + j * m_rows;
         float* deltas = m_deltas.data() + j * m_rows;
@@ -273,7 +264,7 @@ private:
         const float inverse = curvature > 0 ? 1 / curvature : 0;
         for (std::int64_t r = 0; r < m_rows; ++r)
             m_target[static_cast<std::size_t>(r)] = weights[r] - deltas[r] + slopes[r] * inverse;
-        encodeColumn(m_descent.coder, affine, m_target.data(), m_rows, m_newCodes.data(), m_restored.data());
+        encodeColumn(m_descent.coder, m_grid.column(j), m_target.data(), m_rows, m_newCodes.data(), m_restored.data());
         double gain = 0;
         for (std::int64_t r = 0; r < m_rows; ++r) {
             const auto at = static_cast<std::size_t>(r);
@@ -291,25 +282,9 @@ private:
 
     void store()
     {
-        QuantizedTensor& out = m_descent.out;
         for (const Odd& odd : m_odd)
             m_codes[odd.at] = odd.code;
-        auto* codes = out.codes.as<std::uint8_t>() + m_first * m_cols;
-        for (std::int64_t r = 0; r < m_count; ++r)
-            for (std::int64_t j = 0; j < m_cols; ++j)
-                codes[r * m_cols + j] = m_codes[static_cast<std::size_t>(j * m_rows + r)];
-        if (m_scheme.granularity == Granularity::tensor)
-            return;
-        for (std::int64_t group = 0; group < m_groups; ++group)
-            for (std::int64_t r = 0; r < m_count; ++r) {
-                const auto to = static_cast<std::size_t>(unit(r, group));
-                const auto from = static_cast<std::size_t>(group * m_rows + r);
-                out.scales[to] = m_scale[from];
-                if (!out.zeroPoints.empty())
-                    out.zeroPoints[to] = static_cast<std::int16_t>(m_zero[from]);
-                if (!out.minima.empty())
-                    out.minima[to] = m_minimum[from];
-            }
+        m_grid.store(m_codes);
     }
 
     struct Odd {
@@ -319,13 +294,11 @@ private:
 
     const Descent& m_descent;
     const Scheme& m_scheme;
-    const std::int64_t m_first, m_count, m_rows, m_cols, m_groups, m_width;
+    TileGrid m_grid;
+    const std::int64_t m_first, m_count, m_rows, m_cols;
     std::vector<float> m_weights, m_deltas; // W, W − Ŵ
     std::vector<float> m_slopes;            // H·Δ of the columns at hand
     std::vector<float> m_moves, m_direction, m_curvature, m_target, m_restored;
-    std::vector<float> m_scale;
-    std::vector<std::int32_t> m_zero;
-    std::vector<float> m_minimum;
     std::vector<std::uint8_t> m_codes, m_newCodes;
     std::vector<Odd> m_odd; // not finite
     double m_gain = 0;
@@ -345,7 +318,7 @@ Result<double> descend(const QuantizeTask& task, const double* gram, double damp
                 h.as<float>()[i * n + j] = static_cast<float>(gram[i * n + j] + (i == j ? damping : 0));
     }));
     const Descent descent{.task = task,
-                          .coder = ElementCoder(task.scheme),
+                          .coder = elementCoderOf(task.scheme),
                           .h = h.as<float>(),
                           .damping = damping,
                           .sweeps = sweeps,

@@ -6,10 +6,12 @@
 #include "core/jobs/parallel.h"
 #include "core/quantizers/feedback_kernels.h"
 #include "core/quantizers/scale_candidates.h"
+#include "core/quantizers/tile_grid.h"
 #include "core/quantizers/weighted_scales.h"
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace ql {
 
@@ -30,17 +32,13 @@ struct Sweep {
     const ErrorFeedback& feedback;
     const SweepSettings& settings;
     const ElementCoder coder;
-    const ScaleRule rule;
+    const ScaleRule* rule; // null for packed schemes
     const Candidates candidates;
     const std::vector<float> importance; // D in the order of processing
     std::vector<Span> spans;             // of one group each; empty where scales are chosen before the sweep
     QuantizedTensor& out;
 
     std::int64_t cols() const { return out.matrix().cols; }
-    std::int64_t groupOf(std::int64_t column) const
-    {
-        return task.scheme.granularity == Granularity::group ? column / task.scheme.groupSize : 0;
-    }
 };
 
 /// Rows [first, first + count) under way. Columns follow each other in the order of processing, `rows` floats each.
@@ -48,19 +46,18 @@ class Tile {
 public:
     Tile(const Sweep& sweep, std::int64_t first, std::int64_t count)
         : m_sweep(sweep),
+          m_grid(sweep.out, first, count),
           m_first(first),
           m_count(count),
-          m_rows(roundUp(count, std::int64_t{16})),
+          m_rows(m_grid.rows()),
           m_cols(sweep.cols()),
-          m_groups(sweep.task.scheme.groupsPerRow(m_cols)),
-          m_scales(sweep.coder, sweep.rule, sweep.candidates),
           m_deltas(size(m_cols)),
           m_restored(size(1)),
-          m_scale(size(m_groups), 1.0F),
-          m_zero(size(m_groups)),
-          m_minimum(size(m_groups)),
           m_codes(size(m_cols))
-    {}
+    {
+        if (sweep.rule)
+            m_scales.emplace(sweep.coder, *sweep.rule, sweep.candidates);
+    }
 
     Result<SweepResult> run(const JobContext& context)
     {
@@ -71,9 +68,8 @@ public:
         result.rtn = rtn;
         m_deltas = m_original;
         m_values = m_original;
-        takeStoredScales();
         if (m_sweep.spans.empty()) {
-            if (m_sweep.task.scheme.granularity != Granularity::tensor)
+            if (m_grid.ownsScales())
                 QL_CHECK(chooseBefore(context));
             for (std::int64_t begin = 0; begin < m_cols; begin += kBlock) {
                 QL_CHECK(context.checkStop());
@@ -100,11 +96,6 @@ private:
         return m_sweep.feedback.factor.as<float>() + k * m_cols + j;
     }
     std::int64_t original(std::int64_t j) const { return m_sweep.feedback.order[static_cast<std::size_t>(j)]; }
-    std::int64_t unit(std::int64_t row, std::int64_t group) const
-    {
-        return m_sweep.task.scheme.granularity == Granularity::tensor ? 0 : (m_first + row) * m_groups + group;
-    }
-
     /// The weights, turned. What is not finite counts as 0 and is coded by itself at the end.
     void load()
     {
@@ -165,22 +156,10 @@ private:
                                       .beta = 1});
     }
 
-    void takeStoredScales()
-    {
-        const QuantizedTensor& out = m_sweep.out;
-        for (std::int64_t group = 0; group < m_groups; ++group)
-            for (std::int64_t r = 0; r < m_count; ++r) {
-                const auto from = static_cast<std::size_t>(unit(r, group));
-                const auto to = static_cast<std::size_t>(group * m_rows + r);
-                m_scale[to] = out.scales[from] * out.tensorScale;
-                m_zero[to] = out.zeroPoints.empty() ? 0 : out.zeroPoints[from];
-                m_minimum[to] = out.minima.empty() ? 0 : out.minima[from];
-            }
-    }
-
     /// Scales of a group whose columns are at these places, from the values there.
-    Result<void> chooseScales(std::int64_t group, const std::vector<std::int64_t>& places, const JobContext& context)
+    Result<void> chooseScales(std::int64_t group, std::vector<std::int64_t> places, const JobContext& context)
     {
+        std::ranges::sort(places, {}, [this](std::int64_t j) { return original(j); }); // as blocks hold them
         m_run.resize(places.size());
         m_weight.resize(places.size());
         for (std::size_t i = 0; i < places.size(); ++i)
@@ -192,31 +171,29 @@ private:
                 QL_CHECK(context.checkStop());
             for (std::size_t i = 0; i < places.size(); ++i)
                 m_run[i] = m_values[static_cast<std::size_t>(places[i] * m_rows + r)];
+            if (m_grid.isPacked()) {
+                m_grid.searchBlock(r, group, m_run.data(), m_weight.data());
+                continue;
+            }
             const auto n = std::ssize(places);
             const RunParameters chosen = m_sweep.settings.scales == ScaleChoice::range
-                                             ? m_sweep.rule.choose(rangeOfRun(m_run.data(), n))
-                                             : m_scales.best(m_run.data(), m_weight.data(), n);
-            const Affine affine = m_sweep.rule.affine(chosen);
-            const auto to = static_cast<std::size_t>(group * m_rows + r);
-            m_scale[to] = affine.scale;
-            m_zero[to] = affine.zero;
-            m_minimum[to] = affine.minimum;
-            const auto stored = static_cast<std::size_t>(unit(r, group));
-            m_sweep.out.scales[stored] = chosen.scale;
-            if (!m_sweep.out.zeroPoints.empty())
-                m_sweep.out.zeroPoints[stored] = static_cast<std::int16_t>(chosen.zero);
-            if (!m_sweep.out.minima.empty())
-                m_sweep.out.minima[stored] = chosen.minimum;
+                                             ? m_sweep.rule->choose(rangeOfRun(m_run.data(), n))
+                                             : m_scales->best(m_run.data(), m_weight.data(), n);
+            m_grid.setScale(r, group, chosen.scale);
+            if (m_sweep.task.scheme.zeroPoint == ZeroPoint::integer)
+                m_grid.setZero(r, group, chosen.zero);
+            if (m_sweep.task.scheme.zeroPoint == ZeroPoint::minimum)
+                m_grid.setMinimum(r, group, chosen.minimum);
         }
         return {};
     }
 
     Result<void> chooseBefore(const JobContext& context)
     {
-        std::vector<std::vector<std::int64_t>> places(static_cast<std::size_t>(m_groups));
+        std::vector<std::vector<std::int64_t>> places(static_cast<std::size_t>(m_grid.groups()));
         for (std::int64_t j = 0; j < m_cols; ++j)
-            places[static_cast<std::size_t>(m_sweep.groupOf(original(j)))].push_back(j);
-        for (std::int64_t group = 0; group < m_groups; ++group)
+            places[static_cast<std::size_t>(m_grid.groupOf(original(j)))].push_back(j);
+        for (std::int64_t group = 0; group < m_grid.groups(); ++group)
             QL_CHECK(chooseScales(group, places[static_cast<std::size_t>(group)], context));
         return {};
     }
@@ -257,13 +234,8 @@ private:
             const std::int64_t to = std::min(end, from + kPart);
             for (std::int64_t j = from; j < to; ++j) {
                 addFeedback(column(m_deltas, from), factor(from, j), m_cols, j - from, column(m_values, j), m_rows);
-                const std::int64_t group = m_sweep.groupOf(original(j)) * m_rows;
-                const QuantizedTensor& out = m_sweep.out;
-                encodeColumn(m_sweep.coder,
-                             {.scale = m_scale.data() + group,
-                              .zero = out.zeroPoints.empty() ? nullptr : m_zero.data() + group,
-                              .minimum = out.minima.empty() ? nullptr : m_minimum.data() + group},
-                             column(m_values, j), m_rows, m_codes.data() + j * m_rows, m_restored.data());
+                encodeColumn(m_sweep.coder, m_grid.column(original(j)), column(m_values, j), m_rows,
+                             m_codes.data() + original(j) * m_rows, m_restored.data());
                 m_objective += m_sweep.feedback.cost[static_cast<std::size_t>(j)] *
                                settleColumn(column(m_values, j), m_restored.data(), column(m_deltas, j), m_rows);
             }
@@ -273,16 +245,12 @@ private:
 
     void store()
     {
-        auto* codes = m_sweep.out.codes.as<std::uint8_t>() + m_first * m_cols;
-        for (std::int64_t r = 0; r < m_count; ++r)
-            for (std::int64_t j = 0; j < m_cols; ++j)
-                codes[r * m_cols + original(j)] = m_codes[static_cast<std::size_t>(j * m_rows + r)];
         for (const Odd& odd : m_odd) {
             const std::int64_t at = original(odd.column);
-            const auto group = static_cast<std::size_t>(m_sweep.groupOf(at) * m_rows + odd.row);
-            encodeRun(m_sweep.coder, {m_scale[group], m_zero[group], m_minimum[group]}, &odd.weight, 1,
-                      codes + odd.row * m_cols + at);
+            encodeRun(m_sweep.coder, m_grid.affine(odd.row, at), &odd.weight, 1,
+                      m_codes.data() + at * m_rows + odd.row);
         }
+        m_grid.store(m_codes);
     }
 
     struct Odd {
@@ -291,26 +259,24 @@ private:
     };
 
     const Sweep& m_sweep;
-    const std::int64_t m_first, m_count, m_rows, m_cols, m_groups;
-    WeightedScales m_scales;
+    TileGrid m_grid;
+    const std::int64_t m_first, m_count, m_rows, m_cols;
+    std::optional<WeightedScales> m_scales;
     std::vector<float> m_original, m_values, m_deltas; // W, W with feedback, W − Ŵ (W where it is not coded yet)
     std::vector<float> m_restored;
-    std::vector<float> m_scale;
-    std::vector<std::int32_t> m_zero;
-    std::vector<float> m_minimum;
-    std::vector<std::uint8_t> m_codes;
-    std::vector<Odd> m_odd; // not finite
+    std::vector<std::uint8_t> m_codes; // by column as stored
+    std::vector<Odd> m_odd;            // not finite
     std::vector<float> m_run, m_weight;
     double m_objective = 0;
 };
 
 /// Of the order of processing, if every group's columns follow each other.
-std::vector<Span> spansOf(const Scheme& scheme, const std::vector<std::int64_t>& order)
+std::vector<Span> spansOf(std::int64_t width, const std::vector<std::int64_t>& order)
 {
     std::vector<Span> spans;
     std::vector<bool> seen;
     for (std::int64_t j = 0; j < std::ssize(order); ++j) {
-        const std::int64_t group = order[static_cast<std::size_t>(j)] / scheme.groupSize;
+        const std::int64_t group = order[static_cast<std::size_t>(j)] / width;
         if (!spans.empty() && spans.back().group == group) {
             spans.back().end = j + 1;
             continue;
@@ -339,17 +305,21 @@ Result<SweepResult> sweep(const QuantizeTask& task, const ErrorFeedback& feedbac
                           std::int64_t firstRow, std::int64_t lastRow, QuantizedTensor& out, const JobContext& context)
 {
     const Scheme& scheme = task.scheme;
-    const Sweep sweep{
-        .task = task,
-        .feedback = feedback,
-        .settings = settings,
-        .coder = ElementCoder(scheme),
-        .rule = ScaleRule(scheme, RangeRule::standard, task.weights.dtype, out.tensorScale),
-        .candidates = settings.scales == ScaleChoice::range ? Candidates{} : scaleCandidates(scheme, settings.steps),
-        .importance = narrowed(feedback.cost),
-        .spans = scheme.granularity == Granularity::group && !settings.staticGroups ? spansOf(scheme, feedback.order)
-                                                                                    : std::vector<Span>{},
-        .out = out};
+    std::optional<ScaleRule> rule;
+    if (!scheme.isPacked())
+        rule.emplace(scheme, RangeRule::standard, task.weights.dtype, out.tensorScale);
+    const bool searches = rule && settings.scales != ScaleChoice::range;
+    const std::int64_t width = groupWidth(scheme);
+    const Sweep sweep{.task = task,
+                      .feedback = feedback,
+                      .settings = settings,
+                      .coder = elementCoderOf(scheme),
+                      .rule = rule ? &*rule : nullptr,
+                      .candidates = searches ? scaleCandidates(scheme, settings.steps) : Candidates{},
+                      .importance = narrowed(feedback.cost),
+                      .spans =
+                          width > 0 && !settings.staticGroups ? spansOf(width, feedback.order) : std::vector<Span>{},
+                      .out = out};
     const std::int64_t cols = out.matrix().cols;
     const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
     std::vector<SweepResult> parts(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, kTileRows)));

@@ -4,7 +4,7 @@
 #include "core/quantizers/coordinate_descent.h"
 #include "core/quantizers/feedback_sweep.h"
 #include "core/quantizers/options.h"
-#include "core/quantizers/unit_quantizer.h"
+#include "core/quantizers/tile_grid.h"
 
 #include <algorithm>
 #include <cstring>
@@ -22,8 +22,9 @@ std::vector<std::string> gptqOptions()
 
 Result<void> gptqAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
-    if (scheme.isPacked())
-        return usageError("gptq does not code " + printScheme(scheme) + "; use imatrix");
+    if (const BlockFormat* block = findBlockFormat(scheme); block && !block->codesElements())
+        return usageError("gptq codes one weight after the other, but " + printScheme(scheme) +
+                          " has codes of several together; use imatrix");
     return checkOptions(gptq, spec);
 }
 
@@ -55,8 +56,7 @@ std::vector<std::int64_t> orderOf(const QuantizerSpec& spec, const Scheme& schem
     std::vector<double> diagonal(static_cast<std::size_t>(inputs.in));
     for (std::int64_t i = 0; i < inputs.in && order != "natural"; ++i)
         diagonal[static_cast<std::size_t>(i)] = inputs.gram[static_cast<std::size_t>(i * inputs.in + i)];
-    const bool byGroup = order == "groups" && scheme.granularity == Granularity::group;
-    return fallingOrder(diagonal, byGroup ? scheme.groupSize : 0);
+    return fallingOrder(diagonal, order == "groups" ? groupWidth(scheme) : 0);
 }
 
 Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext& context)

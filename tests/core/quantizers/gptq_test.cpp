@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // GPTQ and coordinate descent: equal to elimination with the inverse Hessian, objectives by brute force, published
 // factors, shapes and values that are odd.
+#include "core/formats/block_format.h"
 #include "tests/support/layer_inputs.h"
 #include "tests/support/quantize_support.h"
 
@@ -129,16 +130,23 @@ private Q_SLOTS:
             for (const char* spec : {"gptq", "gptq:order=natural", "gptq:order=act:groups=static", "gptq:scales=range",
                                      "gptq:scales=mse", "gptq:polish=3", "gptq:damp=0.1:polish=2"})
                 QTest::addRow("%s@%s", scheme, spec) << QByteArray(scheme) << QByteArray(spec);
+        for (const BlockFormat* block : allBlockFormats())
+            for (const char* spec : {"gptq", "gptq:order=act:groups=static", "gptq:scales=range:polish=3"})
+                if (const QByteArray scheme(block->id.data(), static_cast<qsizetype>(block->id.size()));
+                    block->codesElements())
+                    QTest::addRow("%s@%s", scheme.constData(), spec) << scheme << QByteArray(spec);
     }
     void objectivesAreTrue()
     {
         QFETCH(QByteArray, scheme);
         QFETCH(QByteArray, spec);
-        static const Case kCase = makeCase(20, 200);
+        static const Case kPlain = makeCase(20, 200);
+        static const Case kWide = makeCase(20, 512);
+        const Case& theCase = parseScheme(scheme.toStdString()).value().isPacked() ? kWide : kPlain;
         QuantizerReport report;
-        const QuantizedTensor q = kCase.quantize(scheme.toStdString(), spec.toStdString(), &report).value();
-        const double rtn = kCase.error(kCase.quantize(scheme.toStdString(), "rtn").value());
-        const double reached = kCase.error(q);
+        const QuantizedTensor q = theCase.quantize(scheme.toStdString(), spec.toStdString(), &report).value();
+        const double rtn = theCase.error(theCase.quantize(scheme.toStdString(), "rtn").value());
+        const double reached = theCase.error(q);
         QVERIFY2(std::fabs(report.rtn - rtn) <= 1e-4 * rtn, qPrintable(QString::number(report.rtn / rtn)));
         QVERIFY2(std::fabs(report.reached - reached) <= 1e-3 * reached,
                  qPrintable(QString::number(report.reached / reached)));
@@ -261,6 +269,17 @@ private Q_SLOTS:
         for (const float x : restored(first.quantize("int4:g32", "rtn").value())) // no token went there
             expected.push_back(x);
         QVERIFY(sameBits(found, expected));
+    }
+
+    void codesOfSeveralTogetherAreRefused()
+    {
+        const Case c = makeCase(2, 256);
+        for (const BlockFormat* block : allBlockFormats()) {
+            const auto result = c.quantize(std::string(block->id), "gptq");
+            QCOMPARE(result.has_value(), block->codesElements());
+            if (!result)
+                QVERIFY(QByteArray::fromStdString(result.error().what).contains("imatrix"));
+        }
     }
 
     void stopsWhenAsked()

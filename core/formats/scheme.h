@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A scheme: what is stored for a layer's weights. Text, in one place:
-//   element[:granularity][:asym][:restricted][:s=coding]        int4:g128  int4:g128:asym:s=f16  fp8_e4m3:channel
+//   element[:granularity][:asym|:min][:restricted][:s=coding]   int4:g128  int4:g128:asym:s=f16  fp8_e4m3:channel
 //   e2m1:g32:s=e8m0
 // or a named scheme: mxint8 mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint6 mxint4 nvfp4
 // nvint4
@@ -11,8 +11,8 @@
 //
 // W[rows, cols] is the layer's weight with the output channel first and all else flattened; groups of g run along cols
 // within a row, the last group of a row may be shorter (its scale is stored in full). Restored value: symmetric
-// level·scale; asymmetric integer (q − z)·scale with integer z; gguf:q4_1, q5_1 q·scale + min. Scales with coding ue4m3
-// carry one f32 factor for the tensor: level·(float(scale)·tensorScale).
+// level·scale; asymmetric integer (q − z)·scale with integer z; with a minimum (min; gguf:q4_1, q5_1) q·scale + min.
+// Scales with coding ue4m3 carry one f32 factor for the tensor: level·(float(scale)·tensorScale).
 #pragma once
 
 #include "core/formats/number_format.h"

@@ -92,6 +92,12 @@ Result<void> applyPart(Scheme& scheme, std::string_view part, std::string_view w
         scheme.zeroPoint = ZeroPoint::integer;
         return {};
     }
+    if (part == "min") {
+        if (!isInteger || scheme.element->bits > 7 || scheme.element->levels[1] != 1)
+            return usageError("scheme " + quote(whole) + ": min (a float minimum) is only for int2…int7");
+        scheme.zeroPoint = ZeroPoint::minimum;
+        return {};
+    }
     if (part == "restricted") {
         if (!isInteger)
             return usageError("scheme " + quote(whole) + ": restricted (no code −2^(b−1)) is only for integers");
@@ -108,8 +114,8 @@ Result<void> applyPart(Scheme& scheme, std::string_view part, std::string_view w
         return {};
     }
     return usageError("scheme " + quote(whole) + ": unknown part " + quote(part) +
-                      "; after the element come tensor, channel or g<size>, then asym, restricted, "
-                      "s=f32|f16|bf16|e8m0|ue4m3");
+                      "; after the element come tensor, channel or g<size>, then asym or min, "
+                      "restricted, s=f32|f16|bf16|e8m0|ue4m3");
 }
 
 Result<Scheme> parseGrammar(std::string_view text)
@@ -124,18 +130,22 @@ Result<Scheme> parseGrammar(std::string_view text)
     for (std::size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = trim(parts[i]);
         QL_CHECK(applyPart(scheme, part, text));
-        const std::string_view slot = part == "asym" || part == "restricted" ? part
-                                      : part.substr(0, 2) == "s="            ? "s="
-                                                                             : "granularity";
+        const std::string_view slot = part == "asym" || part == "min" ? "zero point"
+                                      : part == "restricted"          ? part
+                                      : part.substr(0, 2) == "s="     ? "s="
+                                                                      : "granularity";
         for (const std::string_view other : seen)
             if (other == slot)
                 return usageError("scheme " + quote(text) + " says its " +
                                   std::string(slot == "s=" ? "scale coding" : slot) + " twice");
         seen.push_back(slot);
     }
-    if (scheme.restricted && scheme.zeroPoint == ZeroPoint::integer)
+    if (scheme.restricted && scheme.zeroPoint != ZeroPoint::none)
         return usageError("scheme " + quote(text) +
-                          ": restricted is for symmetric integers; asym uses the whole code range");
+                          ": restricted is for symmetric integers; asym and min use the whole code range");
+    if (scheme.zeroPoint == ZeroPoint::minimum &&
+        (scheme.scale == ScaleCoding::e8m0 || scheme.scale == ScaleCoding::ue4m3))
+        return usageError("scheme " + quote(text) + ": a minimum is coded like the scale, as f32, f16 or bf16");
     return scheme;
 }
 
@@ -176,8 +186,8 @@ std::string printGrammar(const Scheme& scheme)
         text += ":g" + std::to_string(scheme.groupSize);
     else if (findNamed(text)) // the element mxint8 alone would read as the scheme of that name
         text += ":channel";
-    if (scheme.zeroPoint == ZeroPoint::integer)
-        text += ":asym";
+    if (scheme.zeroPoint != ZeroPoint::none)
+        text += scheme.zeroPoint == ZeroPoint::integer ? ":asym" : ":min";
     if (scheme.restricted)
         text += ":restricted";
     if (scheme.scaleGiven)
@@ -249,7 +259,7 @@ std::vector<std::string> exampleSchemes()
         }
     for (const char* text :
          {"int4:g32:s=f16", "int4:g64:s=bf16", "int4:g128:asym:s=f16", "int8:s=bf16", "int3:g64:s=f16", "nf4:g64:s=f16",
-          "fp8_e4m3:s=bf16", "int8:g32:s=e8m0", "int4:g64:asym:s=ue4m3"})
+          "fp8_e4m3:s=bf16", "int8:g32:s=e8m0", "int4:g64:asym:s=ue4m3", "int3:min", "int2:g16:min:s=f16", "int4:g128:min:s=bf16", "int7:tensor:min"})
         schemes.emplace_back(text);
     for (const NamedScheme& named : namedSchemes())
         schemes.emplace_back(named.name);

@@ -27,6 +27,7 @@ struct Descent {
     const float* h; // [cols, cols]
     double damping;
     int sweeps;
+    Moves moves;
     std::vector<float> levels; // by the bits of a code
     QuantizedTensor& out;
 };
@@ -121,6 +122,13 @@ private:
         const std::int64_t begin = group * m_grid.width();
         const std::int64_t end = std::min(m_cols, begin + m_grid.width());
         const bool movesParameters = m_grid.ownsScales() && !m_grid.isPacked();
+        if (m_descent.moves == Moves::parameters) {
+            QL_CHECK(context.checkStop());
+            slope(begin, end);
+            if (movesParameters)
+                moveParameters(group, begin, end);
+            return {};
+        }
         for (std::int64_t from = begin; from < end; from += kBlock) {
             QL_CHECK(context.checkStop());
             const std::int64_t to = std::min(end, from + kBlock);
@@ -306,8 +314,8 @@ private:
 
 } // namespace
 
-Result<double> descend(const QuantizeTask& task, const double* gram, double damping, int sweeps, std::int64_t firstRow,
-                       std::int64_t lastRow, QuantizedTensor& out, const JobContext& context)
+Result<double> descend(const QuantizeTask& task, const double* gram, double damping, int sweeps, Moves moves,
+                       std::int64_t firstRow, std::int64_t lastRow, QuantizedTensor& out, const JobContext& context)
 {
     const std::int64_t n = out.matrix().cols;
     QL_CHECK(context.checkMemory(4 * n * n, "XᵀX"));
@@ -322,6 +330,7 @@ Result<double> descend(const QuantizeTask& task, const double* gram, double damp
                           .h = h.as<float>(),
                           .damping = damping,
                           .sweeps = sweeps,
+                          .moves = moves,
                           .levels = task.scheme.element->levels,
                           .out = out};
     std::vector<double> gains(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, kTileRows)));

@@ -69,7 +69,7 @@ public:
         m_deltas = m_original;
         m_values = m_original;
         if (m_sweep.spans.empty()) {
-            if (m_grid.ownsScales())
+            if (m_grid.ownsScales() && !m_sweep.settings.keepScales)
                 QL_CHECK(chooseBefore(context));
             for (std::int64_t begin = 0; begin < m_cols; begin += kBlock) {
                 QL_CHECK(context.checkStop());
@@ -318,7 +318,7 @@ Result<SweepResult> sweep(const QuantizeTask& task, const ErrorFeedback& feedbac
                       .candidates = searches ? scaleCandidates(scheme, settings.steps) : Candidates{},
                       .importance = narrowed(feedback.cost),
                       .spans =
-                          width > 0 && !settings.staticGroups ? spansOf(width, feedback.order) : std::vector<Span>{},
+                          width > 0 && !settings.staticGroups && !settings.keepScales ? spansOf(width, feedback.order) : std::vector<Span>{},
                       .out = out};
     const std::int64_t cols = out.matrix().cols;
     const double bytes = info(task.weights.dtype).bitsPerElement() / 8;

@@ -16,6 +16,7 @@ struct SweepSettings {
     ScaleChoice scales = ScaleChoice::weighted;
     std::int64_t steps = 32;  // scales tried
     bool staticGroups = true; // choose all scales before the sweep
+    bool keepScales = false;  // take those of `out` as they are
 };
 
 /// Objectives tr(ΔW·(H − λI)·ΔWᵀ), all in the units of XᵀX.
@@ -24,8 +25,8 @@ struct SweepResult {
     double rtn = 0;
 };
 
-/// Codes rows [firstRow, lastRow) of the task's weights into `out`, which holds rtn's result: its codes and scales are
-/// replaced, those of tensors with one scale are kept. The scheme has scales.
+/// Codes rows [firstRow, lastRow) of the task's weights into `out`, which holds rtn's result (what SweepResult::rtn is
+/// of): its codes and scales are replaced, those of tensors with one scale are kept. The scheme has scales.
 Result<SweepResult> sweep(const QuantizeTask& task, const ErrorFeedback& feedback, const SweepSettings& settings,
                           std::int64_t firstRow, std::int64_t lastRow, QuantizedTensor& out, const JobContext& context);
 

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // GPTQ: codes one column after the other, each making up for the errors of those before it.
-#include "core/calibration/activations.h"
 #include "core/quantizers/coordinate_descent.h"
-#include "core/quantizers/feedback_sweep.h"
+#include "core/quantizers/hessian_quantizer.h"
 #include "core/quantizers/options.h"
 #include "core/quantizers/tile_grid.h"
-
-#include <algorithm>
-#include <cstring>
 
 namespace ql::quantizers {
 
@@ -22,23 +18,8 @@ std::vector<std::string> gptqOptions()
 
 Result<void> gptqAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
-    if (const BlockFormat* block = findBlockFormat(scheme); block && !block->codesElements())
-        return usageError("gptq codes one weight after the other, but " + printScheme(scheme) +
-                          " has codes of several together; use imatrix");
+    QL_CHECK(codesOneByOne("gptq", scheme));
     return checkOptions(gptq, spec);
-}
-
-QuantizedTensor copyOf(const QuantizedTensor& tensor)
-{
-    QuantizedTensor copy{.scheme = tensor.scheme,
-                         .shape = tensor.shape,
-                         .codes = Buffer(tensor.codes.sizeBytes()),
-                         .scales = tensor.scales,
-                         .zeroPoints = tensor.zeroPoints,
-                         .minima = tensor.minima,
-                         .tensorScale = tensor.tensorScale};
-    std::memcpy(copy.codes.data(), tensor.codes.data(), static_cast<std::size_t>(tensor.codes.sizeBytes()));
-    return copy;
 }
 
 SweepSettings settingsOf(const QuantizerSpec& spec)
@@ -53,58 +34,31 @@ SweepSettings settingsOf(const QuantizerSpec& spec)
 std::vector<std::int64_t> orderOf(const QuantizerSpec& spec, const Scheme& scheme, const ActivationStatistics& inputs)
 {
     const std::string_view order = optionWord(gptq, spec, "order");
-    std::vector<double> diagonal(static_cast<std::size_t>(inputs.in));
-    for (std::int64_t i = 0; i < inputs.in && order != "natural"; ++i)
-        diagonal[static_cast<std::size_t>(i)] = inputs.gram[static_cast<std::size_t>(i * inputs.in + i)];
-    return fallingOrder(diagonal, order == "groups" ? groupWidth(scheme) : 0);
+    if (order == "natural")
+        return fallingOrder(std::vector<double>(static_cast<std::size_t>(inputs.in)), 0);
+    return fallingOrder(diagonalOf(inputs), order == "groups" ? groupWidth(scheme) : 0);
 }
 
 Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext& context)
 {
-    const QuantizeTask plain{.weights = task.weights, .scheme = task.scheme, .spec = {}};
-    QL_TRY(rtn, quantize(plain, context));
-    const MatrixShape matrix = rtn.matrix();
-    const ActivationStatistics& inputs = *task.inputs;
-    if (matrix.rows == 0 || matrix.cols == 0)
-        return rtn;
-    if (inputs.in != matrix.cols)
-        return badInput("the statistics are of " + std::to_string(inputs.in) + " inputs, but the layer has " +
-                        std::to_string(matrix.cols));
-    QL_CHECK(context.checkMemory(2 * rtn.codes.sizeBytes(), "the codes"));
-    QuantizedTensor out = copyOf(rtn);
-    const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
-    context.progress().addTotal(static_cast<std::int64_t>(bytes * static_cast<double>(task.weights.numel())));
     const SweepSettings settings = settingsOf(task.spec);
-    QuantizerReport report{.objective = "tr(ΔW·H·ΔWᵀ)"};
-    const auto sweepRows = [&](const ActivationStatistics& its, std::int64_t begin, std::int64_t end) -> Result<void> {
-        const auto isZero = [](double x) { return x == 0; };
-        if (std::ranges::all_of(its.gram, isZero))
-            return {}; // rtn's codes stay where no input was seen
-        QL_TRY(feedback, makeErrorFeedback(its.gram.data(), orderOf(task.spec, task.scheme, its),
-                                           optionNumber(gptq, task.spec, "damp"), context));
-        QL_TRY(done, sweep(task, feedback, settings, begin, end, out, context));
-        report.rtn += done.rtn;
-        report.reached += done.reached;
-        if (const std::int64_t sweeps = optionWhole(gptq, task.spec, "polish"); sweeps > 0) {
-            QL_TRY(gain, descend(task, its.gram.data(), feedback.damping, static_cast<int>(sweeps), begin, end, out,
-                                 context));
-            report.reached -= gain;
-        }
-        return {};
-    };
-    if (inputs.parts.empty()) {
-        QL_CHECK(sweepRows(inputs, 0, matrix.rows));
-    } else {
-        const std::int64_t range = matrix.rows / std::ssize(inputs.parts);
-        for (std::int64_t part = 0; part < std::ssize(inputs.parts); ++part)
-            QL_CHECK(sweepRows(inputs.parts[static_cast<std::size_t>(part)], part * range, (part + 1) * range));
-    }
-    report.keptRtn = !(report.reached < report.rtn);
-    if (report.keptRtn)
-        report.reached = report.rtn;
-    if (task.report)
-        *task.report = report;
-    return report.keptRtn ? std::move(rtn) : std::move(out);
+    const double damp = optionNumber(gptq, task.spec, "damp");
+    const auto sweeps = static_cast<int>(optionWhole(gptq, task.spec, "polish"));
+    return quantizeUnderHessian(
+        task,
+        [&](const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+            QuantizedTensor& out) -> Result<SweepResult> {
+            QL_TRY(feedback,
+                   makeErrorFeedback(inputs.gram.data(), orderOf(task.spec, task.scheme, inputs), damp, context));
+            QL_TRY(done, sweep(task, feedback, settings, begin, end, out, context));
+            if (sweeps > 0) {
+                QL_TRY(gain, descend(task, inputs.gram.data(), feedback.damping, sweeps, Moves::all, begin, end, out,
+                                     context));
+                done.reached -= gain;
+            }
+            return done;
+        },
+        context);
 }
 
 } // namespace

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// decoupleQ: codes and scales are solved for in turn. Starts from GPTQ's codes for scales of a weighted search; then
+// the scales (and zero points or minima) that are best for the codes, group after group until they settle, and the
+// codes by error feedback for these scales, as long as the objective falls.
+#include "core/quantizers/coordinate_descent.h"
+#include "core/quantizers/hessian_quantizer.h"
+#include "core/quantizers/options.h"
+
+namespace ql::quantizers {
+
+extern const Quantizer decoupleq;
+
+namespace {
+
+constexpr int kParameterSweeps = 8;
+
+std::vector<std::string> decoupleqOptions()
+{
+    return {""};
+}
+
+Result<void> decoupleqAccepts(const Scheme& scheme, const QuantizerSpec& spec)
+{
+    if (scheme.isPacked() || scheme.granularity == Granularity::tensor)
+        return usageError("decoupleq solves for the scales of rows or groups, which " + printScheme(scheme) +
+                          " does not have; use gptq");
+    return checkOptions(decoupleq, spec);
+}
+
+Result<QuantizedTensor> quantizeDecoupleq(const QuantizeTask& task, const JobContext& context)
+{
+    const double damp = optionNumber(decoupleq, task.spec, "damp");
+    const std::int64_t iterations = optionWhole(decoupleq, task.spec, "iterations");
+    return quantizeUnderHessian(
+        task,
+        [&](const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+            QuantizedTensor& out) -> Result<SweepResult> {
+            QL_TRY(feedback, makeErrorFeedback(inputs.gram.data(), fallingOrder(diagonalOf(inputs), 0), damp, context));
+            QL_TRY(result, sweep(task, feedback, {}, begin, end, out, context));
+            for (std::int64_t i = 0; i < iterations; ++i) {
+                QuantizedTensor best = copyOf(out);
+                QL_TRY(gain, descend(task, inputs.gram.data(), feedback.damping, kParameterSweeps, Moves::parameters,
+                                     begin, end, out, context));
+                const double refitted = result.reached - gain;
+                QuantizedTensor fitted = copyOf(out);
+                QL_TRY(coded, sweep(task, feedback, {.keepScales = true}, begin, end, out, context));
+                const double reached = std::min(refitted, coded.reached);
+                if (!(reached < result.reached)) {
+                    out = std::move(best);
+                    break;
+                }
+                if (refitted <= coded.reached) {
+                    out = std::move(fitted);
+                    result.reached = refitted;
+                    break;
+                }
+                result.reached = reached;
+            }
+            return result;
+        },
+        context);
+}
+
+} // namespace
+
+const Quantizer decoupleq{
+    .id = "decoupleq",
+    .title = "decoupleQ: codes and scales in turn",
+    .formula = "argmin tr(ΔW·H·ΔWᵀ) over codes by feedback, over scales by least squares",
+    .source = "Guo et al., decoupleQ, 2024, sections 3.2 and 3.3",
+    .options = decoupleqOptions,
+    .values = {{.key = "iterations", .meaning = "at most", .fallback = "4", .least = 0, .most = 100, .whole = true},
+               {.key = "damp",
+                .meaning = "added to the diagonal of H, times its mean",
+                .fallback = "0.01",
+                .least = 0,
+                .most = 10}},
+    .needs = InputNeeds::gram,
+    .accepts = decoupleqAccepts,
+    .quantize = quantizeDecoupleq};
+
+} // namespace ql::quantizers

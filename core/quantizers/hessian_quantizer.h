@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What quantizers that lower tr(ΔW·H·ΔWᵀ) share: rtn's codes to start from and to fall back on, ranges of rows that see
+// inputs of their own (experts, groups of a convolution), the report.
+#pragma once
+
+#include "core/calibration/activations.h"
+#include "core/quantizers/feedback_sweep.h"
+
+#include <functional>
+
+namespace ql {
+
+/// Works on rows [begin, end) of `out`, which holds rtn's codes, and returns the objectives of both.
+using RangeQuantizer = std::function<Result<SweepResult>(const ActivationStatistics& inputs, std::int64_t begin,
+                                                         std::int64_t end, QuantizedTensor& out)>;
+
+/// rtn's codes stay where no input was seen, and everywhere if the objective did not fall.
+Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const RangeQuantizer& quantizeRange,
+                                             const JobContext& context);
+
+QuantizedTensor copyOf(const QuantizedTensor& tensor);
+
+/// Whether the elements of the scheme are coded one by one; the error says what else there is.
+Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme);
+
+/// The diagonal of XᵀX.
+std::vector<double> diagonalOf(const ActivationStatistics& inputs);
+
+} // namespace ql

@@ -145,10 +145,10 @@ void searchMxfp4(const float* weights, const float* importance, int blocks, byte
     std::array<int, 8> shift; // stored exponent = shift + that of prepared values
     for (std::size_t u = 0; u < 8; ++u)
         shift[u] = 128 - std::ilogb(prepared.norm[u]);
-    for (const int exponent : {-3, -2, -4, -5}) { // the largest of x is in [1, 2), that of the levels is 12
+    for (const int exponent : {-3, -2, -4, -5}) { // x is below 2, levels up to 12; 12·2¹²⁴ is a float
         std::array<int, 8> stored;
         for (std::size_t u = 0; u < 8; ++u) {
-            stored[u] = std::clamp(shift[u] + exponent, 0, 254);
+            stored[u] = std::clamp(shift[u] + exponent, 0, 252);
             scales[u] = std::ldexp(1.0F, stored[u] - shift[u]);
         }
         sumWithScales(prepared.tile, kE2m1, scales, sums);

@@ -27,7 +27,7 @@ std::vector<float> squaresOf(const ActivationStatistics& inputs)
     return squares;
 }
 
-/// Calls body(weights, importance, first element, count) for pieces of rows of at most a tile, in parallel; the pieces
+/// Calls body(weights, importance, row, column, count) for pieces of rows of at most a tile, in parallel; the pieces
 /// begin at multiples of a tile in their row.
 template<typename Body>
 Result<void> forTiles(const QuantizeTask& task, const ColumnImportance& importance, const JobContext& context,
@@ -50,7 +50,7 @@ Result<void> forTiles(const QuantizeTask& task, const ColumnImportance& importan
             const std::int64_t column = i % perRow * kTileWeights;
             const std::int64_t count = std::min<std::int64_t>(kTileWeights, cols - column);
             const float* matters = importance.ofRow(row, rows);
-            body(tile.read(row * cols + column, count), matters ? matters + column : nullptr, row * cols + column,
+            body(tile.read(row * cols + column, count), matters ? matters + column : nullptr, row, column,
                  static_cast<int>(count));
             done += count;
         }
@@ -65,7 +65,8 @@ public:
         : m_hasMinimum(scheme.zeroPoint == ZeroPoint::minimum), m_levels(levelsOf(scheme)), m_starts(startsOf(scheme))
     {}
 
-    void run(const float* weights, const float* importance, std::int64_t first, int count, QuantizedTensor& out) const
+    void run(const float* weights, const float* importance, std::int64_t row, std::int64_t column, int count,
+             QuantizedTensor& out) const
     {
         PreparedTile prepared;
         prepareTile(weights, importance, count, 8, NormOf::unit, prepared);
@@ -80,13 +81,15 @@ public:
         }
         alignas(64) std::array<float, kTileWeights> codes;
         nearestLevels(prepared.tile, m_levels, found.scale, &found.offset, codes.data());
-        for (std::size_t u = 0; u < static_cast<std::size_t>(count) / kGroup; ++u) {
-            const std::size_t group = static_cast<std::size_t>(first / kGroup) + u;
+        const std::int64_t cols = out.matrix().cols;
+        for (std::int64_t at = 0; at < count; at += kGroup) {
+            const auto u = static_cast<std::size_t>(at / kGroup);
+            const auto group = static_cast<std::size_t>(row * out.scheme.groupsPerRow(cols) + (column + at) / kGroup);
             out.scales[group] = valueOf(found.scale[u], prepared.norm[u]);
             if (m_hasMinimum)
                 out.minima[group] = valueOf(found.offset[u], prepared.norm[u]);
-            std::int8_t* to = out.codes.as<std::int8_t>() + first + static_cast<std::int64_t>(u) * kGroup;
-            for (std::size_t e = 0; e < kGroup; ++e)
+            std::int8_t* to = out.codes.as<std::int8_t>() + row * cols + column + at;
+            for (std::size_t e = 0; e < static_cast<std::size_t>(std::min(kGroup, count - at)); ++e)
                 to[e] = static_cast<std::int8_t>(codes[e * 8 + u]);
         }
     }
@@ -142,11 +145,13 @@ Result<QuantizedTensor> searchBlocks(const QuantizeTask& task, const ColumnImpor
 {
     const BlockFormat& format = *findBlockFormat(task.scheme);
     QL_TRY(out, allocateQuantized(task, context));
-    QL_CHECK(forTiles(task, importance, context,
-                      [&](const float* weights, const float* matters, std::int64_t first, int count) {
-                          format.searchTile(weights, matters, count / format.elements,
-                                            out.codes.data() + first / format.elements * format.bytes);
-                      }));
+    const std::int64_t cols = out.matrix().cols;
+    QL_CHECK(forTiles(
+        task, importance, context,
+        [&](const float* weights, const float* matters, std::int64_t row, std::int64_t column, int count) {
+            const std::int64_t block = (row * cols + column) / format.elements;
+            format.searchTile(weights, matters, count / format.elements, out.codes.data() + block * format.bytes);
+        }));
     return out;
 }
 
@@ -156,9 +161,8 @@ Result<QuantizedTensor> searchGroups(const QuantizeTask& task, const ColumnImpor
     QL_TRY(out, allocateQuantized(task, context));
     const GroupSearch search(task.scheme);
     QL_CHECK(forTiles(task, importance, context,
-                      [&](const float* weights, const float* matters, std::int64_t first, int count) {
-                          search.run(weights, matters, first, count, out);
-                      }));
+                      [&](const float* weights, const float* matters, std::int64_t row, std::int64_t column,
+                          int count) { search.run(weights, matters, row, column, count, out); }));
     return out;
 }
 

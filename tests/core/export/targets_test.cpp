@@ -3,6 +3,7 @@
 // nothing left behind when it does not work out.
 #include "core/checkpoint/reader.h"
 #include "core/export/export.h"
+#include "core/formats/block_format.h"
 #include "tests/support/export_support.h"
 #include "tests/support/tiny_llama.h"
 
@@ -37,6 +38,10 @@ Source openSource(const QByteArray& kind, const JobContext& context)
         tiny.dtype = "F32";
     if (kind.contains("llama3"))
         tiny.config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}};
+    if (kind.contains("wide")) { // every row holds blocks of 256
+        tiny.hidden = 256;
+        tiny.heads = 8;
+    }
     if (kind.contains("large")) {
         tiny.inner = 16384;
         tiny.blocks = 4;
@@ -105,6 +110,12 @@ private Q_SLOTS:
         QTest::newRow("hdf5 f32") << QByteArray("folder f32 untied") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
         QTest::newRow("hdf5 keep") << QByteArray("gguf f16") << QByteArray("hdf5") << QByteArray();
         QTest::newRow("hdf5 of gguf") << QByteArray("gguf") << QByteArray("hdf5") << QByteArray(kMixedGguf);
+        for (const BlockFormat* format : allBlockFormats()) {
+            const std::string id(format->id);
+            const auto plan = QByteArray::fromStdString("*proj*=" + id + "@imatrix *embed*=" + id);
+            QTest::newRow(("gguf with " + id).c_str()) << QByteArray("folder wide") << QByteArray("gguf") << plan;
+            QTest::newRow(("hdf5 with " + id).c_str()) << QByteArray("folder wide") << QByteArray("hdf5") << plan;
+        }
     }
     void sizesAreExactAndFilesVerify()
     {
@@ -143,6 +154,10 @@ private Q_SLOTS:
         QTest::newRow("gguf") << QByteArray("gguf f16") << QByteArray("gguf") << QByteArray(kMixedGguf);
         QTest::newRow("gguf of a folder") << QByteArray("folder") << QByteArray("gguf") << QByteArray(kMixedFolder);
         QTest::newRow("hdf5") << QByteArray("folder") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
+        const QByteArray packed(
+            "*q_proj*=gguf:q4_k *k_proj*=gguf:iq2_xs *up_proj*=gguf:iq4_nl *down*=gguf:q6_k@imatrix");
+        QTest::newRow("gguf packed") << QByteArray("folder wide") << QByteArray("gguf") << packed;
+        QTest::newRow("hdf5 packed") << QByteArray("folder wide") << QByteArray("hdf5") << packed;
     }
     void everyTensorIsCompared()
     {
@@ -211,6 +226,13 @@ private Q_SLOTS:
         row("ct from gguf", "gguf", ct, "", "Hugging Face folder|gguf|hdf5");
         row("gguf scheme", folder, "gguf", "*down*=int4:g32", "down_proj|gguf:q4_0");
         row("gguf k", folder, "gguf", "*down*=int4:g64", "down_proj|none of them");
+        for (const BlockFormat* format : allBlockFormats())
+            if (format->elements == 256) {
+                const std::string plan = "*q_proj*=" + std::string(format->id);
+                row(("gguf block " + plan).c_str(), folder, "gguf", plan.c_str(), "q_proj|192|256|gguf:iq4_nl");
+                row(("hdf5 block " + plan).c_str(), folder, "hdf5", plan.c_str(), "q_proj|192|256|gguf:iq4_nl");
+            }
+        row("ct packed", folder, ct, "*down*=gguf:q4_k", "down_proj|int4 and int8");
     }
     void refusalsNameLayerAndMend()
     {

@@ -19,7 +19,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 bool hasLevels(const NumberFormat& format)
 {
-    return format.kind != FormatKind::cast && format.kind != FormatKind::keep;
+    return format.kind != FormatKind::cast && format.kind != FormatKind::keep && format.kind != FormatKind::packed;
 }
 
 /// The obvious search, in double: least distance, then the even code, then +0.

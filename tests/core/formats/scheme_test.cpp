@@ -86,7 +86,8 @@ private Q_SLOTS:
         row("keep:asym", "takes no options");
         row("mxfp4:g64", "e2m1:g32:s=e8m0");
         row("nvint4:asym", "int4:g16:restricted:s=ue4m3");
-        row("gguf:q4_k", "gguf:q8_0");
+        row("gguf:q7_k", "gguf:q6_k");
+        row("gguf:q4_k:g32", "gguf:q4_k");
         row("gguf", "gguf:q8_0");
     }
     void wrongTextsSayTheMend()
@@ -109,6 +110,12 @@ private Q_SLOTS:
             for (const Size& size :
                  {Size{0, 5}, Size{5, 0}, Size{1, 1}, Size{1, 7}, Size{3, 33}, Size{4, 128}, Size{5, 1000}}) {
                 const std::int64_t n = size.rows * size.cols;
+                if (scheme.isPacked()) { // whole blocks, each row its own
+                    const DtypeInfo& block = info(dtypeFromWord(std::string_view(text).substr(5)).value());
+                    const std::int64_t perRow = (size.cols + block.blockElements - 1) / block.blockElements;
+                    QCOMPARE(payloadBits(scheme, size.rows, size.cols), size.rows * perRow * block.blockBytes * 8);
+                    continue;
+                }
                 std::int64_t expected = n * scheme.element->bits;
                 std::int64_t units = 0;
                 if (!scheme.isCast() && !scheme.isKeep() && n > 0) {

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S: 256 weights as signs and points of a grid of 8 or 4 magnitudes; units of 16
+// or 32 have a scale d·step·(2n+1), n = 0…15, with an f16 d for the block. In IQ2_XXS, IQ2_XS and IQ3_XXS the number of
+// minuses among eight weights is even. Byte offsets as in core/tensor/ggml_blocks.cpp.
+// The search tries every point for every eight weights, with the cheapest wrong sign where one must be: exact for given
+// scales. Scales: each unit's best of a scan; the d that suits them all best; the n on either side of each; then d by
+// least squares and the points again.
+#include "core/formats/block_bytes.h"
+#include "core/formats/grid_kernels.h"
+#include "core/tensor/ggml_grids.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace ql {
+
+namespace {
+
+using std::byte;
+
+constexpr int kCells = 32; // of eight weights, whose signs are stored together
+
+struct GridType {
+    Dtype dtype;
+    int bytes;
+    int unitWeights; // 16 or 32
+    bool evenSigns;
+    float step;               // a unit's scale is d·step·(2n+1)
+    float scaleFrom, scaleTo; // of the scan: the largest weight over the largest level times these
+    GridTable (*grid)();
+};
+
+/// What is chosen for a block.
+struct Chosen {
+    float scale = 0; // d of prepared values
+    std::array<int, 16> numbers{};
+    std::array<int, 2 * kCells> points{}; // of the cells in order: one, or two of four
+    std::array<unsigned, kCells> signs{};
+};
+
+template<std::size_t kDimension, const auto& kWords, const auto& kLevels>
+GridTable tableOf()
+{
+    constexpr std::size_t kPoints = std::tuple_size_v<std::remove_cvref_t<decltype(kWords)>>;
+    struct Values {
+        alignas(64) std::array<float, kPoints * kDimension> levels;
+        alignas(64) std::array<float, kPoints * kDimension> squares;
+    };
+    static const Values kValues = [] {
+        Values values{};
+        constexpr unsigned kBits = 16 / kDimension;
+        for (std::size_t k = 0; k < kPoints; ++k)
+            for (std::size_t j = 0; j < kDimension; ++j) {
+                const float level = kLevels[kWords[k] >> (kBits * j) & ((1U << kBits) - 1)];
+                values.levels[j * kPoints + k] = level;
+                values.squares[j * kPoints + k] = level * level;
+            }
+        return values;
+    }();
+    return {static_cast<int>(kDimension), static_cast<int>(kPoints), kValues.levels.data(), kValues.squares.data()};
+}
+
+GridTable iq2XxsGrid()
+{
+    return tableOf<8, kIq2XxsGrid, kIq2Levels>();
+}
+GridTable iq2XsGrid()
+{
+    return tableOf<8, kIq2XsGrid, kIq2Levels>();
+}
+GridTable iq2SGrid()
+{
+    return tableOf<8, kIq2SGrid, kIq2Levels>();
+}
+GridTable iq3XxsGrid()
+{
+    return tableOf<4, kIq3XxsGrid, kIq3XxsLevels>();
+}
+GridTable iq3SGrid()
+{
+    return tableOf<4, kIq3SGrid, kIq3SLevels>();
+}
+
+class GridSearch {
+public:
+    GridSearch(const GridType& type, const PreparedTile& prepared)
+        : m_type(type),
+          m_grid(type.grid()),
+          m_perCell(8 / m_grid.dimension),
+          m_units(kTileWeights / type.unitWeights),
+          m_norm(prepared.norm[0]),
+          m_sums(scratch(static_cast<std::size_t>(3 * kCells * m_perCell * m_grid.points)))
+    {
+        const int length = prepared.tile.length();
+        for (int u = 0; u < prepared.tile.units; ++u)
+            for (int e = 0; e < length; ++e) {
+                const auto from = static_cast<std::size_t>(e * prepared.tile.units + u);
+                const auto to = static_cast<std::size_t>(u * length + e);
+                const float x = prepared.tile.x[from];
+                m_size[to] = std::fabs(x);
+                m_importance[to] = prepared.tile.importance[from];
+                m_product[to] = m_importance[to] * m_size[to];
+                m_signs[to / 8] |= (x < 0 ? 1U : 0U) << (to % 8);
+            }
+        for (int point = 0; point < kCells * m_perCell; ++point) {
+            const std::size_t first = static_cast<std::size_t>(point * m_grid.dimension);
+            sumPoints(m_grid, &m_product[first], &m_importance[first], a(point), b(point),
+                      isOdd(point / m_perCell) ? wrong(point) : nullptr);
+        }
+    }
+
+    Chosen run()
+    {
+        const Wanted wanted = scan();
+        Chosen best;
+        float leastCost = 0; // of zeros
+        for (const float start : blockScales(wanted)) {
+            Chosen tried;
+            tried.scale = storableF16(start, m_norm);
+            if (tried.scale <= 0)
+                continue;
+            chooseNumbers(wanted, tried);
+            for (int round = 0; round < 3; ++round) {
+                const Fit fit = choosePoints(tried);
+                if (fit.cost < leastCost) {
+                    leastCost = fit.cost;
+                    best = tried;
+                }
+                const float next = storableF16(fit.scale, m_norm);
+                if (next == tried.scale || next <= 0)
+                    break;
+                tried.scale = next;
+            }
+        }
+        return best;
+    }
+
+private:
+    /// Kept by the thread: it is as large as a second cache.
+    static float* scratch(std::size_t floats)
+    {
+        thread_local std::vector<float> memory;
+        memory.resize(std::max(memory.size(), floats));
+        return memory.data();
+    }
+    bool isOdd(int cell) const
+    {
+        return m_type.evenSigns && std::popcount(m_signs[static_cast<std::size_t>(cell)]) % 2 != 0;
+    }
+    float* row(int point, int which) const
+    {
+        return m_sums + static_cast<std::ptrdiff_t>(3 * point + which) * m_grid.points;
+    }
+    float* a(int point) const { return row(point, 0); }
+    float* b(int point) const { return row(point, 1); }
+    float* wrong(int point) const { return row(point, 2); }
+    int cellsInUnit() const { return m_type.unitWeights / 8; }
+
+    /// Adds the least costs of a cell for several scales.
+    void addCosts(int cell, int count, const float* scales, float* costs) const
+    {
+        const int point = cell * m_perCell;
+        if (!isOdd(cell)) {
+            for (int half = 0; half < m_perCell; ++half)
+                addLeastCosts(m_grid.points, a(point + half), b(point + half), count, scales, costs);
+        } else if (m_perCell == 1) {
+            addLeastCosts(m_grid.points, wrong(point), b(point), count, scales, costs);
+        } else { // one of the two halves has a wrong sign
+            std::array<float, kMostScales> first{};
+            std::array<float, kMostScales> second{};
+            addLeastCosts(m_grid.points, wrong(point), b(point), count, scales, first.data());
+            addLeastCosts(m_grid.points, a(point + 1), b(point + 1), count, scales, first.data());
+            addLeastCosts(m_grid.points, a(point), b(point), count, scales, second.data());
+            addLeastCosts(m_grid.points, wrong(point + 1), b(point + 1), count, scales, second.data());
+            for (std::size_t j = 0; j < static_cast<std::size_t>(count); ++j)
+                costs[j] += std::min(first[j], second[j]);
+        }
+    }
+    void addUnitCosts(int unit, int count, const float* scales, float* costs) const
+    {
+        for (int cell = unit * cellsInUnit(); cell < (unit + 1) * cellsInUnit(); ++cell)
+            addCosts(cell, count, scales, costs);
+    }
+
+    /// Each unit's own best scale, and how fast its error grows around it.
+    struct Wanted {
+        std::array<float, 16> scale{}, curvature{};
+    };
+    Wanted scan() const
+    {
+        Wanted wanted;
+        const float highest = *std::max_element(m_grid.levels, m_grid.levels + m_grid.points);
+        for (int unit = 0; unit < m_units; ++unit) {
+            float largest = 0;
+            for (int i = unit * m_type.unitWeights; i < (unit + 1) * m_type.unitWeights; ++i)
+                if (m_importance[static_cast<std::size_t>(i)] > 0)
+                    largest = std::max(largest, m_size[static_cast<std::size_t>(i)]);
+            if (largest == 0)
+                continue;
+            std::array<float, kScan> scales;
+            std::array<float, kScan> costs{};
+            const float step = (m_type.scaleTo - m_type.scaleFrom) / (kScan - 1) * largest / highest;
+            for (int j = 0; j < kScan; ++j)
+                scales[static_cast<std::size_t>(j)] =
+                    m_type.scaleFrom * largest / highest + step * static_cast<float>(j);
+            addUnitCosts(unit, kScan, scales.data(), costs.data());
+            const auto best = static_cast<std::size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
+            const std::size_t middle = std::clamp<std::size_t>(best, 1, kScan - 2);
+            const float bend = costs[middle - 1] - 2 * costs[middle] + costs[middle + 1];
+            const float shift = bend > 0 ? (costs[middle - 1] - costs[middle + 1]) / (2 * bend) : 0;
+            const auto u = static_cast<std::size_t>(unit);
+            wanted.scale[u] = best == middle ? scales[best] + step * std::clamp(shift, -0.5F, 0.5F) : scales[best];
+            wanted.curvature[u] = std::max(bend, 0.0F) / (step * step);
+        }
+        return wanted;
+    }
+
+    /// Two d for which the units' scales lie close to odd multiples of d·step.
+    std::array<float, 2> blockScales(const Wanted& wanted) const
+    {
+        const float largest = *std::max_element(wanted.scale.begin(), wanted.scale.end());
+        std::array<float, 2> best{};
+        std::array<float, 2> least{std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
+        for (int i = 0; i < 28; ++i) {
+            const float unit = largest / (22.0F + 0.4F * static_cast<float>(i));
+            float cost = 0;
+            for (std::size_t u = 0; u < static_cast<std::size_t>(m_units); ++u) {
+                const float away = wanted.scale[u] - unit * oddMultiple(nearestNumber(wanted.scale[u] / unit));
+                cost += wanted.curvature[u] * away * away;
+            }
+            if (cost < least[0]) {
+                least = {cost, least[0]};
+                best = {unit / m_type.step, best[0]};
+            } else if (cost < least[1]) {
+                least[1] = cost;
+                best[1] = unit / m_type.step;
+            }
+        }
+        return best;
+    }
+    static float oddMultiple(int number) { return static_cast<float>(2 * number + 1); }
+    static int nearestNumber(float multiple)
+    {
+        return static_cast<int>(std::clamp(std::nearbyint((multiple - 1) / 2), 0.0F, 15.0F));
+    }
+
+    /// n of each unit: the better of the two around what it wants.
+    void chooseNumbers(const Wanted& wanted, Chosen& chosen) const
+    {
+        const float unitScale = chosen.scale * m_type.step;
+        for (int unit = 0; unit < m_units; ++unit) {
+            const auto u = static_cast<std::size_t>(unit);
+            const float exact = (wanted.scale[u] / unitScale - 1) / 2;
+            const int below = static_cast<int>(std::clamp(std::floor(exact), 0.0F, 14.0F));
+            const std::array<float, 2> scales{unitScale * oddMultiple(below), unitScale * oddMultiple(below + 1)};
+            std::array<float, 2> costs{};
+            addUnitCosts(unit, 2, scales.data(), costs.data());
+            chosen.numbers[u] = costs[1] < costs[0] ? below + 1 : below;
+        }
+    }
+
+    struct Fit {
+        float cost = 0;  // Σ i·(x − x̂)² less Σ i·x²
+        float scale = 0; // the d that suits the points best
+    };
+    Fit choosePoints(Chosen& chosen) const
+    {
+        Fit fit;
+        float sumA = 0;
+        float sumB = 0;
+        for (int cell = 0; cell < kCells; ++cell) {
+            const float multiple =
+                m_type.step * oddMultiple(chosen.numbers[static_cast<std::size_t>(cell / cellsInUnit())]);
+            const float scale = chosen.scale * multiple;
+            int wrongHalf = -1;
+            if (isOdd(cell))
+                wrongHalf = m_perCell == 1 ? 0 : cheaperHalf(cell, scale);
+            unsigned signs = m_signs[static_cast<std::size_t>(cell)];
+            for (int half = 0; half < m_perCell; ++half) {
+                const int point = cell * m_perCell + half;
+                const float* sums = half == wrongHalf ? wrong(point) : a(point);
+                const int k = bestPoint(m_grid.points, sums, b(point), scale);
+                chosen.points[static_cast<std::size_t>(point)] = k;
+                if (half == wrongHalf)
+                    signs ^= 1U << static_cast<unsigned>(half * 4 + cheapestSign(point, k));
+                fit.cost += scale * (scale * b(point)[k] - sums[k]);
+                sumA += multiple * sums[k];
+                sumB += multiple * multiple * b(point)[k];
+            }
+            chosen.signs[static_cast<std::size_t>(cell)] = signs;
+        }
+        fit.scale = sumB > 0 ? sumA / (2 * sumB) : 0;
+        return fit;
+    }
+    int cheaperHalf(int cell, float scale) const
+    {
+        std::array<float, 2> costs{};
+        const int point = cell * 2;
+        addLeastCosts(m_grid.points, wrong(point), b(point), 1, &scale, &costs[0]);
+        addLeastCosts(m_grid.points, a(point + 1), b(point + 1), 1, &scale, &costs[0]);
+        addLeastCosts(m_grid.points, a(point), b(point), 1, &scale, &costs[1]);
+        addLeastCosts(m_grid.points, wrong(point + 1), b(point + 1), 1, &scale, &costs[1]);
+        return costs[1] < costs[0] ? 1 : 0;
+    }
+    /// Element of a point whose wrong sign costs least.
+    int cheapestSign(int point, int k) const
+    {
+        int best = 0;
+        float least = std::numeric_limits<float>::infinity();
+        for (int j = 0; j < m_grid.dimension; ++j) {
+            const auto element = static_cast<std::size_t>(point * m_grid.dimension + j);
+            const float term = m_product[element] * m_grid.levels[j * m_grid.points + k];
+            if (term < least && m_importance[element] > 0) { // infinities have none, and keep their sign
+                least = term;
+                best = j;
+            }
+        }
+        return best;
+    }
+
+    static constexpr int kScan = 12;
+    static constexpr int kMostScales = kScan;
+
+    const GridType& m_type;
+    GridTable m_grid;
+    int m_perCell;
+    int m_units;
+    double m_norm;
+    float* m_sums;
+    std::array<float, kTileWeights> m_size{}, m_importance{}, m_product{};
+    std::array<unsigned, kCells> m_signs{};
+};
+
+// Into their places; the block is all zeros before, and its d is there behind.
+
+void putNibble(int value, int n, byte* to)
+{
+    putBits(static_cast<unsigned>(value) << (4 * (n % 2)), to[n / 2]);
+}
+
+/// Seven bits of signs for each of four cells, and the number of their unit: a word of 32 bits.
+void putSignsAndNumber(const Chosen& chosen, std::size_t unit, byte* to)
+{
+    std::uint32_t word = static_cast<std::uint32_t>(chosen.numbers[unit]) << 28U;
+    for (std::size_t i = 0; i < 4; ++i)
+        word |= (chosen.signs[4 * unit + i] & 127U) << (7 * i);
+    std::memcpy(to, &word, sizeof word);
+}
+
+void putIq2Xxs(const Chosen& chosen, byte* block)
+{
+    for (std::size_t unit = 0; unit < 8; ++unit) {
+        byte* to = block + 2 + 8 * unit;
+        for (std::size_t i = 0; i < 4; ++i)
+            to[i] = static_cast<byte>(chosen.points[4 * unit + i]);
+        putSignsAndNumber(chosen, unit, to + 4);
+    }
+}
+
+void putIq2Xs(const Chosen& chosen, byte* block)
+{
+    for (std::size_t cell = 0; cell < kCells; ++cell) {
+        const unsigned word = static_cast<unsigned>(chosen.points[cell]) | (chosen.signs[cell] & 127U) << 9U;
+        putF16(static_cast<std::uint16_t>(word), block + 2 + 2 * cell);
+    }
+    for (int unit = 0; unit < 16; ++unit)
+        putNibble(chosen.numbers[static_cast<std::size_t>(unit)], unit, block + 66);
+}
+
+void putIq2S(const Chosen& chosen, byte* block)
+{
+    for (std::size_t cell = 0; cell < kCells; ++cell) {
+        const auto point = static_cast<unsigned>(chosen.points[cell]);
+        block[2 + cell] = static_cast<byte>(point & 255U);
+        block[34 + cell] = static_cast<byte>(chosen.signs[cell]);
+        putBits(point >> 8U << (2 * (cell % 4)), block[66 + cell / 4]);
+    }
+    for (int unit = 0; unit < 16; ++unit)
+        putNibble(chosen.numbers[static_cast<std::size_t>(unit)], unit, block + 74);
+}
+
+void putIq3Xxs(const Chosen& chosen, byte* block)
+{
+    for (std::size_t k = 0; k < 64; ++k)
+        block[2 + k] = static_cast<byte>(chosen.points[k]);
+    for (std::size_t unit = 0; unit < 8; ++unit)
+        putSignsAndNumber(chosen, unit, block + 66 + 4 * unit);
+}
+
+void putIq3S(const Chosen& chosen, byte* block)
+{
+    for (std::size_t k = 0; k < 64; ++k) {
+        const auto point = static_cast<unsigned>(chosen.points[k]);
+        block[2 + k] = static_cast<byte>(point & 255U);
+        putBits(point >> 8U << (k % 8), block[66 + k / 8]);
+    }
+    for (std::size_t cell = 0; cell < kCells; ++cell)
+        block[74 + cell] = static_cast<byte>(chosen.signs[cell]);
+    for (int unit = 0; unit < 8; ++unit)
+        putNibble(chosen.numbers[static_cast<std::size_t>(unit)], unit, block + 106);
+}
+
+constexpr GridType kIq2Xxs{Dtype::iq2_xxs, 66, 32, true, 0.125F, 0.5F, 1.15F, iq2XxsGrid};
+constexpr GridType kIq2Xs{Dtype::iq2_xs, 74, 16, true, 0.125F, 0.5F, 1.15F, iq2XsGrid};
+constexpr GridType kIq2S{Dtype::iq2_s, 82, 16, false, 0.125F, 0.5F, 1.15F, iq2SGrid};
+constexpr GridType kIq3Xxs{Dtype::iq3_xxs, 98, 32, true, 0.25F, 0.6F, 1.15F, iq3XxsGrid};
+constexpr GridType kIq3S{Dtype::iq3_s, 110, 32, false, 1.0F, 0.6F, 1.15F, iq3SGrid};
+
+template<const GridType& kType, void (*kPut)(const Chosen&, byte*)>
+void searchTile(const float* weights, const float* importance, int blocks, byte* out)
+{
+    PreparedTile prepared;
+    for (int i = 0; i < blocks; ++i, weights += kTileWeights, out += kType.bytes) {
+        std::fill(out, out + kType.bytes, byte{});
+        prepareTile(weights, importance ? importance + kTileWeights * i : nullptr, kTileWeights, 8, NormOf::block,
+                    prepared);
+        if (prepared.isZero)
+            continue;
+        const Chosen chosen = GridSearch(kType, prepared).run();
+        if (chosen.scale == 0)
+            continue; // nothing is better than zeros
+        putF16(f16Bits(chosen.scale, prepared.norm[0]), out);
+        kPut(chosen, out);
+    }
+}
+
+template<const GridType& kType, void (*kPut)(const Chosen&, byte*)>
+constexpr BlockFormat formatOf(std::string_view id, std::string_view title)
+{
+    return {.id = id,
+            .title = title,
+            .dtype = kType.dtype,
+            .elements = kTileWeights,
+            .bytes = kType.bytes,
+            .searchTile = searchTile<kType, kPut>,
+            .levels = {},
+            .affine = nullptr,
+            .pack = nullptr};
+}
+
+constexpr std::array kFormats{
+    formatOf<kIq2Xxs, putIq2Xxs>("gguf:iq2_xxs", "GGUF IQ2_XXS: 256 points for 8 weights, 2.06 bits"),
+    formatOf<kIq2Xs, putIq2Xs>("gguf:iq2_xs", "GGUF IQ2_XS: 512 points for 8 weights, 2.31 bits"),
+    formatOf<kIq2S, putIq2S>("gguf:iq2_s", "GGUF IQ2_S: 1024 points for 8 weights, 2.56 bits"),
+    formatOf<kIq3Xxs, putIq3Xxs>("gguf:iq3_xxs", "GGUF IQ3_XXS: 256 points for 4 weights, 3.06 bits"),
+    formatOf<kIq3S, putIq3S>("gguf:iq3_s", "GGUF IQ3_S: 512 points for 4 weights, 3.44 bits"),
+};
+
+} // namespace
+
+namespace blockformats {
+extern const std::span<const BlockFormat> iq_grids;
+const std::span<const BlockFormat> iq_grids = kFormats;
+} // namespace blockformats
+
+} // namespace ql

@@ -78,29 +78,43 @@ void packBlock(const byte* block, const std::uint8_t* codes, byte* out)
 
 // Unit scales into theirs.
 
+using Numbers = std::array<unsigned, kMostUnits>;
+
+Numbers wholeNumbers(const PerUnit& numbers, float low = 0)
+{
+    Numbers whole{};
+    for (std::size_t u = 0; u < kMostUnits; ++u)
+        whole[u] = static_cast<unsigned>(static_cast<int>(numbers[u] - low));
+    return whole;
+}
+
 void putScalesQ2(const BlockAffine& found, byte* block)
 {
+    const Numbers scales = wholeNumbers(found.scales);
+    const Numbers minima = wholeNumbers(found.minima);
     for (std::size_t u = 0; u < 16; ++u)
-        block[u] = static_cast<byte>(found.scales[u] | found.minima[u] << 4);
+        block[u] = static_cast<byte>(scales[u] | minima[u] << 4U);
 }
 
 /// Six bits each: Q4_K and Q5_K keep the upper two of the last four scales and minima with the first four.
 void putScalesQ45(const BlockAffine& found, byte* block)
 {
+    const Numbers scales = wholeNumbers(found.scales);
+    const Numbers minima = wholeNumbers(found.minima);
     for (std::size_t u = 0; u < 4; ++u) {
-        block[4 + u] = static_cast<byte>(found.scales[u] | (found.scales[u + 4] >> 4) << 6);
-        block[8 + u] = static_cast<byte>(found.minima[u] | (found.minima[u + 4] >> 4) << 6);
-        block[12 + u] = static_cast<byte>((found.scales[u + 4] & 15) | (found.minima[u + 4] & 15) << 4);
+        block[4 + u] = static_cast<byte>(scales[u] | (scales[u + 4] >> 4U) << 6U);
+        block[8 + u] = static_cast<byte>(minima[u] | (minima[u + 4] >> 4U) << 6U);
+        block[12 + u] = static_cast<byte>((scales[u + 4] & 15U) | (minima[u + 4] & 15U) << 4U);
     }
 }
 
 void putScalesQ3(const BlockScale& found, byte* block)
 {
     std::fill(block + 96, block + 108, byte{});
+    const Numbers numbers = wholeNumbers(found.numbers, -32);
     for (std::size_t u = 0; u < 16; ++u) {
-        const auto number = static_cast<unsigned>(found.numbers[u] + 32);
-        putBits((number & 15U) << (4 * (u / 8)), block[96 + u % 8]);
-        putBits((number >> 4U) << (2 * (u / 4)), block[104 + u % 4]);
+        putBits((numbers[u] & 15U) << (4 * (u / 8)), block[96 + u % 8]);
+        putBits((numbers[u] >> 4U) << (2 * (u / 4)), block[104 + u % 4]);
     }
 }
 
@@ -133,7 +147,7 @@ void searchAffineType(const AffineType& type, std::span<const float> cuts, std::
     const auto highest = static_cast<float>(type.highest);
     const UnitAffines wanted = searchAffines(prepared, highest, cuts, true);
     const BlockAffine found = searchBlockAffine(prepared, highest, wanted, type.mostNumber, factors);
-    const UnitAffines stored = found.unitAffines(type.units);
+    const UnitAffines stored = found.unitAffines();
     alignas(64) std::array<float, kTileWeights> levels;
     nearestLevels(prepared.tile, {0, highest}, stored.scale, &stored.offset, levels.data());
     BlockCodes codes;
@@ -164,7 +178,7 @@ void searchScaleType(const ScaleType& type, const float* weights, const float* i
         found = searchBlockScale(prepared, type.levels, wanted, type.leastNumber, type.mostNumber);
     }
     alignas(64) std::array<float, kTileWeights> levels;
-    nearestLevels(prepared.tile, type.levels, found.unitScales(16), nullptr, levels.data());
+    nearestLevels(prepared.tile, type.levels, found.unitScales(), nullptr, levels.data());
     BlockCodes codes;
     codesOf(prepared.tile, levels.data(), type.levels.low, codes);
     putF16(f16Bits(found.scale, prepared.norm[0]), out + type.scaleAt);

@@ -113,13 +113,13 @@ void searchIq4XsBlock(const float* weights, const float* importance, byte* out)
     if (!prepared.isZero)
         found = searchBlockScale(prepared, kIq4, searchScales(prepared, kIq4, kIq4Starts), -32, 31);
     alignas(64) std::array<float, kTileWeights> values;
-    nearestLevels(prepared.tile, kIq4, found.unitScales(8), nullptr, values.data());
+    nearestLevels(prepared.tile, kIq4, found.unitScales(), nullptr, values.data());
     BlockCodes codes;
     indicesOf(prepared.tile, values.data(), kIq4Levels, codes);
     std::fill(out, out + 8, byte{});
     putF16(f16Bits(found.scale, prepared.norm[0]), out);
     for (std::size_t u = 0; u < 8; ++u) {
-        const auto number = static_cast<unsigned>(found.numbers[u] + 32);
+        const auto number = static_cast<unsigned>(static_cast<int>(found.numbers[u] + 32));
         putBits((number & 15U) << (4 * (u % 2)), out[4 + u / 2]);
         putBits((number >> 4U) << (2 * (u % 4)), out[2 + u / 4]);
     }
@@ -137,35 +137,25 @@ void searchMxfp4(const float* weights, const float* importance, int blocks, byte
 {
     PreparedTile prepared;
     prepareTile(weights, importance, 32 * blocks, 8, NormOf::unit, prepared);
-    std::array<int, kMostUnits> best{};
-    PerUnit leastError;
-    leastError.fill(std::numeric_limits<float>::infinity());
-    PerUnit scales{};
-    ScaleSums sums;
     std::array<int, 8> shift; // stored exponent = shift + that of prepared values
     for (std::size_t u = 0; u < 8; ++u)
         shift[u] = 128 - std::ilogb(prepared.norm[u]);
+    BestNumbers found;
+    found.error.fill(std::numeric_limits<float>::infinity());
+    PerUnit scales{};
     for (const int exponent : {-3, -2, -4, -5}) { // x is below 2, levels up to 12; 12·2¹²⁴ is a float
-        std::array<int, 8> stored;
-        for (std::size_t u = 0; u < 8; ++u) {
-            stored[u] = std::clamp(shift[u] + exponent, 0, 252);
-            scales[u] = std::ldexp(1.0F, stored[u] - shift[u]);
-        }
-        sumWithScales(prepared.tile, kE2m1, scales, sums);
         for (std::size_t u = 0; u < 8; ++u)
-            if (sums.error[u] < leastError[u]) {
-                leastError[u] = sums.error[u];
-                best[u] = stored[u];
-            }
+            scales[u] = std::ldexp(1.0F, std::clamp(shift[u] + exponent, 0, 252) - shift[u]);
+        tryNumbers(prepared.tile, kE2m1, 1, scales, found);
     }
-    for (std::size_t u = 0; u < 8; ++u)
-        scales[u] = std::ldexp(1.0F, best[u] - shift[u]);
+    scales = found.number;
     alignas(64) std::array<float, kTileWeights> values;
     nearestLevels(prepared.tile, kE2m1, scales, nullptr, values.data());
     BlockCodes codes;
     indicesOf(prepared.tile, values.data(), kE2m1Ascending, codes);
     for (int b = 0; b < blocks; ++b) {
-        out[17 * b] = static_cast<byte>(best[static_cast<std::size_t>(b)]);
+        const auto u = static_cast<std::size_t>(b);
+        out[17 * b] = static_cast<byte>(shift[u] + std::ilogb(scales[u]));
         packMxfp4(out + 17 * b, codes.data() + 32 * b, out + 17 * b);
     }
 }

@@ -27,24 +27,54 @@ struct UnitLevels {
     const float* table = nullptr;
 };
 
-/// With v the level nearest to x/scale (0 where the scale is 0) and r = x − scale·v:
-struct ScaleSums {
+/// Best of what was tried for each unit so far.
+struct BestScales {
+    PerUnit scale{}, error{};
+};
+/// Codes with the scales base·factor, then the least squares of each unit's scale for these codes: kept where its error
+/// Σ importance·(x − scale·v)² is less.
+void improveScales(const UnitTile& tile, const UnitLevels& levels, const PerUnit& base, float factor, BestScales& best);
+
+/// Whole numbers of a block's scale for each unit, and with r = x − scale·number·v:
+struct BestNumbers {
+    PerUnit number{};
     PerUnit error{};     // Σ importance·r²
     PerUnit slope{};     // Σ importance·v·r
     PerUnit curvature{}; // Σ importance·v²
 };
-void sumWithScales(const UnitTile& tile, const UnitLevels& levels, const PerUnit& scales, ScaleSums& sums);
+/// Codes with the scales scale·numbers: kept where the error is less.
+void tryNumbers(const UnitTile& tile, const UnitLevels& levels, float scale, const PerUnit& numbers, BestNumbers& best);
 
-/// With v the whole number from 0 to highest nearest to (x − offset)/scale and r = x − scale·v − offset:
-struct AffineSums {
-    PerUnit error{}; // Σ importance·r²
-    PerUnit r{};     // Σ importance·r
-    PerUnit vr{};    // Σ importance·v·r
-    PerUnit v{};     // Σ importance·v
-    PerUnit vv{};    // Σ importance·v²
+/// What searches for x̂ = scale·v + offset, v a whole number from 0 to highest, know of a tile.
+struct AffineRule {
+    float highest = 0;
+    bool offsetBelowZero = false;
+    PerUnit importance{}; // sum over each unit
 };
-void sumWithOffsets(const UnitTile& tile, float highest, const PerUnit& scales, const PerUnit& offsets,
-                    AffineSums& sums);
+struct BestAffines {
+    PerUnit scale{}, offset{}, error{};
+};
+/// Codes with these scales and offsets, then the least squares of both: kept where the error is less.
+void improveAffines(const UnitTile& tile, const AffineRule& rule, const PerUnit& scales, const PerUnit& offsets,
+                    BestAffines& best);
+
+/// Whole numbers of a block's scale and minimum for each unit, and with r = x − scale·number·v + minimum·number:
+struct BestPairs {
+    PerUnit scale{}, minimum{}; // the numbers
+    PerUnit error{};            // Σ importance·r²
+    PerUnit r{};                // Σ importance·r
+    PerUnit vr{};               // Σ importance·v·r
+    PerUnit v{};                // Σ importance·v
+    PerUnit vv{};               // Σ importance·v²
+};
+/// Codes with these numbers: kept where the error is less. Then minima become the numbers, up to most, that suit those
+/// codes best; whether one has moved.
+bool tryPairs(const UnitTile& tile, const AffineRule& rule, float scale, float minimum, float most,
+              const PerUnit& scales, PerUnit& minima, BestPairs& best);
+
+/// Whole numbers from least to most nearest to values/divisor plus step; values where the divisor is next to 0: least
+/// or 0.
+void nearestNumbers(const PerUnit& values, float divisor, float step, float least, float most, PerUnit& numbers);
 
 /// The levels v themselves, in the order of the tile; offsets may be null.
 void nearestLevels(const UnitTile& tile, const UnitLevels& levels, const PerUnit& scales, const PerUnit* offsets,

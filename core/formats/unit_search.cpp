@@ -51,12 +51,6 @@ float sumOf(const PerUnit& values, int units)
     return sum;
 }
 
-int nearestWhole(float x, int least, int most)
-{
-    const float bounded = std::clamp(x, static_cast<float>(least), static_cast<float>(most));
-    return static_cast<int>(std::nearbyint(std::isnan(bounded) ? 0.0F : bounded));
-}
-
 float quotient(float a, float b)
 {
     return std::fabs(b) > 1e-30F ? a / b : 0;
@@ -70,6 +64,7 @@ void prepareTile(const float* weights, const float* importance, int count, int u
     const int length = kTileWeights / units;
     prepared.tile.units = units;
     prepared.isZero = true;
+    prepared.isWeighted = importance != nullptr;
     double norm = 1;
     float mostImportant = 1;
     if (normOf == NormOf::block) {
@@ -137,47 +132,37 @@ std::uint16_t f16Bits(float scale, double norm)
 
 PerUnit searchScales(const PreparedTile& prepared, const UnitLevels& levels, const ScaleStarts& starts)
 {
-    const int units = prepared.tile.units;
     const float end = std::max(-levels.low, levels.high);
-    PerUnit best{};
-    PerUnit leastError;
-    leastError.fill(std::numeric_limits<float>::infinity());
-    PerUnit scales{};
-    ScaleSums sums;
-    const auto keepBetter = [&] {
-        for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u) {
-            const float step = quotient(sums.slope[u], sums.curvature[u]);
-            const float error = sums.error[u] - step * sums.slope[u];
-            const bool better = error < leastError[u];
-            leastError[u] = better ? error : leastError[u];
-            best[u] = better ? scales[u] + step : best[u];
-        }
-    };
-    for (int sign = 1; sign >= (starts.bothSigns ? -1 : 1); sign -= 2)
-        for (int i = 0; i < starts.count; ++i) {
-            const float factor = starts.leastFactor + (starts.mostFactor - starts.leastFactor) * static_cast<float>(i) /
-                                                          static_cast<float>(std::max(1, starts.count - 1));
-            for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u) {
-                const bool negative = starts.bothSigns ? sign < 0 : prepared.highest[u] > -prepared.lowest[u];
-                const float largest = std::max(prepared.highest[u], -prepared.lowest[u]) / (end * factor);
-                scales[u] = negative ? -largest : largest;
-            }
-            sumWithScales(prepared.tile, levels, scales, sums);
-            keepBetter();
-        }
-    for (int round = 0; round < 2; ++round) {
-        scales = best;
-        sumWithScales(prepared.tile, levels, scales, sums);
-        keepBetter();
+    PerUnit largest{}; // of the sign that brings the largest weight to the end with more levels
+    for (std::size_t u = 0; u < kMostUnits; ++u) {
+        const bool negative = prepared.highest[u] > -prepared.lowest[u];
+        largest[u] = std::max(prepared.highest[u], -prepared.lowest[u]) * (negative ? -1.0F : 1.0F);
     }
-    return best;
+    BestScales best;
+    best.error.fill(std::numeric_limits<float>::infinity());
+    const auto tryFactor = [&](float factor) {
+        improveScales(prepared.tile, levels, largest, 1 / (end * factor), best);
+        if (starts.bothSigns)
+            improveScales(prepared.tile, levels, largest, -1 / (end * factor), best);
+    };
+    for (int i = 0; i < starts.count; ++i)
+        tryFactor(starts.leastFactor + (starts.mostFactor - starts.leastFactor) * static_cast<float>(i) /
+                                           static_cast<float>(std::max(1, starts.count - 1)));
+    if (prepared.isWeighted) // a large weight that hardly matters may be far beyond the end
+        for (float factor = starts.mostFactor * 1.25F; factor < 5; factor *= 1.25F)
+            tryFactor(factor);
+    for (int round = 0; round < 2; ++round) {
+        const PerUnit scales = best.scale;
+        improveScales(prepared.tile, levels, scales, 1, best);
+    }
+    return best.scale;
 }
 
-PerUnit BlockScale::unitScales(int units) const
+PerUnit BlockScale::unitScales() const
 {
     PerUnit scales{};
-    for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u)
-        scales[u] = scale * static_cast<float>(numbers[u]);
+    for (std::size_t u = 0; u < kMostUnits; ++u)
+        scales[u] = scale * numbers[u];
     return scales;
 }
 
@@ -185,132 +170,82 @@ BlockScale searchBlockScale(const PreparedTile& prepared, const UnitLevels& leve
                             int most)
 {
     const int units = prepared.tile.units;
-    const auto count = static_cast<std::size_t>(units);
     const double norm = prepared.norm[0];
+    const auto lowest = static_cast<float>(least);
+    const auto highest = static_cast<float>(most);
     const float extreme = *std::max_element(wanted.begin(), wanted.begin() + units,
                                             [](float a, float b) { return std::fabs(a) < std::fabs(b); });
     BlockScale best;
     best.error = std::numeric_limits<float>::infinity();
-    ScaleSums sums;
-    ScaleSums chosen;
+    PerUnit numbers{};
     // The largest scale is the last number on one side, or near it, or on the other.
-    const float ends[] = {static_cast<float>(least), static_cast<float>(least) * 0.95F, static_cast<float>(most),
-                          static_cast<float>(most) * 0.95F};
-    for (const float end : ends) {
-        BlockScale tried;
-        tried.scale = storableF16(extreme / end, norm);
+    for (const float end : {lowest, lowest * 0.95F, highest, highest * 0.95F}) {
+        float scale = storableF16(extreme / end, norm);
         for (int round = 0; round < 2; ++round) {
-            std::array<int, kMostUnits> centre{};
-            for (std::size_t u = 0; u < count; ++u)
-                centre[u] = nearestWhole(quotient(wanted[u], tried.scale), least, most);
+            BestNumbers chosen;
             chosen.error.fill(std::numeric_limits<float>::infinity());
-            for (const int step : {0, -1, 1}) {
-                PerUnit scales{};
-                for (std::size_t u = 0; u < count; ++u)
-                    scales[u] = tried.scale * static_cast<float>(std::clamp(centre[u] + step, least, most));
-                sumWithScales(prepared.tile, levels, scales, sums);
-                for (std::size_t u = 0; u < count; ++u)
-                    if (sums.error[u] < chosen.error[u]) {
-                        chosen.error[u] = sums.error[u];
-                        chosen.slope[u] = sums.slope[u];
-                        chosen.curvature[u] = sums.curvature[u];
-                        tried.numbers[u] = std::clamp(centre[u] + step, least, most);
-                    }
+            for (const float step : {0.0F, -1.0F, 1.0F}) {
+                nearestNumbers(wanted, scale, step, lowest, highest, numbers);
+                tryNumbers(prepared.tile, levels, scale, numbers, chosen);
             }
-            tried.error = sumOf(chosen.error, units);
-            if (tried.error < best.error)
-                best = tried;
+            const float error = sumOf(chosen.error, units);
+            if (error < best.error)
+                best = {scale, chosen.number, error};
             float slope = 0;
             float curvature = 0;
-            for (std::size_t u = 0; u < count; ++u) {
-                const auto number = static_cast<float>(tried.numbers[u]);
-                slope += number * chosen.slope[u];
-                curvature += number * number * chosen.curvature[u];
+            for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u) {
+                slope += chosen.number[u] * chosen.slope[u];
+                curvature += chosen.number[u] * chosen.number[u] * chosen.curvature[u];
             }
-            const float next = storableF16(tried.scale + quotient(slope, curvature), norm);
-            if (next == tried.scale)
+            const float next = storableF16(scale + quotient(slope, curvature), norm);
+            if (next == scale)
                 break;
-            tried.scale = next;
+            scale = next;
         }
     }
     return best;
 }
-
-namespace {
-
-/// The least squares of scale and offset for fixed codes, and the error then.
-struct AffineFit {
-    float scale, offset, error;
-};
-AffineFit fitAffine(const AffineSums& sums, std::size_t u, float scale, float offset, float importance,
-                    bool offsetBelowZero)
-{
-    const float v = sums.v[u];
-    const float vv = sums.vv[u];
-    const float r = sums.r[u];
-    const float vr = sums.vr[u];
-    const float determinant = vv * importance - v * v;
-    float stepScale = 0;
-    float stepOffset = quotient(r, importance);
-    if (determinant > 1e-5F * vv * importance) {
-        stepScale = (importance * vr - v * r) / determinant;
-        stepOffset = (vv * r - v * vr) / determinant;
-    }
-    if (!offsetBelowZero || offset + stepOffset <= 0)
-        return {scale + stepScale, offset + stepOffset, sums.error[u] - stepScale * vr - stepOffset * r};
-    // Without an offset: what it took away is back in the residuals.
-    const float slope = vr + offset * v;
-    const float step = quotient(slope, vv);
-    return {scale + step, 0, sums.error[u] + offset * (2 * r + offset * importance) - step * slope};
-}
-
-} // namespace
 
 UnitAffines searchAffines(const PreparedTile& prepared, float highest, std::span<const float> cuts,
                           bool offsetBelowZero)
 {
-    const auto count = static_cast<std::size_t>(prepared.tile.units);
-    UnitAffines best;
-    PerUnit leastError;
-    leastError.fill(std::numeric_limits<float>::infinity());
-    UnitAffines tried;
-    AffineSums sums;
-    const auto keepBetter = [&] {
-        for (std::size_t u = 0; u < count; ++u) {
-            const AffineFit fit =
-                fitAffine(sums, u, tried.scale[u], tried.offset[u], prepared.importance[u], offsetBelowZero);
-            const bool better = fit.error < leastError[u];
-            leastError[u] = better ? fit.error : leastError[u];
-            best.scale[u] = better ? fit.scale : best.scale[u];
-            best.offset[u] = better ? fit.offset : best.offset[u];
-        }
-    };
+    const AffineRule rule{highest, offsetBelowZero, prepared.importance};
+    BestAffines best;
+    best.error.fill(std::numeric_limits<float>::infinity());
+    PerUnit lowest{};
+    PerUnit range{};
+    for (std::size_t u = 0; u < kMostUnits; ++u) {
+        lowest[u] = offsetBelowZero ? std::min(prepared.lowest[u], 0.0F) : prepared.lowest[u];
+        range[u] = std::max(prepared.highest[u] - lowest[u], 0.0F);
+    }
+    PerUnit scales{};
+    PerUnit offsets{};
     for (const float low : cuts)
         for (const float high : cuts) {
-            for (std::size_t u = 0; u < count; ++u) {
-                const float lowest = offsetBelowZero ? std::min(prepared.lowest[u], 0.0F) : prepared.lowest[u];
-                const float range = prepared.highest[u] - lowest;
-                tried.offset[u] = lowest + low * range;
-                tried.offset[u] = offsetBelowZero ? std::min(tried.offset[u], 0.0F) : tried.offset[u];
-                tried.scale[u] = std::max(0.0F, range * (1 - low - high)) / highest;
+            const float part = (1 - low - high) / highest;
+            for (std::size_t u = 0; u < kMostUnits; ++u) {
+                scales[u] = range[u] * part;
+                offsets[u] = lowest[u] + low * range[u];
             }
-            sumWithOffsets(prepared.tile, highest, tried.scale, tried.offset, sums);
-            keepBetter();
+            if (offsetBelowZero)
+                for (std::size_t u = 0; u < kMostUnits; ++u)
+                    offsets[u] = std::min(offsets[u], 0.0F);
+            improveAffines(prepared.tile, rule, scales, offsets, best);
         }
     for (int round = 0; round < 3; ++round) {
-        tried = best;
-        sumWithOffsets(prepared.tile, highest, tried.scale, tried.offset, sums);
-        keepBetter();
+        scales = best.scale;
+        offsets = best.offset;
+        improveAffines(prepared.tile, rule, scales, offsets, best);
     }
-    return best;
+    return {best.scale, best.offset};
 }
 
-UnitAffines BlockAffine::unitAffines(int units) const
+UnitAffines BlockAffine::unitAffines() const
 {
     UnitAffines affines;
-    for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u) {
-        affines.scale[u] = scale * static_cast<float>(scales[u]);
-        affines.offset[u] = -(minimum * static_cast<float>(minima[u]));
+    for (std::size_t u = 0; u < kMostUnits; ++u) {
+        affines.scale[u] = scale * scales[u];
+        affines.offset[u] = -(minimum * minima[u]);
     }
     return affines;
 }
@@ -318,49 +253,18 @@ UnitAffines BlockAffine::unitAffines(int units) const
 namespace {
 
 /// For each unit the best of three whole scales around the wanted one, each with the minimum that suits it.
-AffineSums chooseNumbers(const PreparedTile& prepared, float highest, const UnitAffines& wanted, int most,
-                         BlockAffine& block)
+BestPairs choosePairs(const PreparedTile& prepared, const AffineRule& rule, const UnitAffines& wanted, float scale,
+                      float minimum, float most)
 {
-    const auto count = static_cast<std::size_t>(prepared.tile.units);
-    AffineSums sums;
-    AffineSums chosen;
+    BestPairs chosen;
     chosen.error.fill(std::numeric_limits<float>::infinity());
-    std::array<int, kMostUnits> scales{};
-    std::array<int, kMostUnits> minima{};
-    UnitAffines tried;
-    const auto measure = [&] {
-        for (std::size_t u = 0; u < count; ++u) {
-            tried.scale[u] = block.scale * static_cast<float>(scales[u]);
-            tried.offset[u] = -(block.minimum * static_cast<float>(minima[u]));
-        }
-        sumWithOffsets(prepared.tile, highest, tried.scale, tried.offset, sums);
-        for (std::size_t u = 0; u < count; ++u)
-            if (sums.error[u] < chosen.error[u]) {
-                chosen.error[u] = sums.error[u];
-                chosen.r[u] = sums.r[u];
-                chosen.vr[u] = sums.vr[u];
-                chosen.v[u] = sums.v[u];
-                chosen.vv[u] = sums.vv[u];
-                block.scales[u] = scales[u];
-                block.minima[u] = minima[u];
-            }
-    };
-    for (const int step : {0, -1, 1}) {
-        for (std::size_t u = 0; u < count; ++u) {
-            const float number = quotient(wanted.scale[u], block.scale);
-            scales[u] = nearestWhole(std::nearbyint(number) + static_cast<float>(step), 0, most);
-            minima[u] = nearestWhole(quotient(-wanted.offset[u], block.minimum), 0, most);
-        }
-        measure();
-        bool moved = false;
-        for (std::size_t u = 0; u < count; ++u) { // the codes stay: the offset that suits the rounded scale
-            const float offset = tried.offset[u] + quotient(sums.r[u], prepared.importance[u]);
-            const int better = nearestWhole(quotient(-offset, block.minimum), 0, most);
-            moved = moved || better != minima[u];
-            minima[u] = better;
-        }
-        if (moved)
-            measure();
+    PerUnit scales{};
+    PerUnit minima{};
+    for (const float step : {0.0F, -1.0F, 1.0F}) {
+        nearestNumbers(wanted.scale, scale, step, 0, most, scales);
+        nearestNumbers(wanted.offset, -minimum, 0, 0, most, minima);
+        if (tryPairs(prepared.tile, rule, scale, minimum, most, scales, minima, chosen))
+            tryPairs(prepared.tile, rule, scale, minimum, most, scales, minima, chosen);
     }
     return chosen;
 }
@@ -372,19 +276,20 @@ BlockAffine searchBlockAffine(const PreparedTile& prepared, float highest, const
 {
     const int units = prepared.tile.units;
     const double norm = prepared.norm[0];
+    const AffineRule rule{highest, true, prepared.importance};
+    const auto end = static_cast<float>(most);
     const float largest = *std::max_element(wanted.scale.begin(), wanted.scale.begin() + units);
     const float lowest = *std::min_element(wanted.offset.begin(), wanted.offset.begin() + units);
     BlockAffine best;
     best.error = std::numeric_limits<float>::infinity();
     for (const float factor : factors) {
-        BlockAffine tried;
-        tried.scale = storableF16(factor * largest / static_cast<float>(most), norm);
-        tried.minimum = storableF16(-factor * lowest / static_cast<float>(most), norm);
+        float scale = storableF16(factor * largest / end, norm);
+        float minimum = storableF16(-factor * lowest / end, norm);
         for (int round = 0; round < 2; ++round) {
-            const AffineSums sums = chooseNumbers(prepared, highest, wanted, most, tried);
-            tried.error = sumOf(sums.error, units);
-            if (tried.error < best.error)
-                best = tried;
+            const BestPairs chosen = choosePairs(prepared, rule, wanted, scale, minimum, end);
+            const float error = sumOf(chosen.error, units);
+            if (error < best.error)
+                best = {scale, minimum, chosen.scale, chosen.minimum, error};
             // The least squares of both block scales: r moves by −(n·v)·Δscale + m·Δminimum.
             float ss = 0;
             float sm = 0;
@@ -392,24 +297,24 @@ BlockAffine searchBlockAffine(const PreparedTile& prepared, float highest, const
             float sr = 0;
             float mr = 0;
             for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u) {
-                const auto n = static_cast<float>(tried.scales[u]);
-                const auto m = static_cast<float>(tried.minima[u]);
-                ss += n * n * sums.vv[u];
-                sm -= n * m * sums.v[u];
+                const float n = chosen.scale[u];
+                const float m = chosen.minimum[u];
+                ss += n * n * chosen.vv[u];
+                sm -= n * m * chosen.v[u];
                 mm += m * m * prepared.importance[u];
-                sr += n * sums.vr[u];
-                mr -= m * sums.r[u];
+                sr += n * chosen.vr[u];
+                mr -= m * chosen.r[u];
             }
             const float determinant = ss * mm - sm * sm;
             const bool both = determinant > 1e-5F * ss * mm && mm > 0;
             const float stepScale = both ? (mm * sr - sm * mr) / determinant : quotient(sr, ss);
             const float stepMinimum = both ? (ss * mr - sm * sr) / determinant : 0;
-            const float scale = storableF16(tried.scale + stepScale, norm);
-            const float minimum = storableF16(std::max(0.0F, tried.minimum + stepMinimum), norm);
-            if (scale == tried.scale && minimum == tried.minimum)
+            const float nextScale = storableF16(scale + stepScale, norm);
+            const float nextMinimum = storableF16(std::max(0.0F, minimum + stepMinimum), norm);
+            if (nextScale == scale && nextMinimum == minimum)
                 break;
-            tried.scale = scale;
-            tried.minimum = minimum;
+            scale = nextScale;
+            minimum = nextMinimum;
         }
     }
     return best;

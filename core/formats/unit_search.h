@@ -21,6 +21,7 @@ struct PreparedTile {
     PerUnit lowest{}, highest{}; // of finite x, or 0
     PerUnit importance{};        // sum over the unit
     bool isZero = true;          // no finite weight but 0
+    bool isWeighted = false;     // importance was given
 };
 enum class NormOf { unit, block };
 /// count weights, the rest is 0; importance may be null.
@@ -43,9 +44,9 @@ PerUnit searchScales(const PreparedTile& prepared, const UnitLevels& levels, con
 /// One scale for the block and a whole number in [least, most] for each unit.
 struct BlockScale {
     float scale = 0; // of prepared values, an f16
-    std::array<int, kMostUnits> numbers{};
+    PerUnit numbers{};
     float error = 0;
-    PerUnit unitScales(int units) const;
+    PerUnit unitScales() const;
 };
 BlockScale searchBlockScale(const PreparedTile& prepared, const UnitLevels& levels, const PerUnit& wanted, int least,
                             int most);
@@ -61,9 +62,9 @@ UnitAffines searchAffines(const PreparedTile& prepared, float highest, std::span
 /// Two scales for the block and two whole numbers in [0, most] for each unit: x̂ = (scale·number)·v − minimum·number.
 struct BlockAffine {
     float scale = 0, minimum = 0; // of prepared values, f16
-    std::array<int, kMostUnits> scales{}, minima{};
+    PerUnit scales{}, minima{};
     float error = 0;
-    UnitAffines unitAffines(int units) const;
+    UnitAffines unitAffines() const;
 };
 BlockAffine searchBlockAffine(const PreparedTile& prepared, float highest, const UnitAffines& wanted, int most,
                               std::span<const float> factors);

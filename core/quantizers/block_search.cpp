@@ -62,7 +62,10 @@ Result<void> forTiles(const QuantizeTask& task, const ColumnImportance& importan
 class GroupSearch {
 public:
     explicit GroupSearch(const Scheme& scheme)
-        : m_hasMinimum(scheme.zeroPoint == ZeroPoint::minimum), m_levels(levelsOf(scheme)), m_starts(startsOf(scheme))
+        : m_hasMinimum(scheme.zeroPoint == ZeroPoint::minimum),
+          m_levels(levelsOf(scheme)),
+          m_starts(startsOf(scheme)),
+          m_cuts(scheme.element->bits == 4 ? std::span<const float>(kCuts4) : kCuts5)
     {}
 
     void run(const float* weights, const float* importance, std::int64_t row, std::int64_t column, int count,
@@ -110,12 +113,13 @@ private:
                : bits == 5 ? ScaleStarts{0.92F, 1.12F, 10, true}
                            : ScaleStarts{0.86F, 1.26F, 12, true};
     }
-    static constexpr std::array kCuts{-0.02F, 0.02F, 0.06F};
+    static constexpr std::array kCuts4{-0.02F, 0.02F, 0.06F};
+    static constexpr std::array kCuts5{-0.01F, 0.01F, 0.03F, 0.06F};
 
     bool m_hasMinimum;
     UnitLevels m_levels;
     ScaleStarts m_starts;
-    std::span<const float> m_cuts = kCuts;
+    std::span<const float> m_cuts;
 };
 
 } // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
+#include "app/cli/variant_options.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,14 +14,15 @@ struct Options {
     std::string target;
     std::string out;
     ActivationsOption activations;
+    TransformsOption transforms;
 };
 
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations, options.plan));
+    const auto& [base, model, activations, variant] = opened;
     QL_TRY(read, readPlan(options.plan, *model));
     QL_TRY(target, findTarget(options.target.empty() ? read.target : options.target));
-    QL_TRY(activations, options.activations.open(console, *model));
     QL_TRY(plan, admit(target->profile, *model, read));
     QL_TRY(predicted, target->profile.fileBytes(*model, plan));
     console.status("writing " + options.out);
@@ -51,6 +52,7 @@ const Command export_{
         app.add_option("--target", options->target, "target (qloupe list targets); default: the plan's");
         app.add_option("--out", options->out, "file or folder to write")->required();
         options->activations.declare(app);
+        options->transforms.declare(app);
         return [options](Console& console) { return run(console, *options); };
     }};
 

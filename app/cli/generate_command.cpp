@@ -57,7 +57,6 @@ std::size_t commonTokens(const nlohmann::ordered_json& a, const nlohmann::ordere
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
-    QL_TRY(graph, buildGraph(*model));
     QL_TRY(tokenizer, openTokenizer(*model->checkpoint, console.context()));
     console.warn(tokenizer->warnings());
     QL_TRY(prompt, encodePrompt(*tokenizer, options.prompt, console.context()));
@@ -68,10 +67,12 @@ Result<int> run(Console& console, const Options& options)
     const JobContext& outer = console.context();
     const JobContext context(outer.executor(), outer.stopToken(), &outer.progress(), *memory);
 
-    QL_TRY(other, options.version.open(console, *model, context));
-    GenerationTask task{.model = *model,
+    QL_TRY(other, options.version.open(console, model, context));
+    const Model& ran = other ? *other->opened.model : *model;
+    QL_TRY(graph, buildGraph(ran));
+    GenerationTask task{.model = ran,
                         .graph = graph,
-                        .version = ownVersion(*model),
+                        .version = other ? other->opened.baseVersion() : ownVersion(*model),
                         .prompt = prompt.ids,
                         .tokens = options.tokens,
                         .sampling = options.sampling,

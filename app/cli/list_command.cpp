@@ -11,6 +11,7 @@
 #include "core/model/tokenizer/token_model.h"
 #include "core/quantizers/quantizer.h"
 #include "core/sensitivity/metric.h"
+#include "core/transforms/transform.h"
 
 #include <nlohmann/json.hpp>
 
@@ -51,6 +52,26 @@ Json quantizers()
                         {"formula", quantizer->formula},
                         {"options", options},
                         {"source", quantizer->source}});
+    }
+    return rows;
+}
+
+Json transforms()
+{
+    auto rows = Json::array();
+    for (const Transform* transform : allTransforms()) {
+        std::vector<std::string> options;
+        for (const TransformOption& option : transform->words)
+            options.emplace_back(option.key);
+        for (const TransformOption& option : transform->keys)
+            options.push_back(std::string(option.key) + "= (" + std::string(option.help) + ")");
+        rows.push_back({{"id", transform->id},
+                        {"title", transform->title},
+                        {"formula", transform->formula},
+                        {"reach", transform->isLocal ? "local" : "whole model"},
+                        {"needs", word(transform->needs)},
+                        {"options", options},
+                        {"source", transform->source}});
     }
     return rows;
 }
@@ -163,6 +184,7 @@ struct Kind {
 constexpr Kind kKinds[] = {{"formats", formats},
                            {"schemes", schemes},
                            {"quantizers", quantizers},
+                           {"transforms", transforms},
                            {"readers", readers},
                            {"targets", targets},
                            {"metrics", metrics},
@@ -178,23 +200,24 @@ constexpr Kind kKinds[] = {{"formats", formats},
 } // namespace
 
 extern const Command list_;
-const Command list_{"list",
-                    "what there is: formats, schemes, quantizers, readers, targets, metrics, solvers, operators, "
-                    "onnx-operators, layer-kinds, architectures, tokenizers, analyses",
-                    [](CLI::App& app) -> CommandRun {
-                        const auto kind = std::make_shared<std::string>();
-                        std::vector<std::string> names;
-                        for (const Kind& k : kKinds)
-                            names.emplace_back(k.name);
-                        app.add_option("KIND", *kind, "what to list")->required()->check(CLI::IsMember(names));
-                        return [kind](Console& console) -> Result<int> {
-                            Json document;
-                            for (const Kind& k : kKinds)
-                                if (*kind == k.name)
-                                    document[k.heading] = k.rows();
-                            console.show(document);
-                            return 0;
-                        };
-                    }};
+const Command list_{
+    "list",
+    "what there is: formats, schemes, quantizers, transforms, readers, targets, metrics, solvers, operators, "
+    "onnx-operators, layer-kinds, architectures, tokenizers, analyses",
+    [](CLI::App& app) -> CommandRun {
+        const auto kind = std::make_shared<std::string>();
+        std::vector<std::string> names;
+        for (const Kind& k : kKinds)
+            names.emplace_back(k.name);
+        app.add_option("KIND", *kind, "what to list")->required()->check(CLI::IsMember(names));
+        return [kind](Console& console) -> Result<int> {
+            Json document;
+            for (const Kind& k : kKinds)
+                if (*kind == k.name)
+                    document[k.heading] = k.rows();
+            console.show(document);
+            return 0;
+        };
+    }};
 
 } // namespace ql::cli::commands

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
+#include "app/cli/variant_options.h"
 #include "core/base/npz.h"
 #include "core/base/text.h"
 #include "core/model/stored_order.h"
@@ -18,6 +18,7 @@ struct Options {
     std::string layer = "*";
     std::string npz;
     ActivationsOption activations;
+    TransformsOption transforms;
 };
 
 template<typename T>
@@ -95,8 +96,8 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(candidate, parseCandidate(options.scheme));
     if (candidate.weights.isKeep())
         return usageError("'keep' has no codes; give a scheme such as int4:g64");
-    QL_TRY(model, openModelFor(console, options.file));
-    QL_TRY(activations, options.activations.open(console, *model));
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
+    const auto& [base, model, activations, variant] = opened;
     QL_TRY(npz, NpzWriter::create(options.npz));
     auto rows = nlohmann::ordered_json::array();
     for (const std::int64_t layer : model->quantizableLayers()) {
@@ -145,6 +146,7 @@ const Command quantize_{
                        "NAME.blocks, rows of whole blocks, in place of all these")
             ->required();
         options->activations.declare(app);
+        options->transforms.declare(app);
         return [options](Console& console) { return run(console, *options); };
     }};
 

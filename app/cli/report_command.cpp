@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
+#include "app/cli/variant_options.h"
 #include "core/base/text.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/frontends/frontend.h"
@@ -24,6 +24,7 @@ struct Options {
     std::string out;
     std::size_t pictures = 3;
     ActivationsOption activations;
+    TransformsOption transforms;
     SolveOptions solve;
     TextOptions text;
     bool scoreAll = false;
@@ -71,9 +72,11 @@ std::vector<std::int64_t> mostFragile(std::vector<ReportLayer> layers, std::size
 }
 
 /// Runs the plan's version of the model beside the model.
-Result<ReportValidation> validate(Console& console, const Model& model, const Plan& plan, const Target* target,
-                                  const Activations* activations, const Options& options)
+Result<ReportValidation> validate(Console& console, const OpenedVariant& opened, const Plan& plan, const Target* target,
+                                  const Options& options)
 {
+    const Model& model = *opened.model;
+    const Activations* const activations = opened.activations.get();
     QL_TRY(graph, buildGraph(model));
     QL_TRY(windows, options.text.read(console, model));
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
@@ -85,7 +88,7 @@ Result<ReportValidation> validate(Console& console, const Model& model, const Pl
     const EvaluationTask task{.graph = graph,
                               .windows = windows,
                               .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
-                              .model = ownVersion(model),
+                              .model = opened.baseVersion(),
                               .other = &planned,
                               .onScores = {},
                               .known = {}};
@@ -96,9 +99,9 @@ Result<ReportValidation> validate(Console& console, const Model& model, const Pl
 
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations, options.plan));
+    const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
-    QL_TRY(activations, options.activations.open(console, *model));
     std::optional<Solved> solved;
     Plan plan = keepPlan(*model);
     if (!options.plan.empty()) {
@@ -141,7 +144,7 @@ Result<int> run(Console& console, const Options& options)
 
     std::optional<ReportValidation> validation;
     if (options.text.isGiven()) {
-        QL_TRY(made, validate(console, *model, plan, target, activations.get(), options));
+        QL_TRY(made, validate(console, opened, plan, target, options));
         validation = std::move(made);
         input.validation = &*validation;
     }
@@ -185,6 +188,7 @@ const Command report_{
         app.add_option("--plan", options->plan, "report this plan instead of solving one");
         options->solve.declare(app);
         options->activations.declare(app);
+        options->transforms.declare(app);
         options->text.declare(app);
         app.add_flag("--score-all", options->scoreAll, kScoreAllHelp);
         app.add_option("--target", options->target, "also export for this target and verify");

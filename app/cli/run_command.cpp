@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/variant_options.h"
 #include "core/base/npz.h"
 #include "core/checkpoint/reader.h"
 #include "core/model/frontends/frontend.h"
@@ -17,6 +18,8 @@ struct Options {
     std::string inputs;
     std::string npz;
     bool isDouble = false;
+    ActivationsOption activations;
+    TransformsOption transforms;
 };
 
 /// The arrays of a file that are named as inputs of the graph.
@@ -89,10 +92,11 @@ Result<int> compute(Console& console, const Options& options, const Model& model
 
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(model, openModelFor(console, options.file));
-    QL_TRY(graph, buildGraph(*model));
-    return options.isDouble ? compute<double>(console, options, *model, graph)
-                            : compute<float>(console, options, *model, graph);
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
+    const Model& model = *opened.model;
+    QL_TRY(graph, buildGraph(model));
+    return options.isDouble ? compute<double>(console, options, model, graph)
+                            : compute<float>(console, options, model, graph);
 }
 
 } // namespace
@@ -110,6 +114,8 @@ const Command run_{
                        "archive to write: logits, hidden, pooled, as the model has them, or what an ONNX file names; "
                        "[tokens, width] for --ids, with a batch before that for --inputs")
             ->required();
+        options->transforms.declare(app);
+        options->activations.declare(app);
         app.add_flag("--float64", options->isDouble, "compute in float64");
         return [options](Console& console) { return run(console, *options); };
     }};

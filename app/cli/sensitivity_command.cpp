@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
+#include "app/cli/variant_options.h"
 #include "core/base/text.h"
 
 #include <nlohmann/json.hpp>
@@ -17,13 +17,14 @@ struct Options {
     std::string target;
     CandidatesOption candidates;
     ActivationsOption activations;
+    TransformsOption transforms;
 };
 
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
+    const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
-    QL_TRY(activations, options.activations.open(console, *model));
     MeasureRequest request;
     QL_TRY(candidates, options.candidates.parse());
     request.candidates = std::move(candidates);
@@ -87,6 +88,7 @@ const Command sensitivity_{
         app.add_option("--layer", options->layer, "layer name or glob");
         options->candidates.declare(app, "int4:g64,int8:g64");
         options->activations.declare(app);
+        options->transforms.declare(app);
         app.add_option("--target", options->target, "target that completes and refuses candidates");
         return [options](Console& console) { return run(console, *options); };
     }};

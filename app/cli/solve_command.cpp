@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
+#include "app/cli/variant_options.h"
 
 #include <nlohmann/json.hpp>
 
@@ -13,14 +13,15 @@ struct Options {
     std::string target;
     std::string out;
     ActivationsOption activations;
+    TransformsOption transforms;
     SolveOptions solve;
 };
 
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(model, openModelFor(console, options.file));
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
+    const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
-    QL_TRY(activations, options.activations.open(console, *model));
     QL_TRY(solved, solvePlan(console, *model, options.solve, target, activations.get()));
     QL_CHECK(writePlan(solved.result.plan, *model, options.out));
 
@@ -58,6 +59,7 @@ const Command solve_{"solve", "find the plan with the least predicted loss withi
                          app.add_option("FILE", options->file, "checkpoint file or folder")->required();
                          options->solve.declare(app);
                          options->activations.declare(app);
+                         options->transforms.declare(app);
                          app.add_option("--target", options->target,
                                         "target whose limits, ties and file bytes count (qloupe list targets)");
                          app.add_option("--out", options->out, "where the plan goes (JSON)")->required();

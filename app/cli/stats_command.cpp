@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/variant_options.h"
 #include "core/analysis/statistics.h"
 #include "core/base/text.h"
 #include "core/checkpoint/reader.h"
@@ -15,6 +16,8 @@ constexpr std::int64_t kBatchBytes = std::int64_t{64} << 20U;
 struct Options {
     std::string file;
     std::string layer = "*";
+    ActivationsOption activations;
+    TransformsOption transforms;
 };
 
 nlohmann::ordered_json row(const TensorInfo& tensor, const TensorStatistics& statistics)
@@ -35,11 +38,21 @@ nlohmann::ordered_json row(const TensorInfo& tensor, const TensorStatistics& sta
             {"l2", numberOrNull(statistics.l2)}};
 }
 
+Result<std::shared_ptr<const Checkpoint>> opened(Console& console, const Options& options)
+{
+    if (!options.transforms.texts.empty()) {
+        QL_TRY(variant, openVariantFor(console, options.file, options.transforms, options.activations));
+        return variant.model->checkpoint;
+    }
+    QL_TRY(checkpoint, openCheckpoint(options.file, console.context()));
+    console.warn(checkpoint->warnings());
+    return checkpoint;
+}
+
 Result<int> run(Console& console, const Options& options)
 {
     console.status("opening " + options.file);
-    QL_TRY(checkpoint, openCheckpoint(options.file, console.context()));
-    console.warn(checkpoint->warnings());
+    QL_TRY(checkpoint, opened(console, options));
     auto rows = nlohmann::ordered_json::array();
     console.status("statistics");
     Progress& progress = console.context().progress();
@@ -95,6 +108,8 @@ const Command stats_{"stats", "statistics of every tensor: moments, extremes, ku
                          const auto options = std::make_shared<Options>();
                          app.add_option("FILE", options->file, "checkpoint file or folder")->required();
                          app.add_option("--layer", options->layer, "tensor name or glob");
+                         options->transforms.declare(app);
+                         options->activations.declare(app);
                          return [options](Console& console) { return run(console, *options); };
                      }};
 

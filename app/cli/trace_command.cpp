@@ -25,13 +25,13 @@ nlohmann::ordered_json json(const HiddenError& error)
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(model, openModelFor(console, options.file));
-    QL_TRY(graph, buildGraph(*model));
-    QL_TRY(other, options.version.open(console, *model, console.context()));
+    QL_TRY(other, options.version.open(console, model, console.context()));
     if (!other)
-        return usageError("give --plan, --as or --kv: the version to trace");
+        return usageError("give --plan, --transform, --as or --kv: the version to trace");
+    QL_TRY(graph, buildGraph(*other->opened.model));
     QL_TRY(windows, options.text.read(console, *model));
     console.status("tracing " + std::to_string(windows.ids.size()) + " tokens");
-    QL_TRY(traces, trace({graph, windows, ownVersion(*model), other->version, {}}, console.context()));
+    QL_TRY(traces, trace({graph, windows, other->opened.baseVersion(), other->version, {}}, console.context()));
     QL_CHECK(model->checkpoint->checkIntact());
     auto segments = nlohmann::ordered_json::array();
     for (const SegmentTrace& segment : traces)

@@ -51,25 +51,34 @@ nlohmann::ordered_json json(const Estimate& estimate, const char* unit)
             {"unit", unit}};
 }
 
+Result<int> runCandidates(Console& console, const Options& options)
+{
+    QL_TRY(candidates, parseCandidates(options.candidates));
+    QL_TRY(opened, openVariantFor(console, options.file, options.version.transforms, options.version.activations));
+    QL_TRY(graph, buildGraph(*opened.model));
+    if (options.cases.isGiven() || !isCausalLanguageModel(graph))
+        return usageError("--candidates are compared by language models on text; give --plan here");
+    QL_TRY(windows, options.text.read(console, *opened.base));
+    EvaluationTask task{.graph = graph, .windows = windows, .model = opened.baseVersion(), .onScores = {}, .known = {}};
+    if (options.scoreAll)
+        task.scored = Scored::all;
+    QL_TRY(rows, validateCandidates(console, *opened.model, candidates, opened.activations.get(), task));
+    QL_CHECK(opened.base->checkpoint->checkIntact());
+    console.show({{"windows", windows.count()}, {"context", windows.length}, {"candidates", std::move(rows)}});
+    return 0;
+}
+
 Result<int> run(Console& console, const Options& options)
 {
+    if (!options.candidates.empty())
+        return runCandidates(console, options);
     QL_TRY(model, openModelFor(console, options.file));
-    QL_TRY(graph, buildGraph(*model));
-    const ModelVersion own = ownVersion(*model);
-    std::vector<Candidate> candidates;
-    if (!options.candidates.empty()) {
-        QL_TRY(parsed, parseCandidates(options.candidates));
-        candidates = std::move(parsed);
-    }
-    VersionOptions version = options.version;
-    if (!candidates.empty())
-        version.activations.path.clear(); // opened below
-    QL_TRY(other, version.open(console, *model, console.context()));
+    QL_TRY(other, options.version.open(console, model, console.context()));
+    QL_TRY(graph, buildGraph(other ? *other->opened.model : *model));
+    const ModelVersion own = other ? other->opened.baseVersion() : ownVersion(*model);
     if (options.cases.isGiven() || !isCausalLanguageModel(graph)) {
         if (!options.study.empty())
             return usageError("--out keeps the scores of language models on text; leave it out here");
-        if (!candidates.empty())
-            return usageError("--candidates are compared by language models on text; give --plan here");
         if (options.scoreAll)
             return usageError("--score-all is for language models on text; leave it out here");
         QL_TRY(document, validateOutputs(console, *model, graph, options.text, options.cases, own,
@@ -86,13 +95,6 @@ Result<int> run(Console& console, const Options& options)
         task.other = &other->version;
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
-    if (!candidates.empty()) {
-        QL_TRY(activations, options.version.activations.open(console, *model));
-        QL_TRY(rows, validateCandidates(console, *model, candidates, activations.get(), task));
-        QL_CHECK(model->checkpoint->checkIntact());
-        console.show({{"windows", windows.count()}, {"context", windows.length}, {"candidates", std::move(rows)}});
-        return 0;
-    }
     std::optional<OpenedStudy> study;
     if (!options.study.empty()) {
         QL_TRY(opened, openStudyFor(console, options.study, *model, options.file));

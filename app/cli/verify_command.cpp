@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
+#include "app/cli/variant_options.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,12 +14,21 @@ struct Options {
     ActivationsOption activations;
 };
 
+/// Of the first target that finds one; what else is wrong with the file verifyExport() says.
+std::string embeddedPlan(const std::string& path)
+{
+    for (const Target* target : allTargets())
+        if (const auto plan = target->embeddedPlan(path))
+            return *plan;
+    return {};
+}
+
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(model, openModelFor(console, options.against));
-    QL_TRY(activations, options.activations.open(console, *model));
+    QL_TRY(base, openModelFor(console, options.against));
+    QL_TRY(opened, openVariant(console, base, {}, options.activations, embeddedPlan(options.path)));
     console.status("verifying " + options.path);
-    QL_TRY(report, verifyExport(*model, options.path, activations.get(), console.context()));
+    QL_TRY(report, verifyExport(*opened.model, options.path, opened.activations.get(), console.context()));
     auto failed = nlohmann::ordered_json::array();
     std::int64_t elements = 0;
     for (const VerifiedTensor& tensor : report.tensors) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/version_options.h"
 
+#include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/realize/planned_version.h"
 
 #include <CLI/CLI.hpp>
@@ -16,24 +18,35 @@ void VersionOptions::declare(CLI::App& app)
                    "scheme of keys and values in the other version: q8_0, q4_0, int8:token, int4:g64, fp8_e4m3, …");
     app.add_flag("--keep-first-token", keepFirstToken,
                  "activation schemes leave the first token of each text (BOS) as it is");
+    transforms.declare(app);
     activations.declare(app);
 }
 
-Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, const Model& model,
+Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, const std::shared_ptr<const Model>& model,
                                                            const JobContext& context) const
 {
-    if (plan.empty() && (keepFirstToken || !activations.path.empty()))
+    const bool isTransformed = !transforms.texts.empty();
+    if (plan.empty() && (keepFirstToken || (!isTransformed && !activations.path.empty())))
         return usageError(std::string(keepFirstToken ? "--keep-first-token" : "--activations") +
                           " says how a plan is run: add --plan, or leave it out");
-    if (plan.empty() && runtime.empty() && keysValues.empty())
+    if (plan.empty() && !isTransformed && runtime.empty() && keysValues.empty())
         return std::unique_ptr<OtherVersion>();
     auto other = std::make_unique<OtherVersion>();
-    QL_TRY(opened, activations.open(console, model));
-    other->activations = std::move(opened);
-    std::vector<std::string> titles;
-    VersionSettings settings{.activations = other->activations.get(), .keepFirstToken = keepFirstToken};
+    std::string planText;
     if (!plan.empty()) {
-        QL_TRY(read, readPlan(plan, model));
+        QL_TRY(text, readTextFile(plan, std::int64_t{256} << 20));
+        planText = std::move(text);
+    }
+    QL_TRY(opened, openVariant(console, model, transforms, activations, planText));
+    other->opened = std::move(opened);
+    const Model& ran = *other->opened.model;
+    const Activations* const known = other->opened.activations.get();
+    std::vector<std::string> titles;
+    VersionSettings settings{.activations = known, .keepFirstToken = keepFirstToken};
+    if (const std::string variant = variantOf(*ran.checkpoint); !variant.empty())
+        titles.push_back(variant);
+    if (!plan.empty()) {
+        QL_TRY(read, readPlan(plan, ran));
         other->plan = std::move(read);
         QL_TRY(target, targetOrNull(other->plan->target));
         settings.plan = &*other->plan;
@@ -54,9 +67,10 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
     }
     other->title = join(titles, ", ");
     other->identity = other->title + (keepFirstToken ? "\nfirst token kept" : "") +
-                      (other->plan ? "\n" + printPlan(*other->plan, model) : "") +
-                      (other->activations ? "\n" + other->activations->fingerprint() : "");
-    QL_TRY(version, plannedVersion(model, settings, context));
+                      (other->opened.variant ? "\n" + ran.checkpoint->fingerprint() : "") +
+                      (other->plan ? "\n" + printPlan(*other->plan, ran) : "") +
+                      (known ? "\n" + known->fingerprint() : "");
+    QL_TRY(version, plannedVersion(ran, settings, context));
     other->version = std::move(version);
     return other;
 }

@@ -2,7 +2,7 @@
 // Options of subcommands that run another version of a model beside it.
 #pragma once
 
-#include "app/cli/study_options.h"
+#include "app/cli/variant_options.h"
 #include "core/model/evaluation/version.h"
 #include "core/plan/plan.h"
 
@@ -12,21 +12,24 @@ namespace ql::cli {
 struct OtherVersion {
     std::string title;    // "plan", "llama.cpp", …
     std::string identity; // names all that makes it what it is
+    OpenedVariant opened; // of the plan or by --transform
     std::optional<Plan> plan;
-    std::shared_ptr<const Activations> activations;
     ModelVersion version;
 };
 
-/// --plan P, --as RUNTIME, --kv SCHEME, --keep-first-token, --activations A.
+/// --plan P, --transform T, --as RUNTIME, --kv SCHEME, --keep-first-token, --activations A.
 struct VersionOptions {
     std::string plan;
     std::string runtime;
     std::string keysValues;
     bool keepFirstToken = false;
     ActivationsOption activations;
+    TransformsOption transforms;
     void declare(CLI::App& app);
-    /// Null where nothing was asked for. Refers to the model and the context.
-    Result<std::unique_ptr<OtherVersion>> open(Console& console, const Model& model, const JobContext& context) const;
+    /// Null where nothing was asked for. Runs on the graph of its opened.model, as its opened.baseVersion() does.
+    /// Refers to the context.
+    Result<std::unique_ptr<OtherVersion>> open(Console& console, const std::shared_ptr<const Model>& model,
+                                               const JobContext& context) const;
 };
 
 } // namespace ql::cli

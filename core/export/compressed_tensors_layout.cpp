@@ -4,6 +4,7 @@
 #include "core/base/file.h"
 #include "core/base/json_string.h"
 #include "core/base/text.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/model_cache.h"
 #include "core/export/text_sink.h"
 
@@ -71,10 +72,17 @@ Result<std::vector<Parts::Copy>> smallFiles(const std::filesystem::path& folder)
     return copies;
 }
 
-/// The model's config.json up to its last brace.
-Result<std::string> readConfigHead(const std::filesystem::path& file, nlohmann::json& config)
+/// The file's own text, or that of a transform that unties the output head.
+Result<std::string> configText(const Checkpoint& checkpoint, const std::filesystem::path& file)
 {
-    QL_TRY(text, readTextFile(file, kLargestConfig));
+    if (!variantOf(checkpoint).empty())
+        return checkpoint.configJson();
+    return readTextFile(file, kLargestConfig);
+}
+
+/// The model's config.json up to its last brace.
+Result<std::string> configHead(std::string text, const std::filesystem::path& file, nlohmann::json& config)
+{
     config = nlohmann::json::parse(text, nullptr, false);
     if (!config.is_object())
         return badInput("is not a JSON object", file.string());
@@ -101,7 +109,9 @@ Result<Parts> makeParts(const Model& model)
     made.folder =
         std::filesystem::is_directory(checkpoint.path(), error) ? checkpoint.path() : checkpoint.path().parent_path();
     nlohmann::json config;
-    QL_TRY(head, readConfigHead(made.folder / kConfigFile, config));
+    const std::filesystem::path configFile = made.folder / kConfigFile;
+    QL_TRY(text, configText(checkpoint, configFile));
+    QL_TRY(head, configHead(std::move(text), configFile, config));
     made.configHead = std::move(head);
     QL_TRY(copies, smallFiles(made.folder));
     made.copies = std::move(copies);

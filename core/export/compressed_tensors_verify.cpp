@@ -4,6 +4,7 @@
 // or of QuantizedTensor::restore.
 #include "core/base/file.h"
 #include "core/checkpoint/reader.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/compressed_tensors_files.h"
 #include "core/export/compressed_tensors_layout.h"
 #include "core/export/tensor_compare.h"
@@ -34,8 +35,13 @@ class Config {
 public:
     static Result<Config> read(const std::filesystem::path& path)
     {
-        Config config;
         QL_TRY(text, readTextFile(path, std::int64_t{64} << 20));
+        return parse(text, path);
+    }
+
+    static Result<Config> parse(const std::string& text, const std::filesystem::path& path)
+    {
+        Config config;
         config.m_json = Json::parse(text, nullptr, false);
         if (!config.m_json.is_object())
             return badInput("is not a JSON object", path.string());
@@ -174,7 +180,7 @@ public:
         if (const std::string module = moduleOf(wanted.name);
             layer && layer->op == Operator::linear && m_config.schemeOf(module).bits != 0)
             result.problem = "config.json says that it is quantized; 'ignore' must list it";
-        QL_TRY(expected, source.load(tensor, m_context));
+        QL_TRY(expected, loadAsStored(source, tensor, m_context));
         QL_TRY(actual, m_file.load(index, m_context));
         if (result.problem.empty())
             QL_CHECK(compareStored(expected.view, actual.view, result, m_context));
@@ -303,7 +309,9 @@ Result<void> verifyOtherFiles(const ExportRequest& request, const std::filesyste
                               VerifyReport& report)
 {
     QL_TRY(modelParts, parts(request.model));
-    QL_TRY(source, Config::read(modelParts->folder / kConfigFile));
+    QL_TRY(source, variantOf(*request.model.checkpoint).empty()
+                       ? Config::read(modelParts->folder / kConfigFile)
+                       : Config::parse(request.model.checkpoint->configJson(), modelParts->folder / kConfigFile));
     if (source.rest() != config.rest())
         report.problems.push_back("config.json changed other keys than quantization_config");
     if (const std::string odd = config.oddness(); !odd.empty())

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/file.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/compressed_tensors_files.h"
 #include "core/export/compressed_tensors_layout.h"
 #include "core/export/output_file.h"
@@ -80,7 +81,7 @@ public:
         const auto i = static_cast<std::size_t>(index);
         const Coding coding = m_layout.codings[i];
         if (coding.bits == 0) {
-            QL_TRY(data, m_request.model.checkpoint->load(index, m_context));
+            QL_TRY(data, loadAsStored(*m_request.model.checkpoint, index, m_context));
             const Entry& entry = *m_entries[i][static_cast<std::size_t>(Part::kept)];
             return write(entry, {data.view.data, static_cast<std::size_t>(entry.sizeBytes)});
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/file.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/gguf_sources.h"
 
 namespace ql::ggufout {
@@ -15,7 +16,9 @@ Result<Parts> partsOfGguf(const Model& model)
         return refused("is part of a model split into " + std::to_string(*count) +
                            " files; join them with llama-gguf-split --merge and open the result",
                        checkpoint.path().string());
-    if (file.tensors.size() != checkpoint.tensors().size())
+    // A transform may have given the output head a tensor of its own, behind all others.
+    if (file.tensors.size() > checkpoint.tensors().size() ||
+        (file.tensors.size() < checkpoint.tensors().size() && variantOf(checkpoint).empty()))
         return ioError("changed since it was opened; open it again", checkpoint.path().string());
 
     Parts made;
@@ -25,15 +28,15 @@ Result<Parts> partsOfGguf(const Model& model)
         made.keys.push_back(
             {entry.key, entry.type, std::string(reinterpret_cast<const char*>(raw.data()), raw.size())});
     }
-    for (std::size_t i = 0; i < file.tensors.size(); ++i) {
-        const GgufTensor& tensor = file.tensors[i];
+    for (std::size_t i = 0; i < checkpoint.tensors().size(); ++i) {
         const TensorInfo& info = checkpoint.tensors()[i];
-        if (tensor.name != info.name || tensor.dtype != info.dtype || tensor.sizeBytes != info.sizeBytes)
+        if (i < file.tensors.size() && (file.tensors[i].name != info.name || file.tensors[i].dtype != info.dtype ||
+                                        file.tensors[i].sizeBytes != info.sizeBytes))
             return ioError("changed since it was opened; open it again", checkpoint.path().string());
         TensorPart part;
-        part.name = tensor.name;
-        part.dims = tensor.dims;
-        part.stored = tensor.dtype;
+        part.name = info.name;
+        part.dims.assign(info.shape.rbegin(), info.shape.rend());
+        part.stored = info.dtype;
         part.numel = info.numel();
         part.tensor = static_cast<std::int64_t>(i);
         made.tensors.push_back(std::move(part));

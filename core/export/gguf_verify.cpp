@@ -3,6 +3,7 @@
 // every tensor with what the plan restores to. Uses nothing of the writer but the names of its tensors.
 #include "core/base/file.h"
 #include "core/checkpoint/gguf_file.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/gguf_files.h"
 #include "core/export/gguf_layout.h"
 #include "core/export/tensor_compare.h"
@@ -138,7 +139,9 @@ private:
 
     Result<void> compareKept(const TensorPart& part, const GgufTensor& tensor, VerifiedTensor& result) const
     {
-        QL_TRY(data, m_request.model.checkpoint->load(part.tensor, m_context));
+        const Checkpoint& source = *m_request.model.checkpoint;
+        QL_TRY(data,
+               part.toFloat32 ? source.load(part.tensor, m_context) : loadAsStored(source, part.tensor, m_context));
         if (data.view.dtype == tensor.dtype && part.permutedHeads == 0) {
             const TensorView actual{tensor.dtype, data.view.shape, m_file.data(tensor).data()};
             return compareStored(data.view, actual, result, m_context);

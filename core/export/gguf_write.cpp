@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/file.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/gguf_blocks.h"
 #include "core/export/gguf_files.h"
 #include "core/export/gguf_layout.h"
@@ -48,8 +49,9 @@ public:
         const Model& model = m_request.model;
         const bool coded =
             tensor.layer >= 0 && blockTypeOf(m_request.plan.candidates[static_cast<std::size_t>(tensor.layer)].weights);
-        QL_TRY(data,
-               coded ? model.loadWeights(tensor.layer, m_context) : model.checkpoint->load(tensor.tensor, m_context));
+        QL_TRY(data, coded              ? model.loadWeights(tensor.layer, m_context)
+                     : tensor.toFloat32 ? model.checkpoint->load(tensor.tensor, m_context)
+                                        : loadAsStored(*model.checkpoint, tensor.tensor, m_context));
         if (tensor.permutedHeads > 0)
             data = permuted(data, tensor.permutedHeads);
         if (coded)

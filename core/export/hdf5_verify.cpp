@@ -4,6 +4,7 @@
 // them with what the plan restores to.
 #include "core/base/hdf5_file.h"
 #include "core/base/text.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/hdf5_files.h"
 #include "core/export/hdf5_layout.h"
 #include "core/export/tensor_compare.h"
@@ -169,7 +170,7 @@ public:
         group.checkNothingLeft();
         if (!result.problem.empty())
             return result;
-        QL_TRY(expected, m_request.model.checkpoint->load(index, m_context));
+        QL_TRY(expected, loadAsStored(*m_request.model.checkpoint, index, m_context));
         QL_CHECK(compareStored(expected.view, {tensor.dtype, tensor.shape, data.bytes.data()}, result, m_context));
         return result;
     }

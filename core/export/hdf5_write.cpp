@@ -2,6 +2,7 @@
 // HDF5 makes the structure, with room for all data; the data is then written to its places without the library, whose
 // lock is so held for milliseconds only and which never meets a full disk in the middle of a tensor.
 #include "core/base/file.h"
+#include "core/checkpoint/stored_type.h"
 #include "core/export/hdf5_files.h"
 #include "core/export/hdf5_layout.h"
 #include "core/export/output_file.h"
@@ -39,7 +40,7 @@ public:
 
     Result<void> kept(std::int64_t tensor, const Placed& placed) const
     {
-        QL_TRY(data, m_request.model.checkpoint->load(tensor, m_context));
+        QL_TRY(data, loadAsStored(*m_request.model.checkpoint, tensor, m_context));
         return put(placed, {data.view.data, static_cast<std::size_t>(placed.item.sizeBytes())});
     }
 

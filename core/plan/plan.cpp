@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/plan/plan.h"
 
+#include "core/checkpoint/stored_type.h"
 #include "core/formats/quantized_tensor.h"
 
 #include <cassert>
@@ -21,6 +22,7 @@ Plan keepPlan(const Model& model)
     Plan plan;
     if (model.checkpoint) {
         plan.fingerprint = model.checkpoint->fingerprint();
+        plan.variant = variantOf(*model.checkpoint);
         plan.checkpointName = model.checkpoint->path().filename().string();
         if (plan.checkpointName.empty()) // "folder/"
             plan.checkpointName = model.checkpoint->path().parent_path().filename().string();

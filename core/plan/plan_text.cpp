@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/plan/nearest_name.h"
 #include "core/plan/plan.h"
+#include "core/plan/plan_variant.h"
 
 #include <nlohmann/json.hpp>
 
@@ -163,10 +164,26 @@ Result<void> readCheckpoint(const Json& json, Plan& plan, bool anyCheckpoint)
     if (!anyCheckpoint && !fingerprint.empty() && fingerprint != plan.fingerprint)
         return planError("was made for the checkpoint '" + printable(name) + "' (fingerprint " +
                          printable(fingerprint.substr(0, 12)) + "…), not for '" + printable(plan.checkpointName) +
-                         "' (" + plan.fingerprint.substr(0, 12) +
-                         "…); open that one, or remove 'fingerprint' from the plan to use it for any checkpoint with "
+                         "' (" + plan.fingerprint.substr(0, 12) + "…)" +
+                         (plan.variant.empty()
+                              ? ""
+                              : "; a variant is also that of the activations its transforms looked at, so "
+                                "give the same --activations") +
+                         "; open that one, or remove 'fingerprint' from the plan to use it for any checkpoint with "
                          "these layer names");
     return {};
+}
+
+/// A plan of another variant has the layers of that one, and was found for its weights.
+Result<void> checkVariant(const Plan& plan, const std::string& variant)
+{
+    if (variant == plan.variant)
+        return {};
+    const auto title = [](const std::string& text) {
+        return text.empty() ? std::string("the model without transforms") : "the variant '" + printable(text) + "'";
+    };
+    return planError("was made for " + title(variant) + ", and this is " + title(plan.variant) +
+                     (variant.empty() ? "; leave --transform out" : "; give --transform " + printable(variant)));
 }
 
 Result<Plan> planFromJson(const Json& json, const Model& model, bool anyCheckpoint)
@@ -183,11 +200,11 @@ Result<Plan> planFromJson(const Json& json, const Model& model, bool anyCheckpoi
 
     Plan plan = keepPlan(model);
     const LayerNames names(model);
+    QL_TRY(variant, stringOf(json, "variant"));
+    QL_CHECK(checkVariant(plan, variant));
     if (const auto checkpoint = json.find("checkpoint"); checkpoint != json.end())
         QL_CHECK(readCheckpoint(*checkpoint, plan, anyCheckpoint));
-    QL_TRY(variant, stringOf(json, "variant"));
     QL_TRY(target, stringOf(json, "target"));
-    plan.variant = std::move(variant);
     plan.target = std::move(target);
     if (const auto candidates = json.find("candidates"); candidates != json.end())
         QL_CHECK(readCandidates(*candidates, names, plan));
@@ -222,6 +239,14 @@ std::string printPlan(const Plan& plan, const Model& model)
            ",\n  \"target\": " + jsonString(plan.target) + ",\n  \"candidates\": {" + candidates +
            (candidates.empty() ? "}" : "\n  }") + ",\n  \"locked\": [" + locked + (locked.empty() ? "]" : "\n  ]") +
            "\n}\n";
+}
+
+Result<std::string> variantOfPlan(std::string_view json)
+{
+    QL_TRY(parsed, parseJson(json));
+    if (!parsed.is_object())
+        return planError("is not a QuantLoupe plan: the key 'quantloupe_plan' is missing");
+    return stringOf(parsed, "variant");
 }
 
 Result<Plan> parsePlan(std::string_view json, const Model& model, bool anyCheckpoint)

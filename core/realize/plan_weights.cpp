@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/realize/plan_weights.h"
 
+#include "core/checkpoint/stored_type.h"
+
 namespace ql {
 
 namespace {
@@ -25,11 +27,21 @@ Result<std::shared_ptr<const QuantizedTensor>> PlanWeights::codes(std::int64_t l
     return made;
 }
 
+Result<TensorData> PlanWeights::keptWeights(std::int64_t layer, const JobContext& context) const
+{
+    const Layer& kept = m_model.layers[static_cast<std::size_t>(layer)];
+    QL_TRY(data, m_model.loadWeights(layer, context));
+    // What a transform computed is rounded by a target that keeps it, but for vectors where these are float32 in files.
+    if (!m_target || (kept.shape.size() < 2 && m_target->restoreDtype(m_model, kept) == Dtype::f32))
+        return data;
+    return asStored(m_model.checkpoint->tensors()[static_cast<std::size_t>(kept.tensor)], std::move(data), context);
+}
+
 Result<TensorData> PlanWeights::weights(std::int64_t layer, const JobContext& context) const
 {
     const Candidate& candidate = m_plan.candidates[static_cast<std::size_t>(layer)];
     if (candidate.weights.isKeep())
-        return m_model.loadWeights(layer, context);
+        return keptWeights(layer, context);
     const JobContext inner(context.executor(), context.stopToken()); // counts in elements, a run in windows
     QL_TRY(quantized, codes(layer, inner));
     const Dtype dtype =

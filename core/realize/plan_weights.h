@@ -24,6 +24,7 @@ public:
 
 private:
     Result<std::shared_ptr<const QuantizedTensor>> codes(std::int64_t layer, const JobContext& context) const;
+    Result<TensorData> keptWeights(std::int64_t layer, const JobContext& context) const;
 
     const Model& m_model;
     const Plan& m_plan;

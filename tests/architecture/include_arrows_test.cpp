@@ -31,7 +31,7 @@ const std::map<std::string, std::set<std::string>>& allowedInCore()
         extend("formats", "tensor");
         extend("model", "checkpoint", {"formats"});
         extend("calibration", "model");
-        extend("transforms", "calibration");
+        extend("transforms", "calibration", {"quantizers"});
         extend("quantizers", "calibration");
         extend("plan", "transforms", {"quantizers"});
         extend("realize", "plan");

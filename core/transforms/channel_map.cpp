@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/transforms/channel_map.h"
+
+#include "core/jobs/parallel.h"
+#include "core/transforms/hadamard_matrix.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql {
+
+namespace {
+
+constexpr std::int64_t kGrain = 1 << 16; // elements
+
+/// G ← A(A(G)ᵀ), by rows of G and then by columns.
+Result<std::vector<double>> mappedGram(const ChannelMap& map, const std::vector<double>& gram,
+                                       const JobContext& context)
+{
+    const std::int64_t n = map.size();
+    QL_CHECK(context.checkMemory(2 * n * n * 8, "a Gram matrix"));
+    std::vector<double> half(gram.size());
+    std::vector<double> whole(gram.size());
+    const auto apply = [&](const std::vector<double>& from, std::vector<double>& to) {
+        // Rows of a symmetric matrix and, the second time, the columns of what became of its rows.
+        return parallelFor(context, n, std::max<std::int64_t>(1, kGrain / n),
+                           [&](std::int64_t begin, std::int64_t end) {
+                               std::vector<double> row(static_cast<std::size_t>(n));
+                               std::vector<double> scratch(row.size());
+                               for (std::int64_t r = begin; r < end; ++r) {
+                                   for (std::int64_t c = 0; c < n; ++c)
+                                       row[static_cast<std::size_t>(c)] = from[static_cast<std::size_t>(c * n + r)];
+                                   map.apply(row.data(), scratch.data());
+                                   std::ranges::copy(row, to.begin() + r * n);
+                               }
+                           });
+    };
+    QL_CHECK(apply(gram, half));
+    QL_CHECK(apply(half, whole));
+    // Of the two roundings of each pair one is taken, so that the result is symmetric as it must be.
+    for (std::int64_t r = 0; r < n; ++r)
+        for (std::int64_t c = 0; c < r; ++c)
+            whole[static_cast<std::size_t>(c * n + r)] = whole[static_cast<std::size_t>(r * n + c)];
+    return whole;
+}
+
+class Scale final : public ChannelMap {
+public:
+    explicit Scale(std::vector<double> s) : ChannelMap(std::ssize(s)), m_s(std::move(s)) {}
+
+    void apply(double* x, double*) const override
+    {
+        for (std::size_t j = 0; j < m_s.size(); ++j)
+            x[j] = m_s[j] == 0 ? 0 : x[j] / m_s[j];
+    }
+    void applyToReader(double* w, double*) const override
+    {
+        for (std::size_t j = 0; j < m_s.size(); ++j)
+            w[j] *= m_s[j];
+    }
+    bool keepsChannels() const override { return true; }
+
+    Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
+    {
+        ActivationStatistics made = x;
+        made.histogram.clear(); // channels moved against each other
+        made.histogramMin = made.histogramMax = 0;
+        if (!x.gram.empty()) {
+            QL_TRY(gram, mappedGram(*this, x.gram, context));
+            made.gram = std::move(gram);
+        }
+        const auto divided = [&](std::vector<double>& values) {
+            if (!values.empty())
+                apply(values.data(), nullptr);
+        };
+        divided(made.channelMin);
+        divided(made.channelMax);
+        divided(made.channelRms);
+        for (std::size_t j = 0; j < made.channelMin.size(); ++j)
+            if (made.channelMin[j] > made.channelMax[j]) // a negative factor
+                std::swap(made.channelMin[j], made.channelMax[j]);
+        for (double& rms : made.channelRms)
+            rms = std::fabs(rms);
+        return made;
+    }
+
+private:
+    std::vector<double> m_s;
+};
+
+class Permutation final : public ChannelMap {
+public:
+    explicit Permutation(std::vector<std::int64_t> order) : ChannelMap(std::ssize(order)), m_order(std::move(order)) {}
+
+    void apply(double* x, double* scratch) const override
+    {
+        std::copy_n(x, m_order.size(), scratch);
+        for (std::size_t j = 0; j < m_order.size(); ++j)
+            x[j] = scratch[m_order[j]];
+    }
+    void applyToReader(double* w, double* scratch) const override { apply(w, scratch); }
+    bool keepsChannels() const override { return true; }
+
+    Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
+    {
+        ActivationStatistics made = x; // the histogram is of all channels
+        if (!x.gram.empty()) {
+            QL_TRY(gram, mappedGram(*this, x.gram, context));
+            made.gram = std::move(gram);
+        }
+        std::vector<double> scratch(m_order.size());
+        for (std::vector<double>* values : {&made.channelMin, &made.channelMax, &made.channelRms})
+            if (!values->empty())
+                apply(values->data(), scratch.data());
+        return made;
+    }
+
+private:
+    std::vector<std::int64_t> m_order;
+};
+
+class Rotation final : public ChannelMap {
+public:
+    Rotation(std::int64_t size, std::int64_t first, std::int64_t block, std::vector<double> signs)
+        : ChannelMap(size), m_first(first), m_block(block), m_hadamard(block), m_signs(std::move(signs))
+    {}
+
+    void apply(double* x, double* scratch) const override
+    {
+        const double factor = 1 / std::sqrt(static_cast<double>(m_block));
+        double* from = x + m_first;
+        for (std::size_t j = 0; j < m_signs.size(); ++j)
+            from[j] *= m_signs[j] * factor;
+        for (std::int64_t at = 0; at < std::ssize(m_signs); at += m_block)
+            m_hadamard.multiply(from + at, scratch);
+    }
+    void applyToReader(double* w, double* scratch) const override { apply(w, scratch); }
+    bool keepsChannels() const override { return false; }
+
+    Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
+    {
+        ActivationStatistics made;
+        made.in = x.in;
+        made.tokens = x.tokens;
+        if (x.gram.empty())
+            return made; // without products of channels nothing is known of their sums
+        QL_TRY(gram, mappedGram(*this, x.gram, context));
+        made.gram = std::move(gram);
+        const auto tokens = static_cast<double>(std::max<std::int64_t>(1, x.tokens));
+        for (std::int64_t j = 0; j < made.in; ++j)
+            made.channelRms.push_back(
+                std::sqrt(std::max(0.0, made.gram[static_cast<std::size_t>(j * made.in + j)]) / tokens));
+        return made;
+    }
+
+private:
+    std::int64_t m_first, m_block;
+    HadamardMatrix m_hadamard;
+    std::vector<double> m_signs;
+};
+
+} // namespace
+
+ChannelMapPtr scaleMap(std::vector<double> s)
+{
+    return std::make_shared<Scale>(std::move(s));
+}
+
+ChannelMapPtr permutationMap(std::vector<std::int64_t> order)
+{
+    return std::make_shared<Permutation>(std::move(order));
+}
+
+ChannelMapPtr rotationMap(std::int64_t size, std::int64_t first, std::int64_t block, std::vector<double> signs)
+{
+    return std::make_shared<Rotation>(size, first, block, std::move(signs));
+}
+
+} // namespace ql

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A transform: an exact rewrite of the model before quantization, which leaves what the unquantized model computes and
+// changes how well it can be quantized. Text: id[:option][:key=value]…[:scheme=SCHEME], e.g. smooth, smooth:alpha=0.6,
+// hadamard:block=64, awq:scheme=int4:g64 (scheme= takes all that follows). A variant's text is a list of them, joined
+// by +, in the order in which they are applied: smooth:alpha=0.5+hadamard. One line in transforms.def and one file add
+// a transform.
+#pragma once
+
+#include "core/transforms/fold_sites.h"
+#include "core/transforms/rewrite.h"
+
+namespace ql {
+
+struct TransformSpec {
+    std::string id;
+    std::string option;                        // a bare word
+    std::map<std::string, std::string> values; // key=value
+    friend bool operator==(const TransformSpec&, const TransformSpec&) = default;
+};
+using TransformSpecs = std::vector<TransformSpec>;
+
+/// Checks ids, options and keys; an empty text is no transform.
+Result<TransformSpecs> parseTransforms(std::string_view text);
+std::string printTransforms(const TransformSpecs& specs);
+
+/// What a transform may look at.
+struct TransformTask {
+    const Model& model;
+    const graph::Graph& graph; // of the model
+    const TransformSpec& spec;
+    const Activations* activations = nullptr; // of the model; null if none are known
+};
+
+/// What it takes of the layers' inputs: nothing, ranges, or XᵀX (its diagonal where that is all).
+enum class TransformNeeds { nothing, ranges, gram };
+std::string_view word(TransformNeeds needs);
+
+struct TransformOption {
+    std::string_view key;  // "alpha", or a bare word
+    std::string_view help; // "0…1, default 0.5"; empty for a bare word
+};
+
+struct Transform {
+    std::string_view id;
+    std::string_view title;
+    std::string_view formula;
+    std::string_view source; // paper, section
+    /// Whether its effect stays inside one producer and its consumers; otherwise it is of the whole model.
+    bool isLocal = false;
+    TransformNeeds needs = TransformNeeds::nothing;
+    std::span<const TransformOption> keys;  // key=value
+    std::span<const TransformOption> words; // bare words
+    /// Checks the values of options; an error of kind usage.
+    Result<void> (*accepts)(const TransformSpec& spec);
+    /// Refused by name where the model has no place for it.
+    Result<Rewrite> (*rewrite)(const TransformTask& task, const JobContext& context);
+};
+
+std::span<const Transform* const> allTransforms();
+Result<const Transform*> findTransform(std::string_view id);
+
+} // namespace ql

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/transforms/variant.h"
+
+#include "core/base/hash.h"
+#include "core/checkpoint/stored_type.h"
+#include "core/model/frontends/frontend.h"
+#include "core/model/stored_order.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace ql {
+
+namespace {
+
+/// A tensor of the variant: that of the model, with what becomes of it.
+struct Source {
+    std::int64_t tensor = -1; // of the model's checkpoint
+    Layer layer;              // of the model
+    LayerRewrite rewrite;
+};
+
+class VariantCheckpoint final : public Checkpoint {
+public:
+    VariantCheckpoint(std::shared_ptr<const Checkpoint> base, Contents contents, std::vector<Source> sources,
+                      Dtype computed)
+        : Checkpoint(std::move(contents)), m_base(std::move(base)), m_sources(std::move(sources)), m_computed(computed)
+    {}
+    /// What the variant's start from: the files, too, so that one that was cut short is noticed here as well.
+    static Contents contentsOf(const Checkpoint& checkpoint) { return checkpoint.*&VariantCheckpoint::m_contents; }
+
+private:
+    Result<TensorData> loadTensor(std::size_t index, const JobContext& context) const override
+    {
+        const Source& source = m_sources[index];
+        QL_TRY(stored, m_base->load(source.tensor, context));
+        if (!source.rewrite.changesWeights())
+            return stored;
+        const Shape shape = m_contents.tensors[index].shape;
+        QL_TRY(ordered, toLayerOrder(source.layer, std::move(stored), context));
+        QL_TRY(made, rewritten(source.rewrite, source.layer, ordered.view, m_computed, context));
+        QL_TRY(back, toStoredOrder(source.layer, std::move(made), context));
+        const auto owner = std::make_shared<Buffer>(std::move(back));
+        return TensorData{{m_computed, shape, owner->data()}, owner};
+    }
+
+    std::shared_ptr<const Checkpoint> m_base;
+    std::vector<Source> m_sources;
+    Dtype m_computed;
+};
+
+class VariantActivations final : public Activations {
+public:
+    VariantActivations(std::shared_ptr<const Activations> base, std::vector<std::int64_t> baseLayer,
+                       std::vector<LayerRewrite> rewrites, const std::string& text)
+        : m_base(std::move(base)), m_baseLayer(std::move(baseLayer)), m_rewrites(std::move(rewrites))
+    {
+        Hasher hasher;
+        hasher.add(m_base->fingerprint() + "\n" + text);
+        m_fingerprint = hasher.hex();
+        const auto known = m_base->layers();
+        const auto fisher = m_base->fisherLayers();
+        for (std::size_t i = 0; i < m_baseLayer.size(); ++i) {
+            if (std::ranges::find(known, m_baseLayer[i]) != known.end())
+                m_layers.push_back(static_cast<std::int64_t>(i));
+            // Derivatives by weights that changed are other derivatives.
+            if (std::ranges::find(fisher, m_baseLayer[i]) != fisher.end() && !m_rewrites[i].changesWeights())
+                m_fisherLayers.push_back(static_cast<std::int64_t>(i));
+        }
+    }
+
+    const std::filesystem::path& path() const override { return m_base->path(); }
+    std::span<const std::int64_t> layers() const override { return m_layers; }
+    const std::string& fingerprint() const override { return m_fingerprint; }
+    bool isDiagonal() const override { return m_base->isDiagonal(); }
+    std::vector<std::int64_t> seenTokens(std::int64_t layer) const override
+    {
+        return base(layer) < 0 ? std::vector<std::int64_t>() : m_base->seenTokens(base(layer));
+    }
+    std::span<const std::int64_t> fisherLayers() const override { return m_fisherLayers; }
+    std::int64_t fisherWindows() const override { return m_fisherLayers.empty() ? 0 : m_base->fisherWindows(); }
+
+    Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
+                                                                   const JobContext& context) const override
+    {
+        if (base(layer) < 0)
+            return std::shared_ptr<const ActivationStatistics>();
+        QL_TRY(known, m_base->statistics(base(layer), context));
+        const LayerRewrite& rewrite = m_rewrites[static_cast<std::size_t>(layer)];
+        if (!known || (rewrite.reads.empty() && rewrite.shift.empty()))
+            return known;
+        QL_TRY(made, rewritten(rewrite, *known, context));
+        return std::make_shared<const ActivationStatistics>(std::move(made));
+    }
+
+    Result<std::shared_ptr<const FisherDiagonal>> fisher(std::int64_t layer, const JobContext& context) const override
+    {
+        if (std::ranges::find(m_fisherLayers, layer) == m_fisherLayers.end())
+            return std::shared_ptr<const FisherDiagonal>();
+        return m_base->fisher(base(layer), context);
+    }
+
+private:
+    std::int64_t base(std::int64_t layer) const { return m_baseLayer[static_cast<std::size_t>(layer)]; }
+
+    std::shared_ptr<const Activations> m_base;
+    std::vector<std::int64_t> m_baseLayer;
+    std::vector<LayerRewrite> m_rewrites; // by layer of the variant
+    std::string m_fingerprint;
+    std::vector<std::int64_t> m_layers, m_fisherLayers;
+};
+
+class BaseWeights final : public graph::WeightSource {
+public:
+    BaseWeights(std::shared_ptr<const Model> model, std::vector<std::int64_t> baseLayer)
+        : m_model(std::move(model)), m_baseLayer(std::move(baseLayer))
+    {}
+    Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
+    {
+        return m_model->loadWeights(m_baseLayer[static_cast<std::size_t>(layer)], context);
+    }
+
+private:
+    std::shared_ptr<const Model> m_model;
+    std::vector<std::int64_t> m_baseLayer;
+};
+
+bool isPlainFloat(Dtype dtype)
+{
+    return dtype == Dtype::f16 || dtype == Dtype::bf16 || dtype == Dtype::f32 || dtype == Dtype::f64;
+}
+
+/// The name of an output head of its own, or of the one that the file stores beside the embedding.
+std::string headName(const Model& model)
+{
+    const std::int64_t embedding = model.indexOf("token_embd.weight");
+    return embedding >= 0 && model.architecture->id == "gguf" ? "output.weight" : "lm_head.weight";
+}
+
+std::string untiedConfig(const std::string& text)
+{
+    auto config = nlohmann::ordered_json::parse(text, nullptr, false);
+    if (!config.is_object())
+        return text;
+    config["tie_word_embeddings"] = false;
+    for (const char* inner : {"text_config", "llm_config"})
+        if (const auto found = config.find(inner); found != config.end() && found->is_object())
+            (*found)["tie_word_embeddings"] = false;
+    return config.dump(2) + "\n";
+}
+
+/// The tensors of the model, with what the rewrite makes of each.
+Result<std::vector<Source>> sourcesOf(const Model& model, const Rewrite& rewrite, Checkpoint::Contents& contents)
+{
+    std::vector<Source> sources;
+    for (std::size_t i = 0; i < contents.tensors.size(); ++i) {
+        Source source{.tensor = static_cast<std::int64_t>(i), .layer = {}, .rewrite = {}};
+        // By name, because two names of one range of bytes are one layer.
+        if (const std::int64_t layer = model.indexOf(contents.tensors[i].name); layer >= 0) {
+            source.layer = model.layers[static_cast<std::size_t>(layer)];
+            if (const auto found = rewrite.layers.find(layer); found != rewrite.layers.end())
+                source.rewrite = found->second;
+        }
+        if (source.rewrite.changesWeights() && !isPlainFloat(source.layer.dtype))
+            return refused("is stored as " + std::string(info(source.layer.dtype).word) +
+                               "; a transform needs the weights in f16, bf16 or f32: open the unquantized model",
+                           source.layer.name);
+        sources.push_back(std::move(source));
+    }
+    if (!rewrite.untiedHead)
+        return sources;
+    const std::string name = headName(model);
+    const auto embedding = std::ranges::find(model.layers, "embedding", &Layer::role);
+    const auto stored = std::ranges::find(contents.tensors, name, &TensorInfo::name);
+    if (stored == contents.tensors.end()) {
+        TensorInfo head = contents.tensors[static_cast<std::size_t>(embedding->tensor)];
+        head.name = name;
+        head.offset = -1;
+        contents.tensors.push_back(std::move(head));
+        sources.push_back({embedding->tensor, *embedding, *rewrite.untiedHead});
+    } else {
+        const auto index = stored - contents.tensors.begin();
+        stored->offset = -1; // no longer the embedding's bytes
+        sources[static_cast<std::size_t>(index)] = {embedding->tensor, *embedding, *rewrite.untiedHead};
+    }
+    contents.configJson = untiedConfig(contents.configJson);
+    return sources;
+}
+
+struct Step {
+    std::shared_ptr<const Model> model;
+    std::shared_ptr<const Activations> activations;
+};
+
+Result<Step> apply(const Step& from, const Rewrite& rewrite, const std::string& text, const std::string& fingerprint,
+                   Dtype computed)
+{
+    const Checkpoint& base = *from.model->checkpoint;
+    Checkpoint::Contents contents = VariantCheckpoint::contentsOf(base);
+    contents.fingerprint = fingerprint;
+    std::erase_if(contents.metadata, [](const auto& entry) { return entry.first == kVariantKey; });
+    contents.metadata.emplace_back(kVariantKey, text);
+    contents.warnings.clear(); // were shown when the model was opened
+    QL_TRY(sources, sourcesOf(*from.model, rewrite, contents));
+    Step to;
+    QL_TRY(model, makeModel(std::make_shared<VariantCheckpoint>(from.model->checkpoint, std::move(contents),
+                                                                std::move(sources), computed)));
+    to.model = std::move(model);
+    if (!from.activations)
+        return to;
+    std::vector<std::int64_t> baseLayer;
+    std::vector<LayerRewrite> rewrites;
+    for (const Layer& layer : to.model->layers) {
+        baseLayer.push_back(from.model->indexOf(layer.name));
+        const bool isHead = rewrite.untiedHead && layer.name == headName(*from.model);
+        const auto found = rewrite.layers.find(baseLayer.back());
+        if (rewrite.untiedHead && !isHead && layer.role == "embedding")
+            baseLayer.back() = -1; // what was known of its input is that of the head
+        rewrites.push_back(isHead                          ? *rewrite.untiedHead
+                           : found == rewrite.layers.end() ? LayerRewrite()
+                                                           : found->second);
+    }
+    to.activations =
+        std::make_shared<VariantActivations>(from.activations, std::move(baseLayer), std::move(rewrites), text);
+    return to;
+}
+
+} // namespace
+
+Result<Variant> makeVariant(std::shared_ptr<const Model> model, const TransformSpecs& transforms,
+                            std::shared_ptr<const Activations> activations, const JobContext& context, Dtype computed)
+{
+    const std::string start = variantOf(*model->checkpoint);
+    Variant variant;
+    Step step{model, activations};
+    bool looksAtActivations = false;
+    TransformSpecs done;
+    for (const TransformSpec& spec : transforms) {
+        QL_CHECK(context.checkStop());
+        QL_TRY(transform, findTransform(spec.id));
+        if (transform->needs != TransformNeeds::nothing && !activations)
+            return refused(
+                "looks at " + std::string(word(transform->needs)) +
+                    ", and none are given; add --activations: a study made by qloupe calibrate, or captured X",
+                "transform " + printTransforms({spec}));
+        looksAtActivations = looksAtActivations || transform->needs != TransformNeeds::nothing;
+        QL_TRY(graph, buildGraph(*step.model));
+        auto rewrite = transform->rewrite({*step.model, graph, spec, step.activations.get()}, context);
+        if (!rewrite)
+            return Error{rewrite.error().code, describe(rewrite.error()), "transform " + printTransforms({spec})};
+        done.push_back(spec);
+        const std::string text = (start.empty() ? "" : start + "+") + printTransforms(done);
+        Hasher hasher;
+        hasher.add(model->checkpoint->fingerprint() + "\n" + text + "\n" +
+                   (looksAtActivations ? activations->fingerprint() : ""));
+        QL_TRY(next, apply(step, *rewrite, text, hasher.hex(), computed));
+        step = std::move(next);
+        variant.notes.insert(variant.notes.end(), rewrite->notes.begin(), rewrite->notes.end());
+    }
+    variant.model = step.model;
+    variant.activations = step.activations;
+    for (const Layer& layer : step.model->layers)
+        variant.baseLayer.push_back(model->indexOf(layer.name));
+    return variant;
+}
+
+ModelVersion baseVersion(std::shared_ptr<const Model> model, const Variant& variant)
+{
+    return {.weights = std::make_shared<BaseWeights>(std::move(model), variant.baseLayer)};
+}
+
+} // namespace ql

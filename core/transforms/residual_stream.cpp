@@ -103,14 +103,15 @@ private:
             const bool passes = GraphUses::is(&node, "add") || GraphUses::is(&node, "scale") ||
                                 (GraphUses::is(&node, "moe_combine") && use.input > 0) ||
                                 (GraphUses::is(&node, "multiply") && use.input == 0 && isShare(node.inputs[1]));
-            if (passes)
+            if (passes) {
                 visit(node.outputs.front());
-            else if (GraphUses::is(&node, "rms_norm") && use.input == 0 && !node.attributes.contains("size"))
+            } else if (GraphUses::is(&node, "rms_norm") && use.input == 0 && !node.attributes.contains("size")) {
                 QL_CHECK(norm(node));
-            else
+            } else {
                 return refusal(node, GraphUses::is(&node, "layer_norm")
                                          ? "subtracts the mean of the channels, which a rotation does not keep"
                                          : "reads the residual stream");
+            }
         }
         return {};
     }

@@ -54,6 +54,14 @@ std::vector<double> randomSigns(std::int64_t n, std::uint64_t seed, std::uint64_
     return signs;
 }
 
+std::vector<double> repeated(const std::vector<double>& signs, std::int64_t times)
+{
+    std::vector<double> all;
+    for (std::int64_t i = 0; i < times; ++i)
+        all.insert(all.end(), signs.begin(), signs.end());
+    return all;
+}
+
 Result<std::int64_t> blockFor(const Model& model, std::int64_t width, std::int64_t block)
 {
     if (block == 0 && HadamardMatrix::has(width))
@@ -107,19 +115,14 @@ void rotateHeads(Rewrite& rewrite, const Model& model, const FoldSites& sites, s
         }
         // The same signs in all heads: several query heads read one key-value head.
         const std::vector<double> signs = randomSigns(size, seed, stream++);
-        const auto repeated = [&](std::int64_t heads) {
-            std::vector<double> all;
-            for (std::int64_t head = 0; head < heads; ++head)
-                all.insert(all.end(), signs.begin(), signs.end());
-            return all;
-        };
         const std::int64_t rows = model.layers[static_cast<std::size_t>(site.producer.layer)].shape[0];
-        const ChannelMapPtr made = rotationMap(rows, site.producer.first, size, repeated(site.keyValueHeads));
+        const ChannelMapPtr made = rotationMap(rows, site.producer.first, size, repeated(signs, site.keyValueHeads));
         rewrite.layers[site.producer.layer].writes.push_back(made);
         if (site.producer.bias >= 0)
             rewrite.layers[site.producer.bias].writes.push_back(made);
         for (const FoldSite::Reader& reader : site.readers)
-            rewrite.layers[reader.layer].reads.push_back(rotationMap(site.columns(), 0, size, repeated(site.heads)));
+            rewrite.layers[reader.layer].reads.push_back(
+                rotationMap(site.columns(), 0, size, repeated(signs, site.heads)));
     }
 }
 
@@ -128,14 +131,18 @@ Result<Rewrite> rewrite(const TransformTask& task, const JobContext& context)
     QL_TRY(options, optionsOf(task.spec));
     QL_TRY(stream, findResidualStream(task.model, task.graph));
     QL_TRY(block, blockFor(task.model, stream.width, options.block));
-    const ChannelMapPtr rotation = rotationMap(stream.width, 0, block, randomSigns(stream.width, options.seed, 0));
+    const std::vector<double> signs = randomSigns(stream.width, options.seed, 0);
+    const ChannelMapPtr rotation = rotationMap(stream.width, 0, block, signs);
     Rewrite rewrite;
     for (const std::int64_t table : stream.tables)
         rewrite.layers[table].rows = {rotation};
     for (const ResidualStream::Writer& writer : stream.writers) {
-        rewrite.layers[writer.layer].writes.push_back(rotation);
+        const std::int64_t rows = task.model.layers[static_cast<std::size_t>(writer.layer)].shape[0];
+        const ChannelMapPtr ofRows =
+            rows == stream.width ? rotation : rotationMap(rows, 0, block, repeated(signs, rows / stream.width));
+        rewrite.layers[writer.layer].writes.push_back(ofRows);
         if (writer.bias >= 0)
-            rewrite.layers[writer.bias].writes.push_back(rotation);
+            rewrite.layers[writer.bias].writes.push_back(ofRows);
     }
     for (const ResidualStream::Norm& norm : stream.norms)
         QL_CHECK(foldNorm(rewrite, task.model, norm, rotation, context));

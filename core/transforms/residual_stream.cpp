@@ -64,10 +64,8 @@ private:
             m_stream.tables.push_back(layer);
             ++m_counted[layer];
         } else if (GraphUses::is(node, "linear") && layer >= 0 && layerAt(layer).shape.size() == 2) {
-            if (node->integer("experts", 1) > 1)
-                return refusal(*node, "holds all experts in one array");
-            m_stream.writers.push_back({layer, m_uses.layerAt(*node, 2)});
-            ++m_counted[layer];
+            if (m_counted[layer]++ == 0) // the experts of a stack each have a node
+                m_stream.writers.push_back({layer, m_uses.layerAt(*node, 2)});
         } else if (GraphUses::is(node, "add")) {
             visit(node->inputs[0]);
             visit(node->inputs[1]);

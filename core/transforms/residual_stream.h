@@ -16,6 +16,7 @@ struct ResidualStream {
         std::vector<std::int64_t> readers; // layers that read what it makes
         bool feedsTiedHead = false;        // and the output head that uses an embedding
     };
+    /// Rows are values of the stream, or of a stack of experts as many as there are, one below the other.
     struct Writer {
         std::int64_t layer = -1, bias = -1;
     };

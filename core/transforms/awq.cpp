@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // AWQ: channels that large activations meet get finer weights, s_j = rms(X_j)^α with one α of 0, 0.05 … 1 for each
 // site, the one with the least output error of all layers that read it, tr(ΔW·XᵀX·ΔWᵀ) by rtn at the given scheme. Of
-// layers with more than 512 rows evenly spaced ones are tried. The published code takes the mean of |X_j| for rms.
+// layers with more than 256 rows evenly spaced ones are tried. The published code takes the mean of |X_j| for rms.
 #include "core/base/text.h"
 #include "core/transforms/scale_folding.h"
 #include "core/transforms/scaled_error.h"

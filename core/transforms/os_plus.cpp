@@ -4,7 +4,7 @@
 // N = max(100, ⌊A/0.5⌋) equal steps. The published search quantizes the outputs of whole blocks; here the error of the
 // layers' outputs at `bits` for both operands, one scale per tensor, follows from ranges and column norms:
 //   δ_x²/12 · Σ w'² + δ_w²/12 · rows · Σ_j E[x'_j²],  δ = range/(2^bits − 1),
-// with E[x'²] of a channel as if it were even over its range where it moved, and from its squares where it did not.
+// with E[x'²] from the squares of the inputs, of moved channels as if z were their mean.
 #include "core/base/text.h"
 #include "core/jobs/parallel.h"
 #include "core/transforms/scale_folding.h"

@@ -18,7 +18,7 @@ Result<double> scaledError(const TensorView& weights, const Scheme& scheme, cons
 /// evenly spaced ones, each of which stands for as many as it leaves out.
 class SampledReaders {
 public:
-    static constexpr std::int64_t kRows = 512;
+    static constexpr std::int64_t kRows = 256;
     static Result<SampledReaders> of(const Model& model, const FoldSite& site, const JobContext& context);
     /// Σ over readers of scaledError; s per column.
     Result<double> error(const Scheme& scheme, const std::vector<double>& s, const ActivationStatistics& input,

@@ -13,7 +13,8 @@ void ThresholdSearch::shift(const std::vector<double>& z)
     for (std::size_t j = 0; j < z.size(); ++j) {
         min[j] -= z[j];
         max[j] -= z[j];
-        inputSquares[j] = max[j] * max[j] / 3;
+        const double even = max[j] * max[j] / 3;
+        inputSquares[j] = std::min(even, std::max(inputSquares[j] - z[j] * z[j], even / 100));
     }
 }
 

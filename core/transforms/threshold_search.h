@@ -16,7 +16,8 @@ struct ThresholdSearch {
     std::int64_t rows = 0;
     double bits = 8;
 
-    /// Takes z from the ranges; squares then follow from these.
+    /// Takes z from the ranges, and from the squares as if it were the mean: at most those of a channel that is even
+    /// over its range.
     void shift(const std::vector<double>& z);
     /// The predicted error of the outputs for each token.
     double error(double t) const;

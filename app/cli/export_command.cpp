@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/variant_options.h"
+#include "core/realize/kept_rounding.h"
 
 #include <nlohmann/json.hpp>
 
@@ -33,11 +34,16 @@ Result<int> run(Console& console, const Options& options)
         bytes += file.sizeBytes;
         rows.push_back({{"file", file.name.empty() ? options.out : file.name}, {"bytes", file.sizeBytes}});
     }
-    console.show({{"path", options.out},
-                  {"target", target->profile.id},
-                  {"bytes", bytes},
-                  {"predicted_bytes", predicted},
-                  {"files", std::move(rows)}});
+    nlohmann::ordered_json document{
+        {"path", options.out}, {"target", target->profile.id}, {"bytes", bytes}, {"predicted_bytes", predicted}};
+    if (variant) {
+        QL_TRY(rounding, keptRounding(*model, plan, target->profile, console.context()));
+        document["variant"] = plan.variant;
+        document["kept_rounding"] = {{"sqnr_db", numberOrNull(rounding.sqnrDb())},
+                                     {"max_abs_error", rounding.maxAbsError}};
+    }
+    document["files"] = std::move(rows);
+    console.show(document);
     return 0;
 }
 

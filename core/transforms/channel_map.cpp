@@ -5,6 +5,7 @@
 #include "core/transforms/hadamard_matrix.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 namespace ql {
@@ -59,6 +60,16 @@ public:
             w[j] *= m_s[j];
     }
     bool keepsChannels() const override { return true; }
+    void applyToReaderSquares(double* squares, double*) const override
+    {
+        for (std::size_t j = 0; j < m_s.size(); ++j)
+            squares[j] = m_s[j] == 0 ? 0 : squares[j] / (m_s[j] * m_s[j]);
+    }
+    void applyToWriterSquares(double* squares, double*) const override
+    {
+        for (std::size_t j = 0; j < m_s.size(); ++j)
+            squares[j] *= m_s[j] * m_s[j];
+    }
 
     Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
     {
@@ -100,6 +111,8 @@ public:
     }
     void applyToReader(double* w, double* scratch) const override { apply(w, scratch); }
     bool keepsChannels() const override { return true; }
+    void applyToReaderSquares(double* squares, double* scratch) const override { apply(squares, scratch); }
+    void applyToWriterSquares(double* squares, double* scratch) const override { apply(squares, scratch); }
 
     Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
     {
@@ -136,6 +149,8 @@ public:
     }
     void applyToReader(double* w, double* scratch) const override { apply(w, scratch); }
     bool keepsChannels() const override { return false; }
+    void applyToReaderSquares(double* squares, double*) const override { forget(squares); }
+    void applyToWriterSquares(double* squares, double*) const override { forget(squares); }
 
     Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
     {
@@ -154,6 +169,13 @@ public:
     }
 
 private:
+    /// Products of channels would be needed.
+    void forget(double* squares) const
+    {
+        assert(false);
+        std::fill_n(squares, size(), 0.0);
+    }
+
     std::int64_t m_first, m_block;
     HadamardMatrix m_hadamard;
     std::vector<double> m_signs;

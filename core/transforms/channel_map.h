@@ -26,6 +26,10 @@ public:
     virtual void applyToReader(double* w, double* scratch) const = 0;
     /// Whether each channel stays one channel, so that ranges remain known.
     virtual bool keepsChannels() const = 0;
+    /// Squares of derivatives by weights that read x, a row of them, become those by w·A⁻¹; squares of derivatives by
+    /// weights that make x, a column, those by the weights that make A(x). Only where channels stay apart.
+    virtual void applyToReaderSquares(double* squares, double* scratch) const = 0;
+    virtual void applyToWriterSquares(double* squares, double* scratch) const = 0;
     /// What is known of A(x).
     virtual Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const = 0;
 

@@ -108,7 +108,7 @@ Result<Rewrite> rewrite(const TransformTask& task, const JobContext& context)
             anyShift = true;
         }
         search.bits = bits;
-        const double t = search.best(least);
+        QL_TRY(t, search.best(least, context));
         QL_CHECK(foldScale(rewrite, task.model, site, thresholdFactors(search.min, search.max, t), z, context));
     }
     if (anyShift)

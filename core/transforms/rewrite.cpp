@@ -3,6 +3,7 @@
 
 #include "core/formats/quantized_tensor.h"
 #include "core/jobs/parallel.h"
+#include "core/tensor/half.h"
 
 #include <algorithm>
 
@@ -41,25 +42,24 @@ Result<void> rewriteRows(const LayerRewrite& rewrite, const TensorView& weights,
     });
 }
 
-/// Each column as a changed value.
-Result<void> rewriteColumns(const LayerRewrite& rewrite, MatrixShape shape, double* w, const JobContext& context)
+/// Each column by map(values, scratch), of w[rows, columns] in place.
+template<typename Map>
+Result<void> forColumns(MatrixShape shape, double* w, const Map& map, const JobContext& context)
 {
     const auto rows = static_cast<std::size_t>(shape.rows);
     return parallelFor(context, shape.cols, kColumns, [&](std::int64_t begin, std::int64_t end) {
         const auto count = static_cast<std::size_t>(end - begin);
         std::vector<double> columns(rows * count);
         std::vector<double> scratch(rows);
+        double* const first = w + begin;
         for (std::size_t r = 0; r < rows; ++r)
             for (std::size_t c = 0; c < count; ++c)
-                columns[c * rows + r] =
-                    w[static_cast<std::int64_t>(r) * shape.cols + begin + static_cast<std::int64_t>(c)];
+                columns[c * rows + r] = first[r * static_cast<std::size_t>(shape.cols) + c];
         for (std::size_t c = 0; c < count; ++c)
-            for (const ChannelMapPtr& map : rewrite.writes)
-                map->apply(columns.data() + c * rows, scratch.data());
+            map(columns.data() + c * rows, scratch.data());
         for (std::size_t r = 0; r < rows; ++r)
             for (std::size_t c = 0; c < count; ++c)
-                w[static_cast<std::int64_t>(r) * shape.cols + begin + static_cast<std::int64_t>(c)] =
-                    columns[c * rows + r];
+                first[r * static_cast<std::size_t>(shape.cols) + c] = columns[c * rows + r];
     });
 }
 
@@ -95,7 +95,11 @@ Result<Buffer> rewritten(const LayerRewrite& rewrite, const Layer& layer, const 
     QL_CHECK(context.checkMemory(8 * n, "weights in double precision"));
     Buffer whole(8 * n);
     QL_CHECK(rewriteRows(rewrite, from, shape, Dtype::f64, whole.data(), context));
-    QL_CHECK(rewriteColumns(rewrite, shape, whole.as<double>(), context));
+    const auto changed = [&](double* column, double* scratch) {
+        for (const ChannelMapPtr& map : rewrite.writes)
+            map->apply(column, scratch);
+    };
+    QL_CHECK(forColumns(shape, whole.as<double>(), changed, context));
     QL_CHECK(parallelFor(context, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
         store(whole.as<double>() + begin, end - begin, dtype, out.data() + begin * bytes);
     }));
@@ -118,6 +122,52 @@ Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const Activa
         statistics.parts.push_back(std::move(made));
     }
     return statistics;
+}
+
+bool keepsFisher(const LayerRewrite& rewrite)
+{
+    const auto keeps = [](const std::vector<ChannelMapPtr>& maps) {
+        return std::ranges::all_of(maps, [](const ChannelMapPtr& map) { return map->keepsChannels(); });
+    };
+    return rewrite.values.empty() && rewrite.shift.empty() && rewrite.rows.empty() && keeps(rewrite.reads) &&
+           keeps(rewrite.writes);
+}
+
+Result<FisherDiagonal> rewritten(const LayerRewrite& rewrite, const FisherDiagonal& fisher, const JobContext& context)
+{
+    FisherDiagonal made = fisher;
+    for (LayerFisher& use : made.uses) {
+        const MatrixShape shape{use.rows, use.columns};
+        const std::int64_t n = shape.rows * shape.cols;
+        QL_CHECK(context.checkMemory(8 * n, "a Fisher diagonal in double precision"));
+        std::vector<double> sums(static_cast<std::size_t>(n));
+        const std::int64_t grain = std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, shape.cols));
+        QL_CHECK(parallelFor(context, shape.rows, grain, [&](std::int64_t begin, std::int64_t end) {
+            std::vector<double> scratch(static_cast<std::size_t>(shape.cols));
+            for (std::int64_t r = begin; r < end; ++r) {
+                double* const row = sums.data() + r * shape.cols;
+                for (std::int64_t c = 0; c < shape.cols; ++c)
+                    row[c] = static_cast<double>(floatFromBf16(use.sums[static_cast<std::size_t>(r * shape.cols + c)]));
+                for (const ChannelMapPtr& map : rewrite.reads)
+                    map->applyToReaderSquares(row, scratch.data());
+            }
+        }));
+        const auto changed = [&](double* column, double* scratch) {
+            for (const ChannelMapPtr& map : rewrite.writes)
+                map->applyToWriterSquares(column, scratch);
+        };
+        if (!rewrite.writes.empty())
+            QL_CHECK(forColumns(shape, sums.data(), changed, context));
+        QL_CHECK(parallelFor(context, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+            for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+                use.sums[i] = bf16FromFloat(static_cast<float>(sums[i]));
+        }));
+        if (!use.outputSquares.empty()) {
+            std::vector<double> scratch(use.outputSquares.size());
+            changed(use.outputSquares.data(), scratch.data());
+        }
+    }
+    return made;
 }
 
 } // namespace ql

@@ -45,16 +45,17 @@ double ThresholdSearch::error(double t) const
     return (inputStep * inputStep * weights + weightStep * weightStep * static_cast<double>(rows) * inputs) / 12;
 }
 
-double ThresholdSearch::best(double least) const
+Result<double> ThresholdSearch::best(double least, const JobContext& context) const
 {
     const double most = largest();
     if (!(most > least) || !std::isfinite(most))
-        return most > 0 && std::isfinite(most) ? most : 1;
+        return most > 0 && std::isfinite(most) ? most : 1.0;
     const auto steps =
         std::min<std::int64_t>(100'000, std::max<std::int64_t>(100, static_cast<std::int64_t>(most / 0.5)));
     double best = most;
     double smallest = error(most);
     for (std::int64_t i = 1; i <= steps; ++i) {
+        QL_CHECK(context.checkStop());
         const double t = most - (most - least) * static_cast<double>(i) / static_cast<double>(steps);
         if (const double now = error(t); now < smallest) {
             smallest = now;

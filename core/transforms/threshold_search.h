@@ -3,6 +3,9 @@
 // each of its steps.
 #pragma once
 
+#include "core/base/result.h"
+#include "core/jobs/job_context.h"
+
 #include <cstdint>
 #include <vector>
 
@@ -22,7 +25,7 @@ struct ThresholdSearch {
     /// The predicted error of the outputs for each token.
     double error(double t) const;
     /// The threshold with the least error; A, which changes nothing, where none is better.
-    double best(double least) const;
+    Result<double> best(double least, const JobContext& context) const;
     /// The largest magnitude.
     double largest() const;
 };

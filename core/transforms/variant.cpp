@@ -64,10 +64,11 @@ public:
         for (std::size_t i = 0; i < m_baseLayer.size(); ++i) {
             if (std::ranges::find(known, m_baseLayer[i]) != known.end())
                 m_layers.push_back(static_cast<std::int64_t>(i));
-            // Derivatives by weights that changed are other derivatives.
-            if (std::ranges::find(fisher, m_baseLayer[i]) != fisher.end() && !m_rewrites[i].changesWeights())
+            if (std::ranges::find(fisher, m_baseLayer[i]) != fisher.end() && keepsFisher(m_rewrites[i]))
                 m_fisherLayers.push_back(static_cast<std::int64_t>(i));
         }
+        if (m_fisherLayers.size() < fisher.size())
+            m_fisherLayers.clear(); // what some layers lack compares none
     }
 
     const std::filesystem::path& path() const override { return m_base->path(); }
@@ -98,7 +99,11 @@ public:
     {
         if (std::ranges::find(m_fisherLayers, layer) == m_fisherLayers.end())
             return std::shared_ptr<const FisherDiagonal>();
-        return m_base->fisher(base(layer), context);
+        QL_TRY(known, m_base->fisher(base(layer), context));
+        if (!known)
+            return known;
+        QL_TRY(made, rewritten(m_rewrites[static_cast<std::size_t>(layer)], *known, context));
+        return std::make_shared<const FisherDiagonal>(std::move(made));
     }
 
 private:

@@ -366,7 +366,7 @@ private Q_SLOTS:
         const std::vector<double> zeros(kChannels, 0);
         const double raw = mse(zeros, ones);
         const double shifted = mse(z, ones);
-        const double t = search.best(1);
+        const double t = search.best(1, m_context).value();
         const std::vector<double> s = thresholdFactors(search.min, search.max, t);
         for (const double factor : s)
             QVERIFY(factor >= 1);

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What follows of statistics and Fisher diagonals, against the definitions.
+#include "core/base/rng.h"
+#include "core/tensor/half.h"
+#include "core/transforms/rewrite.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace ql;
+
+namespace {
+
+std::vector<double> normals(std::size_t n, std::uint64_t stream)
+{
+    const CounterRng rng(41, stream);
+    std::vector<double> values(n);
+    for (std::size_t i = 0; i < n; ++i)
+        values[i] = rng.normal(i);
+    return values;
+}
+
+} // namespace
+
+class RewriteTest : public QObject {
+    Q_OBJECT
+private:
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+
+    std::vector<double> weightsAfter(const LayerRewrite& rewrite, const Layer& layer, const std::vector<double>& w)
+    {
+        const TensorView view{Dtype::f64, layer.shape, reinterpret_cast<const std::byte*>(w.data())};
+        const Buffer made = rewritten(rewrite, layer, view, Dtype::f64, m_context).value();
+        return {made.as<double>(), made.as<double>() + w.size()};
+    }
+
+private Q_SLOTS:
+    /// W'·A(x) = B(W·x) for every kind of map on both sides.
+    void productsStay()
+    {
+        Layer layer;
+        layer.shape = {24, 20};
+        std::vector<double> s = normals(20, 1);
+        std::vector<std::int64_t> order(24);
+        for (std::size_t i = 0; i < order.size(); ++i)
+            order[i] = static_cast<std::int64_t>((5 * i + 3) % 24);
+        LayerRewrite rewrite;
+        rewrite.reads = {scaleMap(s), rotationMap(20, 8, 12, std::vector<double>(12, -1))};
+        rewrite.writes = {permutationMap(order), scaleMap(normals(24, 2)), rotationMap(24, 0, 12, normals(24, 3))};
+        // Signs of the last are arbitrary numbers: a map that is no rotation still acts on columns as it says.
+        const std::vector<double> w = normals(24 * 20, 4);
+        const std::vector<double> after = weightsAfter(rewrite, layer, w);
+        std::vector<double> x = normals(20, 5);
+        std::vector<double> y(24, 0);
+        std::vector<double> scratch(24);
+        for (std::size_t r = 0; r < 24; ++r)
+            for (std::size_t c = 0; c < 20; ++c)
+                y[r] += w[r * 20 + c] * x[c];
+        for (const ChannelMapPtr& map : rewrite.reads)
+            map->apply(x.data(), scratch.data());
+        for (const ChannelMapPtr& map : rewrite.writes)
+            map->apply(y.data(), scratch.data());
+        for (std::size_t r = 0; r < 24; ++r) {
+            double made = 0;
+            for (std::size_t c = 0; c < 20; ++c)
+                made += after[r * 20 + c] * x[c];
+            QVERIFY(std::fabs(made - y[r]) < 1e-11);
+        }
+    }
+
+    /// Σ F·ΔW² is the same before and after, as the model that the change acts on is.
+    void fisherFollows()
+    {
+        Layer layer;
+        layer.shape = {6, 10};
+        LayerRewrite rewrite;
+        rewrite.reads = {scaleMap(normals(10, 6)), permutationMap({9, 8, 7, 6, 5, 4, 3, 2, 1, 0})};
+        rewrite.writes = {scaleMap(normals(6, 7)), permutationMap({1, 2, 3, 4, 5, 0})};
+        QVERIFY(keepsFisher(rewrite));
+        FisherDiagonal fisher;
+        LayerFisher use{
+            .source = "x", .windows = 1, .tokens = 4, .rows = 6, .columns = 10, .sums = {}, .outputSquares = {}};
+        for (const double value : normals(60, 8))
+            use.sums.push_back(bf16FromFloat(static_cast<float>(value * value)));
+        use.outputSquares = {1, 2, 3, 4, 5, 6};
+        fisher.uses = {use};
+        const FisherDiagonal after = rewritten(rewrite, fisher, m_context).value();
+        // One weight at a time: each term keeps its value.
+        for (std::size_t i = 0; i < 60; ++i) {
+            std::vector<double> change(60, 0);
+            change[i] = 1;
+            const std::vector<double> changed = weightsAfter(rewrite, layer, change);
+            double before = 0;
+            double made = 0;
+            std::vector<double> f(60);
+            fisher.read(0, 60, f.data());
+            for (std::size_t k = 0; k < 60; ++k)
+                before += f[k] * change[k] * change[k];
+            after.read(0, 60, f.data());
+            for (std::size_t k = 0; k < 60; ++k)
+                made += f[k] * changed[k] * changed[k];
+            QVERIFY(std::fabs(made - before) <= before / 128);
+        }
+        rewrite.reads.push_back(rotationMap(10, 0, 2, std::vector<double>(10, 1)));
+        QVERIFY(!keepsFisher(rewrite));
+    }
+
+    void equalForAnyThreads()
+    {
+        Layer layer;
+        layer.shape = {300, 240};
+        LayerRewrite rewrite;
+        rewrite.reads = {rotationMap(240, 0, 240, std::vector<double>(240, 1))};
+        rewrite.writes = {scaleMap(normals(300, 9))};
+        const std::vector<double> w = normals(300 * 240, 10);
+        const std::vector<double> two = weightsAfter(rewrite, layer, w);
+        Executor one(1);
+        const TensorView view{Dtype::f64, layer.shape, reinterpret_cast<const std::byte*>(w.data())};
+        const Buffer alone = rewritten(rewrite, layer, view, Dtype::f64, JobContext(one)).value();
+        QVERIFY(std::equal(two.begin(), two.end(), alone.as<double>()));
+    }
+};
+
+QTEST_APPLESS_MAIN(RewriteTest)
+#include "rewrite_test.moc"

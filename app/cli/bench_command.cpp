@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/study_options.h"
+#include "app/cli/variant_options.h"
 #include "core/base/text.h"
 #include "core/sensitivity/bench.h"
 
@@ -19,6 +19,7 @@ struct Options {
     std::vector<std::string> layers{"*"};
     std::string schemes = "int4:g128,int4:g128:asym,nf4:g64,mxfp4,nvfp4";
     std::string quantizers = "rtn,mse";
+    TransformsOption transforms;
     ActivationsOption activations;
 };
 
@@ -49,9 +50,9 @@ Json rowOf(const Model& model, const BenchRequest& request, const BenchEntry& en
 
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(model, openModelFor(console, options.file));
-    QL_TRY(activations, options.activations.open(console, *model));
-    BenchRequest request{.layers = {}, .candidates = {}, .activations = activations.get(), .targets = {}};
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
+    const std::shared_ptr<const Model> model = opened.model;
+    BenchRequest request{.layers = {}, .candidates = {}, .activations = opened.activations.get(), .targets = {}};
     QL_TRY(candidates, crossCandidates(options.schemes, options.quantizers));
     request.candidates = std::move(candidates);
     for (const Target* target : allTargets())
@@ -94,7 +95,8 @@ const Command bench_{"bench", "schemes × quantizers side by side on layers: bit
                          app.add_option("--quantizers", options->quantizers,
                                         "separated by commas; qloupe list quantizers")
                              ->capture_default_str();
-                         options->activations.declare(app);
+                         options->transforms.declare(app);
+        options->activations.declare(app);
                          return [options](Console& console) { return run(console, *options); };
                      }};
 

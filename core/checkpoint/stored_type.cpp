@@ -18,9 +18,9 @@ constexpr std::int64_t kGrain = 1 << 16; // elements
 Result<TensorData> asStored(const TensorInfo& tensor, TensorData data, const JobContext& context)
 {
     const Dtype dtype = tensor.dtype;
-    if (data.view.dtype == dtype)
+    const bool isPlain = dtype == Dtype::bf16 || dtype == Dtype::f16 || dtype == Dtype::f32 || dtype == Dtype::f64;
+    if (data.view.dtype == dtype || !isPlain) // others are never computed
         return data;
-    assert(dtype == Dtype::bf16 || dtype == Dtype::f16 || dtype == Dtype::f32 || dtype == Dtype::f64);
     const std::int64_t n = data.view.numel();
     const std::int64_t bytes = info(dtype).blockBytes;
     QL_CHECK(context.checkMemory(n * bytes, "rounded weights"));

@@ -39,9 +39,11 @@ Result<std::vector<double>> mappedGram(const ChannelMap& map, const std::vector<
     QL_CHECK(apply(gram, half));
     QL_CHECK(apply(half, whole));
     // Of the two roundings of each pair one is taken, so that the result is symmetric as it must be.
-    for (std::int64_t r = 0; r < n; ++r)
-        for (std::int64_t c = 0; c < r; ++c)
-            whole[static_cast<std::size_t>(c * n + r)] = whole[static_cast<std::size_t>(r * n + c)];
+    QL_CHECK(parallelFor(context, n, std::max<std::int64_t>(1, kGrain / n), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r)
+            for (std::int64_t c = 0; c < r; ++c)
+                whole[static_cast<std::size_t>(c * n + r)] = whole[static_cast<std::size_t>(r * n + c)];
+    }));
     return whole;
 }
 

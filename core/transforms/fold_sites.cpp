@@ -191,6 +191,17 @@ std::int64_t FoldSite::channelOf(std::int64_t column) const
     return column / size / (heads / keyValueHeads) * size + column % size;
 }
 
+std::vector<Warning> abridged(std::vector<Warning> named)
+{
+    constexpr std::size_t kShown = 3;
+    if (named.size() > kShown + 1) {
+        const std::size_t more = named.size() - kShown;
+        named.resize(kShown);
+        named.back().what += "; " + std::to_string(more) + " other places take none either";
+    }
+    return named;
+}
+
 FoldSites findFoldSites(const Model& model, const Graph& graph)
 {
     Finder finder(model, graph);

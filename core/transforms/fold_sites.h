@@ -45,6 +45,9 @@ struct FoldSites {
     std::vector<Warning> others; // named, with the reason
 };
 
+/// The first few of what was named, and how many more there are: a model has a place of each kind in every block.
+std::vector<Warning> abridged(std::vector<Warning> named);
+
 FoldSites findFoldSites(const Model& model, const graph::Graph& graph);
 
 } // namespace ql

@@ -42,7 +42,7 @@ Result<Rewrite> rewrite(const TransformTask& task, const JobContext& context)
 {
     Rewrite rewrite;
     FoldSites found = findFoldSites(task.model, task.graph);
-    rewrite.notes = std::move(found.others);
+    rewrite.notes = abridged(std::move(found.others));
     for (const FoldSite& site : found.sites) {
         if (site.kind == FoldSite::Kind::norm)
             continue;

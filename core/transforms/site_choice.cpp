@@ -49,7 +49,7 @@ Result<std::vector<FoldSite>> scalableSites(const TransformTask& task, SiteChoic
         if (site.scales && (choice == SiteChoice::all || isNorm == (choice == SiteChoice::norms)))
             sites.push_back(std::move(site));
     }
-    rewrite.notes = std::move(found.others);
+    rewrite.notes = abridged(std::move(found.others));
     if (!sites.empty())
         return sites;
     return refused("has no place that takes factors" +

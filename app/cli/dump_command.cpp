@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/variant_options.h"
 #include "core/base/npz.h"
-#include "core/checkpoint/reader.h"
 
 #include <nlohmann/json.hpp>
 
@@ -50,26 +50,33 @@ std::string_view numpyWord(Dtype dtype)
 Result<void> add(NpzWriter& npz, const TensorInfo& tensor, const TensorView& view, const JobContext& context)
 {
     const auto n = view.numel();
-    if (const auto word = numpyWord(tensor.dtype); !word.empty())
+    if (const auto word = numpyWord(view.dtype); !word.empty())
         return npz.add(tensor.name, word, tensor.shape,
-                       {view.data, static_cast<std::size_t>(storedBytes(tensor.dtype, n).value())});
+                       {view.data, static_cast<std::size_t>(storedBytes(view.dtype, n).value())});
     QL_CHECK(npz.begin(tensor.name, "f4", tensor.shape));
     constexpr std::int64_t kPiece = std::int64_t{1} << 20;
     std::vector<float> piece(static_cast<std::size_t>(std::min(n, kPiece)));
     for (std::int64_t first = 0; first < n; first += kPiece) {
         QL_CHECK(context.checkStop());
         const std::int64_t count = std::min(kPiece, n - first);
-        decode(tensor.dtype, view.data, first, count, piece.data());
+        decode(view.dtype, view.data, first, count, piece.data());
         QL_CHECK(npz.append(std::as_bytes(std::span(piece).first(static_cast<std::size_t>(count)))));
     }
     return npz.finish();
 }
 
-Result<int> run(Console& console, const std::string& file, const std::string& out)
+struct Options {
+    std::string file;
+    std::string out;
+    ActivationsOption activations;
+    TransformsOption transforms;
+};
+
+Result<int> run(Console& console, const Options& options)
 {
-    console.status("opening " + file);
-    QL_TRY(checkpoint, openCheckpoint(file, console.context()));
-    console.warn(checkpoint->warnings());
+    const std::string& out = options.out;
+    console.status("opening " + options.file);
+    QL_TRY(checkpoint, openCheckpointFor(console, options.file, options.transforms, options.activations));
     QL_TRY(npz, NpzWriter::create(out));
     console.context().progress().addTotal(checkpoint->sizeBytes());
     console.status("writing " + out);
@@ -96,11 +103,15 @@ Result<int> run(Console& console, const std::string& file, const std::string& ou
 
 extern const Command dump_;
 const Command dump_{"dump", "write all tensors, exact, as NumPy .npz", [](CLI::App& app) -> CommandRun {
-                        const auto file = std::make_shared<std::string>();
-                        const auto out = std::make_shared<std::string>();
-                        app.add_option("FILE", *file, "checkpoint file or folder")->required();
-                        app.add_option("--npz", *out, "archive to write; types NumPy lacks become float32")->required();
-                        return [file, out](Console& console) { return run(console, *file, *out); };
+                        const auto options = std::make_shared<Options>();
+                        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+                        app.add_option("--npz", options->out,
+                                       "archive to write; types NumPy lacks, and what a transform computes, become "
+                                       "float32")
+                            ->required();
+                        options->transforms.declare(app);
+                        options->activations.declare(app);
+                        return [options](Console& console) { return run(console, *options); };
                     }};
 
 } // namespace ql::cli::commands

@@ -3,7 +3,6 @@
 #include "app/cli/variant_options.h"
 #include "core/analysis/statistics.h"
 #include "core/base/text.h"
-#include "core/checkpoint/reader.h"
 
 #include <nlohmann/json.hpp>
 
@@ -38,21 +37,10 @@ nlohmann::ordered_json row(const TensorInfo& tensor, const TensorStatistics& sta
             {"l2", numberOrNull(statistics.l2)}};
 }
 
-Result<std::shared_ptr<const Checkpoint>> opened(Console& console, const Options& options)
-{
-    if (!options.transforms.texts.empty()) {
-        QL_TRY(variant, openVariantFor(console, options.file, options.transforms, options.activations));
-        return variant.model->checkpoint;
-    }
-    QL_TRY(checkpoint, openCheckpoint(options.file, console.context()));
-    console.warn(checkpoint->warnings());
-    return checkpoint;
-}
-
 Result<int> run(Console& console, const Options& options)
 {
     console.status("opening " + options.file);
-    QL_TRY(checkpoint, opened(console, options));
+    QL_TRY(checkpoint, openCheckpointFor(console, options.file, options.transforms, options.activations));
     auto rows = nlohmann::ordered_json::array();
     console.status("statistics");
     Progress& progress = console.context().progress();

@@ -3,6 +3,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/checkpoint/reader.h"
 #include "core/plan/plan_variant.h"
 
 #include <CLI/CLI.hpp>
@@ -59,6 +60,19 @@ Result<OpenedVariant> openVariantFor(Console& console, const std::string& file, 
         text = std::move(read);
     }
     return openVariant(console, std::move(base), transforms, activations, text);
+}
+
+Result<std::shared_ptr<const Checkpoint>> openCheckpointFor(Console& console, const std::string& file,
+                                                            const TransformsOption& transforms,
+                                                            const ActivationsOption& activations)
+{
+    if (!transforms.texts.empty()) {
+        QL_TRY(opened, openVariantFor(console, file, transforms, activations));
+        return opened.model->checkpoint;
+    }
+    QL_TRY(checkpoint, openCheckpoint(file, console.context()));
+    console.warn(checkpoint->warnings());
+    return checkpoint;
 }
 
 } // namespace ql::cli

@@ -34,4 +34,9 @@ Result<OpenedVariant> openVariant(Console& console, std::shared_ptr<const Model>
 Result<OpenedVariant> openVariantFor(Console& console, const std::string& file, const TransformsOption& transforms,
                                      const ActivationsOption& activations, const std::string& plan = {});
 
+/// The tensors of a file, which need be no model's without transforms; shows the file's warnings.
+Result<std::shared_ptr<const Checkpoint>> openCheckpointFor(Console& console, const std::string& file,
+                                                            const TransformsOption& transforms,
+                                                            const ActivationsOption& activations);
+
 } // namespace ql::cli

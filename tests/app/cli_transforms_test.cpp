@@ -88,6 +88,7 @@ private Q_SLOTS:
         const QString npz = at(QStringLiteral("x.npz"));
         for (const char* line :
              {"stats %1 --transform hadamard --layer *norm.weight", "run %1 --transform hadamard --ids 1,2,3 --npz %2",
+              "dump %1 --transform hadamard --npz %2",
               "quantize %1 --transform hadamard --scheme int4:g64 --layer *q_proj* --npz %2",
               "sensitivity %1 --transform hadamard --layer *0*q_proj* --candidates int4:g64"}) {
             const QString text = QString::fromUtf8(line);

@@ -17,7 +17,6 @@ namespace ql {
 
 namespace {
 
-constexpr std::int64_t kTileRows = 128;
 constexpr std::int64_t kBlock = 128; // columns that one product brings up to date
 constexpr std::int64_t kPart = 16;   // columns between two updates of the rest of a block
 
@@ -333,11 +332,12 @@ Result<double> descend(const QuantizeTask& task, const double* gram, double damp
                           .moves = moves,
                           .levels = task.scheme.element->levels,
                           .out = out};
-    std::vector<double> gains(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, kTileRows)));
+    const std::int64_t grain = tileRows(lastRow - firstRow);
+    std::vector<double> gains(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, grain)));
     QL_CHECK(
-        parallelFor(context, lastRow - firstRow, kTileRows, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
+        parallelFor(context, lastRow - firstRow, grain, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
             QL_TRY(gain, Tile(descent, firstRow + begin, end - begin).run(context));
-            gains[static_cast<std::size_t>(begin / kTileRows)] = gain;
+            gains[static_cast<std::size_t>(begin / grain)] = gain;
             return {};
         }));
     double gain = 0;

@@ -17,10 +17,9 @@ namespace ql {
 
 namespace {
 
-constexpr std::int64_t kTileRows = 128;
 constexpr std::int64_t kBlock = 128; // columns that one product brings up to date
 constexpr std::int64_t kPart = 16;   // columns between two updates of the rest of a block
-constexpr std::int64_t kRowsBetweenStops = 16;
+constexpr std::int64_t kTurned = 16; // rows that are turned together: a cache line of a column
 
 /// Columns [begin, end) in the order of processing that share their scales.
 struct Span {
@@ -96,33 +95,53 @@ private:
         return m_sweep.feedback.factor.as<float>() + k * m_cols + j;
     }
     std::int64_t original(std::int64_t j) const { return m_sweep.feedback.order[static_cast<std::size_t>(j)]; }
+    /// Has `fill` write rows as they are stored, a few at a time, and joins each value to its place among the deltas.
+    template<typename Fill, typename Join>
+    void turnRows(const Fill& fill, const Join& join)
+    {
+        std::vector<float> held(static_cast<std::size_t>(kTurned * m_cols));
+        for (std::int64_t r = 0; r < m_count; r += kTurned) {
+            const std::int64_t count = std::min(kTurned, m_count - r);
+            fill(r, count, held.data());
+            for (std::int64_t j = 0; j < m_cols; ++j) {
+                float* to = column(m_deltas, j) + r;
+                const float* from = held.data() + original(j);
+                for (std::int64_t k = 0; k < count; ++k)
+                    join(to[k], from[k * m_cols]);
+            }
+        }
+    }
+
     /// The weights, turned. What is not finite counts as 0 and is coded by itself at the end.
     void load()
     {
         WeightTile tile(m_sweep.task.weights);
-        for (std::int64_t r = 0; r < m_count; ++r) {
-            const float* row = tile.read((m_first + r) * m_cols, m_cols);
-            for (std::int64_t j = 0; j < m_cols; ++j) {
-                const float w = row[original(j)];
-                const bool finite = std::isfinite(w);
-                m_deltas[static_cast<std::size_t>(j * m_rows + r)] = finite ? w : 0.0F;
-                if (!finite)
-                    m_odd.push_back({r, j, w});
-            }
-        }
+        turnRows(
+            [&](std::int64_t row, std::int64_t count, float* out) {
+                const float* from = tile.read((m_first + row) * m_cols, count * m_cols);
+                std::copy_n(from, count * m_cols, out);
+                if (rangeOfRun(out, count * m_cols).allFinite)
+                    return;
+                for (std::int64_t at = 0; at < count * m_cols; ++at)
+                    if (!std::isfinite(out[at])) {
+                        m_odd.push_back({row + at / m_cols, at % m_cols, out[at]});
+                        out[at] = 0;
+                    }
+            },
+            [](float& to, float weight) { to = weight; });
     }
 
     /// Σ_j D_j·Σ_r (Δ·(I + F))_rj² − λ‖Δ‖² of rtn's codes.
     Result<double> rtnObjective(const JobContext& context)
     {
-        std::vector<float> row(static_cast<std::size_t>(m_cols));
-        for (std::int64_t r = 0; r < m_count; ++r) {
-            m_sweep.out.restoreRows(m_first + r, m_first + r + 1, row.data());
-            for (std::int64_t j = 0; j < m_cols; ++j)
-                m_deltas[static_cast<std::size_t>(j * m_rows + r)] -= row[static_cast<std::size_t>(original(j))];
-        }
-        for (const Odd& odd : m_odd)
-            m_deltas[static_cast<std::size_t>(odd.column * m_rows + odd.row)] = 0;
+        turnRows(
+            [&](std::int64_t row, std::int64_t count, float* out) {
+                m_sweep.out.restoreRows(m_first + row, m_first + row + count, out);
+                for (const Odd& odd : m_odd)
+                    if (odd.row >= row && odd.row < row + count)
+                        out[(odd.row - row) * m_cols + odd.column] = 0;
+            },
+            [](float& to, float restored) { to -= restored; });
         double objective = 0;
         m_values = m_deltas;
         for (std::int64_t begin = 0; begin < m_cols; begin += kBlock) {
@@ -160,25 +179,30 @@ private:
     Result<void> chooseScales(std::int64_t group, std::vector<std::int64_t> places, const JobContext& context)
     {
         std::ranges::sort(places, {}, [this](std::int64_t j) { return original(j); }); // as blocks hold them
-        m_run.resize(places.size());
         m_weight.resize(places.size());
         for (std::size_t i = 0; i < places.size(); ++i)
             m_weight[i] = m_sweep.settings.scales == ScaleChoice::weighted
                               ? m_sweep.importance[static_cast<std::size_t>(places[i])]
                               : 1.0F;
+        m_run.resize(static_cast<std::size_t>(kTurned) * places.size());
         for (std::int64_t r = 0; r < m_count; ++r) {
-            if (r % kRowsBetweenStops == 0)
+            if (r % kTurned == 0) {
                 QL_CHECK(context.checkStop());
-            for (std::size_t i = 0; i < places.size(); ++i)
-                m_run[i] = m_values[static_cast<std::size_t>(places[i] * m_rows + r)];
+                for (std::size_t i = 0; i < places.size(); ++i) {
+                    const float* values = column(m_values, places[i]) + r;
+                    for (std::size_t k = 0; k < kTurned && r + static_cast<std::int64_t>(k) < m_count; ++k)
+                        m_run[k * places.size() + i] = values[k];
+                }
+            }
+            const float* run = m_run.data() + static_cast<std::size_t>(r % kTurned) * places.size();
             if (m_grid.isPacked()) {
-                m_grid.searchBlock(r, group, m_run.data(), m_weight.data());
+                m_grid.searchBlock(r, group, run, m_weight.data());
                 continue;
             }
             const auto n = std::ssize(places);
             const RunParameters chosen = m_sweep.settings.scales == ScaleChoice::range
-                                             ? m_sweep.rule->choose(rangeOfRun(m_run.data(), n))
-                                             : m_scales->best(m_run.data(), m_weight.data(), n);
+                                             ? m_sweep.rule->choose(rangeOfRun(run, n))
+                                             : m_scales->best(run, m_weight.data(), n);
             m_grid.setScale(r, group, chosen.scale);
             if (m_sweep.task.scheme.zeroPoint == ZeroPoint::integer)
                 m_grid.setZero(r, group, chosen.zero);
@@ -245,11 +269,9 @@ private:
 
     void store()
     {
-        for (const Odd& odd : m_odd) {
-            const std::int64_t at = original(odd.column);
-            encodeRun(m_sweep.coder, m_grid.affine(odd.row, at), &odd.weight, 1,
-                      m_codes.data() + at * m_rows + odd.row);
-        }
+        for (const Odd& odd : m_odd)
+            encodeRun(m_sweep.coder, m_grid.affine(odd.row, odd.column), &odd.weight, 1,
+                      m_codes.data() + odd.column * m_rows + odd.row);
         m_grid.store(m_codes);
     }
 
@@ -317,16 +339,18 @@ Result<SweepResult> sweep(const QuantizeTask& task, const ErrorFeedback& feedbac
                       .rule = rule ? &*rule : nullptr,
                       .candidates = searches ? scaleCandidates(scheme, settings.steps) : Candidates{},
                       .importance = narrowed(feedback.cost),
-                      .spans =
-                          width > 0 && !settings.staticGroups && !settings.keepScales ? spansOf(width, feedback.order) : std::vector<Span>{},
+                      .spans = width > 0 && !settings.staticGroups && !settings.keepScales
+                                   ? spansOf(width, feedback.order)
+                                   : std::vector<Span>{},
                       .out = out};
     const std::int64_t cols = out.matrix().cols;
     const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
-    std::vector<SweepResult> parts(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, kTileRows)));
+    const std::int64_t grain = tileRows(lastRow - firstRow);
+    std::vector<SweepResult> parts(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, grain)));
     QL_CHECK(
-        parallelFor(context, lastRow - firstRow, kTileRows, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
+        parallelFor(context, lastRow - firstRow, grain, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
             QL_TRY(done, Tile(sweep, firstRow + begin, end - begin).run(context));
-            parts[static_cast<std::size_t>(begin / kTileRows)] = done;
+            parts[static_cast<std::size_t>(begin / grain)] = done;
             context.progress().addDone(static_cast<std::int64_t>(bytes * static_cast<double>((end - begin) * cols)));
             return {};
         }));

@@ -134,9 +134,11 @@ void TileGrid::store(const std::vector<std::uint8_t>& codes)
 {
     if (!m_block) {
         auto* to = m_out.codes.as<std::uint8_t>() + m_first * m_cols;
-        for (std::int64_t row = 0; row < m_count; ++row)
-            for (std::int64_t column = 0; column < m_cols; ++column)
-                *to++ = codes[place(row, column)];
+        constexpr std::int64_t kTurned = 64; // columns: a cache line of a row
+        for (std::int64_t begin = 0; begin < m_cols; begin += kTurned)
+            for (std::int64_t row = 0; row < m_count; ++row)
+                for (std::int64_t column = begin; column < std::min(m_cols, begin + kTurned); ++column)
+                    to[row * m_cols + column] = codes[place(row, column)];
         return;
     }
     std::vector<std::uint8_t> its(static_cast<std::size_t>(m_width));

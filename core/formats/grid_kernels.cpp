@@ -20,44 +20,48 @@ namespace hn = hwy::HWY_NAMESPACE;
 using F = hn::CappedTag<float, 16>;
 using VF = hn::Vec<F>;
 
-template<std::size_t dimension, bool hasWrong>
-void sum(const GridTable& grid, const float* products, const float* importance, float* a, float* b, float* wrong)
+template<std::size_t dimension>
+void sum(const GridTable& grid, int cells, const float* products, const float* importance, const bool* isWrong,
+         float* sums)
 {
     constexpr F f;
     const auto points = static_cast<std::size_t>(grid.points);
-    VF product[dimension];
-    VF matters[dimension];
-    for (std::size_t j = 0; j < dimension; ++j) {
-        product[j] = hn::Set(f, products[j]);
-        matters[j] = hn::Set(f, importance[j]);
-    }
+    const auto stride = static_cast<std::size_t>(grid.rowStride());
     const auto two = hn::Set(f, 2.0F);
     for (std::size_t k = 0; k < points; k += hn::MaxLanes(f)) {
-        VF sumA = hn::Mul(product[0], hn::Load(f, grid.levels + k));
-        VF sumB = hn::Mul(matters[0], hn::Load(f, grid.squares + k));
-        [[maybe_unused]] VF least = sumA;
-        for (std::size_t j = 1; j < dimension; ++j) {
-            const std::size_t at = j * points + k;
-            const VF term = hn::Mul(product[j], hn::Load(f, grid.levels + at));
-            sumA = hn::Add(sumA, term);
-            sumB = hn::Add(sumB, hn::Mul(matters[j], hn::Load(f, grid.squares + at)));
-            if constexpr (hasWrong)
+        VF level[dimension];
+        for (std::size_t j = 0; j < dimension; ++j)
+            level[j] = hn::Load(f, grid.levels + j * points + k);
+        const float* product = products;
+        const float* matters = importance;
+        float* to = sums + k;
+        for (int cell = 0; cell < cells; ++cell) {
+            VF term = hn::Mul(hn::Set(f, product[0]), level[0]);
+            VF sumA = term;
+            VF sumB = hn::Mul(hn::Set(f, matters[0]), hn::Mul(level[0], level[0]));
+            VF least = term;
+            for (std::size_t j = 1; j < dimension; ++j) {
+                term = hn::Mul(hn::Set(f, product[j]), level[j]);
+                sumA = hn::Add(sumA, term);
+                sumB = hn::Add(sumB, hn::Mul(hn::Set(f, matters[j]), hn::Mul(level[j], level[j])));
                 least = hn::Min(least, term);
+            }
+            hn::StoreU(hn::Mul(two, sumA), f, to);
+            hn::StoreU(sumB, f, to + stride);
+            if (isWrong[cell])
+                hn::StoreU(hn::Mul(two, hn::Sub(sumA, hn::Mul(two, least))), f, to + 2 * stride);
+            product += dimension;
+            matters += dimension;
+            to += 3 * stride;
         }
-        hn::StoreU(hn::Mul(two, sumA), f, a + k);
-        hn::StoreU(sumB, f, b + k);
-        if constexpr (hasWrong)
-            hn::StoreU(hn::Mul(two, hn::Sub(sumA, hn::Mul(two, least))), f, wrong + k);
     }
 }
 
-void SumPoints(const GridTable& grid, const float* products, const float* importance, float* a, float* b, float* wrong)
+void SumPoints(const GridTable& grid, int cells, const float* products, const float* importance, const bool* isWrong,
+               float* sums)
 {
-    if (grid.dimension == 8)
-        return wrong ? sum<8, true>(grid, products, importance, a, b, wrong)
-                     : sum<8, false>(grid, products, importance, a, b, wrong);
-    return wrong ? sum<4, true>(grid, products, importance, a, b, wrong)
-                 : sum<4, false>(grid, products, importance, a, b, wrong);
+    return grid.dimension == 8 ? sum<8>(grid, cells, products, importance, isWrong, sums)
+                               : sum<4>(grid, cells, products, importance, isWrong, sums);
 }
 
 template<std::size_t count>
@@ -85,6 +89,8 @@ void AddLeastCosts(int points, const float* a, const float* b, int count, const 
     int j = 0;
     for (; j + 4 <= count; j += 4)
         addCosts<4>(points, a, b, scales + j, costs + j);
+    for (; j + 2 <= count; j += 2)
+        addCosts<2>(points, a, b, scales + j, costs + j);
     for (; j < count; ++j)
         addCosts<1>(points, a, b, scales + j, costs + j);
 }
@@ -117,9 +123,10 @@ HWY_EXPORT(SumPoints);
 HWY_EXPORT(AddLeastCosts);
 HWY_EXPORT(BestPoint);
 
-void sumPoints(const GridTable& grid, const float* products, const float* importance, float* a, float* b, float* wrong)
+void sumPoints(const GridTable& grid, int cells, const float* products, const float* importance, const bool* isWrong,
+               float* sums)
 {
-    HWY_DYNAMIC_DISPATCH(SumPoints)(grid, products, importance, a, b, wrong);
+    HWY_DYNAMIC_DISPATCH(SumPoints)(grid, cells, products, importance, isWrong, sums);
 }
 
 void addLeastCosts(int points, const float* a, const float* b, int count, const float* scales, float* costs)

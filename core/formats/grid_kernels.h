@@ -7,16 +7,19 @@
 
 namespace ql {
 
-/// Levels of element j of point k at j·points + k, and their squares; aligned to 64 bytes. points is a multiple of 16.
+/// Levels of element j of point k at j·points + k; aligned to 64 bytes. points is a multiple of 16.
 struct GridTable {
     int dimension = 0; // at most 8
     int points = 0;
     const float* levels = nullptr;
-    const float* squares = nullptr;
+    /// Floats from one row of sums to the next: off the powers of two that would share one set of the cache.
+    int rowStride() const { return points + 16; }
 };
 
-/// Fills a and b of every point; wrong, if given, with a where one sign is wrong.
-void sumPoints(const GridTable& grid, const float* products, const float* importance, float* a, float* b, float* wrong);
+/// Fills sums with three rows, rowStride() apart, for each cell of `dimension` weights that follow each other: a, b
+/// and, where isWrong says that one sign must be wrong, a with it. products: i·x.
+void sumPoints(const GridTable& grid, int cells, const float* products, const float* importance, const bool* isWrong,
+               float* sums);
 
 /// Adds to costs[j] the least s·(s·b − a) over the points, s = scales[j] > 0.
 void addLeastCosts(int points, const float* a, const float* b, int count, const float* scales, float* costs);

@@ -45,7 +45,6 @@ GridTable tableOf()
     constexpr std::size_t kPoints = std::tuple_size_v<std::remove_cvref_t<decltype(kWords)>>;
     struct Values {
         alignas(64) std::array<float, kPoints * kDimension> levels;
-        alignas(64) std::array<float, kPoints * kDimension> squares;
     };
     static const Values kValues = [] {
         Values values{};
@@ -54,11 +53,10 @@ GridTable tableOf()
             for (std::size_t j = 0; j < kDimension; ++j) {
                 const float level = kLevels[kWords[k] >> (kBits * j) & ((1U << kBits) - 1)];
                 values.levels[j * kPoints + k] = level;
-                values.squares[j * kPoints + k] = level * level;
             }
         return values;
     }();
-    return {static_cast<int>(kDimension), static_cast<int>(kPoints), kValues.levels.data(), kValues.squares.data()};
+    return {static_cast<int>(kDimension), static_cast<int>(kPoints), kValues.levels.data()};
 }
 
 GridTable iq2XxsGrid()
@@ -90,7 +88,7 @@ public:
           m_perCell(8 / m_grid.dimension),
           m_units(kTileWeights / type.unitWeights),
           m_norm(prepared.norm[0]),
-          m_sums(scratch(static_cast<std::size_t>(3 * kCells * m_perCell * m_grid.points)))
+          m_sums(scratch(static_cast<std::size_t>(3 * kCells * m_perCell * m_grid.rowStride())))
     {
         const int length = prepared.tile.length();
         for (int u = 0; u < prepared.tile.units; ++u)
@@ -103,10 +101,14 @@ public:
                 m_product[to] = m_importance[to] * m_size[to];
                 m_signs[to / 8] |= (x < 0 ? 1U : 0U) << (to % 8);
             }
-        for (int point = 0; point < kCells * m_perCell; ++point) {
-            const std::size_t first = static_cast<std::size_t>(point * m_grid.dimension);
-            sumPoints(m_grid, &m_product[first], &m_importance[first], a(point), b(point),
-                      isOdd(point / m_perCell) ? wrong(point) : nullptr);
+        std::array<bool, 2 * kCells> isWrong{};
+        for (int point = 0; point < kCells * m_perCell; ++point)
+            isWrong[static_cast<std::size_t>(point)] = isOdd(point / m_perCell);
+        constexpr int kTogether = 4; // with the grid in the first cache
+        for (int point = 0; point < kCells * m_perCell; point += kTogether) {
+            const auto first = static_cast<std::size_t>(point * m_grid.dimension);
+            sumPoints(m_grid, kTogether, &m_product[first], &m_importance[first],
+                      &isWrong[static_cast<std::size_t>(point)], row(point, 0));
         }
     }
 
@@ -115,23 +117,21 @@ public:
         const Wanted wanted = scan();
         Chosen best;
         float leastCost = 0; // of zeros
-        for (const float start : blockScales(wanted)) {
-            Chosen tried;
-            tried.scale = storableF16(start, m_norm);
-            if (tried.scale <= 0)
-                continue;
-            chooseNumbers(wanted, tried);
-            for (int round = 0; round < 3; ++round) {
-                const Fit fit = choosePoints(tried);
-                if (fit.cost < leastCost) {
-                    leastCost = fit.cost;
-                    best = tried;
-                }
-                const float next = storableF16(fit.scale, m_norm);
-                if (next == tried.scale || next <= 0)
-                    break;
-                tried.scale = next;
+        Chosen tried;
+        tried.scale = storableF16(blockScale(wanted), m_norm);
+        if (tried.scale <= 0)
+            return best;
+        chooseNumbers(wanted, tried);
+        for (int round = 0; round < 3; ++round) {
+            const Fit fit = choosePoints(tried);
+            if (fit.cost < leastCost) {
+                leastCost = fit.cost;
+                best = tried;
             }
+            const float next = storableF16(fit.scale, m_norm);
+            if (next == tried.scale || next <= 0)
+                break;
+            tried.scale = next;
         }
         return best;
     }
@@ -150,7 +150,7 @@ private:
     }
     float* row(int point, int which) const
     {
-        return m_sums + static_cast<std::ptrdiff_t>(3 * point + which) * m_grid.points;
+        return m_sums + static_cast<std::ptrdiff_t>(3 * point + which) * m_grid.rowStride();
     }
     float* a(int point) const { return row(point, 0); }
     float* b(int point) const { return row(point, 1); }
@@ -216,12 +216,12 @@ private:
         return wanted;
     }
 
-    /// Two d for which the units' scales lie close to odd multiples of d·step.
-    std::array<float, 2> blockScales(const Wanted& wanted) const
+    /// The d for which the units' scales lie closest to odd multiples of d·step.
+    float blockScale(const Wanted& wanted) const
     {
         const float largest = *std::max_element(wanted.scale.begin(), wanted.scale.end());
-        std::array<float, 2> best{};
-        std::array<float, 2> least{std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
+        float best = 0;
+        float least = std::numeric_limits<float>::infinity();
         for (int i = 0; i < 28; ++i) {
             const float unit = largest / (22.0F + 0.4F * static_cast<float>(i));
             float cost = 0;
@@ -229,12 +229,9 @@ private:
                 const float away = wanted.scale[u] - unit * oddMultiple(nearestNumber(wanted.scale[u] / unit));
                 cost += wanted.curvature[u] * away * away;
             }
-            if (cost < least[0]) {
-                least = {cost, least[0]};
-                best = {unit / m_type.step, best[0]};
-            } else if (cost < least[1]) {
-                least[1] = cost;
-                best[1] = unit / m_type.step;
+            if (cost < least) {
+                least = cost;
+                best = unit / m_type.step;
             }
         }
         return best;
@@ -319,7 +316,7 @@ private:
         return best;
     }
 
-    static constexpr int kScan = 12;
+    static constexpr int kScan = 8;
     static constexpr int kMostScales = kScan;
 
     const GridType& m_type;

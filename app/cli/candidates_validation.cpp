@@ -7,6 +7,32 @@
 
 namespace ql::cli {
 
+namespace {
+
+/// The candidate on every layer; where XᵀX is not known and its quantizer needs it, the same scheme by least squared
+/// error. Counts those layers.
+Result<Plan> planOf(const Model& model, const Candidate& candidate, const Activations* activations,
+                    std::int64_t& withoutInputs, const JobContext& context)
+{
+    Plan plan = uniformPlan(model, candidate);
+    withoutInputs = 0;
+    if (candidate.weights.isKeep() || candidate.weights.isCast() || !activations)
+        return plan;
+    QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
+    if (quantizer->needs != InputNeeds::gram)
+        return plan;
+    for (const std::int64_t layer : model.quantizableLayers()) {
+        QL_TRY(inputs, activations->statistics(layer, context));
+        if (inputs && inputs->knowsGram())
+            continue;
+        plan.candidates[static_cast<std::size_t>(layer)].quantizer = {.id = "mse", .option = {}, .values = {}};
+        ++withoutInputs;
+    }
+    return plan;
+}
+
+} // namespace
+
 Result<nlohmann::ordered_json> validateCandidates(Console& console, const Model& model,
                                                   const std::vector<Candidate>& candidates,
                                                   const Activations* activations, EvaluationTask task)
@@ -14,7 +40,8 @@ Result<nlohmann::ordered_json> validateCandidates(Console& console, const Model&
     auto rows = nlohmann::ordered_json::array();
     for (const Candidate& candidate : candidates) {
         console.status("running " + printCandidate(candidate));
-        const Plan plan = uniformPlan(model, candidate);
+        std::int64_t withoutInputs = 0;
+        QL_TRY(plan, planOf(model, candidate, activations, withoutInputs, console.context()));
         const VersionSettings settings{.plan = &plan, .activations = activations};
         QL_TRY(version, plannedVersion(model, settings, console.context()));
         task.other = &version;
@@ -26,7 +53,8 @@ Result<nlohmann::ordered_json> validateCandidates(Console& console, const Model&
                         {"kld", numberOrNull(score.kld.value)},
                         {"kld_token_error", numberOrNull(score.kld.tokenError)},
                         {"kld_window_error", numberOrNull(score.kld.windowError)},
-                        {"same_top", numberOrNull(score.sameTop.value)}});
+                        {"same_top", numberOrNull(score.sameTop.value)},
+                        {"layers_by_mse", withoutInputs}});
     }
     return rows;
 }

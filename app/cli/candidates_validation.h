@@ -11,7 +11,9 @@
 
 namespace ql::cli {
 
-/// One row per candidate: bits per weight, perplexity, KLD, same top. `task` has no other version yet.
+/// One row per candidate: bits per weight, perplexity, KLD, same top, and on how many layers (embeddings that are no
+/// output head, say) mse stood in for a quantizer that needs inputs where none are known. `task` has no other version
+/// yet.
 Result<nlohmann::ordered_json> validateCandidates(Console& console, const Model& model,
                                                   const std::vector<Candidate>& candidates,
                                                   const Activations* activations, EvaluationTask task);

@@ -125,7 +125,7 @@ RunParameters ScaleRule::chooseShrunk(const RunRange& range, float factor) const
         parameters.minimum = sign * roundScale(m_scheme.scale, std::min(std::fabs(low), largest));
         // The scale reaches the top from the minimum as stored; a constant run needs none.
         const float step = std::max(stepOf(low, high, steps), 0.0F);
-        parameters.scale = step > 0 ? storable(step) : 1;
+        parameters.scale = high > low ? storable(step) : 1;
         return parameters;
     }
     if (range.absMax == 0) {

@@ -132,8 +132,8 @@ private Q_SLOTS:
                     expected += units * scale;
                     if (text.find("asym") != std::string::npos)
                         expected += units * scheme.element->bits;
-                    if (text == "gguf:q4_1" || text == "gguf:q5_1")
-                        expected += units * 16;
+                    if (text == "gguf:q4_1" || text == "gguf:q5_1" || text.find(":min") != std::string::npos)
+                        expected += units * scale;
                     if (text.starts_with("nv") || text.find("ue4m3") != std::string::npos)
                         expected += 32;
                 }

@@ -21,7 +21,7 @@ import numpy as np
 TYPES = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "mxfp4", "tq1_0", "tq2_0",
          "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s"]
 NAMES = {"q2_k": "Q2_K", "q3_k": "Q3_K", "q4_k": "Q4_K", "q5_k": "Q5_K", "iq2_s": "IQ2_M"}
-NEEDS_IMPORTANCE = {"iq2_xxs", "iq2_xs", "iq2_s"}
+NEEDS_IMPORTANCE = {"iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs"}
 ROW = 768
 
 

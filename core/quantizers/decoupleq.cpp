@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // decoupleQ: codes and scales are solved for in turn. Starts from GPTQ's codes for scales of a weighted search; then
 // the scales (and zero points or minima) that are best for the codes, group after group until they settle, and the
-// codes by error feedback for these scales, as long as the objective falls.
+// codes that are best for these, one after the other: the paper's second solver. Every step lowers the objective.
 #include "core/quantizers/coordinate_descent.h"
 #include "core/quantizers/hessian_quantizer.h"
 #include "core/quantizers/options.h"
@@ -13,6 +13,7 @@ extern const Quantizer decoupleq;
 namespace {
 
 constexpr int kParameterSweeps = 8;
+constexpr double kLeastGain = 1e-4; // of the objective, for another iteration
 
 std::vector<std::string> decoupleqOptions()
 {
@@ -37,24 +38,14 @@ Result<QuantizedTensor> quantizeDecoupleq(const QuantizeTask& task, const JobCon
             QuantizedTensor& out) -> Result<SweepResult> {
             QL_TRY(feedback, makeErrorFeedback(inputs.gram.data(), fallingOrder(diagonalOf(inputs), 0), damp, context));
             QL_TRY(result, sweep(task, feedback, {}, begin, end, out, context));
+            const double* gram = inputs.gram.data();
             for (std::int64_t i = 0; i < iterations; ++i) {
-                QuantizedTensor best = copyOf(out);
-                QL_TRY(gain, descend(task, inputs.gram.data(), feedback.damping, kParameterSweeps, Moves::parameters,
-                                     begin, end, out, context));
-                const double refitted = result.reached - gain;
-                QuantizedTensor fitted = copyOf(out);
-                QL_TRY(coded, sweep(task, feedback, {.keepScales = true}, begin, end, out, context));
-                const double reached = std::min(refitted, coded.reached);
-                if (!(reached < result.reached)) {
-                    out = std::move(best);
+                QL_TRY(byScales, descend(task, gram, feedback.damping, kParameterSweeps, Moves::parameters, begin, end,
+                                         out, context));
+                QL_TRY(byCodes, descend(task, gram, feedback.damping, 1, Moves::all, begin, end, out, context));
+                result.reached -= byScales + byCodes;
+                if (byScales + byCodes < kLeastGain * result.reached)
                     break;
-                }
-                if (refitted <= coded.reached) {
-                    out = std::move(fitted);
-                    result.reached = refitted;
-                    break;
-                }
-                result.reached = reached;
             }
             return result;
         },
@@ -69,7 +60,7 @@ const Quantizer decoupleq{
     .formula = "argmin tr(ΔW·H·ΔWᵀ) over codes by feedback, over scales by least squares",
     .source = "Guo et al., decoupleQ, 2024, sections 3.2 and 3.3",
     .options = decoupleqOptions,
-    .values = {{.key = "iterations", .meaning = "at most", .fallback = "4", .least = 0, .most = 100, .whole = true},
+    .values = {{.key = "iterations", .meaning = "at most", .fallback = "8", .least = 0, .most = 100, .whole = true},
                {.key = "damp",
                 .meaning = "added to the diagonal of H, times its mean",
                 .fallback = "0.01",

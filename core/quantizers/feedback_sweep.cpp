@@ -68,7 +68,7 @@ public:
         m_deltas = m_original;
         m_values = m_original;
         if (m_sweep.spans.empty()) {
-            if (m_grid.ownsScales() && !m_sweep.settings.keepScales)
+            if (m_grid.ownsScales())
                 QL_CHECK(chooseBefore(context));
             for (std::int64_t begin = 0; begin < m_cols; begin += kBlock) {
                 QL_CHECK(context.checkStop());
@@ -339,21 +339,19 @@ Result<SweepResult> sweep(const QuantizeTask& task, const ErrorFeedback& feedbac
                       .rule = rule ? &*rule : nullptr,
                       .candidates = searches ? scaleCandidates(scheme, settings.steps) : Candidates{},
                       .importance = narrowed(feedback.cost),
-                      .spans = width > 0 && !settings.staticGroups && !settings.keepScales
-                                   ? spansOf(width, feedback.order)
-                                   : std::vector<Span>{},
+                      .spans =
+                          width > 0 && !settings.staticGroups ? spansOf(width, feedback.order) : std::vector<Span>{},
                       .out = out};
     const std::int64_t cols = out.matrix().cols;
     const double bytes = info(task.weights.dtype).bitsPerElement() / 8;
     const std::int64_t grain = tileRows(lastRow - firstRow);
     std::vector<SweepResult> parts(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, grain)));
-    QL_CHECK(
-        parallelFor(context, lastRow - firstRow, grain, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
-            QL_TRY(done, Tile(sweep, firstRow + begin, end - begin).run(context));
-            parts[static_cast<std::size_t>(begin / grain)] = done;
-            context.progress().addDone(static_cast<std::int64_t>(bytes * static_cast<double>((end - begin) * cols)));
-            return {};
-        }));
+    QL_CHECK(parallelFor(context, lastRow - firstRow, grain, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
+        QL_TRY(done, Tile(sweep, firstRow + begin, end - begin).run(context));
+        parts[static_cast<std::size_t>(begin / grain)] = done;
+        context.progress().addDone(static_cast<std::int64_t>(bytes * static_cast<double>((end - begin) * cols)));
+        return {};
+    }));
     SweepResult result;
     for (const SweepResult& part : parts) {
         result.reached += part.reached;

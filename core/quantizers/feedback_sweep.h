@@ -16,7 +16,6 @@ struct SweepSettings {
     ScaleChoice scales = ScaleChoice::weighted;
     std::int64_t steps = 32;  // scales tried
     bool staticGroups = true; // choose all scales before the sweep
-    bool keepScales = false;  // take those of `out` as they are
 };
 
 /// Objectives tr(ΔW·(H − λI)·ΔWᵀ), all in the units of XᵀX.

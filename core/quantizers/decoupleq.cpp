@@ -34,15 +34,15 @@ Result<QuantizedTensor> quantizeDecoupleq(const QuantizeTask& task, const JobCon
     const std::int64_t iterations = optionWhole(decoupleq, task.spec, "iterations");
     return quantizeUnderHessian(
         task,
-        [&](const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+        [&](const QuantizeTask& its, const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
             QL_TRY(feedback, makeErrorFeedback(inputs.gram.data(), fallingOrder(diagonalOf(inputs), 0), damp, context));
-            QL_TRY(result, sweep(task, feedback, {}, begin, end, out, context));
+            QL_TRY(result, sweep(its, feedback, {}, begin, end, out, context));
             const double* gram = inputs.gram.data();
             for (std::int64_t i = 0; i < iterations; ++i) {
-                QL_TRY(byScales, descend(task, gram, feedback.damping, kParameterSweeps, Moves::parameters, begin, end,
+                QL_TRY(byScales, descend(its, gram, feedback.damping, kParameterSweeps, Moves::parameters, begin, end,
                                          out, context));
-                QL_TRY(byCodes, descend(task, gram, feedback.damping, 1, Moves::all, begin, end, out, context));
+                QL_TRY(byCodes, descend(its, gram, feedback.damping, 1, Moves::all, begin, end, out, context));
                 result.reached -= byScales + byCodes;
                 if (byScales + byCodes < kLeastGain * result.reached)
                     break;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 namespace ql {
@@ -60,13 +61,11 @@ public:
 
     Result<SweepResult> run(const JobContext& context)
     {
-        SweepResult result;
         load();
-        m_original = m_deltas;
-        QL_TRY(rtn, rtnObjective(context));
-        result.rtn = rtn;
-        m_deltas = m_original;
-        m_values = m_original;
+        m_values = m_deltas;
+        subtractRtn();
+        std::vector<float> rtn = std::move(m_deltas);
+        m_deltas = m_values;
         if (m_sweep.spans.empty()) {
             if (m_grid.ownsScales())
                 QL_CHECK(chooseBefore(context));
@@ -80,10 +79,13 @@ public:
             QL_CHECK(runSpans(context));
         }
         store();
-        double squares = 0;
-        for (std::int64_t j = 0; j < m_cols; ++j)
-            squares += sumOfSquares(column(m_deltas, j), m_rows);
-        result.reached = m_objective - m_sweep.feedback.damping * squares;
+        SweepResult result;
+        result.reached = m_objective - m_sweep.feedback.damping * sumOfSquares(m_deltas.data(), std::ssize(m_deltas));
+        m_deltas = std::move(rtn);
+        constexpr double kClearly = 2;
+        const double enough = m_sweep.task.report ? std::numeric_limits<double>::infinity() : kClearly * result.reached;
+        QL_TRY(objective, objectiveOfDeltas(enough, context));
+        result.rtn = objective;
         return result;
     }
 
@@ -131,8 +133,8 @@ private:
             [](float& to, float weight) { to = weight; });
     }
 
-    /// Σ_j D_j·Σ_r (Δ·(I + F))_rj² − λ‖Δ‖² of rtn's codes.
-    Result<double> rtnObjective(const JobContext& context)
+    /// Takes what rtn's codes restore to from the deltas.
+    void subtractRtn()
     {
         turnRows(
             [&](std::int64_t row, std::int64_t count, float* out) {
@@ -142,18 +144,23 @@ private:
                         out[(odd.row - row) * m_cols + odd.column] = 0;
             },
             [](float& to, float restored) { to -= restored; });
+    }
+
+    /// Σ_j D_j·Σ_r (Δ·(I + F))_rj² − λ‖Δ‖², or its first terms if they are `enough`; the first are the cheapest.
+    Result<double> objectiveOfDeltas(double enough, const JobContext& context)
+    {
+        const double damped = m_sweep.feedback.damping * sumOfSquares(m_deltas.data(), std::ssize(m_deltas));
         double objective = 0;
         m_values = m_deltas;
-        for (std::int64_t begin = 0; begin < m_cols; begin += kBlock) {
+        for (std::int64_t begin = 0; begin < m_cols && !(objective - damped > enough); begin += kBlock) {
             QL_CHECK(context.checkStop());
             const std::int64_t end = std::min(m_cols, begin + kBlock);
             propagate(0, end, begin, end); // within the block, too: below its diagonal F is 0
             for (std::int64_t j = begin; j < end; ++j)
                 objective +=
-                    m_sweep.feedback.cost[static_cast<std::size_t>(j)] * sumOfSquares(column(m_values, j), m_rows) -
-                    m_sweep.feedback.damping * sumOfSquares(column(m_deltas, j), m_rows);
+                    m_sweep.feedback.cost[static_cast<std::size_t>(j)] * sumOfSquares(column(m_values, j), m_rows);
         }
-        return objective;
+        return objective - damped;
     }
 
     /// values[begin, end) += Fᵀ·deltas of the columns [from, to).
@@ -284,7 +291,7 @@ private:
     TileGrid m_grid;
     const std::int64_t m_first, m_count, m_rows, m_cols;
     std::optional<WeightedScales> m_scales;
-    std::vector<float> m_original, m_values, m_deltas; // W, W with feedback, W − Ŵ (W where it is not coded yet)
+    std::vector<float> m_values, m_deltas; // W with feedback, W − Ŵ (W where it is not coded yet)
     std::vector<float> m_restored;
     std::vector<std::uint8_t> m_codes; // by column as stored
     std::vector<Odd> m_odd;            // not finite

@@ -21,7 +21,7 @@ struct SweepSettings {
 /// Objectives tr(ΔW·(H − λI)·ΔWᵀ), all in the units of XᵀX.
 struct SweepResult {
     double reached = 0;
-    double rtn = 0;
+    double rtn = 0; // where the task wants no report only a lower bound, once it is clear that less was reached
 };
 
 /// Codes rows [firstRow, lastRow) of the task's weights into `out`, which holds rtn's result (what SweepResult::rtn is

@@ -46,13 +46,13 @@ Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext&
     const auto sweeps = static_cast<int>(optionWhole(gptq, task.spec, "polish"));
     return quantizeUnderHessian(
         task,
-        [&](const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+        [&](const QuantizeTask& its, const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
             QL_TRY(feedback,
                    makeErrorFeedback(inputs.gram.data(), orderOf(task.spec, task.scheme, inputs), damp, context));
-            QL_TRY(done, sweep(task, feedback, settings, begin, end, out, context));
+            QL_TRY(done, sweep(its, feedback, settings, begin, end, out, context));
             if (sweeps > 0) {
-                QL_TRY(gain, descend(task, inputs.gram.data(), feedback.damping, sweeps, Moves::all, begin, end, out,
+                QL_TRY(gain, descend(its, inputs.gram.data(), feedback.damping, sweeps, Moves::all, begin, end, out,
                                      context));
                 done.reached -= gain;
             }

@@ -57,7 +57,7 @@ Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const Ran
     const auto workOn = [&](const ActivationStatistics& its, std::int64_t begin, std::int64_t end) -> Result<void> {
         if (std::ranges::all_of(its.gram, [](double x) { return x == 0; }))
             return {};
-        QL_TRY(done, quantizeRange(its, begin, end, out));
+        QL_TRY(done, quantizeRange(task, its, begin, end, out));
         report.rtn += done.rtn;
         report.reached += done.reached;
         return {};
@@ -68,6 +68,11 @@ Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const Ran
     for (std::int64_t part = 0; part < std::ssize(inputs.parts); ++part)
         QL_CHECK(workOn(inputs.parts[static_cast<std::size_t>(part)], part * range, (part + 1) * range));
     report.keptRtn = !(report.reached < report.rtn);
+    if (report.keptRtn && !task.report) { // rtn's objective may be a bound: once more, with all of it
+        QuantizeTask exact = task;
+        exact.report = &report;
+        return quantizeUnderHessian(exact, quantizeRange, context);
+    }
     if (report.keptRtn)
         report.reached = report.rtn;
     if (task.report)

@@ -11,8 +11,8 @@
 namespace ql {
 
 /// Works on rows [begin, end) of `out`, which holds rtn's codes, and returns the objectives of both.
-using RangeQuantizer = std::function<Result<SweepResult>(const ActivationStatistics& inputs, std::int64_t begin,
-                                                         std::int64_t end, QuantizedTensor& out)>;
+using RangeQuantizer = std::function<Result<SweepResult>(const QuantizeTask& task, const ActivationStatistics& inputs,
+                                                         std::int64_t begin, std::int64_t end, QuantizedTensor& out)>;
 
 /// rtn's codes stay where no input was seen, and everywhere if the objective did not fall.
 Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const RangeQuantizer& quantizeRange,

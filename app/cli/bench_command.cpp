@@ -17,8 +17,8 @@ using Json = nlohmann::ordered_json;
 struct Options {
     std::string file;
     std::vector<std::string> layers{"*"};
-    std::string schemes = "int4:g128,int4:g128:asym,nf4:g64,mxfp4,nvfp4";
-    std::string quantizers = "rtn,mse";
+    std::string schemes{kUsualSchemes};
+    std::string quantizers{kUsualQuantizers};
     TransformsOption transforms;
     ActivationsOption activations;
 };

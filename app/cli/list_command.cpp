@@ -9,11 +9,15 @@
 #include "core/model/frontends/onnx/onnx_operator.h"
 #include "core/model/graph/operator.h"
 #include "core/model/tokenizer/token_model.h"
-#include "core/quantizers/quantizer.h"
+#include "core/plan/explain.h"
+#include "core/plan/runs_in.h"
+#include "core/quantizers/options.h"
 #include "core/sensitivity/metric.h"
 #include "core/transforms/transform.h"
 
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace ql::cli::commands {
 
@@ -47,10 +51,13 @@ Json quantizers()
     for (const Quantizer* quantizer : allQuantizers()) {
         auto options = quantizer->options();
         std::erase(options, ""); // the default
+        for (const QuantizerOption& option : quantizer->values)
+            options.push_back(printOption(option));
         rows.push_back({{"id", quantizer->id},
                         {"title", quantizer->title},
                         {"formula", quantizer->formula},
                         {"options", options},
+                        {"needs", describe(quantizer->needs)},
                         {"source", quantizer->source}});
     }
     return rows;
@@ -176,14 +183,91 @@ Json tokenizers()
     return rows;
 }
 
+Json show(const Explanation& explanation)
+{
+    Json document{{"id", explanation.name}, {"title", explanation.title}};
+    for (const Fact& fact : explanation.facts)
+        document[fact.what] = fact.text;
+    if (!explanation.storage.empty()) {
+        auto rows = Json::array();
+        for (const StorageLine& line : explanation.storage)
+            rows.push_back({{"part", line.what},
+                            {"number", line.count},
+                            {"bits_each", line.bitsEach},
+                            {"bits_per_weight", line.bitsPerWeight}});
+        document["storage of W" + formatShape(explanation.shape)] = std::move(rows);
+        document["bits_per_weight"] = explanation.bitsPerWeight;
+    }
+    if (!explanation.options.empty()) {
+        auto rows = Json::array();
+        for (const ExplainedOption& option : explanation.options)
+            rows.push_back({{"option", option.text}, {"meaning", option.meaning}, {"if_left_out", option.fallback}});
+        document["options"] = std::move(rows);
+    }
+    return document;
+}
+
+Result<Json> explainedFormat(const std::string& name)
+{
+    QL_TRY(format, findNumberFormat(name));
+    return show(explainFormat(*format));
+}
+
+/// A candidate has a scheme, too.
+Result<Json> explainedScheme(const std::string& name)
+{
+    QL_TRY(candidate, parseCandidate(name));
+    if (name.find('@') == std::string::npos)
+        return show(explainScheme(candidate.weights));
+    QL_TRY(explanation, explain(candidate));
+    return show(explanation);
+}
+
+Result<Json> explainedQuantizer(const std::string& name)
+{
+    QL_TRY(spec, parseQuantizerSpec(name));
+    QL_TRY(quantizer, findQuantizer(spec.id));
+    return show(explainQuantizer(*quantizer));
+}
+
+/// Schemes by where they run on a model: of a layer inside its blocks, if it has some.
+Result<Json> groupedSchemes(Console& console, const std::string& file)
+{
+    QL_TRY(model, openModelFor(console, file));
+    const auto layers = model->quantizableLayers();
+    if (layers.empty())
+        return refused("has no layer that can be quantized", file);
+    const auto layerAt = [&](std::int64_t index) -> const Layer& {
+        return model->layers[static_cast<std::size_t>(index)];
+    };
+    const auto inside = std::ranges::find_if(layers, [&](std::int64_t index) { return layerAt(index).block >= 0; });
+    const Layer& layer = layerAt(inside != layers.end() ? *inside : layers.front());
+    std::vector<const TargetProfile*> profiles;
+    for (const Target* target : allTargets())
+        profiles.push_back(&target->profile);
+    Json document{{"of the layer", layer.name}};
+    for (const SchemeGroup& group : schemeGroups(*model, layer, profiles)) {
+        auto rows = Json::array();
+        for (const Scheme& scheme : group.schemes) {
+            const Explanation explanation = explainScheme(scheme, layer.shape);
+            rows.push_back({{"id", explanation.name},
+                            {"bits_per_weight", explanation.bitsPerWeight},
+                            {"title", explanation.title}});
+        }
+        document[group.title()] = std::move(rows);
+    }
+    return document;
+}
+
 struct Kind {
     const char* name;
     Json (*rows)();
     const char* heading = name;
+    Result<Json> (*explain)(const std::string& name) = nullptr;
 };
-constexpr Kind kKinds[] = {{"formats", formats},
-                           {"schemes", schemes},
-                           {"quantizers", quantizers},
+constexpr Kind kKinds[] = {{"formats", formats, "formats", explainedFormat},
+                           {"schemes", schemes, "schemes", explainedScheme},
+                           {"quantizers", quantizers, "quantizers", explainedQuantizer},
                            {"transforms", transforms},
                            {"readers", readers},
                            {"targets", targets},
@@ -197,6 +281,39 @@ constexpr Kind kKinds[] = {{"formats", formats},
                            {"analyses", analyses},
                            {"architectures", modelTypes, "model types that run"}};
 
+struct Options {
+    std::string kind;
+    std::string explain;
+    std::string model;
+};
+
+Result<int> run(Console& console, const Options& options)
+{
+    if (!options.model.empty()) {
+        if (options.kind != "schemes" || !options.explain.empty())
+            return usageError("--model groups schemes: qloupe list schemes --model FILE");
+        QL_TRY(groups, groupedSchemes(console, options.model));
+        console.show(groups);
+        return 0;
+    }
+    Json document;
+    for (const Kind& kind : kKinds) {
+        if (options.kind != kind.name)
+            continue;
+        if (options.explain.empty()) {
+            document[kind.heading] = kind.rows();
+            continue;
+        }
+        if (!kind.explain)
+            return usageError("--explain is for formats, schemes and quantizers; of " + options.kind +
+                              " the list says what there is to say");
+        QL_TRY(explained, kind.explain(options.explain));
+        document = std::move(explained);
+    }
+    console.show(document);
+    return 0;
+}
+
 } // namespace
 
 extern const Command list_;
@@ -205,19 +322,16 @@ const Command list_{
     "what there is: formats, schemes, quantizers, transforms, readers, targets, metrics, solvers, operators, "
     "onnx-operators, layer-kinds, architectures, tokenizers, analyses",
     [](CLI::App& app) -> CommandRun {
-        const auto kind = std::make_shared<std::string>();
+        const auto options = std::make_shared<Options>();
         std::vector<std::string> names;
         for (const Kind& k : kKinds)
             names.emplace_back(k.name);
-        app.add_option("KIND", *kind, "what to list")->required()->check(CLI::IsMember(names));
-        return [kind](Console& console) -> Result<int> {
-            Json document;
-            for (const Kind& k : kKinds)
-                if (*kind == k.name)
-                    document[k.heading] = k.rows();
-            console.show(document);
-            return 0;
-        };
+        app.add_option("KIND", options->kind, "what to list")->required()->check(CLI::IsMember(names));
+        app.add_option("--explain", options->explain,
+                       "one format, scheme (int4:g64, also int4:g64@mse) or quantizer: formula, storage, "
+                       "source, options");
+        app.add_option("--model", options->model, "schemes: grouped by where they run on this checkpoint");
+        return [options](Console& console) { return run(console, *options); };
     }};
 
 } // namespace ql::cli::commands

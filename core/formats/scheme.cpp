@@ -2,7 +2,7 @@
 #include "core/formats/scheme.h"
 
 #include "core/base/checked.h"
-#include "core/formats/block_format.h"
+#include "core/formats/payload_parts.h"
 
 #include <cmath>
 
@@ -29,19 +29,12 @@ bool operator==(const Scheme& a, const Scheme& b)
 
 std::int64_t payloadBits(const Scheme& scheme, std::int64_t rows, std::int64_t cols, double bitsPerElementKept)
 {
-    const std::int64_t elements = rows * cols;
     if (scheme.isKeep())
-        return std::llround(bitsPerElementKept * static_cast<double>(elements));
-    if (const BlockFormat* block = findBlockFormat(scheme))
-        return rows * ceilDiv(cols, block->elements) * block->bytes * 8;
-    std::int64_t perScale = scaleBits(scheme.scale);
-    if (scheme.zeroPoint == ZeroPoint::integer)
-        perScale += scheme.element->bits;
-    if (scheme.zeroPoint == ZeroPoint::minimum)
-        perScale += scaleBits(scheme.scale);
-    const std::int64_t scales = scheme.scaleCount(rows, cols);
-    const std::int64_t tensorScale = scheme.scale == ScaleCoding::ue4m3 && scales > 0 ? 32 : 0;
-    return elements * scheme.element->bits + scales * perScale + tensorScale;
+        return std::llround(bitsPerElementKept * static_cast<double>(rows * cols));
+    std::int64_t bits = 0;
+    for (const PayloadPart& part : payloadParts(scheme, rows, cols))
+        bits += part.bits();
+    return bits;
 }
 
 } // namespace ql

@@ -32,6 +32,7 @@ struct TargetProfile {
     Dtype (*restoreDtype)(const Model& model, const Layer& layer);
     /// Exact bytes of all files the writer would write for the plan.
     Result<std::int64_t> (*fileBytes)(const Model& model, const Plan& plan);
+    bool onlyStores = false; // a file to look into, from which no runtime computes
 };
 
 /// Names what a target's answers depend on: layers of one kind have the same menu, refusals and bytes.

@@ -2,6 +2,7 @@
 #include "core/sensitivity/bench.h"
 
 #include "core/base/text.h"
+#include "core/plan/runs_in.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
 
@@ -83,10 +84,8 @@ private:
         BenchEntry entry;
         entry.layer = m_index;
         entry.candidate = index;
-        for (const TargetProfile* target : m_request.targets)
-            if (target->acceptsModel(m_model) &&
-                target->accepts(m_model, m_layer, target->complete(m_model, m_layer, candidate)))
-                entry.runsIn.push_back(target->id);
+        for (const TargetProfile* target : runsIn(m_model, m_layer, candidate, m_request.targets))
+            entry.runsIn.push_back(target->id);
         entry.bitsPerWeight =
             static_cast<double>(layerPayloadBits(m_layer, candidate)) / static_cast<double>(m_layer.numel());
         if (candidate.weights.isKeep()) {
@@ -188,7 +187,7 @@ double benchError(const BenchEntry& entry, bool byOutput)
     return entry.error.sumSquares > 0 ? entry.error.sumSquaredError / entry.error.sumSquares : 0;
 }
 
-void markFront(std::vector<BenchEntry>& entries)
+void markFront(std::vector<BenchEntry>& entries, bool byWeights)
 {
     std::map<std::int64_t, std::vector<BenchEntry*>> byLayer;
     for (BenchEntry& entry : entries) {
@@ -197,7 +196,8 @@ void markFront(std::vector<BenchEntry>& entries)
             byLayer[entry.layer].push_back(&entry);
     }
     for (auto& [layer, its] : byLayer) {
-        const bool byOutput = std::ranges::all_of(its, [](const BenchEntry* e) { return e->outputError.has_value(); });
+        const bool byOutput =
+            !byWeights && std::ranges::all_of(its, [](const BenchEntry* e) { return e->outputError.has_value(); });
         std::ranges::stable_sort(
             its, {}, [&](const BenchEntry* e) { return std::pair(e->bitsPerWeight, benchError(*e, byOutput)); });
         double least = std::numeric_limits<double>::infinity();

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 
 namespace ql {
 
@@ -34,6 +35,10 @@ struct BenchRequest {
     std::vector<const TargetProfile*> targets; // asked for runsIn
 };
 
+/// What is tried where nothing else is asked for; separated by commas.
+inline constexpr std::string_view kUsualSchemes = "int4:g128,int4:g128:asym,nf4:g64,mxfp4,nvfp4";
+inline constexpr std::string_view kUsualQuantizers = "rtn,mse";
+
 /// Every scheme with every quantizer that accepts it; casts and keep once. An error if nothing is left.
 Result<std::vector<Candidate>> crossCandidates(std::string_view schemes, std::string_view quantizers);
 
@@ -46,7 +51,7 @@ Result<void> bench(const Model& model, const BenchRequest& request,
 /// relative squared error.
 double benchError(const BenchEntry& entry, bool byOutput);
 
-/// Fills onFront, layer by layer.
-void markFront(std::vector<BenchEntry>& entries);
+/// Fills onFront, layer by layer. By the error of the weights if that is asked for or all there is.
+void markFront(std::vector<BenchEntry>& entries, bool byWeights = false);
 
 } // namespace ql

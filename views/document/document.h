@@ -138,8 +138,10 @@ public:
     void setTarget(const Target* target); // undoable: candidates become the nearest the target takes
     void setMetric(const Metric* metric);
     void setBudget(const Budget& budget);
-    /// Offers these instead of the target's own menu; empty: the menu.
+    /// Offers these instead of the target's own menu; empty: the menu. Undoable.
     Result<void> setCandidates(const QString& text);
+    /// Offers one more than now. Undoable; nothing happens if it is offered already.
+    void addCandidate(const Candidate& candidate);
     /// Target, metric, budget and own candidates as words, for studies and recovery.
     std::map<std::string, std::string> settings() const;
     /// Puts back metric, budget and own candidates; what is not there, or not usable here, stays.
@@ -161,6 +163,7 @@ public:
     // For undo commands.
     void applyChanges(std::span<const PlanChange> changes, bool forward);
     void applyTarget(const Target* target, const Plan& plan);
+    void applyCandidates(const std::vector<Candidate>& candidates);
 
 Q_SIGNALS:
     void opening(const QString& path);

@@ -40,13 +40,32 @@ Result<void> Document::setCandidates(const QString& text)
     }
     if (candidates == m_ownCandidates)
         return {};
-    m_ownCandidates = std::move(candidates);
+    if (m_model)
+        m_undo.push(new CandidatesCommand(*this, m_ownCandidates, std::move(candidates), tr("Change candidates")));
+    else
+        applyCandidates(candidates);
+    return {};
+}
+
+void Document::addCandidate(const Candidate& candidate)
+{
+    const std::vector<Candidate>& offered = m_table->candidates; // the list, and what the plan has
+    if (!m_model || std::ranges::find(offered, candidate) != offered.end())
+        return;
+    std::vector<Candidate> candidates = m_ownCandidates.empty() ? offered : m_ownCandidates;
+    candidates.push_back(candidate);
+    m_undo.push(new CandidatesCommand(*this, m_ownCandidates, std::move(candidates),
+                                      tr("Offer %1").arg(toQString(printCandidate(candidate)))));
+}
+
+void Document::applyCandidates(const std::vector<Candidate>& candidates)
+{
+    m_ownCandidates = candidates;
     m_settingsModified = true;
     if (m_model)
-        applyTarget(m_target, m_plan);
+        applyTarget(m_target, Plan(m_plan));
     Q_EMIT settingsChanged();
     Q_EMIT titleChanged();
-    return {};
 }
 
 std::vector<Candidate> Document::menuOf(const Target* target) const

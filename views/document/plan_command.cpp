@@ -54,4 +54,19 @@ void TargetCommand::redo()
     m_document.applyTarget(m_after, m_planAfter);
 }
 
+CandidatesCommand::CandidatesCommand(Document& document, std::vector<Candidate> before, std::vector<Candidate> after,
+                                     const QString& text)
+    : QUndoCommand(text), m_document(document), m_before(std::move(before)), m_after(std::move(after))
+{}
+
+void CandidatesCommand::undo()
+{
+    m_document.applyCandidates(m_before);
+}
+
+void CandidatesCommand::redo()
+{
+    m_document.applyCandidates(m_after);
+}
+
 } // namespace ql::views

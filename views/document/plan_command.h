@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Undo steps of the document: a set of layers with old and new candidates and locks, and a change of target.
+// Undo steps of the document: a set of layers with old and new candidates and locks, a change of target, another list
+// of candidates.
 #pragma once
 
 #include "views/document/document.h"
@@ -37,6 +38,18 @@ private:
     const Target* m_before;
     const Target* m_after;
     Plan m_planBefore, m_planAfter;
+};
+
+class CandidatesCommand : public QUndoCommand {
+public:
+    CandidatesCommand(Document& document, std::vector<Candidate> before, std::vector<Candidate> after,
+                      const QString& text);
+    void undo() override;
+    void redo() override;
+
+private:
+    Document& m_document;
+    std::vector<Candidate> m_before, m_after;
 };
 
 } // namespace ql::views

@@ -187,6 +187,32 @@ private Q_SLOTS:
         }
     }
 
+    void changingTheCandidatesIsUndoable()
+    {
+        Work work;
+        QVERIFY(work.open(modelPath()));
+        Document& d = work.document;
+        const std::vector<Candidate> menu = d.table().candidates;
+        QVERIFY(d.setCandidates(QStringLiteral("int4:g64, int8:g64")));
+        QCOMPARE(d.ownCandidates().size(), 2U);
+        d.addCandidate(*parseCandidate("int4:g64@mse"));
+        QCOMPARE(d.ownCandidates().size(), 3U);
+        d.addCandidate(*parseCandidate("int4:g64@mse")); // is offered already
+        QCOMPARE(d.undoStack().count(), 2);
+        d.undoStack().undo();
+        QCOMPARE(d.ownCandidates().size(), 2U);
+        d.undoStack().undo();
+        QVERIFY(d.ownCandidates().empty());
+        QCOMPARE(d.table().candidates, menu);
+        // One more than the target's menu is the menu and that one.
+        d.addCandidate(*parseCandidate("int4:g64@mse"));
+        QCOMPARE(d.table().candidates.size(), menu.size() + 1);
+        QVERIFY(!d.setCandidates(QStringLiteral("int99")));
+        d.close();
+        d.addCandidate(*parseCandidate("int4:g64@mse")); // nothing to add to
+        QVERIFY(d.ownCandidates().empty());
+    }
+
     void aDragInThePanelIsOneUndoStepThatRestoresEverything()
     {
         Work work;

@@ -17,7 +17,7 @@ namespace ql::views {
 
 namespace {
 
-constexpr int kLayoutVersion = 2; // layouts of another version are not restored
+constexpr int kLayoutVersion = 3; // layouts of another version are not restored
 const QString kGeometryKey = QStringLiteral("window/geometry");
 const QString kLayoutKey = QStringLiteral("window/layout");
 

@@ -140,7 +140,8 @@ void MainWindow::buildViewMenu()
     int number = 1;
     for (QDockWidget* dock : findChildren<QDockWidget*>()) {
         QAction* toggle = dock->toggleViewAction();
-        toggle->setShortcut(QKeySequence(QStringLiteral("Alt+%1").arg(number++)));
+        if (number <= 10) // as the digits lie: 1 … 9, 0
+            toggle->setShortcut(QKeySequence(QStringLiteral("Alt+%1").arg(number++ % 10)));
         menu->addAction(toggle);
     }
     menu->addSeparator();

@@ -67,6 +67,14 @@ ShortcutsDialog::ShortcutsDialog(const QWidget& root, QWidget* parent) : QDialog
     auto* mapGroup = group(tr("Outlier map"));
     for (const auto& [key, text] : map)
         new QTreeWidgetItem(mapGroup, {key, text});
+    const std::pair<QString, QString> bench[] = {
+        {tr("Space"), tr("Tick a scheme, a quantizer, or a whole group")},
+        {tr("Enter"), tr("Explain the entry; in a line of text: run")},
+        {tr("Ctrl+C"), tr("Copy the table")},
+    };
+    auto* benchGroup = group(tr("Bench"));
+    for (const auto& [key, text] : bench)
+        new QTreeWidgetItem(benchGroup, {key, text});
     tree->expandAll();
     tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
 

@@ -2,9 +2,11 @@
 // Histogram of the current layer's weights, of what its candidate restores to, and the candidate's grid where its steps
 // are at least 3 pixels apart. One pass of 4096 bins per layer; the view sums them to at most 512.
 #include "core/analysis/histogram.h"
+#include "core/analysis/median_levels.h"
 #include "core/realize/realize.h"
 #include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
+#include "views/charts/histogram_series.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
@@ -13,7 +15,6 @@
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
-#include <QAreaSeries>
 #include <QCheckBox>
 #include <QHBoxLayout>
 #include <QLegend>
@@ -32,44 +33,13 @@ namespace ql::views {
 
 namespace {
 
-constexpr std::size_t kShownBins = 256;
-constexpr double kLogFloor = 0.5; // a logarithmic axis cannot show an empty bin
-constexpr int kSettleMs = 200;    // after the last change of the candidate
-constexpr double kGridPixels = 3;
+constexpr int kSettleMs = 200; // after the last change of the candidate
 
 struct QuantizedView {
     Histogram histogram;
     std::vector<double> grid; // levels times the median scale, if the scheme has scales
     QString text;
 };
-
-/// Steps of a histogram as the corners of a line.
-QList<QPointF> steps(const Histogram& histogram, double floor)
-{
-    QList<QPointF> points;
-    points.reserve(static_cast<qsizetype>(histogram.counts.size() * 2));
-    const double width = histogram.binWidth();
-    for (std::size_t i = 0; i < histogram.counts.size(); ++i) {
-        const double y = std::max(static_cast<double>(histogram.counts[i]), floor);
-        const double x = histogram.min + static_cast<double>(i) * width;
-        points << QPointF(x, y) << QPointF(x + width, y);
-    }
-    return points;
-}
-
-std::vector<double> medianGrid(const QuantizedTensor& quantized)
-{
-    if (quantized.scales.empty() || quantized.scheme.element->grid.levels.size() > 300)
-        return {};
-    std::vector<float> scales = quantized.scales;
-    const auto middle = scales.begin() + static_cast<std::ptrdiff_t>(scales.size() / 2);
-    std::nth_element(scales.begin(), middle, scales.end());
-    const double scale = static_cast<double>(*middle) * static_cast<double>(quantized.tensorScale);
-    std::vector<double> grid;
-    for (const float level : quantized.scheme.element->grid.levels)
-        grid.push_back(static_cast<double>(level) * scale);
-    return grid;
-}
 
 class HistogramPanel : public LayerPanel {
     Q_OBJECT
@@ -157,7 +127,8 @@ private:
              max = m_base->max](const JobContext& context) -> Result<QuantizedView> {
                 QL_TRY(quantized, realize(*model, layer, candidate, activations.get(), context));
                 QL_TRY(histogram, computeHistogram(quantized, context, kBaseBins, min, max));
-                return QuantizedView{std::move(histogram), medianGrid(quantized), toQString(printCandidate(candidate))};
+                return QuantizedView{std::move(histogram), medianLevels(quantized),
+                                     toQString(printCandidate(candidate))};
             },
             [this](Result<QuantizedView> view) {
                 m_quantized.reset();
@@ -183,24 +154,14 @@ private:
         const double floor = log ? kLogFloor : 0;
         m_shown = m_base->rebinned(kShownBins);
 
-        auto* upper = new QLineSeries(chart);
-        auto* lower = new QLineSeries(chart);
-        upper->replace(steps(m_shown, floor));
-        lower->replace(QList<QPointF>{{m_shown.min, floor}, {m_shown.max, floor}});
-        auto* area = new QAreaSeries(upper, lower);
-        area->setName(tr("weights"));
-        QColor fill = c.series[0];
-        fill.setAlpha(120);
-        area->setBrush(fill);
-        area->setPen(QPen(c.series[0], 1));
-        chart->addSeries(area);
+        addHistogram(*chart, m_shown, floor, c.series[0], tr("weights"));
         double most = static_cast<double>(*std::max_element(m_shown.counts.begin(), m_shown.counts.end()));
         QLineSeries* outline = nullptr;
         if (m_quantized) {
             m_shownQuantized = m_quantized->histogram.rebinned(kShownBins);
             outline = new QLineSeries(chart);
             outline->setName(m_quantized->text);
-            outline->replace(steps(m_shownQuantized, floor));
+            outline->replace(histogramSteps(m_shownQuantized, floor));
             outline->setPen(QPen(c.series[1], 1.4));
             chart->addSeries(outline);
             most = std::max(most, static_cast<double>(*std::max_element(m_shownQuantized.counts.begin(),
@@ -238,19 +199,10 @@ private:
     /// Short ticks at the levels of the median scale.
     void addGrid(QChart& chart, QAbstractAxis* x, QAbstractAxis* y, double floor, const Colors& c)
     {
-        if (!m_quantized || m_quantized->grid.size() < 2)
+        if (!m_quantized)
             return;
-        const std::vector<double>& grid = m_quantized->grid;
-        const double pixels = std::max(1, m_view->width() - 60);
-        const double narrowest = (grid.back() - grid.front()) / static_cast<double>(grid.size());
-        if (narrowest * pixels / (m_shown.max - m_shown.min) < kGridPixels)
-            return;
-        QList<QPointF> points;
         const double tall = m_log->isChecked() ? floor * 2.2 : y->property("max").toDouble() * 0.04;
-        for (const double level : grid) {
-            if (level >= m_shown.min && level <= m_shown.max)
-                points << QPointF(level, floor) << QPointF(level, tall) << QPointF(level, floor);
-        }
+        const QList<QPointF> points = levelTicks(m_quantized->grid, m_shown, floor, tall, m_view->width() - 60);
         if (points.isEmpty())
             return;
         auto* ticks = new QLineSeries(&chart);

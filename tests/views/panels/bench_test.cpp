@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The bench driven by mouse and keyboard: empty, run, stop, run again; the table says what ql::bench says; candidates
+// are explained, offered and assigned, and undone.
+#include "core/sensitivity/bench.h"
+#include "tests/support/opened_sample.h"
+#include "views/panels/bench/bench_chart.h"
+#include "views/panels/bench/bench_model.h"
+#include "views/panels/bench/bench_run.h"
+#include "views/panels/bench/entry_page.h"
+#include "views/panels/panel.h"
+#include "views/panels/view_menu.h"
+#include "views/text/format.h"
+#include "views/theme/theme.h"
+
+#include <QAbstractItemModelTester>
+#include <QApplication>
+#include <QClipboard>
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QPushButton>
+#include <QScatterSeries>
+#include <QSortFilterProxyModel>
+#include <QTableView>
+#include <QTextBrowser>
+#include <QTreeWidget>
+
+#include <algorithm>
+
+using namespace ql;
+using namespace ql::views;
+
+namespace {
+
+const char* const kLayer = "model.layers.0.self_attn.q_proj.weight";
+
+struct Bench : test::OpenedSample {
+    std::unique_ptr<QWidget> widget;
+
+    Bench()
+    {
+        const Panel& panel = **std::ranges::find(allPanels(), std::string_view("bench"),
+                                                 [](const Panel* p) { return std::string_view(p->id); });
+        widget.reset(panel.create({document, jobs, runs}, nullptr));
+        widget->resize(1500, 320);
+        widget->show();
+    }
+    template<typename T>
+    T* find(const char* name) const
+    {
+        return widget->findChild<T*>(QLatin1String(name));
+    }
+    QPushButton* start() const { return find<QPushButton>("benchRun"); }
+    QTableView* table() const { return find<QTableView>("benchTable"); }
+    BenchModel* model() const { return widget->findChild<BenchModel*>(); }
+    BenchChart* chart() const { return widget->findChild<BenchChart*>(); }
+    bool says(const QString& text) const
+    {
+        return std::ranges::any_of(widget->findChildren<QLabel*>(),
+                                   [&](const QLabel* label) { return label->text().contains(text); });
+    }
+    bool openOnLayer(const char* layer = kLayer)
+    {
+        if (!open() || !QTest::qWaitForWindowExposed(widget.get()))
+            return false;
+        document.selection().setCurrent(document.model()->indexOf(layer));
+        document.selection().setSelected({document.model()->indexOf(layer)});
+        return settle();
+    }
+    bool openActivations()
+    {
+        QSignalSpy changed(&document, &Document::activationsChanged);
+        document.openActivations(test::samplePath(QStringLiteral("activations.npz")));
+        return changed.wait(60000) && settle();
+    }
+    bool run()
+    {
+        QTest::mouseClick(start(), Qt::LeftButton);
+        return settle() && start()->text().contains(QLatin1String("Run"));
+    }
+    QTreeWidgetItem* scheme(const QString& text) const
+    {
+        for (QTreeWidgetItem* item :
+             find<QTreeWidget>("benchSchemes")->findItems(text, Qt::MatchExactly | Qt::MatchRecursive))
+            return item;
+        return nullptr;
+    }
+    QListWidgetItem* quantizer(const char* id) const
+    {
+        return find<QListWidget>("benchQuantizers")->findItems(QLatin1String(id), Qt::MatchExactly).value(0);
+    }
+    void choose(int row) const { table()->setCurrentIndex(table()->model()->index(row, BenchModel::kCandidate)); }
+    int rowOf(const QString& candidate) const
+    {
+        for (int row = 0; row < table()->model()->rowCount(); ++row)
+            if (table()->model()->index(row, BenchModel::kCandidate).data().toString() == candidate)
+                return row;
+        return -1;
+    }
+};
+
+} // namespace
+
+class BenchPanelTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { applyTheme(ThemeChoice::light); }
+
+    void emptyStatesAreSentences()
+    {
+        Bench bench;
+        QVERIFY(bench.says(QStringLiteral("Open a checkpoint")));
+        QVERIFY(!bench.start()->isEnabled());
+        QVERIFY(bench.openOnLayer());
+        QVERIFY(bench.says(QStringLiteral("Run tries 10 candidates on model.layers.0.self_attn.q_proj.weight.")));
+        QVERIFY(bench.start()->isEnabled());
+        bench.document.selection().setCurrent(bench.document.model()->indexOf("model.norm.weight"));
+        QVERIFY(bench.says(QStringLiteral("This tensor is not quantized.")));
+        QVERIFY(!bench.start()->isEnabled());
+        bench.document.selection().clear();
+        QVERIFY(bench.says(QStringLiteral("Select a layer.")));
+        bench.document.close();
+        QVERIFY(bench.says(QStringLiteral("Open a checkpoint")));
+    }
+
+    void schemesAreGroupedAndFiltered()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        auto* tree = bench.find<QTreeWidget>("benchSchemes");
+        QVERIFY(tree->topLevelItemCount() >= 2);
+        const QTreeWidgetItem* research = tree->topLevelItem(tree->topLevelItemCount() - 1);
+        QVERIFY(research->text(0).startsWith(QLatin1String("research (stored in hdf5 only)")));
+        QVERIFY(!research->isExpanded());
+        QVERIFY(tree->topLevelItem(0)->text(0).startsWith(QLatin1String("runs in ")));
+        QVERIFY(tree->topLevelItem(0)->isExpanded());
+        QTest::keyClicks(bench.find<QLineEdit>("benchFilter"), QStringLiteral("nf4"));
+        QVERIFY(research->isExpanded());
+        QVERIFY(bench.scheme(QStringLiteral("mxfp4"))->isHidden());
+        QVERIFY(!bench.scheme(QStringLiteral("nf4:g128"))->isHidden());
+        bench.find<QLineEdit>("benchFilter")->clear();
+        QVERIFY(!bench.scheme(QStringLiteral("mxfp4"))->isHidden());
+    }
+
+    void figuresAreThoseOfTheBench()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        QVERIFY(bench.openActivations());
+        const QAbstractItemModelTester tester(bench.model(), QAbstractItemModelTester::FailureReportingMode::QtTest);
+        const QAbstractItemModelTester proxyTester(bench.table()->model(),
+                                                   QAbstractItemModelTester::FailureReportingMode::QtTest);
+        bench.quantizer("gptq")->setCheckState(Qt::Checked);
+        bench.find<QLineEdit>("benchOtherSchemes")->setText(QStringLiteral("int3:g32:asym, bf16"));
+        bench.find<QLineEdit>("benchOtherQuantizers")->setText(QStringLiteral("mse:steps=40"));
+        QVERIFY(bench.run());
+        const std::int64_t layer = bench.document.selection().current();
+        QVERIFY(bench.table()->model()->rowCount() > 12);
+        std::vector<Candidate> candidates;
+        for (int row = 0; row < bench.model()->rowCount(); ++row)
+            candidates.push_back(
+                parseCandidate(bench.model()->index(row, BenchModel::kCandidate).data().toString().toStdString())
+                    .value());
+        BenchRequest request{.layers = {layer},
+                             .candidates = candidates,
+                             .activations = bench.document.activations().get(),
+                             .targets = {}};
+        for (const Target* target : allTargets())
+            request.targets.push_back(&target->profile);
+        std::vector<BenchEntry> entries;
+        QVERIFY(ql::bench(
+            *bench.document.model(), request, [&](const BenchEntry& entry) { entries.push_back(entry); },
+            JobContext(bench.executor)));
+        markFront(entries);
+        for (int row = 0; row < bench.model()->rowCount(); ++row) {
+            const BenchEntry& entry = entries[static_cast<std::size_t>(row)];
+            const auto cell = [&](int column) { return bench.model()->index(row, column); };
+            QCOMPARE(cell(BenchModel::kBits).data(Qt::UserRole).toDouble(), entry.bitsPerWeight);
+            QCOMPARE(cell(BenchModel::kBits).data().toString(), fixedText(entry.bitsPerWeight, 3));
+            QCOMPARE(cell(BenchModel::kSqnr).data(Qt::UserRole).toDouble(), entry.error.sqnrDb());
+            QCOMPARE(cell(BenchModel::kMse).data(Qt::UserRole).toDouble(), entry.error.mse());
+            QCOMPARE(cell(BenchModel::kMax).data(Qt::UserRole).toDouble(), entry.error.maxAbsError);
+            QCOMPARE(cell(BenchModel::kOutput).data(Qt::UserRole).toDouble(), *entry.outputError);
+            QCOMPARE(cell(BenchModel::kFront).data().toString().isEmpty(), !entry.onFront);
+            for (int column = 0; column < BenchModel::kColumns; ++column)
+                QVERIFY(column == BenchModel::kFront || !cell(column).data().toString().isEmpty());
+            for (const std::string_view id : entry.runsIn)
+                QVERIFY(findTarget(id).value()->profile.onlyStores ||
+                        cell(BenchModel::kRunsIn).data().toString().contains(toQString(id)));
+            if (entry.runsIn == std::vector<std::string_view>{"hdf5"})
+                QCOMPARE(cell(BenchModel::kRunsIn).data().toString(), QStringLiteral("stored in hdf5 only"));
+        }
+        for (int column = 0; column < BenchModel::kColumns; ++column) {
+            QVERIFY(!bench.model()->headerData(column, Qt::Horizontal).toString().isEmpty());
+            bench.table()->sortByColumn(column, Qt::DescendingOrder);
+            bench.table()->sortByColumn(column, Qt::AscendingOrder);
+            QCOMPARE(bench.table()->model()->rowCount(), bench.model()->rowCount());
+        }
+        QVERIFY(!bench.table()->isColumnHidden(BenchModel::kOutput));
+        QVERIFY(!bench.table()->isColumnHidden(BenchModel::kObjective));
+        QVERIFY(bench.table()->isColumnHidden(BenchModel::kLayer));
+
+        // Copied with a decimal point whatever the locale.
+        bench.table()->setFocus();
+        QTest::keyClick(bench.table(), Qt::Key_C, Qt::ControlModifier);
+        const QStringList lines = QApplication::clipboard()->text().split(QLatin1Char('\n'), Qt::SkipEmptyParts);
+        QCOMPARE(lines.size(), bench.model()->rowCount() + 1);
+        QVERIFY(lines[0].contains(QStringLiteral("bits/weight\toutput error\tSQNR / dB")));
+        QVERIFY(lines[1].contains(
+            plainNumber(bench.table()->model()->index(0, BenchModel::kBits).data(Qt::UserRole).toDouble())));
+
+        // The front moves with the error that is looked at.
+        bench.find<QComboBox>("benchError")->setCurrentIndex(1);
+        markFront(entries, true);
+        for (int row = 0; row < bench.model()->rowCount(); ++row)
+            QCOMPARE(bench.model()->index(row, BenchModel::kFront).data().toString().isEmpty(),
+                     !entries[static_cast<std::size_t>(row)].onFront);
+    }
+
+    void whatNeedsInputsWaits()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        auto* calibrate = [&]() -> QPushButton* {
+            for (auto* button : bench.widget->findChildren<QPushButton*>())
+                if (button->text().contains(QLatin1String("Calibrate")))
+                    return button;
+            return nullptr;
+        }();
+        QVERIFY(calibrate && calibrate->isVisible());
+        QVERIFY(!bench.quantizer("gptq")->flags().testFlag(Qt::ItemIsEnabled));
+        QVERIFY(bench.quantizer("gptq")->toolTip().contains(QStringLiteral("XᵀX")));
+        QVERIFY(bench.quantizer("mse")->flags().testFlag(Qt::ItemIsEnabled));
+        // Asked for by text all the same: refused, with the reason.
+        bench.find<QLineEdit>("benchOtherQuantizers")->setText(QStringLiteral("gptq:polish=4"));
+        QVERIFY(bench.run());
+        const int refused = [&] {
+            for (int row = 0; row < bench.model()->rowCount(); ++row)
+                if (!bench.model()->entry(row).refusal.empty())
+                    return row;
+            return -1;
+        }();
+        QVERIFY(refused >= 0);
+        const QModelIndex cell = bench.model()->index(refused, BenchModel::kSqnr);
+        QCOMPARE(cell.data().toString(), QStringLiteral("refused"));
+        QVERIFY(cell.data(Qt::ToolTipRole).toString().contains(QLatin1String("activations")));
+        QVERIFY(cell.data(Qt::ForegroundRole).isValid());
+        QVERIFY(bench.says(QStringLiteral("refused")));
+        QVERIFY(bench.table()->isColumnHidden(BenchModel::kOutput));
+        QVERIFY(bench.openActivations());
+        QVERIFY(bench.quantizer("gptq")->flags().testFlag(Qt::ItemIsEnabled));
+    }
+
+    void wrongTextsAreProblems()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        auto* others = bench.find<QLineEdit>("benchOtherSchemes");
+        QTest::keyClicks(others, QStringLiteral("int99"));
+        QVERIFY(bench.says(QStringLiteral("int2 … int8")));
+        QVERIFY(!bench.start()->isEnabled());
+        others->clear();
+        QVERIFY(bench.start()->isEnabled());
+        auto* schemes = bench.find<QTreeWidget>("benchSchemes");
+        for (int group = 0; group < schemes->topLevelItemCount(); ++group)
+            for (int i = 0; i < schemes->topLevelItem(group)->childCount(); ++i)
+                schemes->topLevelItem(group)->child(i)->setCheckState(0, Qt::Unchecked);
+        QVERIFY(!bench.start()->isEnabled());
+        QTest::keyClicks(others, QStringLiteral("int3:g64"));
+        QTest::keyClick(others, Qt::Key_Return); // runs
+        QVERIFY(bench.settle());
+        QCOMPARE(bench.model()->rowCount(), 2); // rtn and mse
+    }
+
+    void stopKeepsWhatThereIs()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        bench.find<QComboBox>("benchLayers")->setCurrentIndex(2);
+        bench.find<QLineEdit>("benchOtherQuantizers")->setText(QStringLiteral("mse:steps=1000"));
+        QTest::mouseClick(bench.start(), Qt::LeftButton);
+        QVERIFY(bench.start()->text().contains(QLatin1String("Stop")));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.model()->rowCount() > 1, 30000);
+        QVERIFY(bench.says(QStringLiteral("tried")));
+        QTest::mouseClick(bench.start(), Qt::LeftButton);
+        QVERIFY(bench.settle());
+        const int kept = bench.model()->rowCount();
+        QVERIFY(kept > 1);
+        QVERIFY2(bench.says(QStringLiteral("stopped")), qPrintable(QString::number(kept)));
+        QVERIFY(bench.jobs.failures().empty());
+        // Again, of one layer.
+        bench.find<QComboBox>("benchLayers")->setCurrentIndex(0);
+        bench.find<QLineEdit>("benchOtherQuantizers")->clear();
+        QVERIFY(bench.run());
+        QCOMPARE(bench.model()->rowCount(), 10);
+        // Another model: nothing is left.
+        bench.document.close();
+        QCOMPARE(bench.model()->rowCount(), 0);
+    }
+
+    void severalLayers()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        const Model& model = *bench.document.model();
+        bench.document.selection().setSelected({model.indexOf(kLayer), model.indexOf("model.norm.weight"),
+                                                model.indexOf("model.layers.1.mlp.up_proj.weight")});
+        bench.find<QComboBox>("benchLayers")->setCurrentIndex(1);
+        QVERIFY(bench.run());
+        QCOMPARE(bench.model()->rowCount(), 20);
+        QVERIFY(!bench.table()->isColumnHidden(BenchModel::kLayer));
+    }
+
+    void pointsAndRowsFollowEachOther()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        bench.find<QLineEdit>("benchOtherSchemes")->setText(QStringLiteral("f32"));
+        QVERIFY(bench.run());
+        QVERIFY(QTest::qWaitFor([&] { return bench.chart()->chart()->series().size() > 2; }, 5000));
+        const auto& entry = bench.model()->entry(3);
+        const QPointF value(entry.bitsPerWeight, benchError(entry, false));
+        // f32 is exact: it is counted in words, not drawn at the end of a logarithmic axis.
+        const auto axes = bench.chart()->chart()->axes(Qt::Horizontal);
+        QVERIFY(axes.front()->titleText().contains(QLatin1String("1 exact")));
+        QTest::qWait(50); // the chart lays itself out
+        const QPoint pixel = bench.chart()->chart()->mapToPosition(value).toPoint();
+        QSignalSpy hovered(bench.chart(), &BenchChart::pointHovered);
+        QTest::mouseMove(bench.chart()->viewport(), pixel);
+        QTRY_VERIFY(!hovered.isEmpty());
+        const int row = hovered.last().first().toInt();
+        QVERIFY(row >= 0);
+        QVERIFY(bench.model()->index(row, 0).data(Qt::BackgroundRole).isValid());
+        QTest::mouseClick(bench.chart()->viewport(), Qt::LeftButton, {}, pixel);
+        const auto* proxy = qobject_cast<QSortFilterProxyModel*>(bench.table()->model());
+        QCOMPARE(proxy->mapToSource(bench.table()->currentIndex()).row(), row);
+        const auto* ring = qobject_cast<QScatterSeries*>(bench.chart()->chart()->series().last());
+        QVERIFY(ring);
+        QCOMPARE(ring->count(), 1);
+        QCOMPARE(ring->at(0).x(), bench.model()->entry(row).bitsPerWeight);
+    }
+
+    void explainsAnEntry()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        QVERIFY(bench.run());
+        bench.choose(0);
+        bench.table()->setFocus();
+        const QString candidate = bench.table()->currentIndex().data().toString();
+        QTest::keyClick(bench.table(), Qt::Key_Return);
+        auto* page = bench.widget->findChild<EntryPage*>();
+        QVERIFY(page);
+        QCOMPARE(page->windowTitle(), candidate);
+        QVERIFY(bench.settle());
+        const QString text = page->findChild<QTextBrowser*>()->toPlainText();
+        for (const char* word : {"restored", "source", "runs in", "Storage of W", "bits per weight"})
+            QVERIFY2(text.contains(QLatin1String(word)), word);
+        QVERIFY(text.contains(fixedText(bench.model()->entry(0).bitsPerWeight, 4)) ||
+                text.contains(QLatin1String("4.")) || text.contains(QLatin1String("4,")));
+        QVERIFY(std::ranges::any_of(page->findChildren<QLabel*>(), [](const QLabel* label) {
+            return label->text().contains(QLatin1String("median of its scales"));
+        }));
+        QTest::keyClick(page, Qt::Key_Escape);
+        QTRY_VERIFY(!bench.widget->findChild<EntryPage*>());
+        // Entries of the lists, by Enter; one whose codes are of several weights has no levels.
+        auto* tree = bench.find<QTreeWidget>("benchSchemes");
+        tree->setCurrentItem(bench.scheme(QStringLiteral("nf4:g128")));
+        QTest::keyClick(tree, Qt::Key_Return);
+        QVERIFY(bench.widget->findChild<EntryPage*>());
+        delete bench.widget->findChild<EntryPage*>(); // while its job may still run
+        auto* list = bench.find<QListWidget>("benchQuantizers");
+        list->setCurrentItem(bench.quantizer("mse"));
+        QTest::keyClick(list, Qt::Key_Return);
+        page = bench.widget->findChild<EntryPage*>();
+        QVERIFY(page && page->windowTitle().contains(QLatin1String("@mse")));
+        QVERIFY(page->findChild<QTextBrowser*>()->toPlainText().contains(QStringLiteral("steps=1…1000")));
+        QVERIFY(bench.settle());
+    }
+
+    void offersAndAssigns()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        Document& d = bench.document;
+        bench.find<QLineEdit>("benchOtherSchemes")->setText(QStringLiteral("int4:g32"));
+        QVERIFY(bench.run());
+        const int row = bench.rowOf(QStringLiteral("int4:g32@mse"));
+        QVERIFY(row >= 0);
+        bench.choose(row);
+        auto* offer = bench.find<QPushButton>("benchOffer");
+        QVERIFY(offer->isEnabled());
+        const std::size_t before = d.table().candidates.size();
+        QTest::mouseClick(offer, Qt::LeftButton);
+        QCOMPARE(d.table().candidates.size(), before + 1);
+        QVERIFY(d.table().candidates.back() == *parseCandidate("int4:g32@mse"));
+        QVERIFY(!offer->isEnabled());
+        QVERIFY(bench.settle());
+        d.undoStack().undo();
+        QCOMPARE(d.table().candidates.size(), before);
+        QVERIFY(d.ownCandidates().empty());
+        QVERIFY(offer->isEnabled());
+
+        const std::int64_t layer = d.selection().current();
+        const Candidate was = d.candidate(layer);
+        auto* assign = bench.find<QPushButton>("benchAssign");
+        QVERIFY(assign->isEnabled());
+        const int steps = d.undoStack().index();
+        QTest::mouseClick(assign, Qt::LeftButton);
+        QCOMPARE(d.undoStack().index(), steps + 1);
+        QCOMPARE(printQuantizerSpec(d.candidate(layer).quantizer), std::string("mse"));
+        QVERIFY(bench.settle());
+        d.undoStack().undo();
+        QVERIFY(d.candidate(layer) == was);
+        QCOMPARE(d.table().candidates.size(), before);
+        d.undoStack().redo();
+        QCOMPARE(printQuantizerSpec(d.candidate(layer).quantizer), std::string("mse"));
+        QVERIFY(bench.settle());
+        d.setLocked(std::vector<std::int64_t>{layer}, true);
+        QVERIFY(!assign->isEnabled());
+        QVERIFY(assign->toolTip().contains(QLatin1String("locked")));
+        d.setLocked(std::vector<std::int64_t>{layer}, false);
+        // What the target does not take says why.
+        d.setTarget(*findTarget("compressed-tensors"));
+        QVERIFY(bench.settle());
+        bench.choose(bench.rowOf(QStringLiteral("mxfp4")));
+        QVERIFY(!assign->isEnabled());
+        QVERIFY(assign->toolTip().contains(QLatin1String("mxfp4")));
+    }
+
+    void byKeyboardAlone()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        bench.widget->activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(bench.widget.get()));
+        auto* tree = bench.find<QTreeWidget>("benchSchemes");
+        tree->setFocus();
+        tree->setCurrentItem(bench.scheme(QStringLiteral("nf4:g128")));
+        QTest::keyClick(tree, Qt::Key_Space);
+        QCOMPARE(bench.scheme(QStringLiteral("nf4:g128"))->checkState(0), Qt::Checked);
+        QVERIFY(bench.says(QStringLiteral("Run tries 12 candidates")));
+        // Tab reaches everything and leaves every list.
+        QSet<QWidget*> reached;
+        for (int i = 0; i < 40; ++i) {
+            QTest::keyClick(bench.widget->focusWidget(), Qt::Key_Tab);
+            reached << bench.widget->focusWidget();
+        }
+        for (QWidget* wanted :
+             {static_cast<QWidget*>(tree), static_cast<QWidget*>(bench.start()), static_cast<QWidget*>(bench.table()),
+              static_cast<QWidget*>(bench.chart()), static_cast<QWidget*>(bench.find<QListWidget>("benchQuantizers"))})
+            QVERIFY2(reached.contains(wanted), qPrintable(wanted->objectName()));
+        tree->setFocus();
+        QTest::keyClick(tree, Qt::Key_Return, Qt::ControlModifier);
+        QVERIFY(bench.settle());
+        QCOMPARE(bench.model()->rowCount(), 12);
+        bench.table()->setFocus();
+        bench.choose(0);
+        QTest::keyClick(bench.table(), Qt::Key_Down);
+        QCOMPARE(bench.table()->currentIndex().row(), 1);
+    }
+};
+
+QTEST_MAIN(BenchPanelTest)
+#include "bench_test.moc"

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Which schemes and quantizers the bench tries: schemes grouped by where they run, quantizers, each with a line for any
+// other text. What needs to know the layer's inputs waits for a calibration. Every registry is walked, nothing listed
+// here.
+#pragma once
+
+#include "core/plan/candidate.h"
+
+#include <QWidget>
+
+#include <map>
+#include <set>
+#include <string>
+
+class QLineEdit;
+class QListWidget;
+class QListWidgetItem;
+class QTreeWidget;
+class QTreeWidgetItem;
+
+namespace ql::views {
+
+class Document;
+
+class BenchChoice : public QWidget {
+    Q_OBJECT
+public:
+    BenchChoice(const Document& document, QWidget* parent);
+
+    /// Groups the schemes as the layer can hold them; −1: none.
+    void setLayer(std::int64_t layer);
+    /// What is known of the inputs is known by now, or not any more.
+    void takeActivations();
+    /// Every ticked scheme with every ticked quantizer that accepts it.
+    Result<std::vector<Candidate>> candidates() const;
+    /// Whether a quantizer waits for a calibration.
+    bool isWaiting() const { return m_waiting; }
+
+Q_SIGNALS:
+    void changed();                          // other ticks or texts
+    void confirmed();                        // Enter in a line
+    void explained(const Candidate& chosen); // double click or Enter on an entry
+
+private:
+    void buildSchemes();
+    void buildQuantizers();
+    void filterSchemes();
+    void countTicks();
+    /// The ticked schemes as the layer's groups have them, by what was ticked.
+    std::map<std::string, std::string> grouped() const;
+    void takeTick(QTreeWidgetItem* item);
+    void explainScheme(const QTreeWidgetItem* item);
+    void explainQuantizer(const QListWidgetItem* item);
+    QStringList tickedSchemes() const;
+    QStringList tickedQuantizers() const;
+
+    const Document& m_document;
+    QLineEdit* m_filter;
+    QTreeWidget* m_schemes;
+    QLineEdit* m_otherSchemes;
+    QListWidget* m_quantizers;
+    QLineEdit* m_otherQuantizers;
+    std::set<std::string> m_ticked; // schemes as they were ticked, whatever a layer's targets make of them
+    std::int64_t m_layer = -1;      // that the groups are of
+    QString m_kind;                 // of that layer
+    bool m_waiting = false;
+};
+
+} // namespace ql::views

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/panels/bench/bench_run.h"
+
+#include "views/document/document.h"
+#include "views/text/format.h"
+
+namespace ql::views {
+
+BenchRun::BenchRun(Document& document, JobRunner& jobs, QObject* parent)
+    : QObject(parent),
+      m_document(document),
+      m_feed(jobs, this, QStringLiteral("bench"), [this](std::vector<BenchEntry> entries) { take(std::move(entries)); })
+{
+    connect(&document, &Document::modelChanged, this, [this] {
+        m_feed.drop();
+        m_layers.clear();
+        clear();
+        Q_EMIT stateChanged();
+    });
+}
+
+void BenchRun::clear()
+{
+    m_entries.clear();
+    m_problem.clear();
+    Q_EMIT reset();
+}
+
+void BenchRun::start(std::vector<std::int64_t> layers, std::vector<Candidate> candidates)
+{
+    clear();
+    m_layers = std::move(layers);
+    m_candidates = std::move(candidates);
+    BenchRequest request{.layers = m_layers, .candidates = m_candidates, .activations = nullptr, .targets = {}};
+    for (const Target* target : allTargets())
+        request.targets.push_back(&target->profile);
+    m_feed.start(
+        tr("Bench"),
+        [model = m_document.model(), activations = m_document.activations(),
+         request = std::move(request)](JobMailbox<BenchEntry>& entries, const JobContext& context) -> Result<bool> {
+            BenchRequest known = request;
+            known.activations = activations.get();
+            QL_CHECK(bench(
+                *model, known, [&entries](const BenchEntry& entry) { entries.put(entry); }, context));
+            return true;
+        },
+        [this](const Result<bool>& result) {
+            if (!result && result.error().code != Errc::cancelled)
+                m_problem = errorText(result.error());
+            Q_EMIT stateChanged();
+        });
+    Q_EMIT stateChanged();
+}
+
+void BenchRun::take(std::vector<BenchEntry> entries)
+{
+    m_entries.insert(m_entries.end(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+    markFront(m_entries, m_byWeights);
+    Q_EMIT arrived();
+}
+
+void BenchRun::setByWeights(bool byWeights)
+{
+    m_byWeights = byWeights;
+    markFront(m_entries, m_byWeights);
+    Q_EMIT marked();
+}
+
+} // namespace ql::views

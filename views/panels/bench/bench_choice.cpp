@@ -133,7 +133,6 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
     for (const std::string_view text : split(kUsualSchemes, ','))
         m_ticked.emplace(text);
     buildQuantizers();
-    setFocusProxy(m_schemes);
 }
 
 void BenchChoice::setLayer(std::int64_t layer)

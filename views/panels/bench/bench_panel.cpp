@@ -73,7 +73,7 @@ public:
         column->addWidget(parts);
         setUpTable();
         connectAll();
-        setFocusProxy(m_choice);
+        setFocusProxy(m_layers); // the first: Tab comes round to it
         draw();
     }
 

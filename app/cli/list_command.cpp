@@ -246,16 +246,16 @@ Result<Json> groupedSchemes(Console& console, const std::string& file)
     for (const Target* target : allTargets())
         profiles.push_back(&target->profile);
     Json document{{"of the layer", layer.name}};
-    for (const SchemeGroup& group : schemeGroups(*model, layer, profiles)) {
-        auto rows = Json::array();
+    auto rows = Json::array();
+    for (const SchemeGroup& group : schemeGroups(*model, layer, profiles))
         for (const Scheme& scheme : group.schemes) {
             const Explanation explanation = explainScheme(scheme, layer.shape);
             rows.push_back({{"id", explanation.name},
+                            {"where", group.title()},
                             {"bits_per_weight", explanation.bitsPerWeight},
                             {"title", explanation.title}});
         }
-        document[group.title()] = std::move(rows);
-    }
+    document["schemes"] = std::move(rows);
     return document;
 }
 

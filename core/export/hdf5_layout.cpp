@@ -36,6 +36,9 @@ constexpr char kReadme[] =
     "each\n"
     "row's blocks as in a GGUF file, of the type that the attribute 'block' names; gguf.quants.dequantize restores "
     "them.\n"
+    "Blocks of other kinds (bitmod4, bcq3, ...): the attribute 'block' says how their bytes restore; f16 are IEEE halves, "
+    "low\n"
+    "byte first, bits count from the lowest; sums are float32, rounded from left to right.\n"
     " Where the checkpoint orders axes in another way (Keras kernels, "
     "GPT-2)\n"
     "the attributes 'stored_as' and 'axes' say how: W = "
@@ -193,7 +196,7 @@ Texts textsOf(const Model& model, const TensorInfo& tensor, const Choice& choice
                 {"candidate", choice.candidate ? printCandidate(*choice.candidate) : "keep"}};
     if (choice.candidate) {
         if (const BlockFormat* block = findBlockFormat(choice.candidate->weights))
-            texts.emplace_back("block", info(block->dtype).word);
+            texts.emplace_back("block", block->dtype ? info(*block->dtype).word : block->layout);
         const StoredOrder& stored = model.layers[static_cast<std::size_t>(choice.layer)].stored;
         if (stored.moves()) {
             texts.emplace_back("stored_as", formatShape(stored.seenAs));

@@ -10,7 +10,8 @@
 //     codes      one integer a weight, in the order and shape of the layer: int8; uint8 where codes are unsigned or
 //                patterns of bits; uint16/32 for casts
 //     blocks     uint8 [rows, bytes of a row], in place of codes and all that follows but the weights, for packed
-//                schemes: rows of whole GGUF blocks; the attribute block says their type
+//                schemes: rows of whole blocks; the attribute block says their GGUF type, or how to restore
+//                them
 //     levels     float32 by code, where the level of a code is not the code itself
 //     scales     float32 [rows, groups], [rows] or [1]
 //     zero_points int16, or minima float32, like scales

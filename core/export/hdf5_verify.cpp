@@ -246,7 +246,7 @@ private:
 
     Result<Data> readBlocks(Group& group, const BlockFormat& format, const MatrixShape& matrix) const
     {
-        group.checkText("block", info(format.dtype).word);
+        group.checkText("block", format.dtype ? info(*format.dtype).word : format.layout);
         const std::int64_t perRow = matrix.cols / format.elements;
         const Data blocks = group.read("blocks", Element::u8, {matrix.rows, perRow * format.bytes});
         Data restored;
@@ -254,8 +254,8 @@ private:
             return restored;
         restored.bytes.resize(static_cast<std::size_t>(4 * matrix.rows * matrix.cols));
         QL_CHECK(parallelFor(m_context, matrix.rows * perRow, 1024, [&](std::int64_t begin, std::int64_t end) {
-            decode(format.dtype, blocks.bytes.data(), begin * format.elements, (end - begin) * format.elements,
-                   reinterpret_cast<float*>(restored.bytes.data()) + begin * format.elements);
+            format.restore(blocks.bytes.data(), begin * format.elements, (end - begin) * format.elements,
+                           reinterpret_cast<float*>(restored.bytes.data()) + begin * format.elements);
         }));
         return restored;
     }
@@ -288,7 +288,7 @@ private:
         stored.codes = group.read("codes", stored.unsignedCodes ? Element::u8 : Element::i8, shape);
         stored.scales = group.read("scales", Element::f32, units);
         if (levels)
-            stored.levels = group.read("levels", Element::f32, {std::int64_t{1} << scheme.element->bits});
+            stored.levels = group.read("levels", Element::f32, {std::ssize(scheme.element->levels)});
         if (scheme.zeroPoint == ZeroPoint::integer)
             stored.zeroPoints = group.read("zero_points", Element::i16, units);
         if (scheme.zeroPoint == ZeroPoint::minimum)

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Packed schemes: what is stored are blocks as a file format defines them, here GGUF's. A block holds `elements`
-// weights of a row in `bytes` bytes, with scales of its own; core/tensor/ggml_blocks.h restores it. A packed scheme is
-// named after its type, e.g. gguf:q4_k, and rows have whole blocks. One line in block_formats.def and one file add a
-// family. Thread-safe: const data only. Equal bits on any CPU.
+// Packed schemes: what is stored are blocks. A block holds `elements` weights of a row in `bytes` bytes, with scales of
+// its own. Blocks that GGUF defines are named after its type, e.g. gguf:q4_k, and core/tensor/ggml_blocks.h restores
+// them; others, e.g. bitmod4, restore themselves and no runtime loads them. Rows have whole blocks. One line in
+// block_formats.def and one file add a family. Thread-safe: const data only. Equal bits on any CPU.
 #pragma once
 
 #include "core/formats/scheme.h"
+
+#include <optional>
 
 namespace ql {
 
 struct BlockFormat {
     std::string_view id; // of the scheme, "gguf:q4_k"
     std::string_view title;
-    Dtype dtype;
-    int elements; // of a block; 256, or 32
+    std::optional<Dtype> dtype; // of GGUF; the others have a source, a layout and a decoder of their own
+    int elements;               // of a block; a divisor of 256
     int bytes;
+    std::string_view source = "ggml, src/ggml-common.h; docs/gguf.md";
+    std::string_view layout = {}; // how to restore it, for people who read files
+    void (*decode)(const std::byte* block, float* out) = nullptr;
 
     /// Blocks for 256 weights that follow each other (or fewer: `blocks` of them, at most 256 weights) that make
     /// Σ importance·(w − ŵ)² small; null: all ones. Searched in float over weights scaled to their own size, so that
@@ -25,16 +30,18 @@ struct BlockFormat {
     // Of types whose elements are coded one by one, else empty and null:
     /// Ascending; element e restores to levels[code]·scale[e] + offset[e], in float, each rounded once: the bits of
     /// decodeGgmlBlocks.
-    std::span<const float> levels;
-    void (*affine)(const std::byte* block, float* scale, float* offset);
+    std::span<const float> levels = {};
+    void (*affine)(const std::byte* block, float* scale, float* offset) = nullptr;
     /// The scales of `block` with other codes (indices into levels).
-    void (*pack)(const std::byte* block, const std::uint8_t* codes, std::byte* out);
+    void (*pack)(const std::byte* block, const std::uint8_t* codes, std::byte* out) = nullptr;
 
     /// One block.
     void search(const float* weights, const float* importance, std::byte* block) const
     {
         searchTile(weights, importance, 1, block);
     }
+    /// Elements [first, first + count), whole blocks, of blocks that follow each other.
+    void restore(const std::byte* blocks, std::int64_t first, std::int64_t count, float* out) const;
     bool codesElements() const { return affine != nullptr; }
     /// Whole bits a weight, for people and menus.
     int bits() const { return 8 * bytes / elements; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace ql {
 
@@ -50,7 +51,7 @@ ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), b
         }
         break;
     case FormatKind::codebook:
-        takeLevels(format.levels);
+        takeLevels(format.grid.levels, format.grid.codes);
         break;
     case FormatKind::cast:
     case FormatKind::keep:
@@ -59,12 +60,17 @@ ElementCoder::ElementCoder(const Scheme& scheme) : kind(scheme.element->kind), b
     }
 }
 
-void ElementCoder::takeLevels(std::span<const float> ascending)
+void ElementCoder::takeLevels(std::span<const float> ascending, std::span<const std::uint8_t> codesOfThem)
 {
     levelCount = static_cast<int>(ascending.size());
-    std::copy(ascending.begin(), ascending.end(), levels.begin());
-    for (std::size_t i = 0; i + 1 < ascending.size(); ++i)
-        thresholds[i] = thresholdAbove(levels[i], levels[i + 1], i % 2 != 0);
+    thresholds.fill(std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t i = 0; i < ascending.size(); ++i) {
+        codes[i] = codesOfThem[i];
+        inOrder = inOrder && codesOfThem[i] == i;
+        levels[codesOfThem[i]] = ascending[i];
+        if (i + 1 < ascending.size())
+            thresholds[i] = thresholdAbove(ascending[i], ascending[i + 1], codesOfThem[i] % 2 != 0);
+    }
 }
 
 ElementCoder ElementCoder::steps(int count)
@@ -80,7 +86,9 @@ ElementCoder ElementCoder::codebook(std::span<const float> levels)
     ElementCoder coder(FormatKind::codebook);
     coder.minLevel = levels.front();
     coder.maxLevel = levels.back();
-    coder.takeLevels(levels);
+    std::array<std::uint8_t, 256> inOrder;
+    std::iota(inOrder.begin(), inOrder.end(), std::uint8_t{0});
+    coder.takeLevels(levels, std::span(inOrder).first(levels.size()));
     return coder;
 }
 

@@ -29,7 +29,7 @@ struct ElementCoder {
     explicit ElementCoder(const Scheme& scheme);
     /// Codes 0…count−1 whose level is the code: the zero point and the minimum say the rest.
     static ElementCoder steps(int count);
-    /// Codes of at most 16 ascending levels.
+    /// Codes of at most 256 ascending levels.
     static ElementCoder codebook(std::span<const float> levels);
 
     FormatKind kind;
@@ -43,14 +43,17 @@ struct ElementCoder {
     float minLevel = 0, maxLevel = 0, smallestNormal = 0;
     float magic = 0; // its last place is the smallest step
     int lastFinite = 0, infinite = -1;
-    // Codebooks of at most 16 levels: thresholds[i] is the least float that is coded above code i.
+    // Codebooks: thresholds[i] is the least float that is coded above the i-th level in ascending order; those there are
+    // not are NaN, which nothing reaches. inOrder: that level's code is i, otherwise codes[i].
     int levelCount = 0;
-    std::array<float, 16> thresholds{};
+    bool inOrder = true;
+    std::array<float, 256> thresholds{};
+    std::array<std::int32_t, 256> codes{};
     std::array<float, 256> levels{}; // by the byte of a code
 
 private:
     explicit ElementCoder(FormatKind ofKind) : kind(ofKind) {}
-    void takeLevels(std::span<const float> ascending);
+    void takeLevels(std::span<const float> ascending, std::span<const std::uint8_t> codesOfThem);
 };
 
 /// How a quotient w/scale is rounded before the code is chosen: as a library that computes in that type does.

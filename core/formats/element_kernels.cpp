@@ -202,10 +202,20 @@ private:
     int m_shift, m_signShift;
 };
 
+/// Few levels are counted one by one, which needs no table; many are halved into.
 class CodebookRule : public UnsignedCodes {
 public:
     CodebookRule(const ElementCoder& coder, const Lanes& lanes) : m_coder(coder), m_scale(lanes.scale) {}
     HWY_INLINE VI code(VF y) const
+    {
+        const VI at = m_coder.levelCount <= 16 ? counted(y) : halved(y);
+        return m_coder.inOrder ? at : hn::GatherIndex(I(), m_coder.codes.data(), at);
+    }
+    HWY_INLINE VF value(VF y) const { return decode(code(y)); }
+    HWY_INLINE VF decode(VI code) const { return hn::Mul(hn::GatherIndex(F(), m_coder.levels.data(), code), m_scale); }
+
+private:
+    HWY_INLINE VI counted(VF y) const
     {
         VI code = hn::Zero(I());
         for (int i = 0; i + 1 < m_coder.levelCount; ++i) {
@@ -214,10 +224,16 @@ public:
         }
         return code;
     }
-    HWY_INLINE VF value(VF y) const { return decode(code(y)); }
-    HWY_INLINE VF decode(VI code) const { return hn::Mul(hn::GatherIndex(F(), m_coder.levels.data(), code), m_scale); }
-
-private:
+    HWY_INLINE VI halved(VF y) const
+    {
+        VI at = hn::Zero(I());
+        for (int step = 128; step > 0; step /= 2) {
+            const VF threshold =
+                hn::GatherIndex(F(), m_coder.thresholds.data(), hn::Add(at, hn::Set(I(), step - 1)));
+            at = hn::Add(at, hn::IfThenElseZero(hn::RebindMask(I(), hn::Ge(y, threshold)), hn::Set(I(), step)));
+        }
+        return at;
+    }
     const ElementCoder& m_coder;
     VF m_scale;
 };
@@ -668,7 +684,7 @@ void encodeRun(const ElementCoder& coder, const Affine& affine, const float* wei
     const Affine stepped = withStep(coder, affine);
     if (stepped.scale == 0) { // a scale that underflowed: everything is zero
         std::uint8_t zero = 0;
-        const float nothing = 0;
+        const float nothing = std::numeric_limits<float>::min(); // restores to +0 where there is no level 0, too
         HWY_DYNAMIC_DISPATCH(encode)(coder, {1, affine.zero, 0}, &nothing, 1, &zero);
         std::fill_n(codes, n, zero);
         return;

@@ -5,6 +5,7 @@
 #include "core/formats/format_build.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -33,6 +34,31 @@ NumberFormatPtr finishFormat(NumberFormat format)
     return std::make_shared<const NumberFormat>(std::move(format));
 }
 
+NumberFormat codebookOf(std::string_view id, std::string title, std::string source, std::vector<float> levels)
+{
+    NumberFormat format;
+    format.id = id;
+    format.title = std::move(title);
+    format.source = std::move(source);
+    format.kind = FormatKind::codebook;
+    format.bits = std::max(1, static_cast<int>(std::bit_width(levels.size() - 1)));
+    const auto [least, most] = std::ranges::minmax(levels);
+    format.hasNegativeExtreme = least < -most;
+    format.levels = std::move(levels);
+    return format;
+}
+
+std::optional<int> numberAfter(std::string_view text, std::string_view name)
+{
+    if (!text.starts_with(name) || text.size() > name.size() + 4)
+        return std::nullopt;
+    const std::string_view digits = text.substr(name.size());
+    const auto number = parseInt(digits);
+    if (!number || *number < 0 || std::to_string(*number) != digits)
+        return std::nullopt;
+    return static_cast<int>(*number);
+}
+
 namespace {
 
 const std::map<std::string, NumberFormatPtr, std::less<>>& formatsById()
@@ -54,6 +80,9 @@ Result<NumberFormatPtr> findNumberFormat(std::string_view id)
     const auto& formats = formatsById();
     if (const auto found = formats.find(id); found != formats.end())
         return found->second;
+    for (const FormatFamily* family : allFormatFamilies())
+        if (NumberFormatPtr format = family->parse(id))
+            return format;
     const std::string quoted = "\"" + printable(id) + "\"";
     if (id.size() > 3 && id.substr(0, 3) == "int" && parseInt(id.substr(3)))
         return usageError(quoted + ": integers have 2…8 bits (int2 … int8)");
@@ -63,9 +92,13 @@ Result<NumberFormatPtr> findNumberFormat(std::string_view id)
         return usageError(quoted +
                           ": minifloats e<x>m<y> have a sign, x ≥ 1 exponent and y ≥ 0 mantissa bits, 3…8 bits "
                           "in all (e2m1, e4m3, …)");
+    std::string others;
+    for (const FormatFamily* family : allFormatFamilies())
+        if (!family->ids.empty())
+            others += std::string(family->ids) + ", ";
     return usageError("unknown number format " + quoted +
-                      "; there are int2…int8, minifloats e<x>m<y> of 3…8 bits, fp8_e4m3, fp8_e5m2, mxint8, nf4, f32, "
-                      "f16, bf16 and keep");
+                      "; there are int2…int8, minifloats e<x>m<y> of 3…8 bits, fp8_e4m3, fp8_e5m2, mxint8, nf4, " +
+                      others + "f32, f16, bf16 and keep");
 }
 
 std::uint8_t nearestCode(const NumberFormat& format, float x)

@@ -7,6 +7,8 @@
 //   fp8_e4m3, fp8_e5m2  OCP: S.1111.111 is NaN (max 448); IEEE-like inf/NaN (max 57344)
 //   mxint8              int8 with levels scaled by 2⁻⁶ (OCP MX INT8)
 //   nf4                 NormalFloat codebook (QLoRA, Dettmers et al. 2023)
+//   ternary, binary, balanced<b>, pot<b>, ds<b>, flint4, khot<b>_<k>, pow<b>_<a>, levels(a,b,…)
+//                       further codebooks (few_levels.cpp, powers_of_two.cpp, power_exponent.cpp, user_levels.cpp)
 //   f32, f16, bf16      casts: codes are the bit patterns
 //   keep                the tensor stays as the checkpoint stores it
 //   gguf:q4_k, …        packed: blocks of a file format (block_format.h), known by the name of their scheme
@@ -15,6 +17,7 @@
 
 #include "core/base/result.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -33,7 +36,10 @@ struct NumberFormat {
     FormatKind kind = FormatKind::integer;
     int bits = 0;                           // per code; 0 for keep; packed: whole bits a weight
     int exponentBits = 0, mantissaBits = 0; // minifloats
-    /// Level of every code, indexed by the code's bit pattern (0…2^bits−1); NaN where a code means NaN, ±inf likewise.
+    /// Stored once for a tensor, beside codes and scales: a codebook of one's own, an exponent.
+    int sharedBits = 0;
+    /// Level of every code, indexed by the code's bit pattern (0…2^bits−1, codebooks: as many as there are levels); NaN
+    /// where a code means NaN, ±inf likewise.
     /// Empty for casts, keep and packed. Integer codes are two's complement: levels[255] of int8 is −1.
     std::vector<float> levels;
     float maxLevel = 0;              // largest finite level
@@ -45,6 +51,8 @@ struct NumberFormat {
         std::vector<std::uint8_t> codes;
     };
     Grid grid;
+    /// Without a level 0 nothing restores to 0 but a scale of 0.
+    bool hasZero() const { return std::ranges::binary_search(grid.levels, 0.0F); }
 };
 
 using NumberFormatPtr = std::shared_ptr<const NumberFormat>;
@@ -55,6 +63,7 @@ struct FormatFamily {
     std::string_view title;
     NumberFormatPtr (*parse)(std::string_view text); // null if the text is not of this family
     std::vector<std::string> (*instances)();
+    std::string_view ids = {}; // how ids look that are not among the instances, for people
 };
 
 std::span<const FormatFamily* const> allFormatFamilies();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Formats whose codes are whole blocks of a file format; what they are stands in block_format.h.
+// Formats whose codes are whole blocks; what they are stands in block_format.h.
 #include "core/base/text.h"
 #include "core/formats/block_format.h"
 #include "core/formats/format_build.h"
@@ -47,7 +47,7 @@ NumberFormatPtr parsePacked(std::string_view text)
     NumberFormat format;
     format.id = text;
     format.title = block->title;
-    format.source = "ggml, src/ggml-common.h; docs/gguf.md";
+    format.source = block->source;
     format.kind = FormatKind::packed;
     format.bits = block->bits();
     return finishFormat(std::move(format));
@@ -62,6 +62,14 @@ std::vector<std::string> packedFormats()
 }
 
 } // namespace
+
+void BlockFormat::restore(const std::byte* blocks, std::int64_t first, std::int64_t count, float* out) const
+{
+    if (dtype)
+        return ql::decode(*dtype, blocks, first, count, out);
+    for (std::int64_t at = 0; at < count; at += elements)
+        decode(blocks + (first + at) / elements * bytes, out + at);
+}
 
 const BlockFormat* findBlockFormat(const Scheme& scheme)
 {
@@ -81,7 +89,7 @@ Result<void> checkWholeBlocks(const Scheme& scheme, const Shape& shape)
 
 namespace formats {
 extern const FormatFamily packed;
-const FormatFamily packed{.id = "packed", .title = "Blocks of GGUF", .parse = parsePacked, .instances = packedFormats};
+const FormatFamily packed{.id = "packed", .title = "Blocks", .parse = parsePacked, .instances = packedFormats};
 } // namespace formats
 
 } // namespace ql

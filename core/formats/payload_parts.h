@@ -16,6 +16,6 @@ struct PayloadPart {
 };
 
 /// Of W[rows, cols]. Packed schemes: their blocks. Not for keep.
-std::array<PayloadPart, 4> payloadParts(const Scheme& scheme, std::int64_t rows, std::int64_t cols);
+std::array<PayloadPart, 5> payloadParts(const Scheme& scheme, std::int64_t rows, std::int64_t cols);
 
 } // namespace ql

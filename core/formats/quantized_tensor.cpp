@@ -32,7 +32,7 @@ void restoreElements(const QuantizedTensor& tensor, const ElementCoder* coder, s
         return;
     }
     if (const BlockFormat* block = findBlockFormat(scheme)) // rows, and all parts that are asked for, are whole blocks
-        return decode(block->dtype, tensor.codes.data(), first, count, out);
+        return block->restore(tensor.codes.data(), first, count, out);
     const std::int64_t cols = tensor.matrix().cols;
     const std::int64_t groupsPerRow = scheme.groupsPerRow(cols);
     const std::int64_t run = scheme.granularity == Granularity::group ? scheme.groupSize : cols;

@@ -22,7 +22,8 @@ struct QuantizedTensor {
     /// rows of whole blocks as in the file. Empty for keep.
     Buffer codes;
     /// Decoded scales (already rounded to their coding), [rows, groupsPerRow], [rows] or [1]; none for a tensor without
-    /// elements. Positive, except gguf:q4_0 and q5_0 (either sign) and gguf's own zeros for blocks of zeros.
+    /// elements. Positive, except gguf:q4_0 and q5_0 (either sign), gguf's own zeros for blocks of zeros, and those of
+    /// zeros in formats without a level 0.
     std::vector<float> scales;
     /// Like scales: integer zero points (in the codes' signed range), or minima of gguf:q4_1 / q5_1; empty if the
     /// scheme has none.
@@ -34,7 +35,7 @@ struct QuantizedTensor {
     std::int64_t payloadBits() const { return ql::payloadBits(scheme, matrix().rows, matrix().cols); }
 
     /// Restores rows [firstRow, lastRow) to float32: the scale times tensorScale is rounded once, then its product with
-    /// the level, then, for minima, the sum; packed schemes as core/tensor/ggml_blocks.h says. Not for keep.
+    /// the level, then, for minima, the sum; packed schemes as core/formats/block_format.h says. Not for keep.
     void restoreRows(std::int64_t firstRow, std::int64_t lastRow, float* out) const;
 };
 

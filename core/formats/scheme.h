@@ -3,7 +3,7 @@
 //   element[:granularity][:asym|:min][:restricted][:s=coding]   int4:g128  int4:g128:asym:s=f16  fp8_e4m3:channel
 //   e2m1:g32:s=e8m0
 // or a named scheme: mxint8 mxfp8_e4m3 mxfp8_e5m2 mxfp6_e2m3 mxfp6_e3m2 mxfp4 mxint6 mxint4 nvfp4
-// nvint4
+// nvint4 fixed4 fixed6 fixed8
 //   gguf:q4_0 gguf:q4_1 gguf:q5_0 gguf:q5_1 gguf:q8_0, a packed one (block_format.h), e.g. gguf:q4_k, or a cast f32 f16
 //   bf16, or keep.
 // Defaults: granularity channel, symmetric, full code range, s=f32. Printing omits defaults and parses back to the same
@@ -55,7 +55,7 @@ std::span<const NamedScheme> allNamedSchemes();
 Result<Scheme> parseScheme(std::string_view text);
 std::string printScheme(const Scheme& scheme);
 
-/// Bits the scheme stores for W[rows, cols]: codes, scales, zero points, tensor scale; no file overhead. keep:
+/// Bits the scheme stores for W[rows, cols]: codes, scales, zero points, tensor scale, a codebook; no file overhead. keep:
 /// bitsPerElementKept of the checkpoint's dtype times the elements.
 std::int64_t payloadBits(const Scheme& scheme, std::int64_t rows, std::int64_t cols, double bitsPerElementKept = 0);
 

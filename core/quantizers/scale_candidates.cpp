@@ -4,12 +4,17 @@
 #include "core/formats/scale_coding.h"
 #include "core/quantizers/ggml_rule.h"
 
+#include <cmath>
+
 namespace ql {
 
 Candidates scaleCandidates(const Scheme& scheme, std::int64_t steps)
 {
-    const auto factor = [steps](std::int64_t i) {
-        return static_cast<float>(1 - 0.8 * static_cast<double>(i) / static_cast<double>(steps));
+    const NumberFormat& format = *scheme.element;
+    const bool isWide = format.kind == FormatKind::codebook && (format.bits <= 2 || !format.hasZero());
+    const auto factor = [=](std::int64_t i) {
+        const double part = static_cast<double>(i) / static_cast<double>(steps);
+        return static_cast<float>(isWide ? std::pow(0.01, part) : 1 - 0.8 * part);
     };
     // One candidate from its number.
     const auto each = [](const auto& candidate) {

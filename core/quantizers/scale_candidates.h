@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Scales near rtn's that clip searches try: rtn's scale times 1 − 0.8·i/steps, i = 0…steps−1, rounded to the coding
-// (power-of-two scales: the exponents −1, 0, +1 around rtn's; ue4m3: rtn's code −8…+2; gguf:q4_0, q5_0: both signs,
+// (codebooks of at most 2 bits or without a level 0, whose best scale may be far below: rtn's times 0.01^(i/steps);
+// power-of-two scales: the exponents −1, 0, +1 around rtn's; ue4m3: rtn's code −8…+2; gguf:q4_0, q5_0: both signs,
 // from max|w|/2^(b−1)).
 #pragma once
 

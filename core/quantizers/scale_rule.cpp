@@ -130,7 +130,9 @@ RunParameters ScaleRule::chooseShrunk(const RunRange& range, float factor) const
     }
     if (range.absMax == 0) {
         RunParameters parameters;
-        parameters.scale = m_rule == RangeRule::ct ? scaleEpsilon(m_scheme.scale) : 1;
+        parameters.scale = m_rule == RangeRule::ct       ? scaleEpsilon(m_scheme.scale)
+                           : m_scheme.element->hasZero() ? 1
+                                                         : roundScale(m_scheme.scale, 0);
         return parameters;
     }
     if (m_scheme.zeroPoint == ZeroPoint::none)

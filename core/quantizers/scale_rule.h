@@ -8,7 +8,8 @@
 //   round    e8m0: the power of two nearest to a/Q in ratio
 // then rounded to the coding. A scale that would round to 0 is stored as the smallest positive value, one that would
 // overflow as the largest; scales never make a restored value infinite. A run without a non-zero finite weight gets
-// scale 1 (ct: the coding's epsilon, as that library does) and codes that restore to exactly 0. ue4m3: one float factor
+// scale 1 (ct: the coding's epsilon, as that library does; elements without a level 0: scale 0, or the least of e8m0)
+// and codes that restore to exactly 0. ue4m3: one float factor
 // for the tensor, t = a_tensor/(448·Q); the run's scale is a/Q/t.
 #pragma once
 

@@ -31,7 +31,13 @@ std::uint8_t bruteNearest(const NumberFormat& format, float x)
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < format.grid.levels.size(); ++i) {
         const double distance = std::fabs(static_cast<double>(format.grid.levels[i]) - value);
-        if (distance < least || (distance == least && format.grid.codes[i] % 2 == 0)) {
+        bool isNearer = distance < least;
+        if (distance == least) { // or no nearer than double can say: the middle of both is exact
+            const double past = 2 * value - static_cast<double>(format.grid.levels[best]) -
+                                static_cast<double>(format.grid.levels[i]);
+            isNearer = past > 0 || (past == 0 && format.grid.codes[i] % 2 == 0);
+        }
+        if (isNearer) {
             least = distance;
             best = i;
         }
@@ -134,7 +140,12 @@ private Q_SLOTS:
             QVERIFY(format->levels.empty());
             return;
         }
-        QCOMPARE(format->levels.size(), std::size_t{1} << format->bits);
+        if (format->kind == FormatKind::codebook) // no bit more than numbering them takes
+            QVERIFY(format->levels.size() <= std::size_t{1} << format->bits &&
+                    (format->bits == 1 || format->levels.size() > std::size_t{1} << (format->bits - 1)));
+        else
+            QCOMPARE(format->levels.size(), std::size_t{1} << format->bits);
+        QCOMPARE(format->hasZero(), std::ranges::count(format->levels, 0.0F) > 0);
         QCOMPARE(format->grid.levels.size(), format->grid.codes.size());
         for (std::size_t i = 1; i < format->grid.levels.size(); ++i)
             QVERIFY(format->grid.levels[i - 1] < format->grid.levels[i]);
@@ -164,7 +175,10 @@ private Q_SLOTS:
                     QVERIFY(!std::signbit(format->levels[back]));
             }
         }
-        QCOMPARE(format->levels[nearestCode(*format, kNan)], 0.0F);
+        if (format->hasZero())
+            QCOMPARE(format->levels[nearestCode(*format, kNan)], 0.0F);
+        else // the least positive one
+            QCOMPARE(format->levels[nearestCode(*format, kNan)], *std::ranges::upper_bound(format->grid.levels, 0.0F));
         QCOMPARE(format->levels[nearestCode(*format, kInf)], format->maxLevel);
         QCOMPARE(format->levels[nearestCode(*format, -kInf)], format->grid.levels.front());
     }
@@ -269,6 +283,50 @@ private Q_SLOTS:
         QCOMPARE(largest("e5m2"), 114688.0F);
         QCOMPARE(largest("mxint8"), 1.984375F);
         QCOMPARE(distinct("nf4"), std::size_t{16});
+        QCOMPARE(positives("ternary"), (std::vector<float>{1}));
+        QCOMPARE(positives("binary"), (std::vector<float>{1}));
+        QCOMPARE(positives("balanced2"), (std::vector<float>{1, 2}));
+        QCOMPARE(positives("flint4"), (std::vector<float>{1, 2, 3, 4, 6, 8, 16}));
+        QCOMPARE(positives("pot3"), (std::vector<float>{1, 2, 4}));
+        QCOMPARE(positives("pot4"), (std::vector<float>{1, 2, 4, 8, 16, 32, 64}));
+        QCOMPARE(positives("ds2"), (std::vector<float>{1, 2}));
+        QCOMPARE(positives("ds3"), (std::vector<float>{1, 2, 4, 8}));
+        QCOMPARE(positives("ds4"), (std::vector<float>{1, 2, 4, 8, 16, 32, 64, 128}));
+        QCOMPARE(positives("khot3_1"), (std::vector<float>{1, 2, 4}));
+        QCOMPARE(positives("khot4_2"), (std::vector<float>{1, 2, 3, 4, 5, 6, 8, 9, 10, 12}));
+        QCOMPARE(positives("khot5_5").size(), std::size_t{31}); // all ones allowed: plain fixed point
+        QCOMPARE(positives("levels(3, -1,0.1)"), (std::vector<float>{0.1F, 3}));
+        QCOMPARE(distinct("binary"), std::size_t{2});
+        QCOMPARE(distinct("ternary"), std::size_t{3});
+        QCOMPARE(distinct("balanced7"), std::size_t{129});
+        for (const auto& [id, magnitudes, bits] :
+             {std::tuple("khot8_1", 9U, 5), std::tuple("khot8_2", 37U, 7), std::tuple("khot8_3", 93U, 8)}) {
+            QCOMPARE(distinct(id), std::size_t{2 * magnitudes - 1}); // counted with 0
+            QCOMPARE(findNumberFormat(id).value()->bits, bits);
+        }
+        for (const char* id : {"ds2", "ds3", "ds4", "ds5", "ds6", "binary"})
+            QVERIFY(!findNumberFormat(id).value()->hasZero());
+        for (int b = 2; b <= 8; ++b)
+            for (int k = 1; k < 1 << (b - 1); ++k) // an exponent of 1: the integers
+                QCOMPARE(positives(("pow" + std::to_string(b) + "_100").c_str())[static_cast<std::size_t>(k - 1)],
+                         static_cast<float>(k));
+    }
+
+    void givenLevelsPrintAsTheyAre()
+    {
+        const auto idOf = [](const char* text) { return findNumberFormat(text).value()->id; };
+        QCOMPARE(idOf("levels(1,-1)"), std::string("levels(-1,1)"));
+        QCOMPARE(idOf("levels( 0.1 , -0 , 1e2, 1.5e-3)"), std::string("levels(0,0.0015,0.1,100)"));
+        QCOMPARE(idOf(idOf("levels(0.333333343,-0.7,0.00000001)").c_str()),
+                 std::string("levels(-0.7,0.00000001,0.33333334)"));
+        std::string many = "levels(0";
+        for (int i = 1; i < 256; ++i)
+            many += "," + std::to_string(i) + ".5";
+        QCOMPARE(findNumberFormat(many + ")").value()->bits, 8);
+        for (const std::string text : {"levels()", "levels(1)", "levels(1,1)", "levels(-1,0)", "levels(1,nan)",
+                                       "levels(1,inf)", "levels(1,x)", "levels(1,2", "levels(1,,2)", "levels(1,1e31)"})
+            QVERIFY2(!findNumberFormat(text), text.c_str());
+        QVERIFY(!findNumberFormat(many + ",777)"));
     }
 
     void unknownFormatsSayWhatThereIs_data()
@@ -280,6 +338,13 @@ private Q_SLOTS:
         QTest::newRow("e9m9") << QByteArray("e9m9") << QByteArray("3…8 bits");
         QTest::newRow("e0m3") << QByteArray("e0m3") << QByteArray("x ≥ 1");
         QTest::newRow("fp8_e4m3fn") << QByteArray("fp8_e4m3fn") << QByteArray("fp8_e4m3,");
+        QTest::newRow("balanced1") << QByteArray("balanced1") << QByteArray("balanced2…balanced7");
+        QTest::newRow("ds7") << QByteArray("ds7") << QByteArray("ds2…ds6");
+        QTest::newRow("khot9_1") << QByteArray("khot9_1") << QByteArray("khot<bits>");
+        QTest::newRow("khot8_8") << QByteArray("khot8_8") << QByteArray("khot<bits>");
+        QTest::newRow("pow4_5") << QByteArray("pow4_5") << QByteArray("pow<bits>");
+        QTest::newRow("levels(1)") << QByteArray("levels(1)") << QByteArray("2…256");
+        QTest::newRow("pot04") << QByteArray("pot04") << QByteArray("pot2…pot6");
         QTest::newRow("empty") << QByteArray("") << QByteArray("nf4");
         QTest::newRow("INT4") << QByteArray("INT4") << QByteArray("int2…int8");
     }

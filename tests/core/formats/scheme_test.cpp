@@ -5,8 +5,26 @@
 #include <QTest>
 
 #include <cmath>
+#include <map>
 
 using namespace ql;
+
+namespace {
+
+/// Elements and bytes of a block, by its name.
+std::pair<std::int64_t, std::int64_t> blockOf(const std::string& text)
+{
+    static const std::map<std::string, std::pair<std::int64_t, std::int64_t>> kOwn{
+        {"bitmod3", {128, 2 + 1 + 48}}, {"bitmod4", {128, 2 + 1 + 64}}, {"ptqtp", {128, 4 + 52}},
+        {"dualbin", {64, 4 + 16}},      {"bcq1", {128, 18}},            {"bcq2", {128, 36}},
+        {"bcq3", {128, 54}},            {"bcq4", {128, 72}}};
+    if (const auto own = kOwn.find(text); own != kOwn.end())
+        return own->second;
+    const DtypeInfo& block = info(dtypeFromWord(std::string_view(text).substr(5)).value());
+    return {block.blockElements, block.blockBytes};
+}
+
+} // namespace
 
 class SchemeTest : public QObject {
     Q_OBJECT
@@ -43,6 +61,8 @@ private Q_SLOTS:
         row("mxint8:g32:restricted:s=e8m0", "mxint8");
         row("mxint8:channel", "mxint8:channel");
         row("int4:g32:s=f16", "int4:g32:s=f16"); // not gguf:q4_0, whose scales have a sign
+        row("int8:tensor:s=e8m0", "fixed8");
+        row("levels(1,-1,.5):g64", "levels(-1,0.5,1):g64");
         row("keep", "keep");
         row("bf16", "bf16");
     }
@@ -111,9 +131,9 @@ private Q_SLOTS:
                  {Size{0, 5}, Size{5, 0}, Size{1, 1}, Size{1, 7}, Size{3, 33}, Size{4, 128}, Size{5, 1000}}) {
                 const std::int64_t n = size.rows * size.cols;
                 if (scheme.isPacked()) { // whole blocks, each row its own
-                    const DtypeInfo& block = info(dtypeFromWord(std::string_view(text).substr(5)).value());
-                    const std::int64_t perRow = (size.cols + block.blockElements - 1) / block.blockElements;
-                    QCOMPARE(payloadBits(scheme, size.rows, size.cols), size.rows * perRow * block.blockBytes * 8);
+                    const auto [elements, bytes] = blockOf(text);
+                    const std::int64_t perRow = (size.cols + elements - 1) / elements;
+                    QCOMPARE(payloadBits(scheme, size.rows, size.cols), size.rows * perRow * bytes * 8);
                     continue;
                 }
                 std::int64_t expected = n * scheme.element->bits;
@@ -136,6 +156,10 @@ private Q_SLOTS:
                         expected += units * scale;
                     if (text.starts_with("nv") || text.find("ue4m3") != std::string::npos)
                         expected += 32;
+                    if (n > 0 && text.starts_with("levels("))
+                        expected += 32 * std::ranges::count(text.substr(0, text.find(')')), ',') + 32;
+                    if (n > 0 && text.starts_with("pow"))
+                        expected += 16;
                 }
                 QCOMPARE(scheme.scaleCount(size.rows, size.cols), units);
                 QCOMPARE(payloadBits(scheme, size.rows, size.cols), expected);

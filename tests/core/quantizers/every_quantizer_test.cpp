@@ -43,7 +43,9 @@ private Q_SLOTS:
         double squares = 0;
         for (const float x : w)
             squares += static_cast<double>(x) * static_cast<double>(x);
-        QVERIFY(plain < squares);
+        // Without a level 0 the scale that reaches the largest weight may be worse than zeros everywhere.
+        const bool rangesDo = parsed.element->hasZero();
+        QVERIFY(plain < squares || !rangesDo);
         for (const Quantizer* quantizer : allQuantizers()) {
             for (const std::string& option : quantizer->options()) {
                 QuantizerReport report;
@@ -61,7 +63,7 @@ private Q_SLOTS:
                     continue;
                 }
                 const double error = squaredError(view, *result);
-                QVERIFY(error < squares || quantizer->needs == InputNeeds::gram);
+                QVERIFY(error < squares || quantizer->needs == InputNeeds::gram || !rangesDo);
                 if (!report.objective.empty())
                     QVERIFY(report.reached <= report.rtn && (report.reached < report.rtn || report.keptRtn));
                 Executor three(3);

@@ -36,10 +36,7 @@ struct Grid {
             return kSpecial[special];
         return code < kHalf ? kMagnitudes[code] : -kMagnitudes[code - kHalf];
     }
-    static float largest(unsigned special)
-    {
-        return std::max(std::fabs(kSpecial[special]), kMagnitudes[kHalf - 1]);
-    }
+    static float largest(unsigned special) { return std::max(std::fabs(kSpecial[special]), kMagnitudes[kHalf - 1]); }
 };
 
 template<int kBits>
@@ -123,8 +120,9 @@ constexpr std::array kFormats{
                 .elements = kGroup,
                 .bytes = Grid<3>::kBytes,
                 .source = "Chen et al., BitMoD, HPCA 2025, section III",
-                .layout = "51 bytes for 128 weights: f16 s; u8 k; 3 bits a code c. weight = v*s with v = {0,1,2,4}[c] for "
-                          "c < 4, {3,-3,6,-6}[k] for c = 4, else -{0,1,2,4}[c-4]",
+                .layout =
+                    "51 bytes for 128 weights: f16 s; u8 k; 3 bits a code c. weight = v*s with v = {0,1,2,4}[c] for "
+                    "c < 4, {3,-3,6,-6}[k] for c = 4, else -{0,1,2,4}[c-4]",
                 .decode = decodeGroup<3>,
                 .searchTile = searchGroups<3>},
     BlockFormat{.id = "bitmod4",
@@ -133,8 +131,9 @@ constexpr std::array kFormats{
                 .elements = kGroup,
                 .bytes = Grid<4>::kBytes,
                 .source = "Chen et al., BitMoD, HPCA 2025, section III",
-                .layout = "67 bytes for 128 weights: f16 s; u8 k; 4 bits a code c. weight = v*s with v = "
-                          "{0,1,2,3,4,6,8,12}[c] for c < 8, {10,-10,16,-16}[k] for c = 8, else -{0,1,2,3,4,6,8,12}[c-8]",
+                .layout =
+                    "67 bytes for 128 weights: f16 s; u8 k; 4 bits a code c. weight = v*s with v = "
+                    "{0,1,2,3,4,6,8,12}[c] for c < 8, {10,-10,16,-16}[k] for c = 8, else -{0,1,2,3,4,6,8,12}[c-8]",
                 .decode = decodeGroup<4>,
                 .searchTile = searchGroups<4>},
 };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // dualbin (DB-LLM, Chen et al. 2024: flexible dual binarization): groups of 64 as two planes of zeros and ones with a
-// scale each, ŵ = α1·w1 + α2·w2. Starts are the levels {−s, 0, s, 2s} of two bits, α1 = 2s and α2 = −s, for s = 0.3, 0.4
-// and 0.5 of the largest weight, and their mirror images; least squares and nearest levels take turns from each, the
-// best is kept and its scales are rounded to f16. Weighted by importance.
-// Bytes: 0–3 the scales, 4–11 the bits of w1, 12–19 those of w2: 2.5 bits a weight.
+// scale each, ŵ = α1·w1 + α2·w2. Starts are the levels {−s, 0, s, 2s} of two bits, α1 = 2s and α2 = −s, for s = 0.3,
+// 0.4 and 0.5 of the largest weight, and their mirror images; least squares and nearest levels take turns from each,
+// the best is kept and its scales are rounded to f16. Weighted by importance. Bytes: 0–3 the scales, 4–11 the bits of
+// w1, 12–19 those of w2: 2.5 bits a weight.
 #include "core/formats/block_bytes.h"
 #include "core/formats/plane_search.h"
 #include "core/tensor/half.h"
@@ -31,8 +31,7 @@ void decodeGroup(const std::byte* block, float* out)
     const float first = floatFromF16(bits[0]);
     const float second = floatFromF16(bits[1]);
     for (int e = 0; e < kGroup; ++e)
-        out[e] =
-            (bitOf(block + 4, e) ? first : 0.0F) + (bitOf(block + 4 + kPlaneBytes, e) ? second : 0.0F);
+        out[e] = (bitOf(block + 4, e) ? first : 0.0F) + (bitOf(block + 4 + kPlaneBytes, e) ? second : 0.0F);
 }
 
 PlaneFit fitOf(const PlaneWeights& weights)
@@ -74,8 +73,9 @@ constexpr std::array kFormats{
                 .elements = kGroup,
                 .bytes = kBytes,
                 .source = "Chen et al., DB-LLM, 2024, section 3.2",
-                .layout = "20 bytes for 64 weights: f16 a1, a2; 8 bytes of bits w1; 8 bytes of bits w2. weight = a1*w1 + "
-                          "a2*w2",
+                .layout =
+                    "20 bytes for 64 weights: f16 a1, a2; 8 bytes of bits w1; 8 bytes of bits w2. weight = a1*w1 + "
+                    "a2*w2",
                 .decode = decodeGroup,
                 .searchTile = searchGroups},
 };

@@ -43,8 +43,8 @@ struct ElementCoder {
     float minLevel = 0, maxLevel = 0, smallestNormal = 0;
     float magic = 0; // its last place is the smallest step
     int lastFinite = 0, infinite = -1;
-    // Codebooks: thresholds[i] is the least float that is coded above the i-th level in ascending order; those there are
-    // not are NaN, which nothing reaches. inOrder: that level's code is i, otherwise codes[i].
+    // Codebooks: thresholds[i] is the least float that is coded above the i-th level in ascending order; those there
+    // are not are NaN, which nothing reaches. inOrder: that level's code is i, otherwise codes[i].
     int levelCount = 0;
     bool inOrder = true;
     std::array<float, 256> thresholds{};

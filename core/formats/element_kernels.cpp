@@ -228,8 +228,7 @@ private:
     {
         VI at = hn::Zero(I());
         for (int step = 128; step > 0; step /= 2) {
-            const VF threshold =
-                hn::GatherIndex(F(), m_coder.thresholds.data(), hn::Add(at, hn::Set(I(), step - 1)));
+            const VF threshold = hn::GatherIndex(F(), m_coder.thresholds.data(), hn::Add(at, hn::Set(I(), step - 1)));
             at = hn::Add(at, hn::IfThenElseZero(hn::RebindMask(I(), hn::Ge(y, threshold)), hn::Set(I(), step)));
         }
         return at;

@@ -34,7 +34,9 @@ PlaneWeights::PlaneWeights(const float* weights, const float* given, int n) : co
     }
     for (std::size_t i = 0; i < size; ++i) {
         const float w = weights[i];
-        x[i] = std::isnan(w) ? 0 : std::isinf(w) ? std::copysign(8 * largest, static_cast<double>(w)) : static_cast<double>(w);
+        x[i] = std::isnan(w)   ? 0
+               : std::isinf(w) ? std::copysign(8 * largest, static_cast<double>(w))
+                               : static_cast<double>(w);
         const float known = mostImportant > 0 && given[i] > 0 ? std::min(given[i], kMost) : 0;
         importance[i] =
             mostImportant > 0 ? std::max(1e-6, static_cast<double>(known) / static_cast<double>(mostImportant)) : 1;

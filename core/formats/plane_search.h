@@ -17,8 +17,8 @@ constexpr int kMostPlanes = 4;
 using PlaneScales = std::array<double, kMostPlanes>;
 
 /// Weights of a block: NaN became 0, infinities eight times the largest finite magnitude without importance.
-/// Importances are at most 1 and at least 10⁻⁶ of that, 1 where none were given; what is negative or no number counts as
-/// 0.
+/// Importances are at most 1 and at least 10⁻⁶ of that, 1 where none were given; what is negative or no number counts
+/// as 0.
 struct PlaneWeights {
     explicit PlaneWeights(const float* weights, const float* importance, int count);
     int count = 0;

@@ -28,10 +28,9 @@ NumberFormatPtr parsePower(std::string_view text)
         if (levels.size() > 1 && !(levels.end()[-1] > levels.end()[-2]))
             return nullptr; // two levels in one float
     }
-    NumberFormat format = codebookOf(text,
-                                     std::to_string(*bits) + "-bit integers of the power " +
-                                         formatDouble(*hundredths / 100.0) + " of weights",
-                                     "Yvinec et al., PowerQuant, 2023, section 3; NUPES, 2023", std::move(levels));
+    NumberFormat format = codebookOf(
+        text, std::to_string(*bits) + "-bit integers of the power " + formatDouble(*hundredths / 100.0) + " of weights",
+        "Yvinec et al., PowerQuant, 2023, section 3; NUPES, 2023", std::move(levels));
     format.sharedBits = 16;
     return finishFormat(std::move(format));
 }

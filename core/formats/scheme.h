@@ -55,8 +55,8 @@ std::span<const NamedScheme> allNamedSchemes();
 Result<Scheme> parseScheme(std::string_view text);
 std::string printScheme(const Scheme& scheme);
 
-/// Bits the scheme stores for W[rows, cols]: codes, scales, zero points, tensor scale, a codebook; no file overhead. keep:
-/// bitsPerElementKept of the checkpoint's dtype times the elements.
+/// Bits the scheme stores for W[rows, cols]: codes, scales, zero points, tensor scale, a codebook; no file overhead.
+/// keep: bitsPerElementKept of the checkpoint's dtype times the elements.
 std::int64_t payloadBits(const Scheme& scheme, std::int64_t rows, std::int64_t cols, double bitsPerElementKept = 0);
 
 int scaleBits(ScaleCoding coding);

@@ -262,7 +262,8 @@ std::vector<std::string> exampleSchemes()
         }
     for (const char* text :
          {"int4:g32:s=f16", "int4:g64:s=bf16", "int4:g128:asym:s=f16", "int8:s=bf16", "int3:g64:s=f16", "nf4:g64:s=f16",
-          "fp8_e4m3:s=bf16", "int8:g32:s=e8m0", "int4:g64:asym:s=ue4m3", "int3:min", "int2:g16:min:s=f16", "int4:g128:min:s=bf16", "int7:tensor:min"})
+          "fp8_e4m3:s=bf16", "int8:g32:s=e8m0", "int4:g64:asym:s=ue4m3", "int3:min", "int2:g16:min:s=f16",
+          "int4:g128:min:s=bf16", "int7:tensor:min"})
         schemes.emplace_back(text);
     for (const NamedScheme& named : namedSchemes())
         schemes.emplace_back(named.name);

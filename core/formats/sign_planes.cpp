@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// bcq<q>, q = 1…4 (binary coding quantization: Xu et al. 2018; LUT-GEMM, Park et al. 2022): groups of 128 as q planes of
-// signs with a scale each, ŵ = Σ αᵢ·bᵢ. The greedy start takes the signs of what is left and the mean of its magnitudes,
-// plane after plane; then least squares of the scales and the nearest of the 2^q sums take turns, at most 40 times,
-// while the error falls; the scales are rounded to f16. Weighted by importance. bcq2 before the turns is the two-basis
-// binarizer of BinaryDM.
-// Bytes: the scales, then 16 for each plane, a bit that is set means minus: q·(1 + 16/128) bits a weight.
+// bcq<q>, q = 1…4 (binary coding quantization: Xu et al. 2018; LUT-GEMM, Park et al. 2022): groups of 128 as q planes
+// of signs with a scale each, ŵ = Σ αᵢ·bᵢ. The greedy start takes the signs of what is left and the mean of its
+// magnitudes, plane after plane; then least squares of the scales and the nearest of the 2^q sums take turns, at most
+// 40 times, while the error falls; the scales are rounded to f16. Where importances differ, both from the greedy start
+// and from what came out without them, and the better is kept. bcq2 before the turns is the two-basis binarizer of
+// BinaryDM. Bytes: the scales, then 16 for each plane, a bit that is set means minus: q·(1 + 16/128) bits a weight.
 #include "core/formats/block_bytes.h"
 #include "core/formats/plane_search.h"
 #include "core/tensor/half.h"
@@ -48,7 +48,6 @@ PlaneFit fitOf(const PlaneWeights& weights)
     }
     nearestPlanes(weights, kTable<kPlanes>, kPlanes, fit); // the greedy codes, or better ones
     alternate(weights, kTable<kPlanes>, kPlanes, kRounds, fit);
-    roundScales(weights, kTable<kPlanes>, kPlanes, fit);
     return fit;
 }
 
@@ -73,8 +72,15 @@ void searchGroups(const float* weights, const float* importance, int blocks, std
 {
     constexpr int kBytes = kPlanes * (2 + kPlaneBytes);
     for (int b = 0; b < blocks; ++b, weights += kGroup, out += kBytes) {
-        const PlaneFit fit =
-            fitOf<kPlanes>(PlaneWeights(weights, importance ? importance + kGroup * b : nullptr, kGroup));
+        const PlaneWeights weighted(weights, importance ? importance + kGroup * b : nullptr, kGroup);
+        PlaneFit fit = fitOf<kPlanes>(PlaneWeights(weights, nullptr, kGroup));
+        if (weighted.isWeighted) {
+            nearestPlanes(weighted, kTable<kPlanes>, kPlanes, fit);
+            alternate(weighted, kTable<kPlanes>, kPlanes, kRounds, fit);
+            if (const PlaneFit other = fitOf<kPlanes>(weighted); other.error < fit.error)
+                fit = other;
+        }
+        roundScales(weighted, kTable<kPlanes>, kPlanes, fit);
         std::fill(out, out + kBytes, std::byte{});
         for (int p = 0; p < kPlanes; ++p) {
             putF16(f16FromFloat(static_cast<float>(fit.scale[static_cast<std::size_t>(p)])), out + 2 * p);

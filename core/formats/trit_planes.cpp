@@ -86,8 +86,9 @@ constexpr std::array kFormats{
                 .elements = kGroup,
                 .bytes = kBytes,
                 .source = "PTQTP, 2025 (arXiv 2509.16989), section 3",
-                .layout = "56 bytes for 128 weights: f16 a1, a2; 52 bytes of 5 trits d = byte / 3^(i mod 5) mod 3 - 1, i the "
-                          "number of the trit. weight[e] = trit[e]*a1 + trit[128+e]*a2",
+                .layout =
+                    "56 bytes for 128 weights: f16 a1, a2; 52 bytes of 5 trits d = byte / 3^(i mod 5) mod 3 - 1, i the "
+                    "number of the trit. weight[e] = trit[e]*a1 + trit[128+e]*a2",
                 .decode = decodeGroup,
                 .searchTile = searchGroups},
 };

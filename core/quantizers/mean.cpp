@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The scale of binary and ternary weights as their papers set it: the mean of |w| over the run, or with :median its
-// median (BitNet b1.58 Reloaded). For ±1 the mean is the least squares scale. refit=yes replaces it by the least squares
-// scale of the codes it gave. A rule without an objective; the squared errors are reported.
+// median (BitNet b1.58 Reloaded). For ±1 the mean is the least squares scale. refit=yes replaces it by the least
+// squares scale of the codes it gave. A rule without an objective; the squared errors are reported.
 #include "core/formats/scale_coding.h"
 #include "core/quantizers/options.h"
 #include "core/quantizers/run_quantizer.h"
@@ -115,10 +115,7 @@ const Quantizer mean{
     .formula = "scale = mean|w|, or median|w|; refit: Σ w·t / Σ t² of its codes t",
     .source = "Ma et al., BitNet b1.58, 2024; BitNet b1.58 Reloaded, 2024; Rastegari et al., XNOR-Net, 2016",
     .options = meanOptions,
-    .values = {{.key = "refit",
-                .meaning = "least squares for the codes",
-                .fallback = "no",
-                .words = {"no", "yes"}}},
+    .values = {{.key = "refit", .meaning = "least squares for the codes", .fallback = "no", .words = {"no", "yes"}}},
     .accepts = meanAccepts,
     .quantize = quantizeMean};
 

@@ -108,12 +108,17 @@ private Q_SLOTS:
         QTest::newRow("gguf from gguf, keep") << QByteArray("gguf") << QByteArray("gguf") << QByteArray();
         QTest::newRow("hdf5 mixed") << QByteArray("folder") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
         QTest::newRow("hdf5 f32") << QByteArray("folder f32 untied") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
+        QTest::newRow("hdf5 codebooks")
+            << QByteArray("folder") << QByteArray("hdf5")
+            << QByteArray("*q_proj*=ternary:g64@mean *k_proj*=levels(-1,0,0.5,1) *v_proj*=binary:g50@mean:median "
+                          "*o_proj*=pow4_69:s=f16 *up_proj*=ds3:g64@mse *gate*=khot8_2:tensor *down*=fixed8@mse");
         QTest::newRow("hdf5 keep") << QByteArray("gguf f16") << QByteArray("hdf5") << QByteArray();
         QTest::newRow("hdf5 of gguf") << QByteArray("gguf") << QByteArray("hdf5") << QByteArray(kMixedGguf);
         for (const BlockFormat* format : allBlockFormats()) {
             const std::string id(format->id);
             const auto plan = QByteArray::fromStdString("*proj*=" + id + "@imatrix *embed*=" + id);
-            QTest::newRow(("gguf with " + id).c_str()) << QByteArray("folder wide") << QByteArray("gguf") << plan;
+            if (format->dtype)
+                QTest::newRow(("gguf with " + id).c_str()) << QByteArray("folder wide") << QByteArray("gguf") << plan;
             QTest::newRow(("hdf5 with " + id).c_str()) << QByteArray("folder wide") << QByteArray("hdf5") << plan;
         }
     }
@@ -232,6 +237,15 @@ private Q_SLOTS:
                 row(("gguf block " + plan).c_str(), folder, "gguf", plan.c_str(), "q_proj|192|256|gguf:iq4_nl");
                 row(("hdf5 block " + plan).c_str(), folder, "hdf5", plan.c_str(), "q_proj|192|256|gguf:iq4_nl");
             }
+        for (const BlockFormat* format : allBlockFormats())
+            if (!format->dtype) {
+                const std::string plan = "*q_proj*=" + std::string(format->id);
+                const std::string says = "q_proj|" + std::string(format->id);
+                row(("gguf " + plan).c_str(), "folder wide", "gguf", plan.c_str(), (says + "|none of them").c_str());
+                row(("ct " + plan).c_str(), "folder wide", ct, plan.c_str(), (says + "|int4 and int8").c_str());
+            }
+        row("gguf levels", folder, "gguf", "*down*=levels(-1,0,2):g64", "down_proj|levels(-1,0,2):g64|none of them");
+        row("ct ternary", folder, ct, "*down*=ternary:g64", "down_proj|ternary:g64|int4 and int8");
         row("ct packed", folder, ct, "*down*=gguf:q4_k", "down_proj|int4 and int8");
     }
     void refusalsNameLayerAndMend()

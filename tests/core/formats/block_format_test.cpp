@@ -104,14 +104,13 @@ double mostError(std::string_view id)
         std::string_view id;
         double most;
     };
-    static constexpr Row kRows[] = {{"gguf:iq2_xxs", 0.145}, {"gguf:iq2_xs", 0.12},   {"gguf:iq2_s", 0.1},
-                                    {"gguf:iq3_xxs", 0.05},  {"gguf:iq3_s", 0.035},   {"gguf:q2_k", 0.085},
-                                    {"gguf:q3_k", 0.027},    {"gguf:q4_k", 0.0065},   {"gguf:q5_k", 0.0017},
-                                    {"gguf:q6_k", 0.0004},   {"gguf:iq4_xs", 0.0075}, {"gguf:iq4_nl", 0.0075},
-                                    {"gguf:mxfp4", 0.0165},  {"gguf:tq1_0", 0.21},    {"gguf:tq2_0", 0.21},
-                                    {"bitmod3", 0.0425},     {"bitmod4", 0.0106},     {"ptqtp", 0.0303},
-                                    {"dualbin", 0.145},      {"bcq1", 0.4},           {"bcq2", 0.126},
-                                    {"bcq3", 0.0395},        {"bcq4", 0.0124}};
+    static constexpr Row kRows[] = {
+        {"gguf:iq2_xxs", 0.145}, {"gguf:iq2_xs", 0.12}, {"gguf:iq2_s", 0.1},     {"gguf:iq3_xxs", 0.05},
+        {"gguf:iq3_s", 0.035},   {"gguf:q2_k", 0.085},  {"gguf:q3_k", 0.027},    {"gguf:q4_k", 0.0065},
+        {"gguf:q5_k", 0.0017},   {"gguf:q6_k", 0.0004}, {"gguf:iq4_xs", 0.0075}, {"gguf:iq4_nl", 0.0075},
+        {"gguf:mxfp4", 0.0165},  {"gguf:tq1_0", 0.21},  {"gguf:tq2_0", 0.21},    {"bitmod3", 0.0425},
+        {"bitmod4", 0.0106},     {"ptqtp", 0.0303},     {"dualbin", 0.145},      {"bcq1", 0.4},
+        {"bcq2", 0.126},         {"bcq3", 0.0395},      {"bcq4", 0.0124}};
     for (const Row& row : kRows)
         if (row.id == id)
             return row.most;

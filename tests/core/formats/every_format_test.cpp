@@ -33,8 +33,8 @@ std::uint8_t bruteNearest(const NumberFormat& format, float x)
         const double distance = std::fabs(static_cast<double>(format.grid.levels[i]) - value);
         bool isNearer = distance < least;
         if (distance == least) { // or no nearer than double can say: the middle of both is exact
-            const double past = 2 * value - static_cast<double>(format.grid.levels[best]) -
-                                static_cast<double>(format.grid.levels[i]);
+            const double past = 2 * value - (static_cast<double>(format.grid.levels[best]) +
+                                             static_cast<double>(format.grid.levels[i]));
             isNearer = past > 0 || (past == 0 && format.grid.codes[i] % 2 == 0);
         }
         if (isNearer) {
@@ -244,7 +244,8 @@ private Q_SLOTS:
     {
         const auto positives = [](const char* id) {
             std::vector<float> levels;
-            for (const float level : findNumberFormat(id).value()->grid.levels)
+            const NumberFormatPtr format = findNumberFormat(id).value();
+            for (const float level : format->grid.levels)
                 if (level > 0)
                     levels.push_back(level);
             return levels;

@@ -14,10 +14,14 @@ namespace {
 /// Elements and bytes of a block, by its name.
 std::pair<std::int64_t, std::int64_t> blockOf(const std::string& text)
 {
-    static const std::map<std::string, std::pair<std::int64_t, std::int64_t>> kOwn{
-        {"bitmod3", {128, 2 + 1 + 48}}, {"bitmod4", {128, 2 + 1 + 64}}, {"ptqtp", {128, 4 + 52}},
-        {"dualbin", {64, 4 + 16}},      {"bcq1", {128, 18}},            {"bcq2", {128, 36}},
-        {"bcq3", {128, 54}},            {"bcq4", {128, 72}}};
+    static const std::map<std::string, std::pair<std::int64_t, std::int64_t>> kOwn{{"bitmod3", {128, 2 + 1 + 48}},
+                                                                                   {"bitmod4", {128, 2 + 1 + 64}},
+                                                                                   {"ptqtp", {128, 4 + 52}},
+                                                                                   {"dualbin", {64, 4 + 16}},
+                                                                                   {"bcq1", {128, 18}},
+                                                                                   {"bcq2", {128, 36}},
+                                                                                   {"bcq3", {128, 54}},
+                                                                                   {"bcq4", {128, 72}}};
     if (const auto own = kOwn.find(text); own != kOwn.end())
         return own->second;
     const DtypeInfo& block = info(dtypeFromWord(std::string_view(text).substr(5)).value());

@@ -170,7 +170,8 @@ private Q_SLOTS:
         QFETCH(QByteArray, spec);
         QFETCH(double, expected);
         QFETCH(double, tolerance);
-        QL_NEAR(qsnr(rowsOf(million(law.toStdString())), scheme.toStdString(), spec.toStdString()), expected, tolerance);
+        QL_NEAR(qsnr(rowsOf(million(law.toStdString())), scheme.toStdString(), spec.toStdString()), expected,
+                tolerance);
     }
 
     void ternaryScalesAndZeros()
@@ -234,8 +235,8 @@ private Q_SLOTS:
     {
         const std::vector<float> w = normalSamples(4 * 300, 4);
         const TensorView view = viewOf(w, {4, 300});
-        for (const auto& [scheme, spec] :
-             {std::pair("binary", "mean"), std::pair("binary", "mean:refit=yes"), std::pair("ternary", "mean:refit=yes")}) {
+        for (const auto& [scheme, spec] : {std::pair("binary", "mean"), std::pair("binary", "mean:refit=yes"),
+                                           std::pair("ternary", "mean:refit=yes")}) {
             QuantizedTensor q = quantized(view, scheme, spec);
             if (std::string_view(scheme) == "ternary") { // of the codes that the mean gave
                 const QuantizedTensor first = quantized(view, scheme, "mean");
@@ -487,14 +488,14 @@ private Q_SLOTS:
                 for (std::size_t e = 0; e < 128; ++e) {
                     float nearest = levels.front();
                     for (const float level : levels) // a tie goes to the lower level
-                        if (std::fabs(static_cast<double>(its[e]) - static_cast<double>(level) * static_cast<double>(scale)) <
+                        if (std::fabs(static_cast<double>(its[e]) -
+                                      static_cast<double>(level) * static_cast<double>(scale)) <
                             std::fabs(static_cast<double>(its[e]) -
                                       static_cast<double>(nearest) * static_cast<double>(scale)))
                             nearest = level;
                     tried[e] = nearest * scale;
-                    error += std::pow(static_cast<double>(its[e]) -
-                                          static_cast<double>(nearest) * static_cast<double>(scale),
-                                      2);
+                    error += std::pow(
+                        static_cast<double>(its[e]) - static_cast<double>(nearest) * static_cast<double>(scale), 2);
                 }
                 if (error < least) {
                     least = error;
@@ -507,8 +508,8 @@ private Q_SLOTS:
             for (int e = 0; e < 128; ++e)
                 QCOMPARE(x[static_cast<std::size_t>(128 * group + e)], expected[static_cast<std::size_t>(e)]);
         }
-        const std::array<double, 4> published = bits == 3 ? std::array<double, 4>{.075, .079, .421, .425}
-                                                          : std::array<double, 4>{.40, .35, .12, .12};
+        const std::array<double, 4> published =
+            bits == 3 ? std::array<double, 4>{.075, .079, .421, .425} : std::array<double, 4>{.40, .35, .12, .12};
         for (std::size_t k = 0; k < 4; ++k)
             QL_NEAR(shares[k], published[k], 0.025); // 4,000 groups; ±.01 of all
     }
@@ -556,7 +557,8 @@ private Q_SLOTS:
                 for (const int t1 : {-1, 0, 1})
                     for (const int t2 : {-1, 0, 1})
                         QVERIFY(std::fabs(w[i] - value) <=
-                                std::fabs(w[i] - (static_cast<float>(t1) * a1 + static_cast<float>(t2) * a2)) * 1.00001F);
+                                std::fabs(w[i] - (static_cast<float>(t1) * a1 + static_cast<float>(t2) * a2)) *
+                                    1.00001F);
             }
         }
         QVERIFY(qsnr(rowsOf(million("normal")), "ptqtp") > 12.3 + 1); // the greedy residual of two planes
@@ -620,7 +622,7 @@ private Q_SLOTS:
             float nearest = std::numeric_limits<float>::infinity();
             for (std::int64_t p = 0; p < 3; ++p)
                 sum += (byteAt(q, at + 6 + 16 * p + e / 8) >> (e % 8) & 1U) != 0 ? -f16At(q, at + 2 * p)
-                                                                                : f16At(q, at + 2 * p);
+                                                                                 : f16At(q, at + 2 * p);
             QCOMPARE(x[static_cast<std::size_t>(i)], sum);
             for (unsigned signs = 0; signs < 8; ++signs) {
                 float other = 0;

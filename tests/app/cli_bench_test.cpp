@@ -117,7 +117,7 @@ private Q_SLOTS:
     {
         for (const auto& [kind, name, says] : {std::tuple{"formats", "int99", "int2 … int8"},
                                                {"schemes", "int4:g0", "group size"},
-                                               {"schemes", "int4@imatrix", "imatrix"},
+                                               {"schemes", "int4@hqq", "hqq"},
                                                {"quantizers", "magic", "rtn, mse"},
                                                {"readers", "gguf", "--explain is for formats"}}) {
             const Outcome outcome = explain(kind, name);

@@ -58,10 +58,12 @@ public:
         return {};
     }
 
-    std::vector<std::size_t> cuts(std::string_view word) const override
+    Result<std::vector<std::size_t>> cuts(std::string_view word, const JobContext& context) const override
     {
         const bool plain = m_settings.continuingPrefix.empty() && m_settings.endSuffix.empty();
-        return plain && !m_settings.wholeWordsFirst ? m_seams.in(word) : std::vector<std::size_t>();
+        if (!plain || m_settings.wholeWordsFirst)
+            return std::vector<std::size_t>();
+        return m_seams.in(word, context);
     }
 
 private:

@@ -59,7 +59,7 @@ Result<void> cutWords(Words& words, Behavior behavior, const JobContext& context
 {
     const auto groups = groupsOf(words.words);
     std::vector<std::vector<Word>> parts(groups.size());
-    QL_CHECK(parallelFor(context, std::ssize(groups), 1, [&](std::int64_t g, std::int64_t) {
+    auto done = parallelFor(context, std::ssize(groups), 1, [&](std::int64_t g, std::int64_t) -> Result<void> {
         const auto [first, last] = groups[static_cast<std::size_t>(g)];
         std::vector<Word>& part = parts[static_cast<std::size_t>(g)];
         std::vector<Run> runs;
@@ -72,14 +72,21 @@ Result<void> cutWords(Words& words, Behavior behavior, const JobContext& context
             runs.clear();
             runsOf(i, runs);
             applyBehavior(runs, behavior);
-            for (const Run& run : runs)
+            for (const Run& run : runs) {
+                if (part.size() % 65536 == 0)
+                    QL_CHECK(context.checkStop());
                 if (run.begin < run.end)
                     part.push_back({run.begin, run.end, -1, word.startsText && run.begin == word.begin});
+            }
         }
-    }));
-    words.words.clear();
-    for (const auto& part : parts)
-        words.words.insert(words.words.end(), part.begin(), part.end());
+        return {};
+    });
+    QL_CHECK(std::move(done));
+    words.words = parts.empty() ? std::vector<Word>() : std::move(parts.front());
+    for (std::size_t i = 1; i < parts.size(); ++i) {
+        QL_CHECK(context.checkStop());
+        words.words.insert(words.words.end(), parts[i].begin(), parts[i].end());
+    }
     return {};
 }
 

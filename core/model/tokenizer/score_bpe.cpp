@@ -54,7 +54,10 @@ public:
         return {};
     }
 
-    std::vector<std::size_t> cuts(std::string_view word) const override { return m_seams.in(word); }
+    Result<std::vector<std::size_t>> cuts(std::string_view word, const JobContext& context) const override
+    {
+        return m_seams.in(word, context);
+    }
 
 private:
     void putByte(unsigned char byte, std::vector<std::int32_t>& ids) const

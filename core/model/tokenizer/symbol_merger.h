@@ -109,18 +109,28 @@ public:
         walk(character, [&](std::size_t, std::uint64_t packed) { m_known.insert(packed); });
     }
     /// Every offset where the word may be cut.
-    std::vector<std::size_t> in(std::string_view word) const
+    Result<std::vector<std::size_t>> in(std::string_view word, const JobContext& context) const
     {
+        constexpr std::size_t kBetweenTests = std::size_t{1} << 16U;
         std::vector<std::size_t> cuts;
         std::uint64_t before = 0;
+        std::size_t tested = 0;
         bool knownBefore = false;
+        bool stopped = false;
         walk(word, [&](std::size_t at, std::uint64_t character) {
+            if (stopped)
+                return;
+            if (at - tested > kBetweenTests) {
+                tested = at;
+                stopped = context.stopRequested();
+            }
             const bool known = m_known.contains(character);
             if (knownBefore && known && !m_joined.contains((before << 32U) | character))
                 cuts.push_back(at);
             before = character;
             knownBefore = known;
         });
+        QL_CHECK(context.checkStop());
         return cuts;
     }
 

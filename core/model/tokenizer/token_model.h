@@ -19,7 +19,10 @@ public:
     virtual Result<void> encode(std::string_view word, std::vector<std::int32_t>& ids,
                                 const JobContext& context) const = 0;
     /// Where a long word may be cut without changing its ids; ascending offsets. By default nowhere.
-    virtual std::vector<std::size_t> cuts(std::string_view) const { return {}; }
+    virtual Result<std::vector<std::size_t>> cuts(std::string_view, const JobContext&) const
+    {
+        return std::vector<std::size_t>();
+    }
 };
 
 struct TokenModelKind {

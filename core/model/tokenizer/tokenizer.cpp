@@ -29,8 +29,11 @@ Result<void> cutLongWords(const Pipeline& pipeline, Words& words, const JobConte
             continue;
         }
         QL_CHECK(context.checkStop());
+        QL_TRY(cuts, pipeline.model->cuts(words.view(word), context));
         std::size_t begin = word.begin;
-        for (const std::size_t cut : pipeline.model->cuts(words.view(word))) {
+        for (const std::size_t cut : cuts) {
+            if (out.size() % 65536 == 0)
+                QL_CHECK(context.checkStop());
             out.push_back({begin, word.begin + cut, -1, false});
             begin = word.begin + cut;
         }

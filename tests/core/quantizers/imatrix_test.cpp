@@ -161,14 +161,8 @@ private Q_SLOTS:
             }
     }
 
-    void refusesOtherSchemes()
+    void mseHasNoStepsForBlocks()
     {
-        for (const char* scheme : {"int4:g32:s=f16", "mxfp4", "nf4"}) {
-            const auto accepted = findQuantizer("imatrix").value()->accepts(
-                parseScheme(scheme).value(), {.id = "imatrix", .option = "", .values = {}});
-            QVERIFY(!accepted);
-            QVERIFY(accepted.error().what.find("mse") != std::string::npos);
-        }
         QVERIFY(!findQuantizer("mse").value()->accepts(parseScheme("gguf:q4_k").value(),
                                                        {.id = "mse", .option = "", .values = {{"steps", "3"}}}));
     }

@@ -96,7 +96,7 @@ const Command bench_{"bench", "schemes × quantizers side by side on layers: bit
                                         "separated by commas; qloupe list quantizers")
                              ->capture_default_str();
                          options->transforms.declare(app);
-        options->activations.declare(app);
+                         options->activations.declare(app);
                          return [options](Console& console) { return run(console, *options); };
                      }};
 

@@ -334,12 +334,11 @@ Result<double> descend(const QuantizeTask& task, const double* gram, double damp
                           .out = out};
     const std::int64_t grain = tileRows(lastRow - firstRow);
     std::vector<double> gains(static_cast<std::size_t>(ceilDiv(lastRow - firstRow, grain)));
-    QL_CHECK(
-        parallelFor(context, lastRow - firstRow, grain, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
-            QL_TRY(gain, Tile(descent, firstRow + begin, end - begin).run(context));
-            gains[static_cast<std::size_t>(begin / grain)] = gain;
-            return {};
-        }));
+    QL_CHECK(parallelFor(context, lastRow - firstRow, grain, [&](std::int64_t begin, std::int64_t end) -> Result<void> {
+        QL_TRY(gain, Tile(descent, firstRow + begin, end - begin).run(context));
+        gains[static_cast<std::size_t>(begin / grain)] = gain;
+        return {};
+    }));
     double gain = 0;
     for (const double part : gains)
         gain += part;

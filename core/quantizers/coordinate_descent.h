@@ -17,7 +17,7 @@ enum class Moves { all, parameters };
 /// `sweeps` times over rows [firstRow, lastRow) of `out`, codes of the task's weights under a scheme with scales; the
 /// one scale of a whole tensor stays. gram[cols, cols] + damping·I is H. Returns by how much tr(ΔW·gram·ΔWᵀ) fell; with
 /// damping it may rise a little.
-Result<double> descend(const QuantizeTask& task, const double* gram, double damping, int sweeps, Moves moves, std::int64_t firstRow,
-                       std::int64_t lastRow, QuantizedTensor& out, const JobContext& context);
+Result<double> descend(const QuantizeTask& task, const double* gram, double damping, int sweeps, Moves moves,
+                       std::int64_t firstRow, std::int64_t lastRow, QuantizedTensor& out, const JobContext& context);
 
 } // namespace ql

@@ -18,7 +18,8 @@ ElementCoder elementCoderOf(const Scheme& scheme);
 /// How many neighbouring columns share scales or make a block; 0 where all of a row, or of the tensor, do.
 std::int64_t groupWidth(const Scheme& scheme);
 
-/// Rows of a tile: more of them share the cost of a product's other operand, where enough tiles are left for all threads.
+/// Rows of a tile: more of them share the cost of a product's other operand, where enough tiles are left for all
+/// threads.
 constexpr std::int64_t tileRows(std::int64_t rows)
 {
     return rows >= 2048 ? 256 : 128;

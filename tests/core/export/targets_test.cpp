@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What every target promises, over the registry: exact sizes, files that verify, refusals before work starts, and
-// nothing left behind when it does not work out.
+// nothing left behind when it does not work out. Takes 20 s: every type goes through every target and is read back.
 #include "core/checkpoint/reader.h"
 #include "core/export/export.h"
 #include "core/formats/block_format.h"

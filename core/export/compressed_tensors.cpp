@@ -101,9 +101,8 @@ Result<void> accepts(const Model& model, const Layer& layer, const Candidate& ca
         return refused("is kept as stored by this target, which quantizes the Linear layers inside the blocks only; "
                        "use keep",
                        layer.name);
-    const int bits = scheme.element->bits;
-    if (scheme.element->kind != FormatKind::integer || !scheme.name.empty() || (bits != 4 && bits != 8))
-        return refused("pack-quantized holds int4 and int8; " + printScheme(scheme) + " is neither", layer.name);
+    if (scheme.element->kind != FormatKind::integer || !scheme.name.empty() || scheme.element->levels[1] != 1)
+        return refused("pack-quantized holds int2 to int8; " + printScheme(scheme) + " is none of them", layer.name);
     if (scheme.zeroPoint != ZeroPoint::none || scheme.restricted)
         return refused("is written symmetric over the full range by this target; leave :asym and :restricted out of " +
                            printScheme(scheme),

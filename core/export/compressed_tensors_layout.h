@@ -2,9 +2,10 @@
 // The folder that the compressed-tensors target writes, laid out without writing it: every byte count follows from
 // here.
 //   config.json           the model's own text with a "quantization_config" spliced in before its last brace
-//   model.safetensors     weight_packed I32 [N, ceil(K·b/32)], weight_scale [N, groups] in the layer's dtype and
-//                         weight_shape I64 [2] for a quantized Linear; everything else as the model stores it. Tensors
-//                         are sorted by element size, largest first, so that each is aligned as readers need it.
+//   model.safetensors     weight_packed I32 [N, ceil(K·b/32)], b = 2…8, codes running on from word to word;
+//                         weight_scale [N, groups] in the layer's dtype and weight_shape I64 [2] for a quantized
+//                         Linear; everything else as the model stores it. Tensors are sorted by element size, largest
+//                         first, so that each is aligned as readers need it.
 //   quantloupe_plan.json  the plan
 //   other small files of the model's folder, copied
 // Source: vllm-project/compressed-tensors, compressors/pack_quantized and quantization/quant_config.py.

@@ -137,10 +137,15 @@ private:
 int codeAt(const std::byte* row, std::int64_t n, std::int64_t bits)
 {
     const std::int64_t bit = n * bits;
+    const std::int64_t shift = bit % 32;
     std::uint32_t word = 0;
     std::memcpy(&word, row + bit / 32 * 4, sizeof word);
-    const auto code = static_cast<int>((word >> (bit % 32)) & ((1U << bits) - 1U)); // 4 and 8 never straddle words
-    return code - (1 << (bits - 1));
+    std::uint32_t code = word >> shift;
+    if (shift + bits > 32) { // the rest stands in the next word
+        std::memcpy(&word, row + bit / 32 * 4 + 4, sizeof word);
+        code |= word << (32 - shift);
+    }
+    return static_cast<int>(code & ((1U << bits) - 1U)) - (1 << (bits - 1));
 }
 
 float scaleAt(const TensorView& scales, std::int64_t index)

@@ -23,11 +23,27 @@ void packRow(const std::byte* codes, std::int64_t cols, int bits, std::byte* out
             out[k] = codes[k] ^ std::byte{0x80};
         return;
     }
-    std::int64_t k = 0;
-    for (; k + 1 < cols; k += 2)
-        out[k / 2] = ((codes[k] & std::byte{15}) | (codes[k + 1] << 4)) ^ std::byte{0x88};
-    if (k < cols)
-        out[k / 2] = (codes[k] & std::byte{15}) ^ std::byte{0x08};
+    if (bits == 4) {
+        std::int64_t k = 0;
+        for (; k + 1 < cols; k += 2)
+            out[k / 2] = ((codes[k] & std::byte{15}) | (codes[k + 1] << 4)) ^ std::byte{0x88};
+        if (k < cols)
+            out[k / 2] = (codes[k] & std::byte{15}) ^ std::byte{0x08};
+        return;
+    }
+    const std::uint32_t mask = (1U << bits) - 1U;
+    std::uint32_t waiting = 0; // bits that are not written yet
+    int count = 0;
+    for (std::int64_t k = 0; k < cols; ++k) {
+        const std::uint32_t code = (std::to_integer<std::uint32_t>(codes[k]) + (1U << (bits - 1))) & mask;
+        waiting |= code << count;
+        for (count += bits; count >= 8; count -= 8) {
+            *out++ = static_cast<std::byte>(waiting & 255U);
+            waiting >>= 8U;
+        }
+    }
+    if (count > 0)
+        *out = static_cast<std::byte>(waiting);
 }
 
 Result<Buffer> packCodes(const QuantizedTensor& tensor, int bits, const JobContext& context)

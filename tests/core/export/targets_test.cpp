@@ -98,6 +98,10 @@ private Q_SLOTS:
         QTest::newRow("ct f16") << QByteArray("folder f16") << ct << QByteArray(kMixedCt);
         QTest::newRow("ct f32") << QByteArray("folder f32") << ct << QByteArray(kMixedCt);
         QTest::newRow("ct untied, bias") << QByteArray("folder untied bias") << ct << QByteArray(kMixedCt);
+        QTest::newRow("ct every width")
+            << QByteArray("folder") << ct
+            << QByteArray("*0.self_attn*=int2:g64 *1.self_attn*=int3:channel *0.mlp.down*=int5:g32@mse "
+                          "*1.mlp.down*=int6:channel *0.mlp.gate*=int7:g64 *0.mlp.up*=int7:g64 *o_proj*=int3:g32");
         QTest::newRow("ct keep") << QByteArray("folder") << ct << QByteArray();
         QTest::newRow("ct one layer") << QByteArray("folder") << ct << QByteArray("*1.mlp.down_proj*=int8:g128");
         QTest::newRow("gguf from folder") << QByteArray("folder") << QByteArray("gguf") << QByteArray(kMixedFolder);
@@ -222,8 +226,8 @@ private Q_SLOTS:
         row("ct scale", folder, ct, "*down*=int4:g64:s=f16", "down_proj|s=bf16");
         row("ct group", folder, ct, "*down*=int4:g16", "down_proj|32, 64 or 128");
         row("ct tensor", folder, ct, "*down*=int8:tensor", "down_proj|int8:channel");
-        row("ct format", folder, ct, "*down*=int3:g64", "down_proj|int4 and int8");
-        row("ct float", folder, ct, "*down*=mxfp4", "down_proj|int4 and int8");
+        row("ct format", folder, ct, "*down*=int3:g64:asym", "down_proj|symmetric");
+        row("ct float", folder, ct, "*down*=mxfp4", "down_proj|int2 to int8");
         row("ct embedding", folder, ct, "*embed*=int4:g64", "embed_tokens|keep");
         row("ct cast", folder, ct, "*down*=f16", "down_proj|keep");
         row("ct head", "folder untied", ct, "lm_head*=int8:g64", "lm_head|keep");
@@ -242,11 +246,11 @@ private Q_SLOTS:
                 const std::string plan = "*q_proj*=" + std::string(format->id);
                 const std::string says = "q_proj|" + std::string(format->id);
                 row(("gguf " + plan).c_str(), "folder wide", "gguf", plan.c_str(), (says + "|none of them").c_str());
-                row(("ct " + plan).c_str(), "folder wide", ct, plan.c_str(), (says + "|int4 and int8").c_str());
+                row(("ct " + plan).c_str(), "folder wide", ct, plan.c_str(), (says + "|int2 to int8").c_str());
             }
         row("gguf levels", folder, "gguf", "*down*=levels(-1,0,2):g64", "down_proj|levels(-1,0,2):g64|none of them");
-        row("ct ternary", folder, ct, "*down*=ternary:g64", "down_proj|ternary:g64|int4 and int8");
-        row("ct packed", folder, ct, "*down*=gguf:q4_k", "down_proj|int4 and int8");
+        row("ct ternary", folder, ct, "*down*=ternary:g64", "down_proj|ternary:g64|int2 to int8");
+        row("ct packed", folder, ct, "*down*=gguf:q4_k", "down_proj|int2 to int8");
     }
     void refusalsNameLayerAndMend()
     {

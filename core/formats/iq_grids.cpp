@@ -51,7 +51,7 @@ GridTable tableOf()
         constexpr unsigned kBits = 16 / kDimension;
         for (std::size_t k = 0; k < kPoints; ++k)
             for (std::size_t j = 0; j < kDimension; ++j) {
-                const float level = kLevels[kWords[k] >> (kBits * j) & ((1U << kBits) - 1)];
+                const float level = kLevels[unsigned{kWords[k]} >> (kBits * j) & ((1U << kBits) - 1)];
                 values.levels[j * kPoints + k] = level;
             }
         return values;

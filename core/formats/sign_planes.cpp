@@ -85,7 +85,7 @@ void searchGroups(const float* weights, const float* importance, int blocks, std
         for (int p = 0; p < kPlanes; ++p) {
             putF16(f16FromFloat(static_cast<float>(fit.scale[static_cast<std::size_t>(p)])), out + 2 * p);
             for (int e = 0; e < kGroup; ++e)
-                putBits((fit.codes[static_cast<std::size_t>(e)] >> p & 1U) << (e % 8),
+                putBits((unsigned{fit.codes[static_cast<std::size_t>(e)]} >> p & 1U) << (e % 8),
                         out[2 * kPlanes + kPlaneBytes * p + e / 8]);
         }
     }

@@ -350,7 +350,7 @@ void iq1_m(const Byte* block, float* out)
     for (int k = 0; k < 32; ++k, out += 8) {
         const unsigned scales = load<std::uint16_t>(block + 48 + 2 * (k / 8));
         const float scale = d * static_cast<float>(2 * (scales >> (3 * (k / 2 % 4)) & 7U) + 1);
-        const unsigned qh = block[32 + k / 2] >> (4 * (k % 2));
+        const unsigned qh = unsigned{block[32 + k / 2]} >> (4 * (k % 2));
         putIq1(block[k] | (qh & 7U) << 8U, scale, (qh & 8U) != 0 ? -0.125F : 0.125F, out);
     }
 }
@@ -380,7 +380,7 @@ void iq2_s(const Byte* block, float* out)
 {
     const float d = half(block);
     for (int k = 0; k < 32; ++k, out += 8) {
-        const unsigned index = block[2 + k] | (block[66 + k / 4] >> (2 * (k % 4)) & 3U) << 8U;
+        const unsigned index = block[2 + k] | (unsigned{block[66 + k / 4]} >> (2 * (k % 4)) & 3U) << 8U;
         const float scale = d * (0.5F + nibble(block + 74, k / 2)) * 0.25F;
         putPoint8(kIq2SGrid[index], kIq2Levels, block[34 + k], scale, out);
     }
@@ -401,7 +401,7 @@ void iq3_s(const Byte* block, float* out)
 {
     const float d = half(block);
     for (int k = 0; k < 64; ++k, out += 4) {
-        const unsigned index = block[2 + k] | (block[66 + k / 8] >> (k % 8) & 1U) << 8U;
+        const unsigned index = block[2 + k] | (unsigned{block[66 + k / 8]} >> (k % 8) & 1U) << 8U;
         const float scale = d * (1 + 2 * nibble(block + 106, k / 8));
         const unsigned signs = block[74 + k / 2];
         putPoint4(kIq3SGrid[index], kIq3SLevels, signs >> (4 * (k % 2)), scale, out);

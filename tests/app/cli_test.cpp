@@ -463,10 +463,11 @@ private Q_SLOTS:
     void refusedCandidatesAreNamed()
     {
         const Outcome outcome =
-            qloupe({text("solve"), kSample, text("--candidates"), text("int3:g64,int8:g64"), text("--bpw"), text("9"),
-                    text("--target"), text("compressed-tensors"), text("--out"), path("p.json")});
+            qloupe({text("solve"), kSample, text("--candidates"), text("int3:g64:asym,int8:g64"), text("--bpw"),
+                    text("9"), text("--target"), text("compressed-tensors"), text("--out"), path("p.json")});
         QCOMPARE(outcome.exitCode, 0);
-        QVERIFY2(outcome.err.contains("warning: int3:g64: is refused for 28 of 28 layers"), outcome.err.constData());
+        QVERIFY2(outcome.err.contains("warning: int3:g64:asym: is refused for 28 of 28 layers"),
+                 outcome.err.constData());
     }
     void wrongInputHasItsCode()
     {

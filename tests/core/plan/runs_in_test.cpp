@@ -64,7 +64,7 @@ private Q_SLOTS:
         const Scheme plain = parseScheme("int4:g32").value();
         QCOMPARE(printScheme(asGrouped(*m_model, its, plain, m_targets)),
                  "int4:g32:s=" + std::string(info(its.dtype).word));
-        QVERIFY(asGrouped(*m_model, its, *parseScheme("int3:g64"), m_targets) == *parseScheme("int3:g64"));
+        QVERIFY(asGrouped(*m_model, its, *parseScheme("int3:g64:asym"), m_targets) == *parseScheme("int3:g64:asym"));
     }
 
     void noTargetNoGroup()

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace ql {
 
@@ -79,6 +78,8 @@ private:
                 const float value = restored[static_cast<std::size_t>(j)];
                 m_weights[at] = std::isfinite(row[j]) ? row[j] : value;
                 m_deltas[at] = m_weights[at] - value;
+                if (!std::isfinite(row[j]))
+                    m_odd.push_back({at, 0});
             }
         }
         if (!m_grid.isPacked()) {
@@ -93,13 +94,8 @@ private:
                              m_restored.data());
             }
         }
-        // What is not finite keeps its code.
-        for (std::int64_t r = 0; r < m_count; ++r) {
-            const float* row = tile.read((m_first + r) * m_cols, m_cols);
-            for (std::int64_t j = 0; j < m_cols; ++j)
-                if (const auto at = static_cast<std::size_t>(j * m_rows + r); !std::isfinite(row[j]))
-                    m_odd.push_back({at, m_codes[at]});
-        }
+        for (Odd& odd : m_odd) // keeps its code
+            odd.code = m_codes[odd.at];
     }
 
     /// slopes = H[begin…end, all]·deltas.

@@ -15,11 +15,6 @@ namespace {
 constexpr int kParameterSweeps = 8;
 constexpr double kLeastGain = 1e-4; // of the objective, for another iteration
 
-std::vector<std::string> decoupleqOptions()
-{
-    return {""};
-}
-
 Result<void> decoupleqAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
     if (scheme.isPacked() || scheme.granularity == Granularity::tensor)
@@ -59,7 +54,7 @@ const Quantizer decoupleq{
     .title = "decoupleQ: codes and scales in turn",
     .formula = "argmin tr(ΔW·H·ΔWᵀ) over codes by feedback, over scales by least squares",
     .source = "Guo et al., decoupleQ, 2024, sections 3.2 and 3.3",
-    .options = decoupleqOptions,
+    .options = noWords,
     .values = {{.key = "iterations", .meaning = "at most", .fallback = "8", .least = 0, .most = 100, .whole = true},
                {.key = "damp",
                 .meaning = "added to the diagonal of H, times its mean",

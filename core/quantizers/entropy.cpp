@@ -89,11 +89,6 @@ private:
     std::array<double, kBins> m_counts{};
 };
 
-std::vector<std::string> entropyOptions()
-{
-    return {""};
-}
-
 Result<void> entropyAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
     if (scheme.isPacked() || scheme.zeroPoint != ZeroPoint::none)
@@ -116,7 +111,7 @@ const Quantizer entropy{.id = "entropy",
                         .title = "Entropy calibration",
                         .formula = "clip = argmin KL(P‖Q) of histograms with 2,048 bins",
                         .source = "Migacz, NVIDIA GTC 2017 (TensorRT); Gholami et al. 2021, section III.C",
-                        .options = entropyOptions,
+                        .options = noWords,
                         .accepts = entropyAccepts,
                         .quantize = quantizeEntropy};
 

@@ -11,11 +11,6 @@ extern const Quantizer gptq;
 
 namespace {
 
-std::vector<std::string> gptqOptions()
-{
-    return {""};
-}
-
 Result<void> gptqAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
     QL_CHECK(codesOneByOne("gptq", scheme));
@@ -68,7 +63,7 @@ const Quantizer gptq{
     .title = "GPTQ: error feedback",
     .formula = "codes column by column, argmin tr(ΔW·H·ΔWᵀ) with the columns before fixed",
     .source = "Frantar et al., GPTQ, ICLR 2023; feedback form: Chee et al., QuIP, NeurIPS 2023",
-    .options = gptqOptions,
+    .options = noWords,
     .values = {{.key = "order",
                 .meaning = "columns in their own order, by falling Σx², or so with the groups kept together",
                 .fallback = "groups",

@@ -24,7 +24,7 @@ struct HqqSettings {
 class HqqChooser final : public RunChooser {
 public:
     HqqChooser(const ElementCoder& coder, const ScaleRule& rule, const HqqSettings& settings)
-        : m_coder(coder), m_rule(rule), m_settings(settings)
+        : m_coder(coder), m_rule(rule), m_settings(settings), m_errors(coder, settings.p)
     {}
 
     Result<ChosenRun> choose(const WeightRun& run, const JobContext& context) override
@@ -88,30 +88,14 @@ private:
 
     double loss(const WeightRun& run, const RunParameters& parameters)
     {
-        const auto n = static_cast<std::size_t>(run.count);
-        m_codes.resize(n);
-        m_restored.resize(n);
-        const Affine affine = m_rule.affine(parameters);
-        encodeRun(m_coder, affine, run.weights, run.count, m_codes.data());
-        decodeRun(m_coder, affine, m_codes.data(), run.count, m_restored.data());
-        double sum = 0;
-        for (std::size_t i = 0; i < n; ++i)
-            sum += std::pow(std::fabs(static_cast<double>(run.weights[i]) - static_cast<double>(m_restored[i])),
-                            m_settings.p);
-        return sum;
+        return m_errors.of(run, m_rule.affine(parameters));
     }
 
     const ElementCoder& m_coder;
     const ScaleRule& m_rule;
     const HqqSettings m_settings;
-    std::vector<std::uint8_t> m_codes;
-    std::vector<float> m_restored;
+    PowerOfErrors m_errors;
 };
-
-std::vector<std::string> hqqOptions()
-{
-    return {""};
-}
 
 Result<void> hqqAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
@@ -142,7 +126,7 @@ const Quantizer hqq{
     .title = "HQQ: half-quadratic zero points",
     .formula = "zero = argmin Σ|w − ŵ|^p by shrinkage and means in turn",
     .source = "Badri and Shaji, Half-Quadratic Quantization, 2023",
-    .options = hqqOptions,
+    .options = noWords,
     .values = {{.key = "p", .meaning = "the power", .fallback = "0.7", .least = 0.1, .most = 1},
                {.key = "beta", .meaning = "the first β", .fallback = "10", .least = 0.001, .most = 1e6},
                {.key = "growth",

@@ -17,11 +17,6 @@ extern const Quantizer imatrix;
 
 namespace {
 
-std::vector<std::string> imatrixOptions()
-{
-    return {""};
-}
-
 Result<void> imatrixAccepts(const Scheme&, const QuantizerSpec& spec)
 {
     return checkOptions(imatrix, spec);
@@ -79,7 +74,7 @@ const Quantizer imatrix{.id = "imatrix",
                         .title = "Importance-weighted search",
                         .formula = "scales, codes = argmin Σ xⱼ²·(wⱼ − ŵⱼ)²",
                         .source = "llama.cpp, tools/imatrix; LeCun, Denker and Solla 1990",
-                        .options = imatrixOptions,
+                        .options = noWords,
                         .needs = InputNeeds::diagonalIfKnown,
                         .accepts = imatrixAccepts,
                         .quantize = quantizeImatrix};

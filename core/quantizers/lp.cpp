@@ -2,8 +2,9 @@
 // Clip search under a norm other than the second.
 #include "core/quantizers/options.h"
 #include "core/quantizers/run_quantizer.h"
+#include "core/quantizers/scale_candidates.h"
 
-#include <cmath>
+#include <algorithm>
 
 namespace ql::quantizers {
 
@@ -11,36 +12,40 @@ extern const Quantizer lp;
 
 namespace {
 
-class LpChooser final : public CandidateChooser {
+constexpr std::int64_t kBetweenTests = std::int64_t{1} << 22; // weights between two stop tests
+
+/// Of rtn's scale and the candidates near it the first with the least sum.
+class LpChooser final : public RunChooser {
 public:
     LpChooser(const ElementCoder& coder, const ScaleRule& rule, double power, std::int64_t steps)
-        : CandidateChooser(coder, rule, steps), m_power(power)
+        : m_rule(rule), m_candidates(scaleCandidates(rule.scheme(), steps)), m_errors(coder, power)
     {}
 
-private:
-    double loss(const WeightRun& run, const Affine& affine) override
+    Result<ChosenRun> choose(const WeightRun& run, const JobContext& context) override
     {
-        const auto n = static_cast<std::size_t>(run.count);
-        m_codes.resize(n);
-        m_restored.resize(n);
-        encodeRun(coder(), affine, run.weights, run.count, m_codes.data());
-        decodeRun(coder(), affine, m_codes.data(), run.count, m_restored.data());
-        double sum = 0;
-        for (std::size_t i = 0; i < n; ++i)
-            sum +=
-                std::pow(std::fabs(static_cast<double>(run.weights[i]) - static_cast<double>(m_restored[i])), m_power);
-        return sum;
+        const RunParameters own = m_rule.choose(run.range);
+        ChosenRun chosen{own, m_errors.of(run, m_rule.affine(own)), 0};
+        chosen.reached = chosen.rtn;
+        const std::int64_t between = std::max<std::int64_t>(1, kBetweenTests / run.count);
+        for (std::int64_t i = 0; i < m_candidates.count; ++i) {
+            if (i % between == 0)
+                QL_CHECK(context.checkStop());
+            RunParameters tried;
+            m_candidates.fill(run.range, m_rule, own, i, std::span(&tried, 1));
+            const double lost = m_errors.of(run, m_rule.affine(tried));
+            if (lost < chosen.reached) {
+                chosen.reached = lost;
+                chosen.parameters = tried;
+            }
+        }
+        return chosen;
     }
 
-    const double m_power;
-    std::vector<std::uint8_t> m_codes;
-    std::vector<float> m_restored;
+private:
+    const ScaleRule& m_rule;
+    const Candidates m_candidates;
+    PowerOfErrors m_errors;
 };
-
-std::vector<std::string> lpOptions()
-{
-    return {""};
-}
 
 Result<void> lpAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
@@ -68,7 +73,7 @@ const Quantizer lp{
     .title = "Least error to the power p",
     .formula = "scale = argmin Σ|w − ŵ|^p over shrunk ranges",
     .source = "QuEST 2024; SliM-LLM 2024 (p = 2.4)",
-    .options = lpOptions,
+    .options = noWords,
     .values = {{.key = "p", .meaning = "the power", .fallback = "2.4", .least = 0.1, .most = 16},
                {.key = "steps", .meaning = "scales tried", .fallback = "80", .least = 1, .most = 1000, .whole = true}},
     .accepts = lpAccepts,

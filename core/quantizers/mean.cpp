@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The scale of binary and ternary weights as their papers set it: the mean of |w| over the run, or with :median its
 // median (BitNet b1.58 Reloaded). For ±1 the mean is the least squares scale. refit=yes replaces it by the least
-// squares scale of the codes it gave. A rule without an objective; the squared errors are reported.
+// squares scale of the codes it gave. A rule without an objective.
 #include "core/formats/scale_coding.h"
 #include "core/quantizers/options.h"
 #include "core/quantizers/run_quantizer.h"
@@ -27,10 +27,7 @@ public:
         RunParameters chosen = withScale(run, m_median ? medianOf(run) : meanOf(run));
         if (m_refit)
             chosen = withScale(run, leastSquares(run, chosen));
-        const auto error = [&](const RunParameters& parameters) {
-            return squaredErrorOfRun(m_coder, m_rule.affine(parameters), run.weights, run.count);
-        };
-        return ChosenRun{chosen, error(m_rule.choose(run.range)), error(chosen)};
+        return ChosenRun{.parameters = chosen};
     }
 
 private:

@@ -12,11 +12,6 @@ extern const Quantizer mse;
 
 namespace {
 
-std::vector<std::string> mseOptions()
-{
-    return {""};
-}
-
 Result<void> mseAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
     if (scheme.isPacked() && !spec.values.empty())
@@ -39,7 +34,7 @@ const Quantizer mse{
     .title = "Least squared error",
     .formula = "scale = argmin Σ(w − ŵ)² over shrunk ranges",
     .source = "Banner et al. 2019, section 3; grid of 1 % steps as in QuEST 2024",
-    .options = mseOptions,
+    .options = noWords,
     .values = {{.key = "steps", .meaning = "scales tried", .fallback = "80", .least = 1, .most = 1000, .whole = true}},
     .accepts = mseAccepts,
     .quantize = quantizeMse};

@@ -28,6 +28,11 @@ const QuantizerOption& find(const Quantizer& quantizer, std::string_view key)
 
 } // namespace
 
+std::vector<std::string> noWords()
+{
+    return {""};
+}
+
 std::string printOption(const QuantizerOption& option)
 {
     std::string text = std::string(option.key) + "=";

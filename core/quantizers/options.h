@@ -6,6 +6,9 @@
 
 namespace ql {
 
+/// Quantizer::options of one that takes no bare words.
+std::vector<std::string> noWords();
+
 /// An error of kind usage for a bare word beside those in quantizer.options(), an unknown key, a value that is no
 /// number, no such word or out of bounds.
 Result<void> checkOptions(const Quantizer& quantizer, const QuantizerSpec& spec);

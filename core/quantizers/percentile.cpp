@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Clipping at a percentile of the magnitudes of a run (asymmetric schemes: at the percentiles of both ends). It has no
-// objective; the squared errors are reported.
+// objective.
 #include "core/quantizers/options.h"
 #include "core/quantizers/run_quantizer.h"
 
@@ -15,9 +15,7 @@ namespace {
 
 class PercentileChooser final : public RunChooser {
 public:
-    PercentileChooser(const ElementCoder& coder, const ScaleRule& rule, double percent)
-        : m_coder(coder), m_rule(rule), m_percent(percent)
-    {}
+    PercentileChooser(const ScaleRule& rule, double percent) : m_rule(rule), m_percent(percent) {}
 
     Result<ChosenRun> choose(const WeightRun& run, const JobContext&) override
     {
@@ -32,11 +30,7 @@ public:
             range.max = atRank(m_percent);
             range.min = atRank(100 - m_percent);
         }
-        const auto error = [&](const RunParameters& parameters) {
-            return squaredErrorOfRun(m_coder, m_rule.affine(parameters), run.weights, run.count);
-        };
-        const RunParameters clipped = m_rule.choose(range);
-        return ChosenRun{clipped, error(m_rule.choose(run.range)), error(clipped)};
+        return ChosenRun{.parameters = m_rule.choose(range)};
     }
 
 private:
@@ -49,16 +43,10 @@ private:
         return *rank;
     }
 
-    const ElementCoder& m_coder;
     const ScaleRule& m_rule;
     const double m_percent;
     std::vector<float> m_sorted;
 };
-
-std::vector<std::string> percentileOptions()
-{
-    return {""};
-}
 
 Result<void> percentileAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
@@ -73,9 +61,7 @@ Result<QuantizedTensor> quantizePercentile(const QuantizeTask& task, const JobCo
     const double percent = optionNumber(percentile, task.spec, "p");
     return quantizeRuns(
         task, false, "",
-        [=](const ElementCoder& coder, const ScaleRule& rule) {
-            return std::make_unique<PercentileChooser>(coder, rule, percent);
-        },
+        [=](const ElementCoder&, const ScaleRule& rule) { return std::make_unique<PercentileChooser>(rule, percent); },
         context);
 }
 
@@ -86,7 +72,7 @@ const Quantizer percentile{
     .title = "Clip at a percentile",
     .formula = "range = the p-th percentile of |w|",
     .source = "Gholami et al. 2021, section III.C; Wu et al. 2020 (NVIDIA), section 5.2",
-    .options = percentileOptions,
+    .options = noWords,
     .values = {{.key = "p", .meaning = "percent of the weights inside", .fallback = "99.9", .least = 50, .most = 100}},
     .accepts = percentileAccepts,
     .quantize = quantizePercentile};

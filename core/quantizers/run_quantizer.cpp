@@ -4,7 +4,6 @@
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
 #include "core/quantizers/block_search.h"
-#include "core/quantizers/scale_candidates.h"
 #include "core/quantizers/unit_quantizer.h"
 
 #include <algorithm>
@@ -12,35 +11,17 @@
 
 namespace ql {
 
-namespace {
-
-constexpr std::int64_t kChunk = std::int64_t{1} << 22; // weights between two stop tests
-
-} // namespace
-
-CandidateChooser::CandidateChooser(const ElementCoder& coder, const ScaleRule& rule, std::int64_t steps)
-    : m_coder(coder), m_rule(rule), m_steps(steps)
-{}
-
-Result<ChosenRun> CandidateChooser::choose(const WeightRun& run, const JobContext& context)
+double PowerOfErrors::of(const WeightRun& run, const Affine& affine)
 {
-    const RunParameters own = m_rule.choose(run.range);
-    ChosenRun chosen{own, loss(run, m_rule.affine(own)), 0};
-    chosen.reached = chosen.rtn;
-    const Candidates candidates = scaleCandidates(m_rule.scheme(), m_steps);
-    const std::int64_t between = std::max<std::int64_t>(1, kChunk / run.count);
-    for (std::int64_t i = 0; i < candidates.count; ++i) {
-        if (i % between == 0)
-            QL_CHECK(context.checkStop());
-        RunParameters tried;
-        candidates.fill(run.range, m_rule, own, i, std::span(&tried, 1));
-        const double lost = loss(run, m_rule.affine(tried));
-        if (lost < chosen.reached) {
-            chosen.reached = lost;
-            chosen.parameters = tried;
-        }
-    }
-    return chosen;
+    const auto n = static_cast<std::size_t>(run.count);
+    m_codes.resize(n);
+    m_restored.resize(n);
+    encodeRun(m_coder, affine, run.weights, run.count, m_codes.data());
+    decodeRun(m_coder, affine, m_codes.data(), run.count, m_restored.data());
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i)
+        sum += std::pow(std::fabs(static_cast<double>(run.weights[i]) - static_cast<double>(m_restored[i])), m_power);
+    return sum;
 }
 
 Result<QuantizedTensor>

@@ -41,21 +41,17 @@ quantizeRuns(const QuantizeTask& task, bool weighted, std::string_view objective
              const std::function<std::unique_ptr<RunChooser>(const ElementCoder&, const ScaleRule&)>& make,
              const JobContext& context);
 
-/// A chooser that tries candidates (scale_candidates.h) besides rtn's own and takes the least loss; `loss` of a
-/// weight's error or of a run. Returns rtn's where none is better.
-class CandidateChooser : public RunChooser {
+/// Σ|w − ŵ|^p of a run, in double. Keeps scratch memory.
+class PowerOfErrors {
 public:
-    CandidateChooser(const ElementCoder& coder, const ScaleRule& rule, std::int64_t steps);
-    Result<ChosenRun> choose(const WeightRun& run, const JobContext& context) override;
-
-protected:
-    virtual double loss(const WeightRun& run, const Affine& affine) = 0;
-    const ElementCoder& coder() const { return m_coder; }
+    PowerOfErrors(const ElementCoder& coder, double power) : m_coder(coder), m_power(power) {}
+    double of(const WeightRun& run, const Affine& affine);
 
 private:
     const ElementCoder& m_coder;
-    const ScaleRule& m_rule;
-    const std::int64_t m_steps;
+    const double m_power;
+    std::vector<std::uint8_t> m_codes;
+    std::vector<float> m_restored;
 };
 
 } // namespace ql

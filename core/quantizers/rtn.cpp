@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Round to nearest: one scale from the range, codes nearest. Packed schemes have no rule of that kind: their search.
-#include "core/base/text.h"
 #include "core/quantizers/block_search.h"
 #include "core/quantizers/ggml_rule.h"
+#include "core/quantizers/options.h"
 #include "core/quantizers/unit_quantizer.h"
 
 namespace ql {
+
+namespace quantizers {
+extern const Quantizer rtn;
+}
 
 namespace {
 
@@ -17,9 +21,7 @@ std::vector<std::string> rtnOptions()
 Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
     const std::string where = "rtn:" + spec.option + " on " + printScheme(scheme);
-    if (!spec.values.empty())
-        return usageError("rtn takes no " + printable(spec.values.begin()->first) +
-                          "=; its options are ct, ocp, round, ggml");
+    QL_CHECK(checkOptions(quantizers::rtn, spec));
     if (spec.option.empty())
         return {};
     if (spec.option == "ct") {
@@ -35,12 +37,9 @@ Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
             return {};
         return usageError(where + ": " + spec.option + " rounds power-of-two scales (s=e8m0, the mx formats); use rtn");
     }
-    if (spec.option == "ggml") {
-        if (isGgufScheme(scheme))
-            return {};
-        return usageError(where + ": ggml is the rule of gguf:q4_0, q4_1, q5_0, q5_1 and q8_0; use rtn");
-    }
-    return usageError("rtn has no option \"" + printable(spec.option) + "\"; there are ct, ocp, round, ggml");
+    if (isGgufScheme(scheme)) // and the option is ggml
+        return {};
+    return usageError(where + ": ggml is the rule of gguf:q4_0, q4_1, q5_0, q5_1 and q8_0; use rtn");
 }
 
 Result<QuantizedTensor> quantizeRtn(const QuantizeTask& task, const JobContext& context)
@@ -60,7 +59,6 @@ Result<QuantizedTensor> quantizeRtn(const QuantizeTask& task, const JobContext& 
 } // namespace
 
 namespace quantizers {
-extern const Quantizer rtn;
 const Quantizer rtn{.id = "rtn",
                     .title = "Round to nearest",
                     .formula = "scale = max|w|/Q, code = nearest(w/scale)",

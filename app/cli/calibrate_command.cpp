@@ -74,18 +74,19 @@ Result<int> run(Console& console, const Options& options)
         result["experts"] = coverageRows(coverage);
     }
     if (options.fisher) {
-        const FisherTask fisher{
-            *model, graph, weights, windows, options.fisherSettings, *opened.study, [&](std::int64_t) {
-                return opened.study->save(opened.document);
-            }};
-        const CalibrationCost its = fisherCost(fisher);
-        announce("differentiating", fisher.count(), its);
+        FisherSettings its = options.fisherSettings;
+        its.gramLimit = settings.gram == GramKind::full ? settings.fullLimit : 0;
+        its.gramOf = settings.full;
+        const auto save = [&](std::int64_t) { return opened.study->save(opened.document); };
+        const FisherTask fisher{*model, graph, weights, windows, its, *opened.study, save};
+        const CalibrationCost price = fisherCost(fisher);
+        announce("differentiating", fisher.count(), price);
         QL_CHECK(estimateFisher(fisher, console.context()));
         result["fisher"] = {{"windows", fisher.count()},
                             {"tokens", fisher.count() * windows.length},
                             {"seed", options.fisherSettings.seed},
-                            {"result_bytes", its.resultBytes},
-                            {"memory_bytes", its.memoryBytes}};
+                            {"result_bytes", price.resultBytes},
+                            {"memory_bytes", price.memoryBytes}};
     }
     console.show(result);
     return 0;
@@ -113,8 +114,10 @@ const Command calibrate_{
         app.add_option("--batch", options->settings.batchWindows,
                        "windows, or cases, that go through the model together")
             ->capture_default_str();
-        auto* fisher = app.add_flag("--fisher", options->fisher,
-                                    "also how much each weight matters to the predictions (Fisher diagonal)");
+        auto* fisher =
+            app.add_flag("--fisher", options->fisher,
+                         "also how much each weight matters to the predictions (Fisher diagonal), and, of inputs "
+                         "that get all of XᵀX, each token as much as the loss feels it");
         for (const char* other : {"--inputs", "--images"})
             fisher->excludes(app.get_option(other));
         app.add_option("--fisher-windows", options->fisherSettings.windows, "how many of the windows for it; 0: all")

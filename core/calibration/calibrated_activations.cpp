@@ -101,6 +101,23 @@ void merge(ActivationStatistics& all, ActivationStatistics more)
     }
 }
 
+/// Adds G of the layer's rows [part, part + 1) of its parts to what is known of their inputs.
+Result<void> addLossGram(ActivationStatistics& statistics, const LayerLossGram& gram, std::int64_t part,
+                         const JobContext& context)
+{
+    const std::int64_t in = gram.in;
+    QL_CHECK(context.checkMemory(4 * in * in, "a loss-weighted Gram matrix"));
+    statistics.lossGram.resize(static_cast<std::size_t>(in * in));
+    const float* half = gram.sums.data() + part * LayerLossGram::halfSize(in);
+    float* to = statistics.lossGram.data();
+    constexpr std::int64_t kGrain = 1 << 17; // elements
+    return parallelFor(context, in, std::max<std::int64_t>(1, kGrain / in), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t r = begin; r < end; ++r)
+            for (std::int64_t c = 0; c <= r; ++c)
+                to[c * in + r] = to[r * in + c] += half[r * (r + 1) / 2 + c];
+    });
+}
+
 class CalibratedActivations final : public Activations {
 public:
     CalibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites, std::filesystem::path path)
@@ -116,7 +133,8 @@ public:
             for (const SiteReader& reader : site.readers)
                 m_readings[reader.layer].push_back({reader, key});
         }
-        m_fingerprint = hasher.hex() + (m_sites.fisherName.empty() ? "" : "-" + m_sites.fisherFingerprint);
+        m_fingerprint = hasher.hex() + (m_sites.fisherName.empty() ? "" : "-" + m_sites.fisherFingerprint) +
+                        (m_sites.lossGramKeys.empty() ? "" : "-" + m_sites.lossGramFingerprint);
         for (const auto& [layer, readings] : m_readings)
             if (std::ranges::any_of(readings, [&](const Reading& it) { return m_sites.sites.at(it.key).tokens > 0; }))
                 m_layers.push_back(layer);
@@ -156,6 +174,7 @@ public:
             }
             addTo(all, site->histogram);
         }
+        QL_CHECK(addLossGrams(layer, seen, context));
         if (parts == 1)
             return std::make_shared<const ActivationStatistics>(std::move(seen.front()));
         all.in = std::ranges::max(seen, {}, &ActivationStatistics::in).in;
@@ -192,6 +211,26 @@ public:
     }
 
 private:
+    /// To the parts of which XᵀX is known.
+    Result<void> addLossGrams(std::int64_t layer, std::vector<ActivationStatistics>& seen,
+                              const JobContext& context) const
+    {
+        const auto keys = m_sites.lossGramKeys.find(layer);
+        if (keys == m_sites.lossGramKeys.end())
+            return {};
+        for (const std::string& key : keys->second) {
+            QL_CHECK(context.checkStop());
+            const auto bytes = m_sink->find(key);
+            const auto gram = bytes ? LayerLossGram::decode(*bytes) : std::nullopt;
+            if (!gram)
+                return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key);
+            for (std::size_t part = 0; part < seen.size() && std::ssize(seen) == gram->parts; ++part)
+                if (!seen[part].gram.empty() && seen[part].in == gram->in)
+                    QL_CHECK(addLossGram(seen[part], *gram, static_cast<std::int64_t>(part), context));
+        }
+        return {};
+    }
+
     struct Reading {
         SiteReader reader;
         std::string key;
@@ -231,6 +270,7 @@ CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
 {
     CalibratedSites sites;
     std::int64_t fisherTokens = 0; // of all layers
+    std::int64_t gramTokens = 0;
     for (std::int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
         const std::string& name = model.layers[static_cast<std::size_t>(layer)].name;
         for (const LayerFisher& use : keptFisherHeads(sink, name)) {
@@ -238,6 +278,12 @@ CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
             sites.fisherName[layer] = name;
             fisherTokens += use.tokens;
             sites.fisherFingerprint = use.source + "-" + std::to_string(fisherTokens);
+        }
+        for (const LayerLossGram& use : keptLossGramHeads(sink, name)) {
+            std::vector<std::string>& keys = sites.lossGramKeys[layer];
+            keys.push_back(lossGramKey(name, std::ssize(keys)));
+            gramTokens += use.tokens;
+            sites.lossGramFingerprint = use.source + "-" + std::to_string(gramTokens);
         }
         std::string key = siteKey(model, layer);
         for (std::int64_t number = 0; const auto head = sink.findHead(key, SiteStatistics::kHeadBytes);
@@ -256,6 +302,8 @@ Result<void> copyCalibration(const ResultSink& from, ResultSink& to, const Model
     for (const auto& [layer, name] : found.fisherName)
         for (std::size_t use = 0; use < keptFisherHeads(from, name).size(); ++use)
             keys.push_back(fisherKey(name, static_cast<std::int64_t>(use)));
+    for (const auto& [layer, its] : found.lossGramKeys)
+        keys.insert(keys.end(), its.begin(), its.end());
     for (const std::string& key : keys)
         if (const auto piece = from.find(key))
             QL_CHECK(to.keep(key, *piece));

@@ -6,8 +6,8 @@
 
 namespace ql {
 
-/// Which statistics and Fisher diagonals a sink has, by their heads. A run that is under way adds to it as pieces are
-/// kept.
+/// Which statistics, Fisher diagonals and loss-weighted Gram matrices a sink has, by their heads. A run that is under
+/// way adds to it as pieces are kept.
 struct CalibratedSites {
     struct Site {
         std::vector<SiteReader> readers;
@@ -19,6 +19,8 @@ struct CalibratedSites {
     std::map<std::int64_t, std::string> fisherName; // of layers with a Fisher diagonal
     std::int64_t fisherWindows = 0;                 // behind each of them, at least
     std::string fisherFingerprint;
+    std::map<std::int64_t, std::vector<std::string>> lossGramKeys; // of layers with such a matrix, one for each use
+    std::string lossGramFingerprint;
     /// Takes notice of a piece or its head; one that is no site's statistics (a Fisher diagonal's) changes nothing.
     void note(const Model& model, const std::string& key, std::span<const std::byte> piece);
 };

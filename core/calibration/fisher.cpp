@@ -2,10 +2,10 @@
 #include "core/calibration/fisher.h"
 
 #include "core/base/hash.h"
+#include "core/calibration/gradient_sums.h"
 #include "core/calibration/next_batch.h"
+#include "core/calibration/reduce.h"
 #include "core/model/evaluation/loss_gradients.h"
-#include "core/model/graph/row_kernels.h"
-#include "core/tensor/half.h"
 
 #include <array>
 
@@ -16,12 +16,13 @@ namespace {
 using graph::Graph;
 using graph::Node;
 
-constexpr std::int64_t kPiece = 1 << 20; // of sums, between two stop tests
-
-/// A layer where a segment uses it.
+/// What is kept of a layer where a segment uses it.
+enum class Kind { diagonal, lossGram };
 struct Use {
     std::int64_t layer = 0;
-    std::int64_t number = 0;  // earlier segments use it, too
+    Kind kind = Kind::diagonal;
+    std::int64_t number = 0;  // earlier segments have it, too
+    std::int64_t parts = 1;   // of LayerLossGram
     std::int64_t windows = 0; // that are behind what the sink holds
 };
 
@@ -34,30 +35,57 @@ std::string sourceOf(const FisherTask& task)
     return hasher.hex();
 }
 
-/// Of each segment.
-std::vector<std::vector<Use>> usesOf(const Model& model, const Graph& graph)
+bool keepsGram(const FisherSettings& settings, std::int64_t layer, std::int64_t in)
 {
-    std::vector<std::vector<Use>> uses(graph.segments.size());
-    std::map<std::int64_t, std::int64_t> numbers;
-    for (std::size_t segment = 0; segment < uses.size(); ++segment)
-        for (const std::int64_t layer : graph.layersOf(segment))
-            if (model.layers[static_cast<std::size_t>(layer)].quantizable)
-                uses[segment].push_back({layer, numbers[layer]++, 0});
+    return in <= settings.gramLimit || std::ranges::find(settings.gramOf, layer) != settings.gramOf.end();
+}
+
+/// Layers that linear nodes of a segment multiply by, with the parts that see inputs of their own.
+std::map<std::int64_t, std::int64_t> linearLayers(const Model& model, const Graph& graph, std::size_t segment)
+{
+    std::map<std::int64_t, std::int64_t> layers;
+    for (std::size_t n = graph.segments[segment].begin; n < graph.segments[segment].end; ++n) {
+        const Node& node = graph.nodes[n];
+        const std::int64_t layer = graph.layerOf(node);
+        if (layer >= 0 && node.op->id == "linear" && node.integer("transposed", 0) == 0 &&
+            model.layers[static_cast<std::size_t>(layer)].shape.size() == 2)
+            layers[layer] = node.integer("experts", 1);
+    }
+    return layers;
+}
+
+/// Of each segment.
+std::vector<std::vector<Use>> usesOf(const FisherTask& task)
+{
+    std::vector<std::vector<Use>> uses(task.graph.segments.size());
+    std::map<std::pair<std::int64_t, Kind>, std::int64_t> numbers;
+    for (std::size_t segment = 0; segment < uses.size(); ++segment) {
+        const auto linear = linearLayers(task.model, task.graph, segment);
+        for (const std::int64_t layer : task.graph.layersOf(segment)) {
+            const Layer& its = task.model.layers[static_cast<std::size_t>(layer)];
+            if (!its.quantizable)
+                continue;
+            uses[segment].push_back({.layer = layer, .number = numbers[{layer, Kind::diagonal}]++});
+            if (const auto found = linear.find(layer);
+                found != linear.end() && keepsGram(task.settings, layer, inputsOf(its)))
+                uses[segment].push_back({.layer = layer,
+                                         .kind = Kind::lossGram,
+                                         .number = numbers[{layer, Kind::lossGram}]++,
+                                         .parts = found->second});
+        }
+    }
     return uses;
 }
 
-/// Adds the squares of a batch's gradients, a segment at a time, to what the sink holds of the windows before.
-class SquareSums final : public GradientSink<float> {
+/// Adds what a batch's gradients say, a segment at a time, to what the sink holds of the windows before.
+class GradientPieces final : public GradientSink<float> {
 public:
-    SquareSums(const FisherTask& task, const JobContext& context)
-        : m_task(task), m_context(context), m_source(sourceOf(task)), m_uses(usesOf(task.model, task.graph))
+    GradientPieces(const FisherTask& task, const JobContext& context)
+        : m_task(task), m_context(context), m_source(sourceOf(task)), m_uses(usesOf(task))
     {
         for (std::vector<Use>& uses : m_uses)
-            for (Use& use : uses) {
-                const auto head = task.sink.findHead(keyOf(use), LayerFisher::kHeadBytes);
-                const auto kept = head ? LayerFisher::decodeHead(*head) : std::nullopt;
-                use.windows = kept && fits(use, *kept) ? kept->windows : 0;
-            }
+            for (Use& use : uses)
+                use.windows = keptWindows(use);
     }
 
     /// Turns to the next batch and returns its first window; the number of windows when all are done.
@@ -72,97 +100,107 @@ public:
 
     bool wants(std::size_t segment, std::int64_t layer) const override
     {
-        const auto use = std::ranges::find(m_uses[segment], layer, &Use::layer);
-        return use != m_uses[segment].end() && use->windows < m_after;
+        return std::ranges::any_of(m_uses[segment],
+                                   [&](const Use& use) { return use.layer == layer && use.windows < m_after; });
     }
 
     Result<void> enter(std::size_t segment) override
     {
-        for (const Use& use : m_uses[segment]) {
-            if (use.windows >= m_after)
-                continue;
-            Sums& sums = m_sums[use.layer];
-            const Layer& layer = m_task.model.layers[static_cast<std::size_t>(use.layer)];
-            if (auto kept = find(use)) {
-                sums.fisher = std::move(*kept);
-                sums.squares.resize(sums.fisher.sums.size());
-                QL_CHECK(parallelFor(m_context, layer.numel(), kPiece, [&](std::int64_t begin, std::int64_t end) {
-                    const std::uint16_t* from = sums.fisher.sums.data();
-                    std::transform(from + begin, from + end, sums.squares.data() + begin, floatFromBf16);
-                }));
-            } else if (use.windows > 0) {
-                return ioError("its Fisher sums cannot be read any more; open the study again", layer.name);
-            } else {
-                sums.fisher.source = m_source;
-                sums.fisher.rows = layer.shape.front();
-                sums.fisher.columns = layer.numel() / sums.fisher.rows;
-                sums.squares.resize(static_cast<std::size_t>(layer.numel()));
+        for (Use& use : m_uses[segment])
+            if (use.windows < m_after) {
+                QL_TRY(sums, startOf(use));
+                m_sums[use.layer].push_back({&use, std::move(sums)});
             }
-        }
         return {};
     }
 
     Result<void> add(std::int64_t layer, std::span<const WeightUse<float>> uses) override
     {
-        Sums& sums = m_sums.at(layer);
-        float* squares = sums.squares.data();
-        const std::int64_t columns = sums.fisher.columns;
-        QL_CHECK(forEachTile<float>(
-            uses,
-            [&](const GradientTile<float>& tile) {
-                for (std::int64_t r = 0; r < tile.rows; ++r)
-                    graph::addSquaresTo(squares + (tile.row + r) * columns + tile.column, tile.data + r * tile.columns,
-                                        tile.columns);
-            },
-            m_context));
-        for (const WeightUse<float>& use : uses)
-            if (use.outputGradient)
-                QL_CHECK(addOutputs(use, sums.fisher));
+        for (Open& open : m_sums.at(layer))
+            QL_CHECK(open.sums->add(uses, m_context));
         return {};
     }
 
-    Result<void> leave(std::size_t segment) override
+    Result<void> leave(std::size_t) override
     {
         QL_CHECK(m_task.model.checkpoint->checkIntact());
-        for (Use& use : m_uses[segment]) {
-            if (use.windows >= m_after)
-                continue;
-            LayerFisher& fisher = m_sums.at(use.layer).fisher;
-            fisher.windows = m_after;
-            fisher.tokens = m_after * m_task.windows.length;
-            QL_TRY(rounded, roundedByChance(m_sums.at(use.layer).squares, chance(use), m_context));
-            fisher.sums = std::move(rounded);
-            QL_CHECK(m_task.sink.keep(keyOf(use), fisher.encode()));
-            use.windows = m_after;
-            m_sums.erase(use.layer);
-        }
+        for (auto& [layer, opened] : m_sums)
+            for (Open& open : opened) {
+                Use& use = *open.use;
+                QL_TRY(piece, open.sums->piece(m_after, m_after * m_task.windows.length, chance(use), m_context));
+                open.sums.reset();
+                QL_CHECK(m_task.sink.keep(keyOf(use), piece));
+                use.windows = m_after;
+            }
+        m_sums.clear();
         return {};
     }
 
 private:
-    struct Sums {
-        LayerFisher fisher;
-        std::vector<float> squares;
+    struct Open {
+        Use* use;
+        std::unique_ptr<GradientSums> sums;
     };
 
+    const Layer& layerOf(const Use& use) const { return m_task.model.layers[static_cast<std::size_t>(use.layer)]; }
     std::string keyOf(const Use& use) const
     {
-        return fisherKey(m_task.model.layers[static_cast<std::size_t>(use.layer)].name, use.number);
+        return use.kind == Kind::diagonal ? fisherKey(layerOf(use).name, use.number)
+                                          : lossGramKey(layerOf(use).name, use.number);
     }
 
-    /// Whether it is of this layer, text and seed.
+    // Whether it is of this layer, text and seed.
     bool fits(const Use& use, const LayerFisher& fisher) const
     {
-        const Layer& layer = m_task.model.layers[static_cast<std::size_t>(use.layer)];
-        return fisher.source == m_source && fisher.rows == layer.shape.front() &&
-               fisher.rows * fisher.columns == layer.numel();
+        return fisher.source == m_source && fisher.rows == layerOf(use).shape.front() &&
+               fisher.rows * fisher.columns == layerOf(use).numel();
+    }
+    bool fits(const Use& use, const LayerLossGram& gram) const
+    {
+        return gram.source == m_source && gram.in == inputsOf(layerOf(use)) && gram.parts == use.parts;
     }
 
-    std::optional<LayerFisher> find(const Use& use) const
+    template<typename Piece>
+    std::int64_t windowsIn(const Use& use) const
     {
+        const auto head = m_task.sink.findHead(keyOf(use), Piece::kHeadBytes);
+        const auto kept = head ? Piece::decodeHead(*head) : std::nullopt;
+        return kept && fits(use, *kept) ? kept->windows : 0;
+    }
+    std::int64_t keptWindows(const Use& use) const
+    {
+        return use.kind == Kind::diagonal ? windowsIn<LayerFisher>(use) : windowsIn<LayerLossGram>(use);
+    }
+
+    /// What was kept, or `fresh` where nothing was.
+    template<typename Piece>
+    Result<Piece> keptOr(const Use& use, Piece fresh) const
+    {
+        if (use.windows == 0)
+            return fresh;
         const auto bytes = m_task.sink.find(keyOf(use));
-        auto fisher = bytes ? LayerFisher::decode(*bytes) : std::nullopt;
-        return fisher && fits(use, *fisher) ? std::move(fisher) : std::nullopt;
+        auto kept = bytes ? Piece::decode(*bytes) : std::nullopt;
+        if (!kept || !fits(use, *kept))
+            return ioError("its Fisher sums cannot be read any more; open the study again", layerOf(use).name);
+        return std::move(*kept);
+    }
+
+    Result<std::unique_ptr<GradientSums>> startOf(const Use& use) const
+    {
+        if (use.kind == Kind::lossGram) {
+            LayerLossGram gram;
+            gram.source = m_source;
+            gram.in = inputsOf(layerOf(use));
+            gram.parts = use.parts;
+            QL_TRY(kept, keptOr(use, std::move(gram)));
+            return lossGramSums(std::move(kept), m_context);
+        }
+        LayerFisher fisher;
+        fisher.source = m_source;
+        fisher.rows = layerOf(use).shape.front();
+        fisher.columns = layerOf(use).numel() / fisher.rows;
+        QL_TRY(kept, keptOr(use, std::move(fisher)));
+        return fisherSums(std::move(kept), m_context);
     }
 
     /// Numbers for rounding: each batch of each use has its own, and none are those that draw labels.
@@ -172,24 +210,12 @@ private:
         return CounterRng(~m_task.settings.seed, static_cast<std::uint64_t>(stream));
     }
 
-    Result<void> addOutputs(const WeightUse<float>& use, LayerFisher& fisher) const
-    {
-        constexpr std::int64_t kColumns = 512;
-        fisher.outputSquares.resize(static_cast<std::size_t>(fisher.rows));
-        const graph::Array<float>& gradient = use.outputGradient;
-        double* squares = fisher.outputSquares.data() + use.firstRow;
-        return parallelFor(m_context, gradient.width(), kColumns, [&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t t = 0; t < gradient.rows(); ++t)
-                graph::addSquaresTo(squares + begin, gradient.data() + t * gradient.width() + begin, end - begin);
-        });
-    }
-
     const FisherTask& m_task;
     const JobContext& m_context;
     std::string m_source;
-    std::vector<std::vector<Use>> m_uses; // of each segment
-    std::map<std::int64_t, Sums> m_sums;  // of the segment at hand
-    std::int64_t m_after = 0;             // one past the last window of the batch
+    std::vector<std::vector<Use>> m_uses;             // of each segment
+    std::map<std::int64_t, std::vector<Open>> m_sums; // of the segment at hand, by layer
+    std::int64_t m_after = 0;                         // one past the last window of the batch
 };
 
 /// Floats of one window's activations in a segment: what its linear nodes take and make, twice for the gradients.
@@ -212,19 +238,31 @@ std::int64_t activationFloats(const FisherTask& task, const graph::Segment& segm
 CalibrationCost fisherCost(const FisherTask& task)
 {
     CalibrationCost cost;
-    const auto uses = usesOf(task.model, task.graph);
+    const auto uses = usesOf(task);
     std::int64_t segmentBytes = 0;
     for (std::size_t segment = 0; segment < uses.size(); ++segment) {
         std::int64_t weights = 0;
-        std::int64_t largest = 0;
+        std::int64_t grams = 0;        // numbers of loss-weighted Gram matrices
+        std::int64_t onItsWay = 0;     // the largest piece's copies on its way into the study, bytes
+        std::int64_t largestInput = 0; // a window's tokens, weighted
         for (const Use& use : uses[segment]) {
-            weights += task.model.layers[static_cast<std::size_t>(use.layer)].numel();
-            largest = std::max(largest, task.model.layers[static_cast<std::size_t>(use.layer)].numel());
+            const Layer& layer = task.model.layers[static_cast<std::size_t>(use.layer)];
+            if (use.kind == Kind::diagonal) {
+                weights += layer.numel();
+                onItsWay = std::max(onItsWay, 6 * layer.numel());
+                continue;
+            }
+            const std::int64_t in = inputsOf(layer);
+            const std::int64_t size = use.parts * LayerLossGram::halfSize(in);
+            grams += size;
+            onItsWay = std::max(onItsWay, 12 * size);
+            largestInput = std::max(largestInput, in);
         }
-        cost.resultBytes += 2 * weights;
-        // Decoded weights and sums; the largest layer's on its way into the study.
-        segmentBytes = std::max(segmentBytes,
-                                8 * weights + 6 * largest + 4 * activationFloats(task, task.graph.segments[segment]));
+        cost.resultBytes += 2 * weights + 4 * grams;
+        // Decoded weights and sums; the largest piece on its way into the study.
+        segmentBytes =
+            std::max(segmentBytes, 8 * weights + 8 * grams + onItsWay + 4 * task.windows.length * largestInput +
+                                       4 * activationFloats(task, task.graph.segments[segment]));
     }
     const std::int64_t windows = std::min(task.settings.batchWindows, task.count());
     const auto hidden = static_cast<std::int64_t>(task.model.configNumber("hidden_size").value_or(0));
@@ -235,7 +273,7 @@ CalibrationCost fisherCost(const FisherTask& task)
 
 Result<void> estimateFisher(const FisherTask& task, const JobContext& context)
 {
-    SquareSums sums(task, context);
+    GradientPieces sums(task, context);
     const std::int64_t total = task.count();
     std::int64_t first = sums.turnToNext();
     context.progress().addTotal(gradientUnits(task.graph, total - first));
@@ -262,6 +300,24 @@ std::vector<LayerFisher> keptFisherHeads(const ResultSink& sink, const std::stri
         auto head = bytes ? LayerFisher::decodeHead(*bytes) : std::nullopt;
         const bool fits =
             head && (use == 0 || (head->rows == heads.front().rows && head->columns == heads.front().columns));
+        if (!fits)
+            return heads;
+        heads.push_back(std::move(*head));
+    }
+}
+
+std::string lossGramKey(const std::string& layerName, std::int64_t use)
+{
+    return "loss_gram/" + std::to_string(use) + "/" + layerName;
+}
+
+std::vector<LayerLossGram> keptLossGramHeads(const ResultSink& sink, const std::string& layerName)
+{
+    std::vector<LayerLossGram> heads;
+    for (std::int64_t use = 0;; ++use) {
+        const auto bytes = sink.findHead(lossGramKey(layerName, use), LayerLossGram::kHeadBytes);
+        auto head = bytes ? LayerLossGram::decodeHead(*bytes) : std::nullopt;
+        const bool fits = head && (use == 0 || (head->in == heads.front().in && head->parts == heads.front().parts));
         if (!fits)
             return heads;
         heads.push_back(std::move(*head));

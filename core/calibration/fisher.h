@@ -2,6 +2,7 @@
 // Estimates the Fisher diagonal of every layer's weights, and the mean squared gradient of every output: windows of
 // text go forward and backward through a language model with labels drawn from the model itself, one backward pass per
 // window; squares of gradients are summed over windows (cross terms of tokens have mean zero: labels are independent).
+// Where asked for, beside them the loss-weighted Gram matrices of the inputs of linear layers (layer_loss_gram.h).
 // Windows go in batches, each segment after segment; after each segment of a batch its sums are kept under keys of
 // their own, so a run that is stopped or killed continues there, and what is there can be used at any time. The same
 // text, model and seed give the same bits for any thread count on one CPU, interrupted or not.
@@ -11,6 +12,7 @@
 
 #include "core/calibration/calibrate.h"
 #include "core/calibration/layer_fisher.h"
+#include "core/calibration/layer_loss_gram.h"
 
 namespace ql {
 
@@ -18,6 +20,8 @@ struct FisherSettings {
     std::int64_t windows = 0;       // how many, from the first on; 0: all. More can be added later
     std::uint64_t seed = 1;         // of labels and rounding
     std::int64_t batchWindows = 16; // results are complete after each batch
+    std::int64_t gramLimit = 0;     // loss-weighted Gram matrices are kept of layers with no more inputs than that
+    std::vector<std::int64_t> gramOf = {}; // and of these
 };
 
 struct FisherTask {
@@ -48,5 +52,11 @@ std::vector<LayerFisher> keptFisherHeads(const ResultSink& sink, const std::stri
 
 /// What the sink holds of a layer; nothing if there is none.
 std::optional<FisherDiagonal> keptFisher(const ResultSink& sink, const std::string& layerName);
+
+/// Key under which the sink holds the loss-weighted Gram matrix of the segment that is number `use`, from 0, of those
+/// that multiply by the layer.
+std::string lossGramKey(const std::string& layerName, std::int64_t use);
+/// The heads of what the sink holds of a layer, one for each use.
+std::vector<LayerLossGram> keptLossGramHeads(const ResultSink& sink, const std::string& layerName);
 
 } // namespace ql

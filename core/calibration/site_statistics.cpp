@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/calibration/site_statistics.h"
 
-#include "core/base/matrix_product.h"
 #include "core/calibration/byte_stream.h"
+#include "core/calibration/gram_sums.h"
 #include "core/calibration/site_kernels.h"
 #include "core/jobs/parallel.h"
 #include "core/model/graph/row_kernels.h"
-#include "core/tensor/float_array.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +15,6 @@ namespace ql {
 namespace {
 
 constexpr std::array<std::string_view, 3> kWords{"diag", "blocks", "full"};
-constexpr std::int64_t kStrip = 256; // channels
 
 } // namespace
 
@@ -132,48 +130,18 @@ bool SiteStatistics::isFinite() const
 
 namespace {
 
-/// Tokens whose products are summed in float: 256 to 1024, so that one product takes 10 to 40 ms at most.
-std::int64_t tokensOfProduct(std::int64_t rows, std::int64_t width)
+/// Adds the square of a block's channels [begin, end), which is kept whole.
+void addToBlock(SiteStatistics& site, std::int64_t begin, std::int64_t end, const graph::Array<float>& x,
+                const JobContext& context)
 {
-    constexpr std::int64_t kMultiplyAdds = std::int64_t{1} << 30;
-    return std::clamp<std::int64_t>(kMultiplyAdds / (rows * width) / 256 * 256, 256, 1024);
-}
-
-/// Adds rows [begin, end) of XᵀX: of the lower half, or a block.
-void addProducts(SiteStatistics& site, std::int64_t begin, std::int64_t end, const graph::Array<float>& x,
-                 const JobContext& context)
-{
-    const bool isFull = site.gramKind == GramKind::full;
-    const std::int64_t first = isFull ? 0 : begin; // column
     const std::int64_t n = end - begin;
-    const std::int64_t width = end - first;
-    const std::int64_t tokens = tokensOfProduct(n, width);
-    FloatArray product(static_cast<std::size_t>(n * width));
-    for (std::int64_t from = 0; from < x.rows() && !context.stopRequested(); from += tokens) {
-        const std::int64_t depth = std::min(tokens, x.rows() - from);
-        const float* rows = x.data() + from * site.in;
-        if (begin > first)
-            multiply(MatrixProduct<float>{.rows = n,
-                                          .cols = begin - first,
-                                          .depth = depth,
-                                          .a = rows + begin,
-                                          .aStride = site.in,
-                                          .aTransposed = true,
-                                          .b = rows + first,
-                                          .bStride = site.in,
-                                          .c = product.data(),
-                                          .cStride = width});
-        multiplyByItself(rows + begin, depth, n, site.in, product.data() + begin - first, width);
-        for (std::int64_t r = 0; r < n; ++r) {
-            const std::int64_t row = begin + r;
-            const float* sums = product.data() + r * width;
-            double* to = site.gram.data() + (isFull ? row * (row + 1) / 2 : begin * site.blockSize + r * n);
-            for (std::int64_t c = 0; c <= row - first; ++c)
-                to[c] += static_cast<double>(sums[c]);
-            for (std::int64_t c = row - first + 1; c < n && !isFull; ++c) // a block is kept whole
-                to[c] += static_cast<double>(product[static_cast<std::size_t>(c * width + r)]);
-        }
-    }
+    double* const block = site.gram.data() + begin * site.blockSize;
+    const auto add = [&](const float* products) {
+        for (std::int64_t r = 0; r < n; ++r)
+            for (std::int64_t c = 0; c < n; ++c)
+                block[r * n + c] += static_cast<double>(products[std::max(r, c) * n + std::min(r, c)]);
+    };
+    forGramProducts(x.data(), x.rows(), site.in, {.first = begin, .begin = begin, .end = end}, add, context);
 }
 
 } // namespace
@@ -185,7 +153,7 @@ Result<void> SiteStatistics::add(const graph::Array<float>& x, const JobContext&
         return badInput("inputs of width " + std::to_string(x.width()) + " reach a layer that takes " +
                         std::to_string(in));
     // Columns in strips: sums, extremes and the Gram matrix, each strip by one task, tokens in order.
-    const std::int64_t strip = gramKind == GramKind::blocks ? blockSize : kStrip;
+    const std::int64_t strip = gramKind == GramKind::blocks ? blockSize : kGramStrip;
     QL_CHECK(parallelFor(context, in, strip, [&](std::int64_t begin, std::int64_t end) {
         const auto at = static_cast<std::size_t>(begin);
         for (std::int64_t r = 0; r < rows; ++r) {
@@ -194,9 +162,10 @@ Result<void> SiteStatistics::add(const graph::Array<float>& x, const JobContext&
             if (gramKind == GramKind::diag)
                 graph::addSquaresTo(&gram[at], row, end - begin);
         }
-        if (gramKind == GramKind::diag)
-            return;
-        addProducts(*this, begin, end, x, context);
+        if (gramKind == GramKind::blocks)
+            addToBlock(*this, begin, end, x, context);
+        if (gramKind == GramKind::full)
+            addToHalf(x.data(), rows, in, begin, end, gram.data(), context);
     }));
     const auto before = tokenAbsmax.size();
     tokenAbsmax.resize(before + static_cast<std::size_t>(rows));

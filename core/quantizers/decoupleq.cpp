@@ -28,12 +28,12 @@ Result<QuantizedTensor> quantizeDecoupleq(const QuantizeTask& task, const JobCon
     const double damp = optionNumber(decoupleq, task.spec, "damp");
     const std::int64_t iterations = optionWhole(decoupleq, task.spec, "iterations");
     return quantizeUnderHessian(
-        task,
-        [&](const QuantizeTask& its, const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+        task, optionWord(decoupleq, task.spec, "hessian"),
+        [&](const QuantizeTask& its, const Hessian& hessian, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
-            QL_TRY(feedback, makeErrorFeedback(inputs.gram.data(), fallingOrder(diagonalOf(inputs), 0), damp, context));
+            const double* const gram = hessian.matrix.data();
+            QL_TRY(feedback, makeErrorFeedback(gram, fallingOrder(hessian.diagonal(), 0), damp, context));
             QL_TRY(result, sweep(its, feedback, {}, begin, end, out, context));
-            const double* gram = inputs.gram.data();
             for (std::int64_t i = 0; i < iterations; ++i) {
                 QL_TRY(byScales, descend(its, gram, feedback.damping, kParameterSweeps, Moves::parameters, begin, end,
                                          out, context));
@@ -60,7 +60,8 @@ const Quantizer decoupleq{
                 .meaning = "added to the diagonal of H, times its mean",
                 .fallback = "0.01",
                 .least = 0,
-                .most = 10}},
+                .most = 10},
+               hessianOption()},
     .needs = InputNeeds::gram,
     .accepts = decoupleqAccepts,
     .quantize = quantizeDecoupleq};

@@ -26,12 +26,12 @@ SweepSettings settingsOf(const QuantizerSpec& spec)
             .staticGroups = optionWord(gptq, spec, "groups") == "static"};
 }
 
-std::vector<std::int64_t> orderOf(const QuantizerSpec& spec, const Scheme& scheme, const ActivationStatistics& inputs)
+std::vector<std::int64_t> orderOf(const QuantizerSpec& spec, const Scheme& scheme, const Hessian& hessian)
 {
     const std::string_view order = optionWord(gptq, spec, "order");
     if (order == "natural")
-        return fallingOrder(std::vector<double>(static_cast<std::size_t>(inputs.in)), 0);
-    return fallingOrder(diagonalOf(inputs), order == "groups" ? groupWidth(scheme) : 0);
+        return fallingOrder(std::vector<double>(static_cast<std::size_t>(hessian.in)), 0);
+    return fallingOrder(hessian.diagonal(), order == "groups" ? groupWidth(scheme) : 0);
 }
 
 Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext& context)
@@ -40,15 +40,14 @@ Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext&
     const double damp = optionNumber(gptq, task.spec, "damp");
     const auto sweeps = static_cast<int>(optionWhole(gptq, task.spec, "polish"));
     return quantizeUnderHessian(
-        task,
-        [&](const QuantizeTask& its, const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+        task, optionWord(gptq, task.spec, "hessian"),
+        [&](const QuantizeTask& its, const Hessian& hessian, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
-            QL_TRY(feedback,
-                   makeErrorFeedback(inputs.gram.data(), orderOf(task.spec, task.scheme, inputs), damp, context));
+            const double* const h = hessian.matrix.data();
+            QL_TRY(feedback, makeErrorFeedback(h, orderOf(task.spec, task.scheme, hessian), damp, context));
             QL_TRY(done, sweep(its, feedback, settings, begin, end, out, context));
             if (sweeps > 0) {
-                QL_TRY(gain, descend(its, inputs.gram.data(), feedback.damping, sweeps, Moves::all, begin, end, out,
-                                     context));
+                QL_TRY(gain, descend(its, h, feedback.damping, sweeps, Moves::all, begin, end, out, context));
                 done.reached -= gain;
             }
             return done;
@@ -86,7 +85,8 @@ const Quantizer gptq{
                 .fallback = "0",
                 .least = 0,
                 .most = 100,
-                .whole = true}},
+                .whole = true},
+               hessianOption()},
     .needs = InputNeeds::gram,
     .accepts = gptqAccepts,
     .quantize = quantizeGptq};

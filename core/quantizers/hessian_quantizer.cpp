@@ -2,6 +2,7 @@
 #include "core/quantizers/hessian_quantizer.h"
 
 #include "core/formats/block_format.h"
+#include "core/jobs/parallel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -29,16 +30,62 @@ Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme)
     return {};
 }
 
-std::vector<double> diagonalOf(const ActivationStatistics& inputs)
+std::vector<double> Hessian::diagonal() const
 {
-    std::vector<double> diagonal(static_cast<std::size_t>(inputs.in));
-    for (std::int64_t i = 0; i < inputs.in; ++i)
-        diagonal[static_cast<std::size_t>(i)] = inputs.gram[static_cast<std::size_t>(i * inputs.in + i)];
-    return diagonal;
+    std::vector<double> values;
+    for (std::int64_t i = 0; i < in; ++i)
+        values.push_back(matrix[static_cast<std::size_t>(i * in + i)]);
+    return values;
 }
 
-Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const RangeQuantizer& quantizeRange,
-                                             const JobContext& context)
+QuantizerOption hessianOption()
+{
+    return {.key = "hessian",
+            .meaning = "H of the inputs, of inputs as the loss feels them (calibrate --fisher), or the mean of both",
+            .fallback = "both",
+            .words = {"inputs", "loss", "both"}};
+}
+
+namespace {
+
+double traceOf(std::span<const double> matrix, std::int64_t n)
+{
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+        sum += matrix[static_cast<std::size_t>(i * n + i)];
+    return sum;
+}
+
+/// H of the inputs as asked for, in `held` where it is none of the matrices at hand.
+Result<Hessian> hessianOf(const ActivationStatistics& its, std::string_view which, std::vector<double>& held,
+                          const JobContext& context)
+{
+    const Hessian inputs{its.in, its.gram};
+    if (which == "inputs" || (which == "both" && its.lossGram.empty()))
+        return inputs;
+    if (its.lossGram.empty())
+        return usageError("hessian=loss needs what the loss feels of the inputs; calibrate with --fisher, or use "
+                          "hessian=inputs");
+    const std::int64_t n = its.in;
+    QL_CHECK(context.checkMemory(8 * n * n, "a loss-weighted Gram matrix"));
+    held.assign(its.lossGram.begin(), its.lossGram.end());
+    const double trace = traceOf(held, n);
+    if (!(trace > 0)) // no token matters
+        return inputs;
+    const double scale = traceOf(its.gram, n) / trace;
+    const bool isMean = which == "both";
+    constexpr std::int64_t kGrain = 1 << 17;
+    QL_CHECK(parallelFor(context, n * n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+            held[i] = isMean ? (its.gram[i] + scale * held[i]) / 2 : scale * held[i];
+    }));
+    return Hessian{n, held};
+}
+
+} // namespace
+
+Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, std::string_view which,
+                                             const RangeQuantizer& quantizeRange, const JobContext& context)
 {
     const QuantizeTask plain{.weights = task.weights, .scheme = task.scheme, .spec = {}};
     QL_TRY(rtn, quantize(plain, context));
@@ -57,7 +104,9 @@ Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const Ran
     const auto workOn = [&](const ActivationStatistics& its, std::int64_t begin, std::int64_t end) -> Result<void> {
         if (std::ranges::all_of(its.gram, [](double x) { return x == 0; }))
             return {};
-        QL_TRY(done, quantizeRange(task, its, begin, end, out));
+        std::vector<double> held;
+        QL_TRY(hessian, hessianOf(its, which, held, context));
+        QL_TRY(done, quantizeRange(task, hessian, begin, end, out));
         report.rtn += done.rtn;
         report.reached += done.reached;
         return {};
@@ -71,7 +120,7 @@ Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const Ran
     if (report.keptRtn && !task.report) { // rtn's objective may be a bound: once more, with all of it
         QuantizeTask exact = task;
         exact.report = &report;
-        return quantizeUnderHessian(exact, quantizeRange, context);
+        return quantizeUnderHessian(exact, which, quantizeRange, context);
     }
     if (report.keptRtn)
         report.reached = report.rtn;

@@ -10,20 +10,30 @@
 
 namespace ql {
 
+/// H[in, in] of a range of rows.
+struct Hessian {
+    std::int64_t in = 0;
+    std::span<const double> matrix;
+
+    std::vector<double> diagonal() const;
+};
+
+/// Option "hessian": H of inputs is XᵀX; of the loss G (core/calibration/layer_loss_gram.h), in both cases scaled to
+/// the trace of XᵀX, and of both the mean of the two. "both" takes XᵀX where G is not known.
+QuantizerOption hessianOption();
+
 /// Works on rows [begin, end) of `out`, which holds rtn's codes, and returns the objectives of both.
-using RangeQuantizer = std::function<Result<SweepResult>(const QuantizeTask& task, const ActivationStatistics& inputs,
+using RangeQuantizer = std::function<Result<SweepResult>(const QuantizeTask& task, const Hessian& hessian,
                                                          std::int64_t begin, std::int64_t end, QuantizedTensor& out)>;
 
-/// rtn's codes stay where no input was seen, and everywhere if the objective did not fall.
-Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, const RangeQuantizer& quantizeRange,
-                                             const JobContext& context);
+/// rtn's codes stay where no input was seen, and everywhere if the objective did not fall. `which` is the word of the
+/// option.
+Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, std::string_view which,
+                                             const RangeQuantizer& quantizeRange, const JobContext& context);
 
 QuantizedTensor copyOf(const QuantizedTensor& tensor);
 
 /// Whether the elements of the scheme are coded one by one; the error says what else there is.
 Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme);
-
-/// The diagonal of XᵀX.
-std::vector<double> diagonalOf(const ActivationStatistics& inputs);
 
 } // namespace ql

@@ -47,6 +47,21 @@ Result<std::vector<double>> mappedGram(const ChannelMap& map, const std::vector<
     return whole;
 }
 
+/// Those of x, put into `made`. Outputs that change leave a token's weight in the loss as it was.
+Result<void> mapGrams(const ChannelMap& map, const ActivationStatistics& x, ActivationStatistics& made,
+                      const JobContext& context)
+{
+    if (!x.gram.empty()) {
+        QL_TRY(gram, mappedGram(map, x.gram, context));
+        made.gram = std::move(gram);
+    }
+    if (!x.lossGram.empty()) {
+        QL_TRY(gram, mappedGram(map, {x.lossGram.begin(), x.lossGram.end()}, context));
+        made.lossGram.assign(gram.begin(), gram.end());
+    }
+    return {};
+}
+
 class Scale final : public ChannelMap {
 public:
     explicit Scale(std::vector<double> s) : ChannelMap(std::ssize(s)), m_s(std::move(s)) {}
@@ -78,10 +93,7 @@ public:
         ActivationStatistics made = x;
         made.histogram.clear(); // channels moved against each other
         made.histogramMin = made.histogramMax = 0;
-        if (!x.gram.empty()) {
-            QL_TRY(gram, mappedGram(*this, x.gram, context));
-            made.gram = std::move(gram);
-        }
+        QL_CHECK(mapGrams(*this, x, made, context));
         const auto divided = [&](std::vector<double>& values) {
             if (!values.empty())
                 apply(values.data(), nullptr);
@@ -119,10 +131,7 @@ public:
     Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
     {
         ActivationStatistics made = x; // the histogram is of all channels
-        if (!x.gram.empty()) {
-            QL_TRY(gram, mappedGram(*this, x.gram, context));
-            made.gram = std::move(gram);
-        }
+        QL_CHECK(mapGrams(*this, x, made, context));
         std::vector<double> scratch(m_order.size());
         for (std::vector<double>* values : {&made.channelMin, &made.channelMax, &made.channelRms})
             if (!values->empty())
@@ -161,8 +170,7 @@ public:
         made.tokens = x.tokens;
         if (x.gram.empty())
             return made; // without products of channels nothing is known of their sums
-        QL_TRY(gram, mappedGram(*this, x.gram, context));
-        made.gram = std::move(gram);
+        QL_CHECK(mapGrams(*this, x, made, context));
         const auto tokens = static_cast<double>(std::max<std::int64_t>(1, x.tokens));
         for (std::int64_t j = 0; j < made.in; ++j)
             made.channelRms.push_back(

@@ -67,6 +67,7 @@ Result<void> forColumns(MatrixShape shape, double* w, const Map& map, const JobC
 void shift(ActivationStatistics& statistics, const std::vector<double>& z)
 {
     statistics.gram.clear();
+    statistics.lossGram.clear();
     statistics.channelRms.clear();
     statistics.histogram.clear();
     statistics.histogramMin = statistics.histogramMax = 0;

@@ -27,6 +27,7 @@ public:
     {
         for (auto& [layer, statistics] : m_statistics) {
             m_layers.push_back(layer);
+            statistics->lossGram.assign(statistics->gram.begin(), statistics->gram.end()); // each token as heavy
             for (std::int64_t j = 0; j < statistics->in; ++j)
                 statistics->channelRms.push_back(
                     std::sqrt(statistics->gram[static_cast<std::size_t>(j * statistics->in + j)] /

@@ -178,8 +178,12 @@ private:
         };
         options.weightGradient = [&uses](const Node& node, std::int64_t layer, Array<T> gradient) {
             if (!WeightUse<T>::isFactored(*node.op))
-                uses[layer].push_back(
-                    {.firstRow = 0, .left = {}, .ids = {}, .right = std::move(gradient), .outputGradient = {}});
+                uses[layer].push_back({.firstRow = 0,
+                                       .left = {},
+                                       .ids = {},
+                                       .right = std::move(gradient),
+                                       .input = {},
+                                       .outputGradient = {}});
             return Result<void>();
         };
         return options;

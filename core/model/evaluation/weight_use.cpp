@@ -97,6 +97,7 @@ std::optional<WeightUse<T>> WeightUse<T>::factored(const graph::Node& node, cons
         const bool transposed = node.integer("transposed", 0) != 0;
         use.left = transposed ? input.real : gradient;
         use.right = transposed ? gradient : input.real;
+        use.input = input.real;
         use.outputGradient = gradient;
         use.firstRow = std::max<std::int64_t>(0, node.integer("expert", 0)) * use.left.width();
         return use;

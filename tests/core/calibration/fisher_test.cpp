@@ -46,6 +46,18 @@ private:
     }
     Result<void> run(ResultSink& sink, const FisherSettings& settings) const { return run(sink, settings, m_context); }
 
+    /// What the sink holds and what inputs the layers see.
+    std::shared_ptr<const Activations> knowing(const MemorySink& gradients, const Model& model,
+                                               const graph::Graph& graph, const Windows& windows) const
+    {
+        const auto sink = std::make_shared<MemorySink>(gradients);
+        const graph::CheckpointWeights weights(model);
+        const Cases cases = windowCases(graph, windows).value();
+        const CalibrationTask task{model, graph, weights, cases, {}, *sink, {}};
+        return calibrate(task, m_context) ? calibratedActivations(sink, findCalibration(*sink, model), "here")
+                                          : nullptr;
+    }
+
 private Q_SLOTS:
     void initTestCase()
     {
@@ -75,9 +87,10 @@ private Q_SLOTS:
         const Windows windows{13, {tokens.begin(), tokens.end()}};
         const graph::CheckpointWeights weights(*model);
         MemorySink sink;
-        const FisherSettings settings{.windows = 0, .seed = 7, .batchWindows = 2};
+        const FisherSettings settings{.windows = 0, .seed = 7, .batchWindows = 2, .gramLimit = 1000};
         QVERIFY(estimateFisher({*model, graph, weights, windows, settings, sink, {}}, m_context));
         int linear = 0;
+        const auto activations = knowing(sink, *model, graph, windows);
         for (const std::int64_t index : model->quantizableLayers()) {
             const Layer& layer = model->layers[static_cast<std::size_t>(index)];
             const auto fisher = keptFisher(sink, layer.name);
@@ -112,6 +125,14 @@ private Q_SLOTS:
                 QVERIFY2(std::fabs(outputs[i] - expectedOutputs[i]) <=
                              1e-3 * expectedOutputs[i] + 1e-6 * largestOutput, // float gradients cancel
                          entry.c_str());
+            const std::vector<double> gram = numbers(*golden, "loss_gram/" + layer.name, m_context);
+            const auto statistics = activations->statistics(index, m_context).value();
+            QCOMPARE(statistics->lossGram.size(), gram.size());
+            QCOMPARE(statistics->gram.size(), gram.size());
+            const double largestProduct = std::ranges::max(gram);
+            for (std::size_t i = 0; i < gram.size(); ++i)
+                QVERIFY2(std::fabs(static_cast<double>(statistics->lossGram[i]) - gram[i]) <= 1e-4 * largestProduct,
+                         layer.name.c_str());
         }
         QVERIFY(linear >= 7);
     }
@@ -119,10 +140,11 @@ private Q_SLOTS:
     void interruptionsAndThreadsGiveTheSame()
     {
         MemorySink whole;
-        const FisherSettings settings{.windows = 0, .seed = 5, .batchWindows = 1};
+        const FisherSettings settings{.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 100'000};
         QVERIFY(run(whole, settings));
-        QCOMPARE(whole.pieces.size(), std::size_t{1 + 4 * 7 + 1}); // the embedding is the head, too
-        for (const int kept : {0, 1, 5, 29, 30, 44, 89}) {
+        // The embedding is the head, too, and as such has a loss-weighted Gram matrix.
+        QCOMPARE(whole.pieces.size(), std::size_t{1 + 4 * 7 + 1 + 4 * 7 + 1});
+        for (const int kept : {0, 1, 5, 58, 59, 60, 88, 170}) {
             MemorySink sink;
             sink.untilFailure = kept;
             const auto failed = run(sink, settings);
@@ -134,6 +156,49 @@ private Q_SLOTS:
             QVERIFY(run(sink, settings, JobContext(other)));
             QVERIFY2(sink.pieces == whole.pieces, qPrintable(QString::number(kept)));
         }
+    }
+
+    /// A study of an older run gets what it lacks without another run's Fisher diagonals; layers may be too wide.
+    void lossGramsAreAddedToWhatIsThere()
+    {
+        MemorySink whole;
+        const FisherSettings settings{.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 100'000};
+        QVERIFY(run(whole, settings));
+        MemorySink sink;
+        QVERIFY(run(sink, {.windows = 0, .seed = 5, .batchWindows = 1}));
+        const std::string fingerprint =
+            calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_model), "here")
+                ->fingerprint();
+        QVERIFY(run(sink, settings));
+        QVERIFY(sink.pieces == whole.pieces);
+        const auto found =
+            calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_model), "here");
+        QVERIFY(found->fingerprint() != fingerprint);
+        QVERIFY(found->layers().empty());
+        MemorySink copied;
+        QVERIFY(copyCalibration(sink, copied, *m_model));
+        QVERIFY(copied.pieces == sink.pieces);
+
+        const std::int64_t down = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
+        const std::int64_t up = m_model->indexOf("model.layers.2.mlp.up_proj.weight");
+        const std::int64_t hidden = m_model->layers[static_cast<std::size_t>(up)].shape[1];
+        QVERIFY(m_model->layers[static_cast<std::size_t>(down)].shape[1] > hidden);
+        MemorySink narrow;
+        QVERIFY(run(narrow, {.windows = 1, .seed = 5, .batchWindows = 1, .gramLimit = hidden, .gramOf = {down}}));
+        std::int64_t wide = 0;
+        for (std::int64_t layer = 0; layer < std::ssize(m_model->layers); ++layer) {
+            const Layer& its = m_model->layers[static_cast<std::size_t>(layer)];
+            if (its.shape.size() == 2 && its.shape[1] > hidden) {
+                ++wide;
+                QCOMPARE(narrow.pieces.contains(lossGramKey(its.name, 0)), layer == down);
+            }
+        }
+        QVERIFY(wide > 1);
+        QVERIFY(narrow.pieces.contains(lossGramKey("model.layers.2.mlp.up_proj.weight", 0)));
+        const auto& bytes = narrow.pieces.at(lossGramKey("model.layers.2.mlp.up_proj.weight", 0));
+        QVERIFY(LayerLossGram::decode(bytes));
+        for (std::size_t size = 0; size < bytes.size(); size += 997)
+            QVERIFY(!LayerLossGram::decode(std::span(bytes).first(size)));
     }
 
     void moreWindowsContinue()
@@ -169,21 +234,38 @@ private Q_SLOTS:
         const Windows windows{16, ids};
         MemorySink sinks[2];
         std::shared_ptr<const Model> models[2];
+        std::shared_ptr<const Activations> activations[2];
         for (const std::size_t stacked : {0U, 1U}) {
             const std::filesystem::path folder = QL_TEST_DATA "/frontends/mixtral";
             models[stacked] = openModel(stacked ? folder / "model.gguf" : folder, m_context).value();
             const graph::Graph graph = buildGraph(*models[stacked]).value();
             const graph::CheckpointWeights weights(*models[stacked]);
-            QVERIFY(estimateFisher({*models[stacked], graph, weights, windows, {.seed = 3}, sinks[stacked], {}},
-                                   m_context));
+            QVERIFY(estimateFisher(
+                {*models[stacked], graph, weights, windows, {.seed = 3, .gramLimit = 1000}, sinks[stacked], {}},
+                m_context));
+            activations[stacked] = knowing(sinks[stacked], *models[stacked], graph, windows);
+            QVERIFY(activations[stacked]);
         }
         for (const auto& [own, stack] : {std::pair("w1", "gate"), {"w3", "up"}, {"w2", "down"}}) {
             const auto all = keptFisher(sinks[1], std::string("blk.1.ffn_") + stack + "_exps.weight");
             QVERIFY(all);
+            const auto seen =
+                activations[1]
+                    ->statistics(models[1]->indexOf(std::string("blk.1.ffn_") + stack + "_exps.weight"), m_context)
+                    .value();
+            QCOMPARE(seen->parts.size(), std::size_t{3});
             for (std::int64_t expert = 0; expert < 3; ++expert) {
-                const auto its = keptFisher(sinks[0], "model.layers.1.block_sparse_moe.experts." +
-                                                          std::to_string(expert) + "." + own + ".weight");
+                const std::string name =
+                    "model.layers.1.block_sparse_moe.experts." + std::to_string(expert) + "." + own + ".weight";
+                const auto its = keptFisher(sinks[0], name);
                 QVERIFY(its);
+                const auto alone = activations[0]->statistics(models[0]->indexOf(name), m_context).value();
+                const std::vector<float>& part = seen->parts[static_cast<std::size_t>(expert)].lossGram;
+                QCOMPARE(part.size(), alone->lossGram.size());
+                QCOMPARE(part.empty(), alone->isEmpty()); // no token went there
+                const float heaviest = part.empty() ? 0 : std::ranges::max(part);
+                for (std::size_t i = 0; i < part.size(); ++i)
+                    QVERIFY(std::fabs(part[i] - alone->lossGram[i]) <= 1e-4F * heaviest);
                 std::vector<double> wanted(9 * 20);
                 std::vector<double> found(9 * 20);
                 its->read(0, 9 * 20, wanted.data());
@@ -200,7 +282,9 @@ private Q_SLOTS:
         MemorySink sink;
         std::stop_source stop;
         const graph::CheckpointWeights weights(*m_model);
-        FisherTask task{*m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 5, .batchWindows = 1}, sink, {}};
+        FisherTask task{
+            *m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 1000},
+            sink,     {}};
         std::vector<std::int64_t> through;
         task.onBatch = [&](std::int64_t windows) {
             through.push_back(windows);

@@ -183,6 +183,51 @@ private Q_SLOTS:
         }
     }
 
+    /// hessian=loss works under G where it is known, both under the mean of G and XᵀX at one trace.
+    void theLossWeighsInputs()
+    {
+        Case c = makeCase(24, 96, 31);
+        const Case other = makeCase(24, 96, 32);
+        for (const char* quantizer : {"gptq:polish=1", "decoupleq"}) {
+            const std::string id(quantizer);
+            c.inputs.lossGram.clear();
+            const QuantizedTensor plain = c.quantize("int3:g32", id).value();
+            QVERIFY(sameBits(plain, c.quantize("int3:g32", id + ":hessian=inputs").value()));
+            QVERIFY(sameBits(plain, c.quantize("int3:g32", id + ":hessian=both").value()));
+            const auto unknown = c.quantize("int3:g32", id + ":hessian=loss");
+            QVERIFY(!unknown && unknown.error().code == Errc::usage &&
+                    QByteArray::fromStdString(unknown.error().what).contains("--fisher"));
+            c.inputs.lossGram.assign(c.inputs.gram.size(), 0.0F); // no token matters to the loss
+            QVERIFY(sameBits(plain, c.quantize("int3:g32", id).value()));
+
+            constexpr double kUnits = 1e-6;
+            Case loss = c; // whose XᵀX is G
+            Case mean = c;
+            double trace = 0;
+            double otherTrace = 0;
+            for (std::size_t i = 0; i < 96 * 97; i += 97) {
+                trace += c.inputs.gram[i];
+                otherTrace += other.inputs.gram[i];
+            }
+            for (std::size_t i = 0; i < c.inputs.gram.size(); ++i) {
+                c.inputs.lossGram[i] = static_cast<float>(kUnits * other.inputs.gram[i]);
+                loss.inputs.gram[i] = other.inputs.gram[i] * trace / otherTrace;
+                mean.inputs.gram[i] = (c.inputs.gram[i] + loss.inputs.gram[i]) / 2;
+            }
+            loss.inputs.lossGram.clear();
+            mean.inputs.lossGram.clear();
+            for (const auto& [word, same] : {std::pair("loss", &loss), {"both", &mean}}) {
+                QuantizerReport report;
+                const QuantizedTensor q = c.quantize("int3:g32", id + ":hessian=" + word, &report).value();
+                const double reached = same->error(q);
+                const double expected = same->error(same->quantize("int3:g32", id).value());
+                QVERIFY2(std::fabs(reached - expected) <= 1e-3 * expected, word); // G is in float
+                QVERIFY2(std::fabs(report.reached - reached) <= 1e-3 * reached, word);
+                QVERIFY2(reached < 0.9 * same->error(plain), word);
+            }
+        }
+    }
+
     void everyThreadCountGivesTheSame()
     {
         const Case c = makeCase(300, 160);

@@ -136,6 +136,10 @@ private:
                 continue;
             if (!(*derived)->gram.empty())
                 QVERIFY2(worst((*derived)->gram, real->gram) < 1e-9, name.c_str());
+            const std::vector<float>& loss = (*derived)->lossGram;
+            QCOMPARE(loss.empty(), (*derived)->gram.empty());
+            if (!loss.empty())
+                QVERIFY2(worst({loss.begin(), loss.end()}, real->gram) < 1e-5, name.c_str());
             if (!(*derived)->channelRms.empty())
                 QVERIFY2(worst((*derived)->channelRms, real->channelRms) < 1e-9, name.c_str());
             if (!(*derived)->channelMin.empty()) {

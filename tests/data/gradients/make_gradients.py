@@ -7,8 +7,9 @@
 Each MODEL.npz holds `tokens` [windows, length]; for every weight of a linear layer or table, under its name in the
 checkpoint, "gradient/NAME": of Σ −ln p(next token) over the first window, and "fisher/NAME": the mean over all tokens of
 the squared gradient of Σ −ln p(label) of a window, labels drawn from the model as core/model/evaluation/labels.h says
-with seed 7, and for every linear layer "outputs/NAME": the mean over those tokens of the squared gradient of each output. A
-weight that is table and output head at once counts as two whose squares are added. Computed in float64; matrices are
+with seed 7, and for every linear layer "outputs/NAME": the mean over those tokens of the squared gradient of each output, and
+"loss_gram/NAME": over the same tokens the sum of x·xᵀ, x the layer's input, times the mean of the squared gradients of
+its outputs. A weight that is table and output head at once counts as two whose squares are added. Computed in float64; matrices are
 [out, in]. Needs torch, transformers 5.23.
 """
 import pathlib
@@ -71,11 +72,20 @@ def main():
                    if value is not None and value.ndim >= 2}
 
         squares = {}  # of the output gradients of linear layers, summed over tokens
+        grams = {}
+        inputs = {}
+
+        def see(key, outputs):
+            gradient = outputs[0].flatten(0, -2).square()
+            squares[key] = squares.get(key, 0) + gradient.sum(0).numpy()
+            x = inputs[key]
+            grams[key] = grams.get(key, 0) + (x.T @ (gradient.mean(1, keepdim=True) * x)).numpy()
+
         for key, (_, module) in weights.items():
             if type(module).__name__ in ("Linear", "Conv1D"):
-                module.register_full_backward_hook(
-                    lambda _, __, outputs, key=key: squares.__setitem__(
-                        key, squares.get(key, 0) + outputs[0].flatten(0, -2).square().sum(0).numpy()))
+                module.register_forward_hook(
+                    lambda _, given, __, key=key: inputs.__setitem__(key, given[0].detach().flatten(0, -2)))
+                module.register_full_backward_hook(lambda _, __, outputs, key=key: see(key, outputs))
 
         def gradients(window, labels):
             model.zero_grad()
@@ -105,6 +115,7 @@ def main():
         add("gradient", gradients(tokens[0], lambda logits: tokens[0, 1:]))
         sums = {}
         squares.clear()
+        grams.clear()
         for window in range(WINDOWS):
             made = gradients(tokens[window], lambda logits: drawn(logits.softmax(-1), window))
             for key, value in made.items():
@@ -112,6 +123,8 @@ def main():
         add("fisher", sums)
         for key, value in squares.items():
             arrays[f"outputs/{table if tied and key == head else key}"] = value / tokens.size
+        for key, value in grams.items():
+            arrays[f"loss_gram/{table if tied and key == head else key}"] = value
         np.savez(HERE / f"{name}.npz", **{key: value.astype(np.int64 if key == "tokens" else np.float32)
                                           for key, value in arrays.items()})
         print(name, len(arrays))

@@ -4,6 +4,7 @@
 #include "core/base/linear_algebra.h"
 
 #include "core/base/checked.h"
+#include "core/base/one_blas_thread.h"
 #include "core/base/sum.h"
 
 #include <cblas.h>
@@ -22,15 +23,6 @@ namespace {
 
 constexpr std::int64_t kFactorTile = 256; // factorizations: enough tiles for several threads from n = 1024 on
 constexpr std::int64_t kRound = 8;        // products of tiles between two stop tests
-
-void useOneBlasThread()
-{
-    static const bool done = [] {
-        openblas_set_num_threads(1);
-        return true;
-    }();
-    static_cast<void>(done);
-}
 
 /// Cuts [0, n) into tiles.
 struct Tiles {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Dense linear algebra on row-major doubles over BLAS/LAPACK called single-threaded on tiles of at most 512, so that it
 // is parallel, can be stopped within 50 ms and gives equal bits for any thread count on one CPU (across CPUs: within a
-// few ulps of the magnitude). Nothing else in the project names BLAS.
+// few ulps of the magnitude). Nothing outside of core/base names BLAS.
 #pragma once
 
 #include "core/base/result.h"

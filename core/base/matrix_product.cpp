@@ -2,6 +2,7 @@
 #include "core/base/matrix_product.h"
 
 #include "core/base/checked.h"
+#include "core/base/one_blas_thread.h"
 
 #include <cblas.h>
 
@@ -24,15 +25,6 @@ TileShape tileShape(std::int64_t rows, std::int64_t cols, std::int64_t depth)
     const std::int64_t width = depth <= 2048 ? 1024 : 512;
     const std::int64_t most = depth <= 4096 ? 512 : 256;
     return {ceilDiv(rows, most) * ceilDiv(cols, width) < kTasks ? 256 : most, width};
-}
-
-void useOneBlasThread()
-{
-    static const bool done = [] {
-        openblas_set_num_threads(1);
-        return true;
-    }();
-    static_cast<void>(done);
 }
 
 CBLAS_TRANSPOSE transposition(bool transposed)

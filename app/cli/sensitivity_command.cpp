@@ -26,7 +26,7 @@ Result<int> run(Console& console, const Options& options)
     const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
     MeasureRequest request;
-    QL_TRY(candidates, options.candidates.parse());
+    QL_TRY(candidates, options.candidates.choose(*model, target));
     request.candidates = std::move(candidates);
     request.target = target ? &target->profile : nullptr;
     request.activations = activations.get();

@@ -63,10 +63,19 @@ Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, cons
 
 void CandidatesOption::declare(CLI::App& app, const std::string& defaults)
 {
-    text = defaults;
-    app.add_option("--candidates", text,
-                   "candidates, separated by commas: scheme[@quantizer], e.g. int4:g64,int8:g64@mse")
-        ->capture_default_str();
+    fallback = defaults;
+    app.add_option(
+        "--candidates", text,
+        "candidates, separated by commas: scheme[@quantizer], e.g. int4:g64,int8:g64@mse; otherwise what the "
+        "target is usually given, or without one " +
+            defaults);
+}
+
+Result<std::vector<Candidate>> CandidatesOption::choose(const Model& model, const Target* target) const
+{
+    if (text.empty() && target)
+        return usualCandidates(target->profile, model);
+    return parseCandidates(text.empty() ? fallback : text);
 }
 
 void SolveOptions::declare(CLI::App& app)
@@ -171,7 +180,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     QL_CHECK(applyPins(model, options.pins, request.start));
 
     MeasureRequest measureRequest;
-    QL_TRY(candidates, options.candidates.parse());
+    QL_TRY(candidates, options.candidates.choose(model, target));
     measureRequest.candidates = std::move(candidates);
     measureRequest.layers = model.quantizableLayers();
     measureRequest.target = request.target;
@@ -180,7 +189,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     QL_CHECK(checkUsable(*metric, activations));
     measureRequest.metrics = {metric};
 
-    if (target)
+    if (target && options.candidates.isGiven())
         warnOfRefusals(console, model, target->profile, measureRequest.candidates, request.planLayers);
 
     Solved solved;

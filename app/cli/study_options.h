@@ -22,9 +22,12 @@ struct ActivationsOption {
 
 /// --candidates a,b,…
 struct CandidatesOption {
-    std::string text;
+    std::string text;     // empty: not given
+    std::string fallback; // without a target
     void declare(CLI::App& app, const std::string& defaults);
-    Result<std::vector<Candidate>> parse() const { return parseCandidates(text); }
+    bool isGiven() const { return !text.empty(); }
+    /// Those given, else the target's usual ones, else the fallback.
+    Result<std::vector<Candidate>> choose(const Model& model, const Target* target) const;
 };
 
 /// --bpw X | --size 90MB, --metric M, --solver S, --pin NAME=CANDIDATE…: measures and solves.

@@ -50,14 +50,11 @@ Candidate complete(const Model&, const Layer&, const Candidate& candidate)
     return candidate; // the names fix every part
 }
 
-std::vector<Candidate> menu(const Model& model, const Layer& layer)
+/// Those of the types that the layer can hold, and keep.
+std::vector<Candidate> offered(std::span<const char* const> types, const Model& model, const Layer& layer)
 {
-    // By size, then by quality; every type that the layer can hold.
-    constexpr std::array kTypes{"tq1_0", "iq2_xxs", "tq2_0", "iq2_xs", "iq2_s", "q2_k",   "iq3_xxs",
-                                "q3_k",  "iq3_s",   "mxfp4", "iq4_xs", "q4_0",  "iq4_nl", "q4_k",
-                                "q4_1",  "q5_0",    "q5_k",  "q5_1",   "q6_k",  "q8_0"};
     std::vector<Candidate> list;
-    for (const char* type : kTypes) {
+    for (const char* type : types) {
         auto scheme = parseScheme(std::string("gguf:") + type);
         if (!scheme)
             continue;
@@ -68,6 +65,24 @@ std::vector<Candidate> menu(const Model& model, const Layer& layer)
     if (auto keep = parseScheme("keep"))
         list.push_back({std::move(keep).value(), {}, {}});
     return list;
+}
+
+std::vector<Candidate> menu(const Model& model, const Layer& layer)
+{
+    // By size, then by quality; every type that the layer can hold.
+    static constexpr std::array kTypes{"tq1_0", "iq2_xxs", "tq2_0", "iq2_xs", "iq2_s", "q2_k",   "iq3_xxs",
+                                       "q3_k",  "iq3_s",   "mxfp4", "iq4_xs", "q4_0",  "iq4_nl", "q4_k",
+                                       "q4_1",  "q5_0",    "q5_k",  "q5_1",   "q6_k",  "q8_0"};
+    return offered(kTypes, model, layer);
+}
+
+/// The best of their size: K and IQ types where rows are whole blocks of 256, elsewhere those of 32.
+std::vector<Candidate> usual(const Model& model, const Layer& layer)
+{
+    static constexpr std::array kOf256{"iq2_s", "iq3_s", "iq4_xs", "q4_k", "q5_k", "q6_k", "q8_0"};
+    static constexpr std::array kOf32{"iq4_nl", "q5_0", "q5_1", "q8_0"};
+    const bool whole = !layer.shape.empty() && layer.shape.back() % 256 == 0;
+    return whole ? offered(kOf256, model, layer) : offered(kOf32, model, layer);
 }
 
 std::vector<Tie> ties(const Model&)
@@ -104,6 +119,7 @@ const Target gguf{
              .accepts = accepts,
              .complete = complete,
              .menu = menu,
+             .usual = usual,
              .ties = ties,
              .restoreDtype = restoreDtype,
              .fileBytes = fileBytes},

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <map>
+#include <set>
 
 namespace ql {
 
@@ -36,6 +37,26 @@ std::string layerKind(const Layer& layer)
     return std::string(info(layer.op).id) + (layer.block < 0 ? " outside " : " ") + layer.role + " " +
            (dot == std::string::npos ? std::string() : layer.name.substr(dot)) + " " + formatShape(layer.shape) +
            std::string(info(layer.dtype).word) + formatShape(layer.stored.seenAs) + formatShape(layer.stored.axes);
+}
+
+std::vector<Candidate> usualMenu(const TargetProfile& target, const Model& model, const Layer& layer)
+{
+    return target.usual ? target.usual(model, layer) : target.menu(model, layer);
+}
+
+std::vector<Candidate> usualCandidates(const TargetProfile& target, const Model& model)
+{
+    std::vector<Candidate> all;
+    std::set<std::string> kinds;
+    for (const std::int64_t index : layersInPlan(model, &target)) {
+        const Layer& layer = model.layers[static_cast<std::size_t>(index)];
+        if (!kinds.insert(layerKind(layer)).second)
+            continue;
+        for (Candidate& candidate : usualMenu(target, model, layer))
+            if (std::find(all.begin(), all.end(), candidate) == all.end())
+                all.push_back(std::move(candidate));
+    }
+    return all;
 }
 
 std::vector<std::int64_t> layersInPlan(const Model& model, const TargetProfile* target)

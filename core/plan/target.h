@@ -27,6 +27,8 @@ struct TargetProfile {
     Candidate (*complete)(const Model& model, const Layer& layer, const Candidate& candidate);
     /// Candidates worth offering for a layer, complete, best quality last.
     std::vector<Candidate> (*menu)(const Model& model, const Layer& layer);
+    /// The part of the menu that most choices fall into, which is what is measured unless others are named; null: all.
+    std::vector<Candidate> (*usual)(const Model& model, const Layer& layer) = nullptr;
     std::vector<Tie> (*ties)(const Model& model);
     /// The dtype in which the runtime restores the layer; verify compares in it.
     Dtype (*restoreDtype)(const Model& model, const Layer& layer);
@@ -34,6 +36,11 @@ struct TargetProfile {
     Result<std::int64_t> (*fileBytes)(const Model& model, const Plan& plan);
     bool onlyStores = false; // a file to look into, from which no runtime computes
 };
+
+/// The target's usual candidates for a layer; its menu where it tells none apart.
+std::vector<Candidate> usualMenu(const TargetProfile& target, const Model& model, const Layer& layer);
+/// All that layersInPlan(model, target) are usually offered, each once, in the order of the menus.
+std::vector<Candidate> usualCandidates(const TargetProfile& target, const Model& model);
 
 /// Names what a target's answers depend on: layers of one kind have the same menu, refusals and bytes.
 std::string layerKind(const Layer& layer);

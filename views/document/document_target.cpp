@@ -79,7 +79,7 @@ std::vector<Candidate> Document::menuOf(const Target* target) const
         columns = m_ownCandidates;
     } else if (target) {
         for (const std::int64_t layer : m_planLayers) {
-            for (const Candidate& candidate : target->profile.menu(*m_model, this->layer(layer)))
+            for (const Candidate& candidate : usualMenu(target->profile, *m_model, this->layer(layer)))
                 add(candidate);
         }
     }

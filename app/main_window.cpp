@@ -2,6 +2,7 @@
 #include "app/main_window.h"
 
 #include "core/base/resources.h"
+#include "core/plan/plan_inputs.h"
 #include "views/dialogs/calibrate_dialog.h"
 #include "views/dialogs/export_dialog.h"
 #include "views/dialogs/validate_dialog.h"
@@ -311,7 +312,9 @@ void MainWindow::savePlan()
                                                       tr("Plan (*.json)"));
     if (path.isEmpty())
         return;
-    if (const auto written = writePlan(m_document.plan(), *m_document.model(), toPath(path)); !written)
+    Plan plan = m_document.plan();
+    nameActivations(plan, m_document.activations().get());
+    if (const auto written = writePlan(plan, *m_document.model(), toPath(path)); !written)
         report(tr("Saving the plan"), errorText(written.error()));
     else
         statusBar()->showMessage(tr("Saved %1").arg(path), 5000);

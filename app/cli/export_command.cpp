@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/variant_options.h"
+#include "core/plan/plan_inputs.h"
 #include "core/realize/kept_rounding.h"
 
 #include <nlohmann/json.hpp>
@@ -23,6 +24,8 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations, options.plan));
     const auto& [base, model, activations, variant] = opened;
     QL_TRY(read, readPlan(options.plan, *model));
+    if (const auto same = checkActivations(read, activations.get()); !same && !read.activations.empty())
+        return Error{same.error().code, same.error().what, options.plan};
     QL_TRY(target, findTarget(options.target.empty() ? read.target : options.target));
     QL_TRY(plan, admit(target->profile, *model, read));
     QL_TRY(predicted, target->profile.fileBytes(*model, plan));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/variant_options.h"
+#include "core/plan/plan_inputs.h"
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,7 @@ Result<int> run(Console& console, const Options& options)
     const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(solved, solvePlan(console, *model, options.solve, target, activations.get()));
+    nameActivations(solved.result.plan, activations.get());
     QL_CHECK(writePlan(solved.result.plan, *model, options.out));
 
     std::map<std::string, std::int64_t> layersPerCandidate;

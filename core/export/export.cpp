@@ -3,6 +3,7 @@
 
 #include "core/base/text.h"
 #include "core/export/output_file.h"
+#include "core/plan/plan_inputs.h"
 
 #include <algorithm>
 
@@ -24,14 +25,6 @@ Result<void> checkNotSource(const Model& model, const std::filesystem::path& pat
     return {};
 }
 
-bool takesInputs(const Plan& plan)
-{
-    return std::ranges::any_of(plan.candidates, [](const Candidate& candidate) {
-        const auto quantizer = findQuantizer(candidate.quantizer.id);
-        return quantizer && (*quantizer)->needs != InputNeeds::nothing;
-    });
-}
-
 } // namespace
 
 bool VerifyReport::ok() const
@@ -46,6 +39,7 @@ Result<std::vector<WrittenFile>> exportPlan(const Target& target, const ExportRe
         return usageError("no name is given for the export");
     QL_CHECK(request.model.checkpoint->checkIntact());
     QL_TRY(plan, admit(target.profile, request.model, request.plan));
+    nameActivations(plan, request.activations);
     QL_CHECK(checkNotSource(request.model, path));
     QL_TRY(bytes, target.profile.fileBytes(request.model, plan));
     QL_CHECK(checkDiskSpace(path, bytes, bytes));
@@ -66,14 +60,10 @@ Result<VerifyReport> verifyExport(const Model& model, const std::filesystem::pat
         if (!parsed)
             return badInput("its plan does not fit the model: " + describe(parsed.error()), path.string());
         QL_TRY(plan, admit(target->profile, model, *parsed));
+        if (const auto same = checkActivations(plan, activations); !same)
+            return Error{same.error().code, "cannot be compared with its plan: " + same.error().what, path.string()};
         QL_TRY(report, target->verify({model, plan, activations}, path, context));
         QL_CHECK(model.checkpoint->checkIntact());
-        const auto differs = [](const VerifiedTensor& tensor) { return tensor.differing > 0; };
-        if (std::ranges::any_of(report.tensors, differs) && takesInputs(plan))
-            report.problems.push_back(
-                "quantizers of its plan look at the layers' inputs: give the activations that the "
-                "export was given" +
-                std::string(activations ? "" : " (none are given here)"));
         return report;
     }
     return badInput("is no export with a plan in it (" + reasons + ")", path.string());

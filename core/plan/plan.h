@@ -2,7 +2,8 @@
 // A plan: one candidate per quantizable layer, locks and a target, as text (JSON) and in memory. A value type: edit a
 // copy.
 //   {"quantloupe_plan": 1, "checkpoint": {"fingerprint": …, "name": …}, "variant": "", "target": "gguf",
-//    "candidates": {"model.layers.0.self_attn.q_proj.weight": "int4:g64", …}, "locked": ["…"]}
+//    "activations": "<fingerprint>", "candidates": {"model.layers.0.self_attn.q_proj.weight": "int4:g64", …}, "locked":
+//    ["…"]}
 #pragma once
 
 #include "core/model/model.h"
@@ -15,6 +16,7 @@ struct Plan {
     std::string checkpointName;
     std::string variant;               // model-wide transforms; empty: the checkpoint itself
     std::string target;                // id, or empty
+    std::string activations;           // fingerprint of what its quantizers saw of the layers' inputs; empty: nothing
     std::vector<Candidate> candidates; // indexed like model.layers; keep where the layer is not quantizable
     std::vector<bool> locked;          // likewise
 

@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/plan/nearest_name.h"
 #include "core/plan/plan.h"
+#include "core/plan/plan_inputs.h"
 #include "core/plan/plan_variant.h"
 
 #include <nlohmann/json.hpp>
@@ -196,7 +197,8 @@ Result<Plan> planFromJson(const Json& json, const Model& model, bool anyCheckpoi
     if (*version > kVersion)
         return planError("has version " + version->dump() + "; this program reads up to " + std::to_string(kVersion) +
                          ": use a newer QuantLoupe");
-    QL_CHECK(checkKeys(json, {"quantloupe_plan", "checkpoint", "variant", "target", "candidates", "locked"}, ""));
+    QL_CHECK(checkKeys(
+        json, {"quantloupe_plan", "checkpoint", "variant", "target", "activations", "candidates", "locked"}, ""));
 
     Plan plan = keepPlan(model);
     const LayerNames names(model);
@@ -206,11 +208,24 @@ Result<Plan> planFromJson(const Json& json, const Model& model, bool anyCheckpoi
         QL_CHECK(readCheckpoint(*checkpoint, plan, anyCheckpoint));
     QL_TRY(target, stringOf(json, "target"));
     plan.target = std::move(target);
+    QL_TRY(activations, stringOf(json, "activations"));
+    plan.activations = std::move(activations);
     if (const auto candidates = json.find("candidates"); candidates != json.end())
         QL_CHECK(readCandidates(*candidates, names, plan));
     if (const auto locked = json.find("locked"); locked != json.end())
         QL_CHECK(readLocks(*locked, names, plan));
     return plan;
+}
+
+} // namespace
+
+namespace {
+
+/// As long for every fingerprint and for none: the bytes of an export do not depend on what it is given.
+std::string padded(const std::string& fingerprint)
+{
+    const std::string text = jsonString(fingerprint);
+    return text + std::string(kFingerprintDigits - std::min(kFingerprintDigits, fingerprint.size()), ' ');
 }
 
 } // namespace
@@ -236,9 +251,9 @@ std::string printPlan(const Plan& plan, const Model& model)
     return "{\n  \"quantloupe_plan\": " + std::to_string(kVersion) +
            ",\n  \"checkpoint\": {\"fingerprint\": " + jsonString(plan.fingerprint) +
            ", \"name\": " + jsonString(plan.checkpointName) + "},\n  \"variant\": " + jsonString(plan.variant) +
-           ",\n  \"target\": " + jsonString(plan.target) + ",\n  \"candidates\": {" + candidates +
-           (candidates.empty() ? "}" : "\n  }") + ",\n  \"locked\": [" + locked + (locked.empty() ? "]" : "\n  ]") +
-           "\n}\n";
+           ",\n  \"target\": " + jsonString(plan.target) + ",\n  \"activations\": " + padded(plan.activations) +
+           ",\n  \"candidates\": {" + candidates + (candidates.empty() ? "}" : "\n  }") + ",\n  \"locked\": [" +
+           locked + (locked.empty() ? "]" : "\n  ]") + "\n}\n";
 }
 
 Result<std::string> variantOfPlan(std::string_view json)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Opening, saving and closing.
 #include "core/calibration/calibrated_activations.h"
+#include "core/plan/plan_inputs.h"
 #include "core/study/study.h"
 #include "views/document/document.h"
 #include "views/document/measure_mailbox.h"
@@ -228,7 +229,9 @@ void Document::save(const QString& path)
     document.fingerprint = m_model->checkpoint->fingerprint();
     if (m_activations)
         document.activations = m_activations->path();
-    document.planJson = printPlan(m_plan, *m_model);
+    Plan plan = m_plan;
+    nameActivations(plan, m_activations.get());
+    document.planJson = printPlan(plan, *m_model);
     document.viewState = m_viewState;
     document.settings = settings();
 

@@ -87,7 +87,8 @@ Result<Hessian> hessianOf(const ActivationStatistics& its, std::string_view whic
 Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, std::string_view which,
                                              const RangeQuantizer& quantizeRange, const JobContext& context)
 {
-    const QuantizeTask plain{.weights = task.weights, .scheme = task.scheme, .spec = {}};
+    const QuantizeTask plain{
+        .weights = task.weights, .scheme = task.scheme, .spec = {}, .sharedAbsMax = task.sharedAbsMax};
     QL_TRY(rtn, quantize(plain, context));
     const MatrixShape matrix = rtn.matrix();
     const ActivationStatistics& inputs = *task.inputs;

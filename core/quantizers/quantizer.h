@@ -38,6 +38,8 @@ struct QuantizeTask {
     QuantizerSpec spec;
     const ActivationStatistics* inputs = nullptr; // of the layer's input X[tokens, cols]; null if not known
     QuantizerReport* report = nullptr;            // filled if given
+    /// Of ue4m3 scales, whose one factor covers other tensors, too: the largest magnitude in those.
+    float sharedAbsMax = 0;
 };
 
 /// What a quantizer takes of the layer's input X: nothing, Σx² of each column (used where it is known, or needed), or

@@ -150,11 +150,33 @@ RunParameters ScaleRule::chooseShrunk(const RunRange& range, float factor) const
     return withScale(shrunk, storable(scale));
 }
 
+namespace {
+
+/// s·t = s/G for every ue4m3 scale s, G = fl(1/t): scales are odd numbers below 16 times powers of two.
+bool dividesAsItMultiplies(float t)
+{
+    const float reciprocal = 1 / t;
+    for (int odd = 1; odd < 16; odd += 2)
+        if (static_cast<float>(odd) * t != static_cast<float>(odd) / reciprocal)
+            return false;
+    return true;
+}
+
+} // namespace
+
 float tensorScaleFor(const Scheme& scheme, float absMax)
 {
     if (scheme.scale != ScaleCoding::ue4m3 || absMax == 0)
         return 1;
-    return std::max(absMax / (448 * scheme.element->maxLevel), 0x1p-149F);
+    const float wanted = std::max(absMax / (448 * scheme.element->maxLevel), 0x1p-149F);
+    constexpr int kSteps = 4096; // the widest gap between two such floats is 3328 steps
+    float t = wanted;
+    for (int i = 0; i < kSteps && std::isnormal(t) && std::isnormal(1 / t); ++i) {
+        if (dividesAsItMultiplies(t))
+            return t;
+        t = std::nextafter(t, std::numeric_limits<float>::infinity());
+    }
+    return wanted;
 }
 
 } // namespace ql

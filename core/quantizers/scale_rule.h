@@ -10,7 +10,9 @@
 // overflow as the largest; scales never make a restored value infinite. A run without a non-zero finite weight gets
 // scale 1 (ct: the coding's epsilon, as that library does; elements without a level 0: scale 0, or the least of e8m0)
 // and codes that restore to exactly 0. ue4m3: one float factor
-// for the tensor, t = a_tensor/(448·Q); the run's scale is a/Q/t.
+// for the tensor, t = a_tensor/(448·Q), the run's scale is a/Q/t. Some programs store t, others G = 1/t and divide by
+// it, so t is rounded up to the next float with s·t = s/fl(1/t) for every ue4m3 scale s: 6 steps on average, at most
+// 3328 (0.04 % of t), by trying all.
 #pragma once
 
 #include "core/formats/element_coder.h"

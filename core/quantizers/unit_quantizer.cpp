@@ -120,6 +120,17 @@ Result<QuantizedTensor> allocateQuantized(const QuantizeTask& task, const JobCon
     return out;
 }
 
+Result<RunRange> rangeOfTensor(const TensorView& weights, const JobContext& context)
+{
+    return deterministicReduce(
+        context, weights.numel(), kRunChunk, RunRange{},
+        [&](std::int64_t begin, std::int64_t end) {
+            WeightTile tile(weights);
+            return rangeOfRun(tile.read(begin, end - begin), end - begin);
+        },
+        [](RunRange& into, const RunRange& next) { into.merge(next); });
+}
+
 Result<QuantizedTensor> quantizeUnits(const QuantizeTask& task, RangeRule rule, const Candidates& candidates,
                                       const JobContext& context)
 {
@@ -130,14 +141,8 @@ Result<QuantizedTensor> quantizeUnits(const QuantizeTask& task, RangeRule rule, 
     if (units == 0)
         return out;
     if (task.scheme.scale == ScaleCoding::ue4m3) {
-        QL_TRY(range, deterministicReduce(
-                          context, n, kRunChunk, RunRange{},
-                          [&](std::int64_t begin, std::int64_t end) {
-                              WeightTile tile(task.weights);
-                              return rangeOfRun(tile.read(begin, end - begin), end - begin);
-                          },
-                          [](RunRange& into, const RunRange& next) { into.merge(next); }));
-        out.tensorScale = tensorScaleFor(task.scheme, range.absMax);
+        QL_TRY(range, rangeOfTensor(task.weights, context));
+        out.tensorScale = tensorScaleFor(task.scheme, std::max(range.absMax, task.sharedAbsMax));
     }
     const ScaleRule scaleRule(task.scheme, rule, task.weights.dtype, out.tensorScale);
     const ElementCoder coder(task.scheme);

@@ -18,6 +18,9 @@ Result<QuantizedTensor> quantizeUnits(const QuantizeTask& task, RangeRule rule, 
 /// An empty result with all its arrays allocated, or why it cannot be.
 Result<QuantizedTensor> allocateQuantized(const QuantizeTask& task, const JobContext& context);
 
+/// Range of all finite weights of a tensor.
+Result<RunRange> rangeOfTensor(const TensorView& weights, const JobContext& context);
+
 /// First element of run `unit` in the flattened matrix; runs follow each other without gaps.
 std::int64_t runStart(const Scheme& scheme, const MatrixShape& matrix, std::int64_t unit);
 

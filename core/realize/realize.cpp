@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/realize/realize.h"
 
+#include "core/model/fused_layers.h"
+#include "core/quantizers/unit_quantizer.h"
+
 namespace ql {
 
 namespace {
@@ -11,6 +14,20 @@ Error inLayer(Error error, const Layer& layer)
     return error;
 }
 } // namespace
+
+Result<float> sharedAbsMax(const Model& model, std::int64_t layer, const Candidate& candidate,
+                           const JobContext& context)
+{
+    float largest = 0;
+    if (candidate.weights.scale != ScaleCoding::ue4m3)
+        return largest;
+    for (const std::int64_t other : fusedWith(model, layer)) {
+        QL_TRY(weights, model.loadWeights(other, context));
+        QL_TRY(range, rangeOfTensor(weights.view, context));
+        largest = std::max(largest, range.absMax);
+    }
+    return largest;
+}
 
 Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Candidate& candidate,
                                 const Activations* activations, const JobContext& context)
@@ -25,7 +42,8 @@ Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Ca
         }
     }
     QL_TRY(weights, model.loadWeights(layer, context));
-    auto quantized = realize(weights.view, candidate, statistics.get(), context);
+    QL_TRY(shared, sharedAbsMax(model, layer, candidate, context));
+    auto quantized = realize(weights.view, candidate, statistics.get(), context, nullptr, shared);
     QL_CHECK(model.checkpoint->checkIntact());
     if (!quantized)
         return inLayer(quantized.error(), described);
@@ -34,11 +52,15 @@ Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Ca
 
 Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& candidate,
                                 const ActivationStatistics* activations, const JobContext& context,
-                                QuantizerReport* report)
+                                QuantizerReport* report, float sharedAbsMax)
 {
     if (candidate.weights.isKeep())
         return usageError("keep leaves the stored form as it is and has no codes; choose a scheme, e.g. int8:channel");
-    QuantizeTask task{.weights = weights, .scheme = candidate.weights, .spec = candidate.quantizer, .report = report};
+    QuantizeTask task{.weights = weights,
+                      .scheme = candidate.weights,
+                      .spec = candidate.quantizer,
+                      .report = report,
+                      .sharedAbsMax = sharedAbsMax};
     if (!candidate.weights.isCast()) {
         QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
         const std::int64_t cols = matrixShape(weights.shape).cols;

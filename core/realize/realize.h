@@ -8,12 +8,17 @@
 
 namespace ql {
 
-/// Codes of one layer under a (complete) candidate. Not for keep.
+/// Codes of one layer under a (complete) candidate; ue4m3 scales share their factor with the layers that runtimes fuse
+/// with this one. Not for keep.
 Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Candidate& candidate,
                                 const Activations* activations, const JobContext& context);
+/// The largest magnitude in the layers that share a tensor's scale with this one (core/model/fused_layers.h), as the
+/// candidate is coded; 0 where nothing is shared.
+Result<float> sharedAbsMax(const Model& model, std::int64_t layer, const Candidate& candidate,
+                           const JobContext& context);
 /// The same from weights already loaded (or rewritten, e.g. permuted for GGUF).
 Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& candidate,
                                 const ActivationStatistics* activations, const JobContext& context,
-                                QuantizerReport* report = nullptr);
+                                QuantizerReport* report = nullptr, float sharedAbsMax = 0);
 
 } // namespace ql

@@ -93,8 +93,9 @@ private:
             entry.error.count = m_layer.numel();
             return entry;
         }
+        QL_TRY(shared, sharedAbsMax(m_model, m_index, candidate, m_context));
         const auto before = std::chrono::steady_clock::now();
-        auto quantized = realize(weights, candidate, m_inputs.get(), m_context, &entry.report);
+        auto quantized = realize(weights, candidate, m_inputs.get(), m_context, &entry.report, shared);
         entry.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
         if (!quantized) {
             const Errc code = quantized.error().code;

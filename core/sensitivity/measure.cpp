@@ -200,7 +200,8 @@ private:
     Result<void> measureCell(std::int64_t layer, const Cell& cell, const TensorView& weights, const Knowledge& known,
                              const JobContext& context)
     {
-        QL_TRY(quantized, realize(weights, cell.candidate, known.activations.get(), context));
+        QL_TRY(shared, sharedAbsMax(m_model, layer, cell.candidate, context));
+        QL_TRY(quantized, realize(weights, cell.candidate, known.activations.get(), context, nullptr, shared));
         QL_TRY(error, measureError(weights, quantized, context));
         Measurement measurement{
             .layer = layer, .candidate = cell.column, .error = error, .losses = {}, .allowed = true};

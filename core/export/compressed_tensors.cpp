@@ -2,6 +2,7 @@
 #include "core/base/text.h"
 #include "core/export/compressed_tensors_files.h"
 #include "core/export/compressed_tensors_layout.h"
+#include "core/model/fused_layers.h"
 
 #include <algorithm>
 #include <array>
@@ -46,12 +47,27 @@ ScaleCoding scaleCodingOf(Dtype dtype)
     return dtype == Dtype::bf16 ? ScaleCoding::bf16 : dtype == Dtype::f16 ? ScaleCoding::f16 : ScaleCoding::f32;
 }
 
+/// int2 to int8 by their codes, not MXINT8, whose levels are fractions.
+bool isPlainInteger(const Scheme& scheme)
+{
+    return scheme.element->kind == FormatKind::integer && scheme.name.empty() && scheme.element->levels[1] == 1;
+}
+bool isFp8(const Scheme& scheme)
+{
+    return scheme.element->id == "fp8_e4m3" && scheme.name.empty() && scheme.scale != ScaleCoding::e8m0 &&
+           scheme.scale != ScaleCoding::ue4m3;
+}
+bool isFp4(const Scheme& scheme)
+{
+    return scheme.name == "mxfp4" || scheme.name == "nvfp4";
+}
+
 Candidate complete(const Model& model, const Layer& layer, const Candidate& candidate)
 {
     Candidate completed = candidate;
     Scheme& scheme = completed.weights;
-    const bool integer = scheme.element->kind == FormatKind::integer;
-    if (integer && !scheme.scaleGiven && isCompressible(model, layer)) {
+    const bool scaled = scheme.element->kind == FormatKind::integer || isFp8(scheme);
+    if (scaled && !scheme.scaleGiven && isCompressible(model, layer)) {
         scheme.scale = scaleCodingOf(layer.dtype);
         scheme.scaleGiven = true;
     }
@@ -66,32 +82,93 @@ std::string groupMend(std::int64_t cols, int bits)
     return "use int" + std::to_string(bits) + ":channel";
 }
 
-Result<void> acceptsGroups(const Layer& layer, const Scheme& scheme)
+Result<void> acceptsDivision(const Layer& layer, std::int64_t groupSize, const std::string& mend)
+{
+    if (layer.shape[1] % groupSize == 0)
+        return {};
+    return refused("rows of " + std::to_string(layer.shape[1]) + " do not divide by " + std::to_string(groupSize) +
+                       "; " + mend,
+                   layer.name);
+}
+
+Result<void> acceptsScale(const Layer& layer, const Scheme& scheme)
+{
+    if (!scheme.scaleGiven || scheme.scale == scaleCodingOf(layer.dtype))
+        return {};
+    return refused("scales are stored in the layer's own dtype; write s=" +
+                       std::string(scaleCodingWord(scaleCodingOf(layer.dtype))) + " or leave s= out",
+                   layer.name);
+}
+
+Result<void> acceptsInteger(const Layer& layer, const Scheme& scheme)
 {
     const int bits = scheme.element->bits;
+    const std::string element = "int" + std::to_string(bits);
+    if (scheme.restricted || scheme.zeroPoint == ZeroPoint::minimum)
+        return refused("is written over the full range, symmetric or with a zero point; leave " +
+                           std::string(scheme.restricted ? ":restricted" : ":min") + " out of " + printScheme(scheme),
+                       layer.name);
+    if (scheme.zeroPoint == ZeroPoint::integer && bits != 4 && bits != 8)
+        return refused("zero points are taken with 4 and 8 bits only; use " + element +
+                           " symmetric, without :asym, or int4 or int8",
+                       layer.name);
+    QL_CHECK(acceptsScale(layer, scheme));
     if (scheme.granularity == Granularity::tensor)
-        return refused("one scale per tensor is not offered by this target; use int" + std::to_string(bits) +
+        return refused("one scale per tensor is not offered by this target; use " + element +
                            ":channel or a group of 32, 64 or 128",
                        layer.name);
     if (scheme.granularity == Granularity::channel)
         return {};
-    const std::int64_t cols = layer.shape[1];
     if (std::find(kGroups.begin(), kGroups.end(), scheme.groupSize) == kGroups.end())
         return refused("groups of " + std::to_string(scheme.groupSize) +
                            " are not taken by the runtimes; use 32, 64 or 128",
                        layer.name);
-    if (cols % scheme.groupSize != 0)
-        return refused("rows of " + std::to_string(cols) + " do not divide by " + std::to_string(scheme.groupSize) +
-                           "; " + groupMend(cols, bits),
+    return acceptsDivision(layer, scheme.groupSize, groupMend(layer.shape[1], bits));
+}
+
+Result<void> acceptsFp8(const Layer& layer, const Scheme& scheme)
+{
+    QL_CHECK(acceptsScale(layer, scheme));
+    if (scheme.granularity == Granularity::group)
+        return refused("FP8 weights have one scale for a row or for the tensor, and blocks of 128 × 128 are no "
+                       "granularity of schemes; use fp8_e4m3:channel",
                        layer.name);
     return {};
+}
+
+/// The library restores both to bfloat16 whatever the model's dtype is.
+Result<void> acceptsFp4(const Layer& layer, const Scheme& scheme)
+{
+    if (layer.dtype != Dtype::bf16)
+        return refused(printScheme(scheme) + " is restored in bf16 by compressed-tensors, and this layer is " +
+                           std::string(info(layer.dtype).word) + "; use int4:g32, or export a bf16 checkpoint",
+                       layer.name);
+    return acceptsDivision(layer, scheme.groupSize, "use int4:channel or fp8_e4m3:channel");
+}
+
+/// Rounded inputs run in integer or FP8 kernels, which take a scale for each row of weights and for each token.
+Result<void> acceptsInputs(const Layer& layer, const Candidate& candidate)
+{
+    if (!candidate.activations)
+        return {};
+    const Scheme& weights = candidate.weights;
+    const std::string inputs = printActivationScheme(*candidate.activations);
+    const bool byRow = weights.granularity == Granularity::channel && weights.zeroPoint == ZeroPoint::none;
+    const bool int8 = isPlainInteger(weights) && weights.element->bits == 8 && byRow && inputs == "int8";
+    const bool fp8 = isFp8(weights) && byRow && inputs == "fp8_e4m3";
+    if (int8 || fp8)
+        return {};
+    return refused("inputs are rounded as int8:channel+a:int8:token and fp8_e4m3:channel+a:fp8_e4m3:token say; write "
+                   "one of these or leave +a:" +
+                       inputs + " out",
+                   layer.name);
 }
 
 Result<void> accepts(const Model& model, const Layer& layer, const Candidate& candidate)
 {
     const Scheme& scheme = candidate.weights;
-    if (candidate.activations)
-        return refused("pack-quantized holds weights only; leave +a: out", layer.name);
+    if (scheme.isKeep() && candidate.activations)
+        return refused("inputs are rounded where weights are coded; leave +a: out", layer.name);
     if (scheme.isKeep())
         return {};
     if (scheme.isCast())
@@ -101,32 +178,46 @@ Result<void> accepts(const Model& model, const Layer& layer, const Candidate& ca
         return refused("is kept as stored by this target, which quantizes the Linear layers inside the blocks only; "
                        "use keep",
                        layer.name);
-    if (scheme.element->kind != FormatKind::integer || !scheme.name.empty() || scheme.element->levels[1] != 1)
-        return refused("pack-quantized holds int2 to int8; " + printScheme(scheme) + " is none of them", layer.name);
-    if (scheme.zeroPoint != ZeroPoint::none || scheme.restricted)
-        return refused("is written symmetric over the full range by this target; leave :asym and :restricted out of " +
-                           printScheme(scheme),
+    if (!isPlainInteger(scheme) && !isFp8(scheme) && !isFp4(scheme))
+        return refused("compressed-tensors holds int2 to int8, fp8_e4m3, mxfp4 and nvfp4; " + printScheme(scheme) +
+                           " is none of them",
                        layer.name);
-    if (scheme.scaleGiven && scheme.scale != scaleCodingOf(layer.dtype))
-        return refused("scales are stored in the layer's own dtype; write s=" +
-                           std::string(scaleCodingWord(scaleCodingOf(layer.dtype))) + " or leave s= out",
-                       layer.name);
-    return acceptsGroups(layer, scheme);
+    QL_CHECK(isPlainInteger(scheme) ? acceptsInteger(layer, scheme)
+             : isFp8(scheme)        ? acceptsFp8(layer, scheme)
+                                    : acceptsFp4(layer, scheme));
+    return acceptsInputs(layer, candidate);
+}
+
+std::vector<Candidate> offered(std::span<const char* const> texts, const Model& model, const Layer& layer)
+{
+    std::vector<Candidate> list;
+    for (const char* text : texts)
+        if (auto candidate = parseCandidate(text)) {
+            Candidate completed = complete(model, layer, *candidate);
+            if (accepts(model, layer, completed))
+                list.push_back(std::move(completed));
+        }
+    return list;
 }
 
 std::vector<Candidate> menu(const Model& model, const Layer& layer)
 {
-    std::vector<Candidate> list;
-    const auto add = [&](const std::string& text) {
-        if (auto scheme = parseScheme(text)) {
-            Candidate candidate = complete(model, layer, {std::move(scheme).value(), {}, {}});
-            if (accepts(model, layer, candidate))
-                list.push_back(std::move(candidate));
-        }
-    };
-    for (const char* text : {"int4:g128", "int4:g64", "int4:g32", "int8:channel", "int8:g128", "int8:g64", "keep"})
-        add(text);
-    return list;
+    static constexpr std::array kAll{"mxfp4",        "nvfp4",
+                                     "int4:g128",    "int4:g128:asym",
+                                     "int4:g64",     "int4:g64:asym",
+                                     "int4:g32",     "int4:g32:asym",
+                                     "int8:channel", "int8:channel+a:int8:token",
+                                     "fp8_e4m3",     "fp8_e4m3+a:fp8_e4m3:token",
+                                     "int8:g128",    "int8:g64",
+                                     "keep"};
+    return offered(kAll, model, layer);
+}
+
+std::vector<Candidate> usual(const Model& model, const Layer& layer)
+{
+    static constexpr std::array kUsual{"int4:g128", "int4:g64", "int4:g32", "int8:channel",
+                                       "int8:g128", "int8:g64", "keep"};
+    return offered(kUsual, model, layer);
 }
 
 /// Modules that runtimes fuse into one: q, k, v and gate, up of one parent module; all experts of a block.
@@ -138,18 +229,16 @@ std::vector<Tie> ties(const Model& model)
         const Layer& layer = model.layers[i];
         if (!isCompressible(model, layer) || !layer.quantizable)
             continue;
-        const bool attention = layer.role == "q_proj" || layer.role == "k_proj" || layer.role == "v_proj";
-        const bool gated = layer.role == "gate_proj" || layer.role == "up_proj";
         const auto experts = layer.name.find(".experts.");
+        const std::string product = fusedProduct(layer);
         std::string key;
         std::string reason;
         if (experts != std::string::npos) {
             key = layer.name.substr(0, experts) + " experts";
             reason = "vLLM runs the experts of a block as one";
-        } else if (attention || gated) {
-            const std::string module = layer.name.substr(0, layer.name.rfind(".weight"));
-            key = module.substr(0, module.rfind('.') + 1) + (attention ? " qkv" : " gate_up");
-            reason = attention ? "vLLM fuses q, k and v" : "vLLM fuses gate and up";
+        } else if (!product.empty()) {
+            key = product;
+            reason = product.ends_with("qkv") ? "vLLM fuses q, k and v" : "vLLM fuses gate and up";
         } else {
             continue;
         }
@@ -193,13 +282,14 @@ namespace targets {
 extern const Target compressed_tensors;
 const Target compressed_tensors{
     .profile{.id = "compressed-tensors",
-             .title = "compressed-tensors (pack-quantized folder)",
+             .title = "compressed-tensors (folder of safetensors)",
              .loadedBy = "transformers, vLLM",
-             .source = "vllm-project/compressed-tensors, pack_quantized compressor",
+             .source = "vllm-project/compressed-tensors, compressors",
              .acceptsModel = acceptsModel,
              .accepts = accepts,
              .complete = complete,
              .menu = menu,
+             .usual = usual,
              .ties = ties,
              .restoreDtype = restoreDtype,
              .fileBytes = fileBytes},

@@ -11,8 +11,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
-#include <map>
 
 namespace ql::ct {
 
@@ -143,41 +141,12 @@ Result<Parts> makeParts(const Model& model)
     return made;
 }
 
-struct Choice {
-    std::int64_t codeWords = 0; // per row
-    std::int64_t groups = 0;    // per row
-};
-Choice choiceOf(const Parts::Tensor& tensor, Coding coding)
+/// Of a tensor that is coded.
+Stored storedPart(const Layout& layout, const Entry& entry)
 {
-    const std::int64_t cols = tensor.shape[1];
-    return {ceilDiv(cols * coding.bits, 32), coding.groupSize > 0 ? ceilDiv(cols, coding.groupSize) : 1};
-}
-
-int elementBytesOf(const Parts::Tensor& tensor, Part part)
-{
-    switch (part) {
-    case Part::packed:
-        return 4;
-    case Part::shape:
-        return 8;
-    default:
-        return tensor.elementBytes;
-    }
-}
-
-std::int64_t sizeOf(const Parts::Tensor& tensor, Coding coding, Part part)
-{
-    const Choice choice = part == Part::kept ? Choice{} : choiceOf(tensor, coding);
-    switch (part) {
-    case Part::packed:
-        return tensor.shape[0] * choice.codeWords * 4;
-    case Part::scale:
-        return tensor.shape[0] * choice.groups * tensor.elementBytes;
-    case Part::shape:
-        return 16;
-    default:
-        return tensor.sizeBytes;
-    }
+    const Parts::Tensor& tensor = layout.parts->tensors[static_cast<std::size_t>(entry.tensor)];
+    return ct::storedPart(layout.codings[static_cast<std::size_t>(entry.tensor)], entry.part, tensor.shape[0],
+                          tensor.shape[1]);
 }
 
 template<typename Out>
@@ -193,39 +162,22 @@ void putShape(Out& out, std::span<const std::int64_t> shape)
 template<typename Out>
 void putEntry(Out& out, const Layout& layout, const Entry& entry)
 {
-    const auto index = static_cast<std::size_t>(entry.tensor);
-    const Parts::Tensor& tensor = layout.parts->tensors[index];
+    const Parts::Tensor& tensor = layout.parts->tensors[static_cast<std::size_t>(entry.tensor)];
     std::string_view dtype = tensor.dtype;
+    std::span<const std::int64_t> shape = tensor.shape;
+    Stored stored;
     if (entry.part == Part::kept) {
         out.text(tensor.jsonName);
     } else {
+        stored = storedPart(layout, entry);
         std::string_view module = tensor.jsonModule;
         module.remove_suffix(1);
         out.text(module);
-    }
-    const Choice choice = entry.part == Part::kept ? Choice{} : choiceOf(tensor, layout.codings[index]);
-    std::array<std::int64_t, 2> two{};
-    std::span<const std::int64_t> shape = tensor.shape;
-    switch (entry.part) {
-    case Part::kept:
-        break;
-    case Part::packed:
-        out.text(".weight_packed\"");
-        dtype = "I32";
-        two = {tensor.shape[0], choice.codeWords};
-        shape = two;
-        break;
-    case Part::scale:
-        out.text(".weight_scale\"");
-        two = {tensor.shape[0], choice.groups};
-        shape = two;
-        break;
-    case Part::shape:
-        out.text(".weight_shape\"");
-        dtype = "I64";
-        two = {2, 0};
-        shape = std::span(two).first(1);
-        break;
+        out.text(stored.suffix);
+        out.text("\"");
+        shape = std::span(stored.dims).first(stored.rank);
+        if (!stored.dtype.empty())
+            dtype = stored.dtype;
     }
     out.text(":{\"dtype\":\"");
     out.text(dtype);
@@ -251,83 +203,22 @@ void putHeader(Out& out, const Layout& layout)
         out.text(" ");
 }
 
-template<typename Out>
-void putList(Out& out, std::string_view indent, std::span<const std::string_view> items)
+/// Calls place(part, elementBytes, sizeBytes) for each tensor of the file that holds some of this one.
+template<typename Place>
+void forEachPart(const Parts::Tensor& tensor, const Coding& coding, const Place& place)
 {
-    out.text("[");
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        out.text(i > 0 ? ",\n" : "\n");
-        out.text(indent);
-        out.text("  ");
-        out.text(items[i]);
-    }
-    if (!items.empty()) {
-        out.text("\n");
-        out.text(indent);
-    }
-    out.text("]");
-}
-
-template<typename Out>
-void putGroup(Out& out, std::int64_t number, Coding coding, std::span<const std::string_view> targets)
-{
-    out.text(number > 0 ? ",\n      \"group_" : "\n      \"group_");
-    out.number(number);
-    out.text("\": {\n        \"targets\": ");
-    putList(out, "        ", targets);
-    out.text(",\n        \"weights\": {\"num_bits\": ");
-    out.number(coding.bits);
-    out.text(", \"type\": \"int\", \"symmetric\": true, \"strategy\": ");
-    if (coding.groupSize > 0) {
-        out.text("\"group\", \"group_size\": ");
-        out.number(coding.groupSize);
-    } else {
-        out.text("\"channel\"");
-    }
-    out.text("},\n        \"input_activations\": null,\n        \"output_activations\": null,\n"
-             "        \"format\": \"pack-quantized\"\n      }");
-}
-
-template<typename Out>
-void putConfig(Out& out, const Layout& layout)
-{
-    const Parts& model = *layout.parts;
-    std::map<Coding, std::vector<std::string_view>> groups;
-    std::vector<std::string_view> ignored;
-    for (std::size_t i = 0; i < model.tensors.size(); ++i) {
-        const Parts::Tensor& tensor = model.tensors[i];
-        if (layout.codings[i].bits > 0)
-            groups[layout.codings[i]].push_back(tensor.jsonModule);
-        else if (tensor.linear)
-            ignored.push_back(tensor.jsonModule);
-    }
-    if (model.untiedHead)
-        ignored.push_back("\"lm_head\"");
-    out.text(model.configHead);
-    if (groups.empty()) {
-        out.text("\n}\n");
+    if (coding.storage == Storage::kept) {
+        place(Part::kept, tensor.elementBytes, tensor.sizeBytes);
         return;
     }
-    // the group with the most modules takes the class name and comes last; the first of equals, for a stable order
-    auto major = groups.begin();
-    for (auto it = groups.begin(); it != groups.end(); ++it)
-        if (it->second.size() > major->second.size())
-            major = it;
-    if (!model.configHead.ends_with('{'))
-        out.text(",");
-    out.text("\n  \"quantization_config\": {\n    \"quant_method\": \"compressed-tensors\",\n"
-             "    \"version\": \"0.14.0\",\n    \"format\": \"pack-quantized\",\n"
-             "    \"quantization_status\": \"compressed\",\n    \"global_compression_ratio\": null,\n"
-             "    \"kv_cache_scheme\": null,\n    \"ignore\": ");
-    putList(out, "    ", ignored);
-    out.text(",\n    \"config_groups\": {");
-    std::int64_t number = 0;
-    for (auto it = groups.begin(); it != groups.end(); ++it)
-        if (it != major)
-            putGroup(out, number++, it->first, it->second);
-    static constexpr std::string_view kClass[] = {"\"Linear\""};
-    putGroup(out, number, major->first, kClass);
-    out.text("\n    }\n  }\n}\n");
+    for (int i = 1; i < kPartCount; ++i) {
+        const auto part = static_cast<Part>(i);
+        const Stored stored = ct::storedPart(coding, part, tensor.shape[0], tensor.shape[1]);
+        if (stored.rank == 0)
+            continue;
+        const int elementBytes = stored.elementBytes > 0 ? stored.elementBytes : tensor.elementBytes;
+        place(part, elementBytes, stored.dims[0] * (stored.rank == 2 ? stored.dims[1] : 1) * elementBytes);
+    }
 }
 
 } // namespace
@@ -336,14 +227,6 @@ Result<std::shared_ptr<const Parts>> parts(const Model& model)
 {
     static ModelCache<Parts> cache;
     return cache.get(model, makeParts);
-}
-
-Coding codingOf(const Candidate& candidate)
-{
-    const Scheme& scheme = candidate.weights;
-    if (scheme.isKeep() || scheme.isCast())
-        return {};
-    return {scheme.element->bits, scheme.granularity == Granularity::group ? scheme.groupSize : 0};
 }
 
 Result<Layout> layOut(const Model& model, const Plan& plan)
@@ -359,23 +242,18 @@ Result<Layout> layOut(const Model& model, const Plan& plan)
 
     layout.entries.reserve(3 * tensors.size());
     for (const int elementBytes : {16, 8, 4, 2, 1})
-        for (std::size_t i = 0; i < tensors.size(); ++i) {
-            const bool coded = layout.codings[i].bits > 0;
-            for (const Part part : {Part::kept, Part::packed, Part::scale, Part::shape}) {
-                if ((part != Part::kept) != coded || elementBytesOf(tensors[i], part) != elementBytes)
-                    continue;
-                const std::int64_t size = sizeOf(tensors[i], layout.codings[i], part);
+        for (std::size_t i = 0; i < tensors.size(); ++i)
+            forEachPart(tensors[i], layout.codings[i], [&](Part part, int bytes, std::int64_t size) {
+                if (bytes != elementBytes)
+                    return;
                 layout.entries.push_back({static_cast<std::int64_t>(i), part, layout.dataBytes, size});
                 layout.dataBytes += size;
-            }
-        }
+            });
 
     TextMeter header;
     putHeader(header, layout);
     layout.headerBytes = 8 + header.size();
-    TextMeter config;
-    putConfig(config, layout);
-    layout.configBytes = config.size();
+    layout.configBytes = countConfigBytes(layout);
     layout.planBytes = std::ssize(planText(model, plan));
     for (const Parts::Copy& copy : modelParts->copies)
         layout.copiedBytes += copy.sizeBytes;
@@ -390,13 +268,6 @@ std::string headerText(const Layout& layout)
     for (int byte = 0; byte < 8; ++byte)
         text += static_cast<char>((static_cast<std::uint64_t>(header.size()) >> (8 * byte)) & 0xffU);
     return text + header.str();
-}
-
-std::string configText(const Layout& layout)
-{
-    TextBuilder config;
-    putConfig(config, layout);
-    return std::move(config.str());
 }
 
 std::string planText(const Model& model, const Plan& plan)

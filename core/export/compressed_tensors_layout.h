@@ -2,15 +2,15 @@
 // The folder that the compressed-tensors target writes, laid out without writing it: every byte count follows from
 // here.
 //   config.json           the model's own text with a "quantization_config" spliced in before its last brace
-//   model.safetensors     weight_packed I32 [N, ceil(K·b/32)], b = 2…8, codes running on from word to word;
-//                         weight_scale [N, groups] in the layer's dtype and weight_shape I64 [2] for a quantized
-//                         Linear; everything else as the model stores it. Tensors are sorted by element size, largest
-//                         first, so that each is aligned as readers need it.
+//   model.safetensors     the tensors of every quantized Linear (compressed_tensors_coding.h); everything else as the
+//                         model stores it. Tensors are sorted by element size, largest first, so that each is aligned
+//                         as readers need it.
 //   quantloupe_plan.json  the plan
 //   other small files of the model's folder, copied
-// Source: vllm-project/compressed-tensors, compressors/pack_quantized and quantization/quant_config.py.
+// Source: vllm-project/compressed-tensors, quantization/quant_config.py.
 #pragma once
 
+#include "core/export/compressed_tensors_coding.h"
 #include "core/plan/target.h"
 
 #include <string>
@@ -47,23 +47,12 @@ struct Parts {
 /// Kept per checkpoint. An error says why the model cannot be exported.
 Result<std::shared_ptr<const Parts>> parts(const Model& model);
 
-enum class Part { kept, packed, scale, shape };
-constexpr int kPartCount = 4;
-
 struct Entry {
     std::int64_t tensor = 0; // index into Parts::tensors
     Part part = Part::kept;
     std::int64_t begin = 0; // in the data area
     std::int64_t sizeBytes = 0;
 };
-
-/// How one Linear is coded; bits 0: it is not.
-struct Coding {
-    int bits = 0;
-    std::int64_t groupSize = 0; // 0: per channel
-    friend auto operator<=>(const Coding&, const Coding&) = default;
-};
-Coding codingOf(const Candidate& candidate);
 
 struct Layout {
     std::shared_ptr<const Parts> parts;
@@ -81,7 +70,9 @@ struct Layout {
 Result<Layout> layOut(const Model& model, const Plan& plan);
 
 std::string headerText(const Layout& layout); // length field, JSON and padding
+/// Groups of equal coding; all that is quantized under the class Linear of the largest, what is not under "ignore".
 std::string configText(const Layout& layout);
+std::int64_t countConfigBytes(const Layout& layout);
 std::string planText(const Model& model, const Plan& plan);
 
 } // namespace ql::ct

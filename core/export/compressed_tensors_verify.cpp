@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Reads a compressed-tensors folder as its runtimes do: config.json says how each module is coded, words are shifted
-// and masked into codes, q·scale is rounded in the scale's dtype. Uses the safetensors reader and nothing of the writer
-// or of QuantizedTensor::restore.
+// Reads a compressed-tensors folder as its runtimes do: config.json says by which format and arguments each module is
+// coded, words are shifted and masked into codes, the zero point is taken off, and the product with the scale is
+// rounded once in the dtype that the library restores to. Uses the safetensors reader and nothing of the writer or of
+// QuantizedTensor::restore.
 #include "core/base/file.h"
 #include "core/checkpoint/reader.h"
 #include "core/checkpoint/stored_type.h"
@@ -24,12 +25,60 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// How config.json says a Linear module is coded; bits 0: left alone.
+/// How config.json says a Linear module is coded, or how a plan wants it to; without a format: left alone.
 struct Spoken {
+    std::string format;
+    std::string type; // "int" or "float"
+    std::string strategy;
+    std::string scaleDtype; // empty: the layer's
+    std::string inputs;     // rounding of the layer's inputs: "int 8 token dynamic", or empty
     std::int64_t bits = 0;
-    std::int64_t groupSize = 0; // 0: channel
-    std::string odd;            // what a runtime would not take
+    std::int64_t groupSize = 0; // 0: no groups
+    bool symmetric = true;
+    friend bool operator==(const Spoken&, const Spoken&) = default;
 };
+
+std::string describe(const Spoken& spoken)
+{
+    std::string text = spoken.format + ", " + spoken.type + " of " + std::to_string(spoken.bits) + " bits";
+    text += spoken.symmetric ? ", symmetric" : ", not symmetric";
+    text += ", strategy " + spoken.strategy;
+    if (spoken.groupSize > 0)
+        text += " in groups of " + std::to_string(spoken.groupSize);
+    if (!spoken.scaleDtype.empty())
+        text += ", scales in " + spoken.scaleDtype;
+    return text + (spoken.inputs.empty() ? "" : ", inputs " + spoken.inputs);
+}
+
+/// What the formats' specification asks for.
+Spoken wantedOf(const Candidate& candidate)
+{
+    const Scheme& scheme = candidate.weights;
+    Spoken wanted;
+    const bool integer = scheme.element->kind == FormatKind::integer;
+    wanted.type = integer ? "int" : "float";
+    wanted.bits = scheme.element->bits;
+    wanted.symmetric = scheme.zeroPoint == ZeroPoint::none;
+    wanted.strategy = scheme.granularity == Granularity::tensor    ? "tensor"
+                      : scheme.granularity == Granularity::channel ? "channel"
+                      : scheme.name == "nvfp4"                     ? "tensor_group"
+                                                                   : "group";
+    wanted.groupSize = scheme.granularity == Granularity::group ? scheme.groupSize : 0;
+    if (candidate.activations)
+        wanted.inputs = wanted.type + " 8 token dynamic symmetric";
+    if (scheme.name == "nvfp4") {
+        wanted.format = "nvfp4-pack-quantized";
+        wanted.scaleDtype = "torch.float8_e4m3fn";
+    } else if (scheme.name == "mxfp4") {
+        wanted.format = "mxfp4-pack-quantized";
+        wanted.scaleDtype = "torch.uint8";
+    } else if (integer) {
+        wanted.format = candidate.activations ? "int-quantized" : "pack-quantized";
+    } else {
+        wanted.format = candidate.activations ? "float-quantized" : "naive-quantized";
+    }
+    return wanted;
+}
 
 class Config {
 public:
@@ -70,9 +119,16 @@ public:
         if (!quantized())
             return {};
         if (word(m_quantization, "quant_method") != "compressed-tensors" ||
-            word(m_quantization, "format") != "pack-quantized" ||
             word(m_quantization, "quantization_status") != "compressed")
-            return "config.json does not say compressed-tensors, pack-quantized, compressed";
+            return "config.json does not say compressed-tensors, compressed";
+        std::set<std::string> formats;
+        const Json all = groups();
+        for (const auto& [name, group] : all.items())
+            formats.insert(word(group, "format"));
+        const std::string wanted = formats.size() == 1 ? *formats.begin() : "mixed-precision";
+        if (word(m_quantization, "format") != wanted)
+            return "config.json has the format '" + word(m_quantization, "format") + "', and its groups ask for " +
+                   wanted;
         return {};
     }
 
@@ -85,16 +141,20 @@ public:
             found = m_targets.find("Linear");
         if (found == m_targets.end())
             return {};
-        const Json args = weightsOf(found->second);
+        const Json args = part(found->second, "weights");
         Spoken spoken;
+        spoken.format = word(found->second, "format");
+        spoken.type = word(args, "type");
         spoken.bits = number(args, "num_bits");
-        if (word(args, "strategy") == "group")
-            spoken.groupSize = number(args, "group_size");
-        else if (word(args, "strategy") != "channel")
-            spoken.odd = "config.json has the strategy '" + word(args, "strategy") + "'";
-        const auto symmetric = args.find("symmetric");
-        if (word(args, "type") != "int" || symmetric == args.end() || *symmetric != true)
-            spoken.odd = "config.json does not say symmetric integers";
+        spoken.strategy = word(args, "strategy");
+        spoken.groupSize = number(args, "group_size");
+        spoken.scaleDtype = word(args, "scale_dtype");
+        spoken.symmetric = isTrue(args, "symmetric");
+        const Json inputs = part(found->second, "input_activations");
+        if (!inputs.empty())
+            spoken.inputs = word(inputs, "type") + " " + std::to_string(number(inputs, "num_bits")) + " " +
+                            word(inputs, "strategy") + (isTrue(inputs, "dynamic") ? " dynamic" : " static") +
+                            (isTrue(inputs, "symmetric") ? " symmetric" : "");
         return spoken;
     }
 
@@ -106,10 +166,15 @@ private:
         const auto found = m_quantization.find("config_groups");
         return found == m_quantization.end() ? Json::object() : *found;
     }
-    static Json weightsOf(const Json& group)
+    static Json part(const Json& group, const char* key)
     {
-        const auto found = group.is_object() ? group.find("weights") : group.end();
+        const auto found = group.is_object() ? group.find(key) : group.end();
         return group.is_object() && found != group.end() && found->is_object() ? *found : Json::object();
+    }
+    static bool isTrue(const Json& object, const char* key)
+    {
+        const auto found = object.find(key);
+        return found != object.end() && *found == true;
     }
     static Json list(const Json& object, const char* key)
     {
@@ -118,8 +183,9 @@ private:
     }
     static std::string word(const Json& object, const char* key)
     {
-        const auto found = object.find(key);
-        return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+        const auto found = object.is_object() ? object.find(key) : object.end();
+        return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>()
+                                                                                 : std::string();
     }
     static std::int64_t number(const Json& object, const char* key)
     {
@@ -133,38 +199,88 @@ private:
     std::set<std::string> m_ignored;
 };
 
-/// The n-th code of a row of 32-bit words, shifted to signed.
-int codeAt(const std::byte* row, std::int64_t n, std::int64_t bits)
+/// The n-th code of a string of 32-bit words that lie `stride` bytes apart, shifted to signed.
+int codeAt(const std::byte* words, std::int64_t stride, std::int64_t n, std::int64_t bits)
 {
     const std::int64_t bit = n * bits;
     const std::int64_t shift = bit % 32;
     std::uint32_t word = 0;
-    std::memcpy(&word, row + bit / 32 * 4, sizeof word);
+    std::memcpy(&word, words + bit / 32 * stride, sizeof word);
     std::uint32_t code = word >> shift;
     if (shift + bits > 32) { // the rest stands in the next word
-        std::memcpy(&word, row + bit / 32 * 4 + 4, sizeof word);
+        std::memcpy(&word, words + (bit / 32 + 1) * stride, sizeof word);
         code |= word << (32 - shift);
     }
     return static_cast<int>(code & ((1U << bits) - 1U)) - (1 << (bits - 1));
 }
 
-float scaleAt(const TensorView& scales, std::int64_t index)
+/// Whether the last of those words has bits behind n codes.
+bool endsInBits(const std::byte* words, std::int64_t stride, std::int64_t n, std::int64_t bits)
+{
+    const std::int64_t used = n * bits % 32;
+    if (used == 0)
+        return false;
+    std::uint32_t last = 0;
+    std::memcpy(&last, words + n * bits / 32 * stride, sizeof last);
+    return last >> used != 0;
+}
+
+float valueAt(const TensorView& view, std::int64_t index)
 {
     float value = 0;
-    decode(scales.dtype, scales.data, index, 1, &value);
+    decode(view.dtype, view.data, index, 1, &value);
     return value;
 }
 
-void storeProduct(Dtype dtype, int code, float scale, std::byte* out)
+void storeRounded(Dtype dtype, float value, std::byte* out)
 {
-    const float product = static_cast<float>(code) * scale;
     if (dtype == Dtype::f32) {
-        std::memcpy(out, &product, sizeof product);
+        std::memcpy(out, &value, sizeof value);
         return;
     }
-    const std::uint16_t bits = dtype == Dtype::bf16 ? bf16FromFloat(product) : f16FromFloat(product);
+    const std::uint16_t bits = dtype == Dtype::bf16 ? bf16FromFloat(value) : f16FromFloat(value);
     std::memcpy(out, &bits, sizeof bits);
 }
+
+constexpr float kE2m1[16] = {0, 0.5F, 1, 1.5F, 2, 3, 4, 6, -0.0F, -0.5F, -1, -1.5F, -2, -3, -4, -6};
+
+/// The tensors of one module; those its format does not have are empty.
+struct Module {
+    Spoken spoken;
+    TensorData codes, scales, zeroPoints, globalScale, shape;
+
+    bool isPacked() const { return spoken.format == "pack-quantized"; }
+    bool isFp4() const { return spoken.type == "float" && spoken.bits == 4; }
+    Dtype restoreDtype() const { return isFp4() ? Dtype::bf16 : scales.view.dtype; }
+    std::int64_t groups() const { return scales.view.shape.size() == 2 ? scales.view.shape[1] : 1; }
+
+    float scaleAt(std::int64_t row, std::int64_t group) const
+    {
+        const std::int64_t index = scales.view.shape.size() == 2 ? row * groups() + group : 0;
+        if (spoken.scaleDtype == "torch.uint8") // an exponent
+            return floatFromE8m0(std::to_integer<std::uint8_t>(scales.view.data[index]));
+        const float scale = valueAt(scales.view, index);
+        return spoken.scaleDtype.empty() ? scale : scale / valueAt(globalScale.view, 0);
+    }
+    int zeroAt(std::int64_t row, std::int64_t group) const
+    {
+        if (spoken.symmetric)
+            return 0;
+        return codeAt(zeroPoints.view.data + group * 4, groups() * 4, row, spoken.bits);
+    }
+    /// The weight without its scale.
+    float levelAt(std::int64_t row, std::int64_t col, int zero) const
+    {
+        const std::int64_t width = codes.view.shape[1];
+        if (isPacked())
+            return static_cast<float>(codeAt(codes.view.data + row * width * 4, 4, col, spoken.bits) - zero);
+        if (isFp4()) {
+            const auto pair = std::to_integer<unsigned>(codes.view.data[row * width + col / 2]);
+            return kE2m1[(col % 2 == 0 ? pair : pair >> 4U) & 15U];
+        }
+        return valueAt(codes.view, row * width + col);
+    }
+};
 
 class Reading {
 public:
@@ -183,7 +299,7 @@ public:
             return result;
         }
         if (const std::string module = moduleOf(wanted.name);
-            layer && layer->op == Operator::linear && m_config.schemeOf(module).bits != 0)
+            layer && layer->op == Operator::linear && !m_config.schemeOf(module).format.empty())
             result.problem = "config.json says that it is quantized; 'ignore' must list it";
         QL_TRY(expected, loadAsStored(source, tensor, m_context));
         QL_TRY(actual, m_file.load(index, m_context));
@@ -198,26 +314,14 @@ public:
         const Candidate& candidate = m_request.plan.candidates[static_cast<std::size_t>(layerIndex)];
         VerifiedTensor result{
             .name = layer.name, .candidate = printCandidate(candidate), .elements = layer.numel(), .problem = {}};
-        const std::string module = moduleOf(layer.name);
-        const std::int64_t packed = take(module + ".weight_packed");
-        const std::int64_t scale = take(module + ".weight_scale");
-        const std::int64_t shape = take(module + ".weight_shape");
-        if (packed < 0 || scale < 0 || shape < 0) {
-            result.problem = packed < 0  ? "weight_packed is missing"
-                             : scale < 0 ? "weight_scale is missing"
-                                         : "weight_shape is missing";
-            return result;
-        }
-        QL_TRY(words, m_file.load(packed, m_context));
-        QL_TRY(scales, m_file.load(scale, m_context));
-        QL_TRY(dims, m_file.load(shape, m_context));
-        const Spoken spoken = m_config.schemeOf(module);
-        result.problem = oddness(layer, candidate, spoken, words.view, scales.view, dims.view);
+        QL_TRY(module, load(moduleOf(layer.name), candidate, result));
+        if (result.problem.empty())
+            result.problem = oddness(layer, module);
         if (!result.problem.empty())
             return result;
         QL_TRY(expected, realize(m_request.model, layerIndex, candidate, m_request.activations, m_context));
-        QL_TRY(restored, restoreAs(expected, scales.view.dtype, m_context));
-        QL_CHECK(compare(layer, spoken, words.view, scales.view, restored, result));
+        QL_TRY(restored, restoreAs(expected, module.restoreDtype(), m_context));
+        QL_CHECK(compare(layer, module, restored, result));
         return result;
     }
 
@@ -243,57 +347,107 @@ private:
         return index;
     }
 
-    std::string oddness(const Layer& layer, const Candidate& candidate, const Spoken& spoken, const TensorView& words,
-                        const TensorView& scales, const TensorView& dims) const
+    /// Loads what the plan's format has; a tensor that is missing, or a scheme that config.json words otherwise, is the
+    /// result's problem.
+    Result<Module> load(const std::string& name, const Candidate& candidate, VerifiedTensor& result)
     {
-        const Scheme& scheme = candidate.weights;
-        const std::int64_t group = scheme.granularity == Granularity::group ? scheme.groupSize : 0;
-        if (!spoken.odd.empty())
-            return spoken.odd;
-        if (spoken.bits != scheme.element->bits || spoken.groupSize != group)
-            return "config.json gives it " + std::to_string(spoken.bits) + " bits in groups of " +
-                   std::to_string(spoken.groupSize) + ", the plan says " + printScheme(scheme);
+        Module module;
+        module.spoken = m_config.schemeOf(name);
+        const Spoken wanted = wantedOf(candidate);
+        const bool packed = wanted.format.find("pack") != std::string::npos;
+        const auto get = [&](bool has, const char* suffix, TensorData& data) -> Result<void> {
+            if (!has)
+                return {};
+            const std::int64_t index = take(name + suffix);
+            if (index >= 0) {
+                QL_TRY(loaded, m_file.load(index, m_context));
+                data = std::move(loaded);
+            } else if (result.problem.empty()) {
+                result.problem = std::string(suffix + 1) + " is missing";
+            }
+            return {};
+        };
+        QL_CHECK(get(true, packed ? ".weight_packed" : ".weight", module.codes));
+        QL_CHECK(get(true, ".weight_scale", module.scales));
+        QL_CHECK(get(!wanted.symmetric, ".weight_zero_point", module.zeroPoints));
+        QL_CHECK(get(wanted.strategy == "tensor_group", ".weight_global_scale", module.globalScale));
+        QL_CHECK(get(wanted.format == "pack-quantized", ".weight_shape", module.shape));
+        if (result.problem.empty() && module.spoken != wanted)
+            result.problem = "config.json says " +
+                             (module.spoken.format.empty() ? std::string("nothing of it") : describe(module.spoken)) +
+                             "; the plan wants " + describe(wanted);
+        return module;
+    }
+
+    std::string oddness(const Layer& layer, const Module& module) const
+    {
+        const Spoken& spoken = module.spoken;
         const std::int64_t rows = layer.shape[0];
         const std::int64_t cols = layer.shape[1];
-        const std::int64_t groups = group > 0 ? cols / group : 1;
-        if (words.dtype != Dtype::i32 || words.shape != Shape{rows, (cols * spoken.bits + 31) / 32})
-            return "weight_packed is " + std::string(info(words.dtype).word) + " " + formatShape(words.shape);
-        if (scales.dtype != layer.dtype || scales.shape != Shape{rows, groups})
-            return "weight_scale is " + std::string(info(scales.dtype).word) + " " + formatShape(scales.shape);
+        const std::int64_t groups = spoken.groupSize > 0 ? cols / spoken.groupSize : 1;
+        const auto odd = [](const char* name, const TensorView& view, Dtype dtype, const Shape& shape) {
+            return view.dtype == dtype && view.shape == shape
+                       ? std::string()
+                       : std::string(name) + " is " + std::string(info(view.dtype).word) + " " +
+                             formatShape(view.shape) + ", not " + std::string(info(dtype).word) + " " +
+                             formatShape(shape);
+        };
+        std::string found;
+        const auto add = [&found](std::string problem) {
+            if (found.empty())
+                found = std::move(problem);
+        };
+        if (module.isPacked())
+            add(odd("weight_packed", module.codes.view, Dtype::i32, {rows, (cols * spoken.bits + 31) / 32}));
+        else if (module.isFp4())
+            add(odd("weight_packed", module.codes.view, Dtype::u8, {rows, cols / 2}));
+        else
+            add(odd("weight", module.codes.view, spoken.type == "int" ? Dtype::i8 : Dtype::f8_e4m3, {rows, cols}));
+        const Dtype scaleDtype = spoken.scaleDtype.empty()            ? layer.dtype
+                                 : spoken.scaleDtype == "torch.uint8" ? Dtype::u8
+                                                                      : Dtype::f8_e4m3;
+        add(odd("weight_scale", module.scales.view, scaleDtype,
+                spoken.strategy == "tensor" ? Shape{1} : Shape{rows, groups}));
+        if (!spoken.symmetric)
+            add(odd("weight_zero_point", module.zeroPoints.view, Dtype::i32, {(rows * spoken.bits + 31) / 32, groups}));
+        if (spoken.strategy == "tensor_group")
+            add(odd("weight_global_scale", module.globalScale.view, Dtype::f32, {1}));
+        if (!module.isPacked() || !found.empty())
+            return found;
         std::int64_t stored[2] = {};
-        if (dims.dtype == Dtype::i64 && dims.shape == Shape{2})
-            std::memcpy(stored, dims.data, sizeof stored);
+        if (module.shape.view.dtype == Dtype::i64 && module.shape.view.shape == Shape{2})
+            std::memcpy(stored, module.shape.view.data, sizeof stored);
         if (stored[0] != rows || stored[1] != cols)
             return "weight_shape does not hold " + formatShape(layer.shape);
+        for (std::int64_t g = 0; g < groups && !spoken.symmetric; ++g)
+            if (endsInBits(module.zeroPoints.view.data + g * 4, groups * 4, rows, spoken.bits))
+                return "the last words of weight_zero_point have bits behind the last row";
         return {};
     }
 
-    Result<void> compare(const Layer& layer, const Spoken& spoken, const TensorView& words, const TensorView& scales,
-                         const Buffer& expected, VerifiedTensor& result) const
+    Result<void> compare(const Layer& layer, const Module& module, const Buffer& expected, VerifiedTensor& result) const
     {
         const std::int64_t rows = layer.shape[0];
         const std::int64_t cols = layer.shape[1];
-        const std::int64_t groups = scales.shape[1];
-        const std::int64_t perGroup = spoken.groupSize > 0 ? spoken.groupSize : cols;
-        const std::int64_t rowBytes = words.shape[1] * 4;
-        const std::int64_t elementBytes = info(scales.dtype).blockBytes;
+        const std::int64_t groups = module.groups();
+        const std::int64_t perGroup = module.spoken.groupSize > 0 ? module.spoken.groupSize : cols;
+        const std::int64_t rowBytes = module.codes.view.shape[1] * info(module.codes.view.dtype).blockBytes;
+        const Dtype dtype = module.restoreDtype();
+        const std::int64_t elementBytes = info(dtype).blockBytes;
         const std::int64_t grain = std::max<std::int64_t>(1, (std::int64_t{1} << 19) / std::max<std::int64_t>(1, cols));
         const auto compareRows = [&](std::int64_t begin, std::int64_t end) {
             VerifiedTensor part;
             Buffer row(cols * elementBytes);
             for (std::int64_t r = begin; r < end; ++r) {
                 for (std::int64_t g = 0; g < groups; ++g) {
-                    const float scale = scaleAt(scales, r * groups + g);
+                    const float scale = module.scaleAt(r, g);
+                    const int zero = module.zeroAt(r, g);
                     for (std::int64_t k = g * perGroup; k < std::min(cols, (g + 1) * perGroup); ++k)
-                        storeProduct(scales.dtype, codeAt(words.data + r * rowBytes, k, spoken.bits), scale,
-                                     row.data() + k * elementBytes);
+                        storeRounded(dtype, module.levelAt(r, k, zero) * scale, row.data() + k * elementBytes);
                 }
-                compareFloats(scales.dtype, expected.data() + r * cols * elementBytes, row.data(), cols, part);
-                if (std::uint32_t tail = 0; cols * spoken.bits % 32 != 0) {
-                    std::memcpy(&tail, words.data + (r + 1) * rowBytes - 4, sizeof tail);
-                    if (tail >> (cols * spoken.bits % 32) != 0)
-                        part.problem = "the last word of a row has bits behind the row's end";
-                }
+                compareFloats(dtype, expected.data() + r * cols * elementBytes, row.data(), cols, part);
+                if (module.isPacked() && endsInBits(module.codes.view.data + r * rowBytes, 4, cols, module.spoken.bits))
+                    part.problem = "the last word of a row has bits behind the row's end";
             }
             m_context.progress().addDone((end - begin) * rowBytes);
             return part;

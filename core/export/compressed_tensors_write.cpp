@@ -8,7 +8,9 @@
 #include "core/realize/realize.h"
 #include "core/tensor/half.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 
 namespace ql::ct {
@@ -46,26 +48,71 @@ void packRow(const std::byte* codes, std::int64_t cols, int bits, std::byte* out
         *out = static_cast<std::byte>(waiting);
 }
 
-Result<Buffer> packCodes(const QuantizedTensor& tensor, int bits, const JobContext& context)
+/// Codes of one row of 4 bits, two in a byte, the first in the low half.
+void pairRow(const std::byte* codes, std::int64_t cols, std::byte* out)
+{
+    for (std::int64_t k = 0; k < cols; k += 2)
+        out[k / 2] = (codes[k] & std::byte{15}) | (codes[k + 1] << 4);
+}
+
+/// Rows of codes as the file has them; bytes as they are need no copy.
+Result<Buffer> packCodes(const QuantizedTensor& tensor, const Coding& coding, const JobContext& context)
 {
     const MatrixShape shape = tensor.matrix();
-    const std::int64_t rowBytes = 4 * ceilDiv(shape.cols * bits, 32);
+    const int bits = coding.bits;
+    const bool pairs = coding.storage == Storage::fp4;
+    const std::int64_t rowBytes = pairs ? shape.cols / 2 : 4 * ceilDiv(shape.cols * bits, 32);
+    QL_CHECK(context.checkMemory(shape.rows * rowBytes, "packed codes"));
     Buffer words(shape.rows * rowBytes);
     const std::int64_t grain =
         std::max<std::int64_t>(1, (std::int64_t{1} << 20) / std::max<std::int64_t>(1, shape.cols));
     QL_CHECK(parallelFor(context, shape.rows, grain, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row) {
             std::byte* out = words.data() + row * rowBytes;
+            const std::byte* codes = tensor.codes.data() + row * shape.cols;
+            if (pairs) {
+                pairRow(codes, shape.cols, out);
+                continue;
+            }
             std::memset(out, 0, static_cast<std::size_t>(rowBytes));
-            packRow(tensor.codes.data() + row * shape.cols, shape.cols, bits, out);
+            packRow(codes, shape.cols, bits, out);
         }
     }));
     return words;
 }
 
-/// Scales are values of the coding already, so the conversion is exact.
-Buffer scaleBytes(std::span<const float> scales, Dtype dtype)
+/// Zero points [rows, groups] as a little-endian bit string down each column, in words [ceil(rows·b/32), groups].
+Buffer packZeroPoints(const QuantizedTensor& tensor, int bits)
 {
+    const std::int64_t rows = tensor.matrix().rows;
+    const std::int64_t groups = std::ssize(tensor.zeroPoints) / rows;
+    const std::int64_t words = ceilDiv(rows * bits, 32);
+    Buffer packed(words * groups * 4);
+    std::vector<std::byte> column(static_cast<std::size_t>(rows));
+    std::vector<std::uint32_t> string(static_cast<std::size_t>(words));
+    for (std::int64_t group = 0; group < groups; ++group) {
+        for (std::int64_t row = 0; row < rows; ++row)
+            column[static_cast<std::size_t>(row)] = static_cast<std::byte>(
+                static_cast<std::uint8_t>(tensor.zeroPoints[static_cast<std::size_t>(row * groups + group)]));
+        std::fill(string.begin(), string.end(), 0U);
+        packRow(column.data(), rows, bits, reinterpret_cast<std::byte*>(string.data()));
+        for (std::int64_t word = 0; word < words; ++word)
+            packed.as<std::uint32_t>()[word * groups + group] = string[static_cast<std::size_t>(word)];
+    }
+    return packed;
+}
+
+/// Scales are values of the coding already, so the conversion is exact.
+Buffer scaleBytes(std::span<const float> scales, const Coding& coding, Dtype dtype)
+{
+    if (coding.scale) {
+        Buffer bytes(std::ssize(scales));
+        auto* out = bytes.as<std::uint8_t>();
+        for (std::size_t i = 0; i < scales.size(); ++i)
+            out[i] = coding.scale == ScaleCoding::ue4m3 ? e4m3FromFloat(scales[i])
+                                                        : static_cast<std::uint8_t>(std::ilogb(scales[i]) + 127);
+        return bytes;
+    }
     Buffer bytes(std::ssize(scales) * info(dtype).blockBytes);
     if (dtype == Dtype::f32) {
         std::memcpy(bytes.data(), scales.data(), scales.size_bytes());
@@ -95,8 +142,8 @@ public:
     Result<void> writeTensor(std::int64_t index) const
     {
         const auto i = static_cast<std::size_t>(index);
-        const Coding coding = m_layout.codings[i];
-        if (coding.bits == 0) {
+        const Coding& coding = m_layout.codings[i];
+        if (coding.storage == Storage::kept) {
             QL_TRY(data, loadAsStored(*m_request.model.checkpoint, index, m_context));
             const Entry& entry = *m_entries[i][static_cast<std::size_t>(Part::kept)];
             return write(entry, {data.view.data, static_cast<std::size_t>(entry.sizeBytes)});
@@ -106,10 +153,22 @@ public:
         QL_TRY(quantized,
                realize(m_request.model, tensor.layer, m_request.plan.candidates[static_cast<std::size_t>(tensor.layer)],
                        m_request.activations, m_context));
-        QL_TRY(words, packCodes(quantized, coding.bits, m_context));
-        QL_CHECK(write(i, Part::packed, bytesOf(words)));
-        QL_CHECK(write(i, Part::scale, bytesOf(scaleBytes(quantized.scales, layer.dtype))));
-        return write(i, Part::shape, std::as_bytes(std::span(tensor.shape)));
+        if (coding.storage == Storage::packed || coding.storage == Storage::fp4) {
+            QL_TRY(words, packCodes(quantized, coding, m_context));
+            QL_CHECK(write(i, Part::codes, bytesOf(words)));
+        } else {
+            QL_CHECK(write(i, Part::codes, bytesOf(quantized.codes)));
+        }
+        QL_CHECK(write(i, Part::scale, bytesOf(scaleBytes(quantized.scales, coding, layer.dtype))));
+        if (coding.zeroPoint)
+            QL_CHECK(write(i, Part::zeroPoint, bytesOf(packZeroPoints(quantized, coding.bits))));
+        if (coding.scale == ScaleCoding::ue4m3) {
+            const float globalScale = 1 / quantized.tensorScale;
+            QL_CHECK(write(i, Part::globalScale, std::as_bytes(std::span(&globalScale, 1))));
+        }
+        if (coding.storage == Storage::packed)
+            QL_CHECK(write(i, Part::shape, std::as_bytes(std::span(tensor.shape))));
+        return {};
     }
 
 private:

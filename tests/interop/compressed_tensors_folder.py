@@ -8,11 +8,15 @@ FOLDER   written by the target compressed-tensors
 EXPORT   written by the target hdf5 from the same model and candidates
 MODEL    the unquantized folder, for the tensors that are kept
 """
+import json
+import pathlib
 import sys
 import time
 
 import h5py
 import torch
+from compressed_tensors.compressors import BaseCompressor
+from compressed_tensors.quantization import QuantizationScheme
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -23,11 +27,40 @@ def restored(group, dtype):
     return torch.from_numpy(group["weights"][()]).to(dtype)
 
 
-def main(folder, export, source):
-    started = time.time()
+def groups_of(folder):
+    return json.loads(pathlib.Path(folder, "config.json").read_text())["quantization_config"]["config_groups"].values()
+
+
+def has_zero_points(folder):
+    return not all(group["weights"]["symmetric"] for group in groups_of(folder))
+
+
+def load(folder):
     # not dequantize=True: transformers 5.23 then restores every layer by the first group of a mixed file
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     model.hf_quantizer.compressor.decompress_model(model)
+    return model
+
+
+def load_by_module(folder, source):
+    """The library's own decompressors, module by module, in the unquantized model. transformers 5.23 with compressed-tensors 0.20
+    refuses every file with packed zero points, also the library's own: on the meta device they get the shape that is not packed."""
+    model = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
+    state = load_file(f"{folder}/model.safetensors")
+    names = {target: group for group in groups_of(folder) for target in group["targets"]}
+    for name, module in model.named_modules():
+        parts = {key[len(name) + 1:]: value for key, value in state.items() if key.rpartition(".")[0] == name}
+        if not isinstance(module, torch.nn.Linear) or "weight_scale" not in parts:
+            continue
+        group = names.get(name, names.get("Linear"))
+        scheme = QuantizationScheme.model_validate(group)
+        module.weight.data = BaseCompressor.get_value_from_registry(group["format"]).decompress(parts, scheme)["weight"]
+    return model
+
+
+def main(folder, export, source):
+    started = time.time()
+    model = load_by_module(folder, source) if has_zero_points(folder) else load(folder)
     print(f"loaded in {time.time() - started:.1f} s, dtype {model.dtype}")
     state = model.state_dict()
     original = load_file(f"{source}/model.safetensors")

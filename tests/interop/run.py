@@ -12,6 +12,7 @@ SentencePiece model.
 import importlib.util
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,32 @@ def mixed(qloupe, model, target, candidates, bits, out):
     failed += run(qloupe, "verify", out / target, "--against", model)
     failed += run(qloupe, "export", model, "--plan", plan, "--target", "hdf5", "--out", out / f"{target}.h5")
     return failed
+
+
+FORMATS = ["nvfp4", "mxfp4", "int4:g32:asym", "fp8_e4m3:channel", "fp8_e4m3:tensor", "int8:channel+a:int8:token",
+           "fp8_e4m3+a:fp8_e4m3:token", "int8:g64:asym", "int4:channel:asym@mse", "nvfp4@mse"]
+
+
+def formats(qloupe, model, out, choose, name):
+    """An export with candidates by choose(number of the fused module), as every format of compressed-tensors has them."""
+    plan = out / f"{name}.json"
+    failed = run(qloupe, "solve", model, "--candidates", "keep", "--bpw", 16, "--target", "compressed-tensors", "--out", plan)
+    content = json.loads(plan.read_text())
+    modules = {}
+    for layer in content["candidates"]:
+        if ".layers." in layer and "norm" not in layer:
+            key = layer.split(".layers.")[1].split(".")[0] + ("qkv" if layer.split(".")[-2][:2] in ("q_", "k_", "v_") else
+                  "gate_up" if layer.split(".")[-2] in ("gate_proj", "up_proj") else layer.split(".")[-2])
+            content["candidates"][layer] = choose(modules.setdefault(key, len(modules)))
+    plan.write_text(json.dumps(content))
+    folder, codes = out / name, out / f"{name}.h5"
+    failed += run(qloupe, "export", model, "--plan", plan, "--target", "compressed-tensors", "--out", folder)
+    failed += run(qloupe, "verify", folder, "--against", model)
+    content = json.loads((folder / "quantloupe_plan.json").read_text())
+    content["candidates"] = {layer: re.sub(r"\+a:[^@]*", "", text) for layer, text in content["candidates"].items()}
+    plan.write_text(json.dumps(content))
+    failed += run(qloupe, "export", model, "--plan", plan, "--target", "hdf5", "--out", codes)
+    return failed + python("compressed_tensors_folder.py", folder, codes, model)
 
 
 def uniform(qloupe, model, block, out):
@@ -83,6 +110,10 @@ def main(qloupe, models, bits="5.0"):
         candidates = ["int4:g64@rtn:ct", "int8:g64@rtn:ct", "keep"]
         failed += mixed(qloupe, folder, "compressed-tensors", candidates, 8.0, out)
         failed += python("compressed_tensors_folder.py", out / "compressed-tensors", out / "compressed-tensors.h5", folder)
+        for name, several in (("mixed", [f for f in FORMATS if "asym" not in f]), ("mixed-zero-points", FORMATS)):
+            failed += formats(qloupe, folder, out, lambda n: several[n % len(several)], name)
+        for number, candidate in enumerate(FORMATS):
+            failed += formats(qloupe, HERE.parent.parent / "resources/sample", out, lambda n: candidate, f"format-{number}")
         blocks = [f"{block}@rtn:ggml" for block in BLOCKS]
         exports = {}
         for source, script, *options in ((f16, "gguf_file.py", "--source"), (folder, "llama_folder_gguf.py")):

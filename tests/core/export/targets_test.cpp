@@ -68,6 +68,9 @@ std::vector<std::string> words(const QByteArray& text)
 
 constexpr char kMixedCt[] =
     "*self_attn*proj*=int8:g64@rtn:ct *o_proj*=keep *mlp*=int4:g32 *down_proj*=int4:channel@mse:steps=8";
+constexpr char kEveryFormat[] =
+    "*0.self_attn*=nvfp4 *1.self_attn*=mxfp4 *o_proj*=int4:g32:asym *0.mlp*=fp8_e4m3:channel *1.mlp*=int8:g64:asym "
+    "*0.mlp.down*=int8:channel+a:int8:token *1.mlp.down*=fp8_e4m3+a:fp8_e4m3:token *1.*o_proj*=fp8_e4m3:tensor";
 constexpr char kMixedFolder[] =
     "*q_proj*=gguf:q4_0@rtn:ggml *k_proj*=gguf:q8_0 *v_proj*=gguf:q5_0 *o_proj*=gguf:q5_1@rtn:ggml "
     "*up_proj*=gguf:q4_1 *gate_proj*=f16 *embed*=gguf:q8_0@rtn:ggml *1.mlp.down*=f32";
@@ -102,6 +105,15 @@ private Q_SLOTS:
             << QByteArray("folder") << ct
             << QByteArray("*0.self_attn*=int2:g64 *1.self_attn*=int3:channel *0.mlp.down*=int5:g32@mse "
                           "*1.mlp.down*=int6:channel *0.mlp.gate*=int7:g64 *0.mlp.up*=int7:g64 *o_proj*=int3:g32");
+        QTest::newRow("ct every format") << QByteArray("folder") << ct << QByteArray(kEveryFormat);
+        QTest::newRow("ct floats in an f16 model, bias")
+            << QByteArray("folder f16 untied bias") << ct
+            << QByteArray("*self_attn*=fp8_e4m3 *mlp*=fp8_e4m3:tensor *down*=fp8_e4m3+a:fp8_e4m3:token");
+        QTest::newRow("ct floats and zero points in an f32 model")
+            << QByteArray("folder f32") << ct
+            << QByteArray("*self_attn*=int8:g32:asym *o_proj*=fp8_e4m3 *mlp*=int4:asym@mse:steps=8");
+        QTest::newRow("ct one format of floats")
+            << QByteArray("folder") << ct << QByteArray("*proj*=nvfp4@mse:steps=8");
         QTest::newRow("ct keep") << QByteArray("folder") << ct << QByteArray();
         QTest::newRow("ct one layer") << QByteArray("folder") << ct << QByteArray("*1.mlp.down_proj*=int8:g128");
         QTest::newRow("gguf from folder") << QByteArray("folder") << QByteArray("gguf") << QByteArray(kMixedFolder);
@@ -160,6 +172,8 @@ private Q_SLOTS:
         QTest::addColumn<QByteArray>("id");
         QTest::addColumn<QByteArray>("plan");
         QTest::newRow("ct") << QByteArray("folder bias") << QByteArray("compressed-tensors") << QByteArray(kMixedCt);
+        QTest::newRow("ct formats") << QByteArray("folder") << QByteArray("compressed-tensors")
+                                    << QByteArray(kEveryFormat);
         QTest::newRow("gguf") << QByteArray("gguf f16") << QByteArray("gguf") << QByteArray(kMixedGguf);
         QTest::newRow("gguf of a folder") << QByteArray("folder") << QByteArray("gguf") << QByteArray(kMixedFolder);
         QTest::newRow("hdf5") << QByteArray("folder") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
@@ -221,13 +235,28 @@ private Q_SLOTS:
         row("ct tie", folder, ct, "*q_proj*=int4:g64 *k_proj*=int4:g64", "v_proj|keep|fuses q, k and v");
         row("ct tie gate", folder, ct, "*gate_proj*=int4:g64 *up_proj*=int8:g64",
             "up_proj|gate_proj|fuses gate and up");
-        row("ct asym", folder, ct, "*down*=int4:g64:asym", "down_proj|:asym");
+        row("ct asym", folder, ct, "*down*=int5:g64:asym", "down_proj|4 and 8 bits|symmetric");
+        row("ct minimum", folder, ct, "*down*=int4:g64:min", "down_proj|:min|zero point");
+        row("ct asym divides", folder, ct, "*q_proj*=int4:g128:asym", "q_proj|192|128|int4:g64 does");
+        row("ct fp8 group", folder, ct, "*down*=fp8_e4m3:g128", "down_proj|128 × 128|fp8_e4m3:channel");
+        row("ct fp8 scale", folder, ct, "*down*=fp8_e4m3:s=f32", "down_proj|s=bf16");
+        row("ct fp8 of e5m2", folder, ct, "*down*=fp8_e5m2", "down_proj|fp8_e5m2|none of them");
+        row("ct mxfp4 of f16", "folder f16", ct, "*down*=mxfp4", "down_proj|mxfp4|f16|int4:g32");
+        row("ct nvfp4 of f32", "folder f32", ct, "*down*=nvfp4", "down_proj|nvfp4|f32|int4:g32");
+        row("ct mxfp4 tie", folder, ct, "*q_proj*=nvfp4 *k_proj*=nvfp4 *v_proj*=mxfp4",
+            "v_proj|mxfp4|fuses q, k and v");
+        row("ct tie of inputs", folder, ct, "*gate_proj*=int8+a:int8 *up_proj*=int8", "up_proj|fuses gate and up");
+        row("ct static inputs", folder, ct, "*down*=fp8_e4m3+a:fp8_e4m3:tensor:static",
+            "down_proj|+a:fp8_e4m3:token|leave +a:");
+        row("ct inputs of groups", folder, ct, "*down*=int8:g64+a:int8:token", "down_proj|int8:channel+a:int8:token");
+        row("ct inputs of int4", folder, ct, "*down*=int4+a:int8:token", "down_proj|leave +a:int8 out");
+        row("ct inputs of keep", folder, ct, "*down*=keep+a:int8:token", "down_proj|leave +a: out");
         row("ct restricted", folder, ct, "*down*=int4:g64:restricted", "down_proj|:restricted");
         row("ct scale", folder, ct, "*down*=int4:g64:s=f16", "down_proj|s=bf16");
         row("ct group", folder, ct, "*down*=int4:g16", "down_proj|32, 64 or 128");
         row("ct tensor", folder, ct, "*down*=int8:tensor", "down_proj|int8:channel");
         row("ct format", folder, ct, "*down*=int3:g64:asym", "down_proj|symmetric");
-        row("ct float", folder, ct, "*down*=mxfp4", "down_proj|int2 to int8");
+        row("ct float", folder, ct, "*down*=e2m1:g64", "down_proj|int2 to int8");
         row("ct embedding", folder, ct, "*embed*=int4:g64", "embed_tokens|keep");
         row("ct cast", folder, ct, "*down*=f16", "down_proj|keep");
         row("ct head", "folder untied", ct, "lm_head*=int8:g64", "lm_head|keep");
@@ -294,6 +323,18 @@ private Q_SLOTS:
             QVERIFY(profile.restoreDtype(model, layer) == Dtype::f32 ||
                     profile.restoreDtype(model, layer) == Dtype::bf16);
         }
+        for (const std::int64_t index : model.quantizableLayers()) { // what is usual is some of the menu
+            const Layer& layer = model.layers[static_cast<std::size_t>(index)];
+            const auto menu = profile.menu(model, layer);
+            const auto usual = usualMenu(profile, model, layer);
+            QVERIFY(!usual.empty() && usual.size() <= std::max<std::size_t>(menu.size(), 1));
+            QVERIFY(usual.back().weights.isKeep());
+            for (const Candidate& candidate : usual)
+                QVERIFY2(std::find(menu.begin(), menu.end(), candidate) != menu.end(),
+                         printCandidate(candidate).c_str());
+        }
+        const auto all = usualCandidates(profile, model);
+        QVERIFY(all.size() >= 4 && all.size() <= 12);
         for (const Tie& tie : profile.ties(model)) {
             QVERIFY(tie.layers.size() > 1);
             QVERIFY(!tie.reason.empty());

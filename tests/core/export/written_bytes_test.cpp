@@ -114,6 +114,129 @@ private Q_SLOTS:
             QCOMPARE(tensor.offset % info(tensor.dtype).blockBytes, std::int64_t{0});
     }
 
+    void floatsAndZeroPointsAreStoredAsTheFormatsSay()
+    {
+        const auto model = open({}, "floats");
+        const auto path = write(*model, "compressed-tensors",
+                                {"*self_attn*=nvfp4", "*o_proj*=mxfp4", "*mlp*=fp8_e4m3:channel",
+                                 "*down*=int4:g64:asym", "*1.mlp.down*=int8:channel+a:int8:token"},
+                                "floats-out");
+        const auto file = openCheckpoint(path / "model.safetensors", m_context).value();
+        const auto load = [&](const std::string& name, Dtype dtype, const Shape& shape) {
+            TensorData data = file->load(file->indexOf("model.layers." + name), m_context).value();
+            const bool isSo = data.view.dtype == dtype && data.view.shape == shape;
+            return isSo ? std::move(data) : throw std::runtime_error(name);
+        };
+        const auto realized = [&](const std::string& name, const char* candidate) {
+            const std::int64_t index = model->indexOf("model.layers." + name + ".weight");
+            return realize(*model, index, parseCandidate(candidate).value(), nullptr, m_context).value();
+        };
+        const auto byte = [](const TensorData& data, std::int64_t i) {
+            return std::to_integer<unsigned>(data.view.data[i]);
+        };
+        const auto number = [](const TensorData& data, std::int64_t i) {
+            float value = 0;
+            decode(data.view.dtype, data.view.data, i, 1, &value);
+            return value;
+        };
+        // NVFP4: the even column in the low half, scales of sixteen weights, and the factor as a divisor
+        {
+            const QuantizedTensor tensor = realized("0.self_attn.k_proj", "nvfp4");
+            const auto [rows, cols] = tensor.matrix();
+            const auto packed = load("0.self_attn.k_proj.weight_packed", Dtype::u8, {rows, cols / 2});
+            for (std::int64_t i = 0; i < rows * cols; ++i)
+                QCOMPARE((byte(packed, i / 2) >> (4 * (i % 2))) & 15U, unsigned{tensor.codes.as<std::uint8_t>()[i]});
+            const auto scales = load("0.self_attn.k_proj.weight_scale", Dtype::f8_e4m3, {rows, cols / 16});
+            const auto whole = load("0.self_attn.k_proj.weight_global_scale", Dtype::f32, {1});
+            for (std::size_t i = 0; i < tensor.scales.size(); ++i)
+                QCOMPARE(number(scales, static_cast<std::int64_t>(i)) / number(whole, 0),
+                         tensor.scales[i] * tensor.tensorScale);
+            // what runtimes fuse has one such factor, that of the largest magnitude in any of the three
+            float largest = 0;
+            for (const char* name : {"0.self_attn.q_proj", "0.self_attn.k_proj", "0.self_attn.v_proj"}) {
+                const auto other = load(std::string(name) + ".weight_global_scale", Dtype::f32, {1});
+                QCOMPARE(number(other, 0), number(whole, 0));
+                const auto weights =
+                    model->loadWeights(model->indexOf("model.layers." + std::string(name) + ".weight"), m_context)
+                        .value();
+                for (std::int64_t i = 0; i < weights.view.numel(); ++i)
+                    largest = std::max(largest, std::fabs(number(weights, i)));
+            }
+            const float share = number(whole, 0) * largest / (448 * 6); // the factor is rounded up, by little
+            QVERIFY(share <= 1 && share >= 1 - 4e-4F);
+        }
+        // MXFP4: exponents with a bias of 127
+        {
+            const QuantizedTensor tensor = realized("1.self_attn.o_proj", "mxfp4");
+            const auto [rows, cols] = tensor.matrix();
+            const auto packed = load("1.self_attn.o_proj.weight_packed", Dtype::u8, {rows, cols / 2});
+            for (std::int64_t i = 0; i < rows * cols; ++i)
+                QCOMPARE((byte(packed, i / 2) >> (4 * (i % 2))) & 15U, unsigned{tensor.codes.as<std::uint8_t>()[i]});
+            const auto scales = load("1.self_attn.o_proj.weight_scale", Dtype::u8, {rows, cols / 32});
+            for (std::size_t i = 0; i < tensor.scales.size(); ++i)
+                QCOMPARE(std::ldexp(1.0F, static_cast<int>(byte(scales, static_cast<std::int64_t>(i))) - 127),
+                         tensor.scales[i]);
+        }
+        // FP8: E4M3 as it is, one scale a row in the layer's dtype
+        {
+            const QuantizedTensor tensor = realized("0.mlp.up_proj", "fp8_e4m3:s=bf16");
+            const auto [rows, cols] = tensor.matrix();
+            const auto codes = load("0.mlp.up_proj.weight", Dtype::f8_e4m3, {rows, cols});
+            QCOMPARE(std::memcmp(codes.view.data, tensor.codes.data(), static_cast<std::size_t>(rows * cols)), 0);
+            const auto scales = load("0.mlp.up_proj.weight_scale", Dtype::bf16, {rows, 1});
+            for (std::int64_t row = 0; row < rows; ++row)
+                QCOMPARE(number(scales, row), tensor.scales[static_cast<std::size_t>(row)]);
+        }
+        // zero points run down the columns, offset like the codes
+        {
+            const QuantizedTensor tensor = realized("0.mlp.down_proj", "int4:g64:asym:s=bf16");
+            const auto [rows, cols] = tensor.matrix();
+            const std::int64_t groups = cols / 64;
+            const auto zeros = load("0.mlp.down_proj.weight_zero_point", Dtype::i32, {rows / 8, groups});
+            bool moved = false;
+            for (std::int64_t row = 0; row < rows; ++row)
+                for (std::int64_t group = 0; group < groups; ++group) {
+                    const int zero = tensor.zeroPoints[static_cast<std::size_t>(row * groups + group)];
+                    moved = moved || zero != 0;
+                    std::uint32_t word = 0;
+                    std::memcpy(&word, zeros.view.data + (row / 8 * groups + group) * 4, 4);
+                    QCOMPARE(static_cast<int>((word >> (4 * (row % 8))) & 15U) - 8, zero);
+                }
+            QVERIFY(moved);
+        }
+        // with rounded inputs, eight bits stay bytes
+        const QuantizedTensor bytes = realized("1.mlp.down_proj", "int8:channel:s=bf16");
+        const auto codes = load("1.mlp.down_proj.weight", Dtype::i8, {bytes.matrix().rows, bytes.matrix().cols});
+        QCOMPARE(std::memcmp(codes.view.data, bytes.codes.data(), static_cast<std::size_t>(bytes.codes.sizeBytes())),
+                 0);
+        for (const TensorInfo& tensor : file->tensors())
+            QCOMPARE(tensor.offset % info(tensor.dtype).blockBytes, std::int64_t{0});
+
+        const auto config = nlohmann::json::parse(contentOf(path / "config.json"));
+        const auto& quantization = config["quantization_config"];
+        QCOMPARE(quantization["format"].get<std::string>(), std::string("mixed-precision"));
+        std::map<std::string, nlohmann::json> groups;
+        for (const auto& [name, group] : quantization["config_groups"].items())
+            groups[group["format"].get<std::string>()] = group;
+        QCOMPARE(groups.size(), std::size_t{5});
+        QCOMPARE(groups["nvfp4-pack-quantized"]["weights"].dump(),
+                 nlohmann::json({{"num_bits", 4},
+                                 {"type", "float"},
+                                 {"symmetric", true},
+                                 {"strategy", "tensor_group"},
+                                 {"group_size", 16},
+                                 {"scale_dtype", "torch.float8_e4m3fn"}})
+                     .dump());
+        QCOMPARE(groups["mxfp4-pack-quantized"]["weights"]["scale_dtype"].get<std::string>(),
+                 std::string("torch.uint8"));
+        QCOMPARE(groups["pack-quantized"]["weights"]["symmetric"].get<bool>(), false);
+        QVERIFY(groups["naive-quantized"]["input_activations"].is_null());
+        QCOMPARE(groups["int-quantized"]["input_activations"].dump(),
+                 nlohmann::json(
+                     {{"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", "token"}, {"dynamic", true}})
+                     .dump());
+    }
+
     void configKeepsItsTextAndListsEveryModule()
     {
         TinyLlama tiny;
@@ -168,6 +291,11 @@ private Q_SLOTS:
         QVERIFY(with("\"lm_head\"", "\"lm_hand\"").find("lm_head") != std::string::npos);
         QVERIFY(with("\"hidden_size\": 192", "\"hidden_size\": 193").find("other keys") != std::string::npos);
         QVERIFY(with("pack-quantized", "int-quantized").find("pack-quantized") != std::string::npos);
+        QVERIFY(with("\"format\": \"pack-quantized\"\n      }", "\"format\": \"nvfp4-pack-quantized\"\n      }")
+                    .find("nvfp4") != std::string::npos);
+        QVERIFY(with("\"input_activations\": null",
+                     "\"input_activations\": {\"num_bits\": 8, \"type\": \"int\", \"strategy\": \"token\"}")
+                    .find("inputs int 8 token static") != std::string::npos);
         QVERIFY(verifyExport(*model, path, nullptr, m_context).value().ok());
         std::string tokenizer = contentOf(path / "tokenizer.json");
         std::ofstream(path / "tokenizer.json", std::ios::trunc) << tokenizer + " ";

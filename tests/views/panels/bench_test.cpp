@@ -384,7 +384,7 @@ private Q_SLOTS:
         Bench bench;
         QVERIFY(bench.openOnLayer());
         Document& d = bench.document;
-        bench.find<QLineEdit>("benchOtherSchemes")->setText(QStringLiteral("int4:g32"));
+        bench.find<QLineEdit>("benchOtherSchemes")->setText(QStringLiteral("int4:g32,nf4:g32"));
         QVERIFY(bench.run());
         const int row = bench.rowOf(QStringLiteral("int4:g32@mse"));
         QVERIFY(row >= 0);
@@ -424,9 +424,9 @@ private Q_SLOTS:
         // What the target does not take says why.
         d.setTarget(*findTarget("compressed-tensors"));
         QVERIFY(bench.settle());
-        bench.choose(bench.rowOf(QStringLiteral("mxfp4")));
+        bench.choose(bench.rowOf(QStringLiteral("nf4:g32")));
         QVERIFY(!assign->isEnabled());
-        QVERIFY(assign->toolTip().contains(QLatin1String("mxfp4")));
+        QVERIFY(assign->toolTip().contains(QLatin1String("nf4:g32")));
     }
 
     void byKeyboardAlone()

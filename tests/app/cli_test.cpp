@@ -380,6 +380,9 @@ private Q_SLOTS:
         QTest::addColumn<QString>("damaged");
         QTest::newRow("compressed-tensors")
             << text("compressed-tensors") << text("int4:g64,int8:g64") << text("ct") << text("ct/model.safetensors");
+        QTest::newRow("floats of compressed-tensors")
+            << text("compressed-tensors") << text("nvfp4,mxfp4,int4:g64:asym,fp8_e4m3:channel") << text("ctf")
+            << text("ctf/model.safetensors");
         QTest::newRow("gguf") << text("gguf") << text("gguf:q4_0,gguf:q5_0,gguf:q8_0") << text("m.gguf")
                               << text("m.gguf");
         QTest::newRow("hdf5") << text("hdf5") << text("int3:g64,mxfp4,nvfp4,int8:channel:asym") << text("m.h5")
@@ -425,6 +428,56 @@ private Q_SLOTS:
         written.putChar(static_cast<char>(byte ^ 0x55));
         written.close();
         QCOMPARE(qloupe(verify).exitCode, 1);
+    }
+    void targetsHaveUsualCandidates_data()
+    {
+        QTest::addColumn<QString>("target");
+        QTest::addColumn<QStringList>("usual");
+        QTest::newRow("gguf") << text("gguf") << QStringList{text("gguf:iq2_s@imatrix"),  text("gguf:iq3_s@imatrix"),
+                                                             text("gguf:iq4_xs@imatrix"), text("gguf:q4_k@imatrix"),
+                                                             text("gguf:q5_k@imatrix"),   text("gguf:q6_k@imatrix"),
+                                                             text("gguf:q8_0@imatrix"),   text("keep")};
+        QTest::newRow("compressed-tensors") << text("compressed-tensors")
+                                            << QStringList{text("int4:g128:s=bf16"),
+                                                           text("int4:g64:s=bf16"),
+                                                           text("int4:g32:s=bf16"),
+                                                           text("int8:s=bf16"),
+                                                           text("int8:g128:s=bf16"),
+                                                           text("int8:g64:s=bf16"),
+                                                           text("keep")};
+    }
+    /// What is measured where no candidates are given; q_proj has rows of 256.
+    void targetsHaveUsualCandidates()
+    {
+        QFETCH(QString, target);
+        QFETCH(QStringList, usual);
+        const Outcome outcome = qloupe({text("sensitivity"), kSample, text("--layer"), text("*.layers.0.*q_proj*"),
+                                        text("--target"), target, text("--json")});
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        QStringList measured;
+        for (const QJsonValue& cell : outcome.json().value(QLatin1String("cells")).toArray())
+            measured << cell.toObject().value(QLatin1String("candidate")).toString();
+        QCOMPARE(measured, usual);
+    }
+    void exportsAskForTheActivationsOfTheirPlan()
+    {
+        const QString captured = kSample + text("/activations.npz");
+        const Outcome solved =
+            qloupe({text("solve"), kSample, text("--candidates"), text("gguf:iq4_xs@imatrix,gguf:q6_k@imatrix"),
+                    text("--bpw"), text("6"), text("--target"), text("gguf"), text("--activations"), captured,
+                    text("--out"), path("inputs.json")});
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        const QStringList exporting{text("export"),      kSample,       text("--plan"),
+                                    path("inputs.json"), text("--out"), path("inputs.gguf")};
+        const Outcome without = qloupe(exporting);
+        QCOMPARE(without.exitCode, 3);
+        QVERIFY2(without.err.contains("none are given: give those"), without.err.constData());
+        QCOMPARE(qloupe(exporting + QStringList{text("--activations"), captured}).exitCode, 0);
+        const QStringList verifying{text("verify"), path("inputs.gguf"), text("--against"), kSample};
+        const Outcome blind = qloupe(verifying);
+        QCOMPARE(blind.exitCode, 3);
+        QVERIFY2(blind.err.contains("cannot be compared with its plan"), blind.err.constData());
+        QCOMPARE(qloupe(verifying + QStringList{text("--activations"), captured}).exitCode, 0);
     }
     void sensitivityWithActivations()
     {

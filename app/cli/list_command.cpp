@@ -42,6 +42,8 @@ Json schemes()
     auto rows = Json::array();
     for (const NamedScheme& scheme : allNamedSchemes())
         rows.push_back({{"id", scheme.name}, {"means", scheme.text}, {"title", scheme.title}});
+    for (const AdditionKind& kind : allAdditionKinds())
+        rows.push_back({{"id", kind.text}, {"means", "behind any scheme with codes"}, {"title", kind.title}});
     return rows;
 }
 
@@ -328,7 +330,7 @@ const Command list_{
             names.emplace_back(k.name);
         app.add_option("KIND", options->kind, "what to list")->required()->check(CLI::IsMember(names));
         app.add_option("--explain", options->explain,
-                       "one format, scheme (int4:g64, also int4:g64@mse) or quantizer: formula, storage, "
+                       "one format, scheme (int4:g64, also int4:g64+lr8, int4:g64@mse) or quantizer: formula, storage, "
                        "source, options");
         app.add_option("--model", options->model, "schemes: grouped by where they run on this checkpoint");
         return [options](Console& console) { return run(console, *options); };

@@ -3,6 +3,7 @@
 #include "app/cli/variant_options.h"
 #include "core/base/npz.h"
 #include "core/base/text.h"
+#include "core/formats/tensor_additions.h"
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
 
@@ -59,6 +60,31 @@ Result<void> addStored(NpzWriter& npz, const std::string& name, std::string_view
     return npz.add(name, word, shape, {stored.data(), static_cast<std::size_t>(stored.sizeBytes())});
 }
 
+/// All values are float16, held as float32.
+Result<void> addAdditions(NpzWriter& npz, const std::string& name, const QuantizedTensor& quantized)
+{
+    if (!quantized.additions)
+        return {};
+    const TensorAdditions& additions = *quantized.additions;
+    const auto [rows, cols] = quantized.matrix();
+    if (!additions.columns.empty()) {
+        const std::int64_t slots = std::ssize(additions.columns);
+        QL_CHECK(npz.add(name + ".kept_columns", "i4", Shape{slots}, bytesOf(additions.columns)));
+        QL_CHECK(npz.add(name + ".kept_values", "f4", Shape{rows, slots}, bytesOf(additions.columnValues)));
+    }
+    if (!additions.rowStarts.empty()) {
+        const Shape count{std::ssize(additions.sparseColumns)};
+        QL_CHECK(npz.add(name + ".sparse_starts", "u4", Shape{rows + 1}, bytesOf(additions.rowStarts)));
+        QL_CHECK(npz.add(name + ".sparse_columns", "u4", count, bytesOf(additions.sparseColumns)));
+        QL_CHECK(npz.add(name + ".sparse_values", "f4", count, bytesOf(additions.sparseValues)));
+    }
+    if (additions.rank > 0) {
+        QL_CHECK(npz.add(name + ".left", "f4", Shape{rows, additions.rank}, bytesOf(additions.left)));
+        QL_CHECK(npz.add(name + ".right", "f4", Shape{additions.rank, cols}, bytesOf(additions.right)));
+    }
+    return {};
+}
+
 Result<void> add(NpzWriter& npz, const Layer& layer, const Shape& stored, QuantizedTensor& quantized,
                  const JobContext& context)
 {
@@ -66,6 +92,7 @@ Result<void> add(NpzWriter& npz, const Layer& layer, const Shape& stored, Quanti
     const Scheme& scheme = quantized.scheme;
     QL_TRY(restored, restore(quantized, context));
     QL_CHECK(addStored(npz, name, "f4", layer, stored, std::move(restored), context));
+    QL_CHECK(addAdditions(npz, name, quantized));
     if (scheme.isPacked()) {
         const std::int64_t rows = quantized.matrix().rows;
         return npz.add(name + ".blocks", "u1", Shape{rows, rows > 0 ? quantized.codes.sizeBytes() / rows : 0},
@@ -143,7 +170,9 @@ const Command quantize_{
                        "archive to write: NAME restored and NAME.codes in the shape of the file; NAME.scales, "
                        ".zero_points and .minima one per row of W[out, in] or group of it, [out, groups]; of GGUF's "
                        "packed types "
-                       "NAME.blocks, rows of whole blocks, in place of all these")
+                       "NAME.blocks, rows of whole blocks, in place of all these; of additions NAME.kept_columns and "
+                       ".kept_values, .sparse_starts, .sparse_columns and .sparse_values, .left and .right, added in "
+                       "this order")
             ->required();
         options->activations.declare(app);
         options->transforms.declare(app);

@@ -171,6 +171,10 @@ Result<void> accepts(const Model& model, const Layer& layer, const Candidate& ca
         return refused("inputs are rounded where weights are coded; leave +a: out", layer.name);
     if (scheme.isKeep())
         return {};
+    if (!scheme.additions.empty())
+        return refused("pack-quantized holds codes only; leave " + printAdditions(scheme.additions) +
+                           " out, or use the target hdf5",
+                       layer.name);
     if (scheme.isCast())
         return refused("stays as the model stores it in this target; use keep instead of " + printScheme(scheme),
                        layer.name);

@@ -28,6 +28,10 @@ Result<void> accepts(const Model&, const Layer& layer, const Candidate& candidat
         return refused("GGUF holds weights only; leave +a: out", layer.name);
     if (scheme.isKeep())
         return {};
+    if (!scheme.additions.empty())
+        return refused("GGUF holds blocks of codes only; leave " + printAdditions(scheme.additions) +
+                           " out, or use the target hdf5",
+                       layer.name);
     const auto type = ggufout::blockTypeOf(scheme);
     if (!type)
         return refused("GGUF holds its own types (gguf:q4_0, gguf:q4_k, …), f16, bf16, f32 and keep; " +

@@ -122,6 +122,8 @@ std::optional<std::uint32_t> fileTypeOf(Dtype type)
 std::optional<Dtype> blockTypeOf(const Scheme& scheme)
 {
     constexpr std::string_view kPrefix = "gguf:";
+    if (!scheme.additions.empty())
+        return std::nullopt;
     if (scheme.isCast())
         return dtypeFromWord(scheme.element->id);
     if (scheme.name.starts_with(kPrefix))

@@ -40,6 +40,11 @@ constexpr char kReadme[] =
     "halves, "
     "low\n"
     "byte first, bits count from the lowest; sums are float32, rounded from left to right.\n"
+    "Additions (candidate ...+cols, +sparse, +lr) are then added in this order, each product and sum rounded once to\n"
+    "float32, W taken as a matrix:\n"
+    "  weight[row, kept_columns[i]] += kept_values[row, i]     where kept_columns[i] >= 0\n"
+    "  weight[row, sparse_columns[i]] += sparse_values[i]      for sparse_starts[row] <= i < sparse_starts[row + 1]\n"
+    "  weight[row, column] += left[row, k] * right[k, column]  for k = 0, 1, 2, ...\n"
     " Where the checkpoint orders axes in another way (Keras kernels, "
     "GPT-2)\n"
     "the attributes 'stored_as' and 'axes' say how: W = "
@@ -217,20 +222,14 @@ std::vector<Item> keptItems(const TensorInfo& tensor)
     return {{"bytes", Dtype::u8, {storedBytes(tensor.dtype, tensor.numel()).value()}}};
 }
 
-/// The datasets of a tensor.
-std::vector<Item> itemsOf(const Model& model, const TensorInfo& tensor, const Choice& choice)
+/// Of codes with their scales.
+std::vector<Item> codeItems(const Scheme& scheme, const Shape& shape)
 {
-    if (!choice.candidate)
-        return keptItems(tensor);
-    const Scheme& scheme = choice.candidate->weights;
-    const Shape& shape = model.layers[static_cast<std::size_t>(choice.layer)].shape;
     if (scheme.isCast())
-        return {{"codes", scheme.element->bits == 32 ? Dtype::u32 : Dtype::u16, shape},
-                {"weights", Dtype::f32, tensor.shape}};
+        return {{"codes", scheme.element->bits == 32 ? Dtype::u32 : Dtype::u16, shape}};
     const MatrixShape matrix = matrixShape(shape);
     if (const BlockFormat* block = findBlockFormat(scheme))
-        return {{"blocks", Dtype::u8, {matrix.rows, matrix.cols / block->elements * block->bytes}},
-                {"weights", Dtype::f32, tensor.shape}};
+        return {{"blocks", Dtype::u8, {matrix.rows, matrix.cols / block->elements * block->bytes}}};
     Shape scales{matrix.rows, scheme.groupsPerRow(matrix.cols)};
     if (scheme.granularity != Granularity::group)
         scales = {scheme.granularity == Granularity::channel ? matrix.rows : 1};
@@ -247,6 +246,36 @@ std::vector<Item> itemsOf(const Model& model, const TensorInfo& tensor, const Ch
         items.push_back({"minima", Dtype::f32, scales});
     if (scheme.scale == ScaleCoding::ue4m3)
         items.push_back({"tensor_scale", Dtype::f32, {1}});
+    return items;
+}
+
+void addAdditions(std::vector<Item>& items, const Additions& additions, const MatrixShape& matrix)
+{
+    const auto [rows, cols] = matrix;
+    if (const std::int64_t slots = additions.columnSlots(rows, cols); slots > 0) {
+        items.push_back({"kept_columns", Dtype::i32, {slots}});
+        items.push_back({"kept_values", Dtype::f16, {rows, slots}});
+    }
+    if (const std::int64_t count = additions.sparseCount(rows, cols); count > 0) {
+        items.push_back({"sparse_starts", Dtype::u32, {rows + 1}});
+        items.push_back({"sparse_columns", sparseIndexBits(cols) == 16 ? Dtype::u16 : Dtype::u32, {count}});
+        items.push_back({"sparse_values", Dtype::f16, {count}});
+    }
+    if (const std::int64_t rank = additions.factorRank(rows, cols); rank > 0) {
+        items.push_back({"left", Dtype::f16, {rows, rank}});
+        items.push_back({"right", Dtype::f16, {rank, cols}});
+    }
+}
+
+/// The datasets of a tensor.
+std::vector<Item> itemsOf(const Model& model, const TensorInfo& tensor, const Choice& choice)
+{
+    if (!choice.candidate)
+        return keptItems(tensor);
+    const Scheme& scheme = choice.candidate->weights;
+    const Shape& shape = model.layers[static_cast<std::size_t>(choice.layer)].shape;
+    std::vector<Item> items = codeItems(scheme, shape);
+    addAdditions(items, scheme.additions, matrixShape(shape));
     items.push_back({"weights", Dtype::f32, tensor.shape});
     return items;
 }

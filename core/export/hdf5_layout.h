@@ -16,6 +16,10 @@
 //     scales     float32 [rows, groups], [rows] or [1]
 //     zero_points int16, or minima float32, like scales
 //     tensor_scale float32 [1]
+//     kept_columns int32 [slots], −1 for empty slots, and kept_values float16 [rows, slots], of +cols
+//     sparse_starts uint32 [rows + 1], sparse_columns uint16 or 32 and sparse_values float16, of +sparse: row r has the
+//                values sparse_starts[r] to sparse_starts[r + 1]
+//     left       float16 [rows, rank] and right float16 [rank, columns], of +lr
 //     weights    float32, what all this restores to, in the checkpoint's order and shape
 // Every dataset is contiguous and allocated at once, the file keeps no free space, and groups are made before their
 // content: so the size is the sum of parts that do not depend on each other, and each part is measured once in memory.

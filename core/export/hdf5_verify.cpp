@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Reads the HDF5 file back by what libhdf5 says of it, as any other program would, and restores the weights from codes,
-// levels, scales, zero points and minima by the formulas of its README; compares them and the weights stored beside
-// them with what the plan restores to.
+// levels, scales, zero points, minima and additions by the formulas of its README; compares them and the weights stored
+// beside them with what the plan restores to.
 #include "core/base/hdf5_file.h"
 #include "core/base/text.h"
 #include "core/checkpoint/stored_type.h"
@@ -13,6 +13,7 @@
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
 #include "core/tensor/float_array.h"
+#include "core/tensor/half.h"
 
 #include <algorithm>
 #include <cstring>
@@ -262,6 +263,97 @@ private:
 
     Result<void> restoreStored(Group& group, const Scheme& scheme, const Shape& shape, VerifiedTensor& result,
                                Data& restored) const
+    {
+        QL_CHECK(restoreCodes(group, scheme, shape, result, restored));
+        const MatrixShape matrix = matrixShape(shape);
+        const Additions& additions = scheme.additions;
+        if (result.problem.empty() && additions.columnSlots(matrix.rows, matrix.cols) > 0)
+            QL_CHECK(addColumns(group, additions.columnSlots(matrix.rows, matrix.cols), matrix, result, restored));
+        if (result.problem.empty() && additions.sparseCount(matrix.rows, matrix.cols) > 0)
+            QL_CHECK(addSparse(group, additions.sparseCount(matrix.rows, matrix.cols), matrix, result, restored));
+        if (result.problem.empty() && additions.factorRank(matrix.rows, matrix.cols) > 0)
+            QL_CHECK(addFactors(group, additions.factorRank(matrix.rows, matrix.cols), matrix, restored));
+        return {};
+    }
+
+    static void add(Data& restored, std::int64_t at, float value)
+    {
+        const float sum = restored.at<float>(at) + value;
+        std::memcpy(restored.bytes.data() + 4 * at, &sum, sizeof sum);
+    }
+
+    Result<void> addColumns(Group& group, std::int64_t slots, const MatrixShape& matrix, VerifiedTensor& result,
+                            Data& restored) const
+    {
+        const Data columns = group.read("kept_columns", Element::i32, {slots});
+        const Data values = group.read("kept_values", Element::f16, {matrix.rows, slots});
+        if (!group.ok())
+            return {};
+        for (std::int64_t i = 0; i < slots; ++i)
+            if (columns.at<std::int32_t>(i) >= matrix.cols)
+                result.problem = "has a kept column beyond the last";
+        if (!group.ok())
+            return {};
+        return parallelFor(m_context, matrix.rows, 1024, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t row = begin; row < end; ++row)
+                for (std::int64_t i = 0; i < slots; ++i)
+                    if (const std::int64_t column = columns.at<std::int32_t>(i); column >= 0)
+                        add(restored, row * matrix.cols + column,
+                            floatFromF16(values.at<std::uint16_t>(row * slots + i)));
+        });
+    }
+
+    Result<void> addSparse(Group& group, std::int64_t count, const MatrixShape& matrix, VerifiedTensor& result,
+                           Data& restored) const
+    {
+        const bool wide = matrix.cols > 65536;
+        const Data starts = group.read("sparse_starts", Element::u32, {matrix.rows + 1});
+        const Data columns = group.read("sparse_columns", wide ? Element::u32 : Element::u16, {count});
+        const Data values = group.read("sparse_values", Element::f16, {count});
+        if (!group.ok())
+            return {};
+        std::int64_t next = 0;
+        for (std::int64_t row = 0; row < matrix.rows; ++row) {
+            if (row % 4096 == 0)
+                QL_CHECK(m_context.checkStop());
+            const std::int64_t end = starts.at<std::uint32_t>(row + 1);
+            if (starts.at<std::uint32_t>(row) != next || end < next || end > count) {
+                result.problem = "has starts of rows of sparse weights that do not follow each other";
+                return {};
+            }
+            for (; next < end; ++next) {
+                const std::int64_t column = wide ? columns.at<std::uint32_t>(next) : columns.at<std::uint16_t>(next);
+                if (column >= matrix.cols) {
+                    result.problem = "has a sparse weight beyond the last column";
+                    return {};
+                }
+                add(restored, row * matrix.cols + column, floatFromF16(values.at<std::uint16_t>(next)));
+            }
+        }
+        if (next != count)
+            result.problem = "has sparse weights that belong to no row";
+        return {};
+    }
+
+    Result<void> addFactors(Group& group, std::int64_t rank, const MatrixShape& matrix, Data& restored) const
+    {
+        const Data left = group.read("left", Element::f16, {matrix.rows, rank});
+        const Data right = group.read("right", Element::f16, {rank, matrix.cols});
+        if (!group.ok())
+            return {};
+        const std::int64_t grain = std::max<std::int64_t>(1, (std::int64_t{1} << 20) / (rank * matrix.cols));
+        return parallelFor(m_context, matrix.rows, grain, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t row = begin; row < end; ++row)
+                for (std::int64_t column = 0; column < matrix.cols; ++column)
+                    for (std::int64_t k = 0; k < rank; ++k)
+                        add(restored, row * matrix.cols + column,
+                            floatFromF16(left.at<std::uint16_t>(row * rank + k)) *
+                                floatFromF16(right.at<std::uint16_t>(k * matrix.cols + column)));
+        });
+    }
+
+    Result<void> restoreCodes(Group& group, const Scheme& scheme, const Shape& shape, VerifiedTensor& result,
+                              Data& restored) const
     {
         if (scheme.isCast()) {
             QL_TRY(cast, readCast(group, scheme, shape));

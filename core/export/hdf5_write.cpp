@@ -6,6 +6,8 @@
 #include "core/export/hdf5_files.h"
 #include "core/export/hdf5_layout.h"
 #include "core/export/output_file.h"
+#include "core/formats/element_coder.h"
+#include "core/formats/tensor_additions.h"
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
 
@@ -68,7 +70,30 @@ private:
             return put(placed, bytesOf(tensor.minima));
         if (name == "tensor_scale")
             return put(placed, std::as_bytes(std::span(&tensor.tensorScale, 1)));
+        if (name != "weights")
+            return addition(placed, *tensor.additions);
         return layer.stored.moves() ? movedWeights(placed, layer, tensor) : weights(placed, tensor);
+    }
+
+    Result<void> addition(const Placed& placed, const TensorAdditions& additions) const
+    {
+        const std::string_view name = placed.item.name;
+        if (name == "kept_columns")
+            return put(placed, bytesOf(additions.columns));
+        if (name == "sparse_starts")
+            return put(placed, bytesOf(additions.rowStarts));
+        if (name == "sparse_columns" && placed.item.element == Dtype::u32)
+            return put(placed, bytesOf(additions.sparseColumns));
+        if (name == "sparse_columns")
+            return put(placed, bytesOf(std::vector<std::uint16_t>(additions.sparseColumns.begin(),
+                                                                  additions.sparseColumns.end())));
+        const std::vector<float>& values = name == "kept_values"     ? additions.columnValues
+                                           : name == "sparse_values" ? additions.sparseValues
+                                           : name == "left"          ? additions.left
+                                                                     : additions.right;
+        std::vector<std::uint16_t> bits(values.size());
+        narrowRun(Dtype::f16, values.data(), std::ssize(values), bits.data());
+        return put(placed, bytesOf(bits));
     }
 
     Result<void> put(const Placed& placed, std::span<const std::byte> bytes) const

@@ -26,6 +26,9 @@ Result<ActivationScheme> parseActivationScheme(std::string_view text)
     };
     if (scheme.isKeep())
         return wrong("changes nothing; leave it out to keep the activations as they are");
+    if (!scheme.additions.empty())
+        return wrong("adds " + printAdditions(scheme.additions) +
+                     " to activations; it belongs to the weights, before +a:");
     if (scheme.isPacked())
         return wrong("is a type of stored weights; for activations there are gguf:q8_0, q4_0, q4_1, q5_0 and q5_1");
     if (count("token") + count("channel") + (hasShare ? 1 : 0) > 1 || count("static") > 1)

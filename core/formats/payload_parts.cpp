@@ -6,11 +6,32 @@
 
 namespace ql {
 
-std::array<PayloadPart, 5> payloadParts(const Scheme& scheme, std::int64_t rows, std::int64_t cols)
+namespace {
+
+constexpr std::int64_t kFloat16 = 16;
+
+void addAdditions(const Additions& additions, std::int64_t rows, std::int64_t cols, std::span<PayloadPart, 6> parts)
 {
-    if (const BlockFormat* block = findBlockFormat(scheme))
-        return {{{"blocks", rows * ceilDiv(cols, block->elements), block->bytes * 8}, {}, {}, {}, {}}};
-    std::array<PayloadPart, 5> parts;
+    const std::int64_t slots = additions.columnSlots(rows, cols);
+    parts[0] = {"weights of kept columns", rows * slots, kFloat16};
+    parts[1] = {"indices of kept columns", slots, 32};
+    const std::int64_t sparse = additions.sparseCount(rows, cols);
+    parts[2] = {"sparse weights", sparse, kFloat16};
+    parts[3] = {"columns of sparse weights", sparse, sparseIndexBits(cols)};
+    parts[4] = {"starts of rows of sparse weights", sparse > 0 ? rows + 1 : 0, 32};
+    parts[5] = {"low-rank factors", additions.factorRank(rows, cols) * (rows + cols), kFloat16};
+}
+
+} // namespace
+
+std::array<PayloadPart, kCodeParts + 6> payloadParts(const Scheme& scheme, std::int64_t rows, std::int64_t cols)
+{
+    std::array<PayloadPart, kCodeParts + 6> parts;
+    addAdditions(scheme.additions, rows, cols, std::span(parts).subspan<kCodeParts, 6>());
+    if (const BlockFormat* block = findBlockFormat(scheme)) {
+        parts[0] = {"blocks", rows * ceilDiv(cols, block->elements), block->bytes * 8};
+        return parts;
+    }
     parts[0] = {"codes", rows * cols, scheme.element->bits};
     if (scheme.isCast())
         return parts;

@@ -15,7 +15,8 @@ struct PayloadPart {
     std::int64_t bits() const { return count * bitsEach; }
 };
 
+constexpr std::size_t kCodeParts = 5; // what is stored for the codes; additions follow
 /// Of W[rows, cols]. Packed schemes: their blocks. Not for keep.
-std::array<PayloadPart, 5> payloadParts(const Scheme& scheme, std::int64_t rows, std::int64_t cols);
+std::array<PayloadPart, kCodeParts + 6> payloadParts(const Scheme& scheme, std::int64_t rows, std::int64_t cols);
 
 } // namespace ql

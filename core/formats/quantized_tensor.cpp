@@ -5,6 +5,7 @@
 #include "core/base/sum.h"
 #include "core/formats/block_format.h"
 #include "core/formats/element_coder.h"
+#include "core/formats/tensor_additions.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
 
@@ -21,9 +22,9 @@ namespace {
 /// Elements of one parallel chunk: 256 KiB of float32.
 constexpr std::int64_t kChunk = 65536;
 
-/// Restores elements [first, first + count) of the flattened matrix.
-void restoreElements(const QuantizedTensor& tensor, const ElementCoder* coder, std::int64_t first, std::int64_t count,
-                     float* out)
+/// Restores elements [first, first + count) of the flattened matrix, without additions.
+void restoreCodes(const QuantizedTensor& tensor, const ElementCoder* coder, std::int64_t first, std::int64_t count,
+                  float* out)
 {
     const Scheme& scheme = tensor.scheme;
     if (scheme.isCast()) {
@@ -51,6 +52,14 @@ void restoreElements(const QuantizedTensor& tensor, const ElementCoder* coder, s
         decodeRun(*coder, affine, codes + at, stop - at, out + (at - first));
         at = stop;
     }
+}
+
+void restoreElements(const QuantizedTensor& tensor, const ElementCoder* coder, std::int64_t first, std::int64_t count,
+                     float* out)
+{
+    restoreCodes(tensor, coder, first, count, out);
+    if (tensor.additions)
+        addTo(out, *tensor.additions, tensor.matrix(), first, count);
 }
 
 } // namespace

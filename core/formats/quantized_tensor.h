@@ -5,6 +5,8 @@
 #include "core/formats/scheme.h"
 #include "core/jobs/job_context.h"
 
+#include <memory>
+
 namespace ql {
 
 /// W as a matrix: rows = first dimension (1 for vectors and scalars), cols = the product of the others.
@@ -13,6 +15,8 @@ struct MatrixShape {
     std::int64_t cols = 0;
 };
 MatrixShape matrixShape(const Shape& shape);
+
+struct TensorAdditions; // tensor_additions.h
 
 struct QuantizedTensor {
     Scheme scheme;
@@ -29,13 +33,15 @@ struct QuantizedTensor {
     /// scheme has none.
     std::vector<std::int16_t> zeroPoints;
     std::vector<float> minima;
-    float tensorScale = 1; // ue4m3 scales only
+    float tensorScale = 1;                                      // ue4m3 scales only
+    std::shared_ptr<const TensorAdditions> additions = nullptr; // as the scheme says; null if it has none
 
     MatrixShape matrix() const { return matrixShape(shape); }
     std::int64_t payloadBits() const { return ql::payloadBits(scheme, matrix().rows, matrix().cols); }
 
     /// Restores rows [firstRow, lastRow) to float32: the scale times tensorScale is rounded once, then its product with
-    /// the level, then, for minima, the sum; packed schemes as core/formats/block_format.h says. Not for keep.
+    /// the level, then, for minima, the sum; packed schemes as core/formats/block_format.h says; then additions are
+    /// added (tensor_additions.h). Not for keep.
     void restoreRows(std::int64_t firstRow, std::int64_t lastRow, float* out) const;
 };
 

@@ -8,6 +8,13 @@
 
 namespace ql {
 
+Scheme Scheme::base() const
+{
+    Scheme base = *this;
+    base.additions = {};
+    return base;
+}
+
 std::int64_t Scheme::groupsPerRow(std::int64_t cols) const
 {
     return granularity == Granularity::group ? ceilDiv(cols, groupSize) : 1;
@@ -24,7 +31,7 @@ bool operator==(const Scheme& a, const Scheme& b)
 {
     return a.element->id == b.element->id && a.name == b.name && a.granularity == b.granularity &&
            a.groupSize == b.groupSize && a.zeroPoint == b.zeroPoint && a.restricted == b.restricted &&
-           a.scale == b.scale && a.scaleGiven == b.scaleGiven;
+           a.scale == b.scale && a.scaleGiven == b.scaleGiven && a.additions == b.additions;
 }
 
 std::int64_t payloadBits(const Scheme& scheme, std::int64_t rows, std::int64_t cols, double bitsPerElementKept)

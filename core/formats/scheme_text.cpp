@@ -205,9 +205,10 @@ std::span<const NamedScheme> allNamedSchemes()
     return namedSchemes();
 }
 
-Result<Scheme> parseScheme(std::string_view given)
+namespace {
+
+Result<Scheme> parseBase(std::string_view text)
 {
-    const std::string_view text = trim(given);
     if (text.empty())
         return usageError("an empty scheme; write for example int4:g128, fp8_e4m3:channel, mxfp4 or keep");
     if (const NamedScheme* named = findNamed(text))
@@ -233,9 +234,23 @@ Result<Scheme> parseScheme(std::string_view given)
     return scheme;
 }
 
+} // namespace
+
+Result<Scheme> parseScheme(std::string_view given)
+{
+    const auto [base, added] = splitAdditions(given);
+    QL_TRY(scheme, parseBase(trim(base)));
+    QL_TRY(additions, parseAdditions(added, trim(given)));
+    scheme.additions = additions;
+    if (!additions.empty() && (scheme.isCast() || scheme.isKeep()))
+        return usageError("scheme " + quote(given) + ": " + scheme.element->id + " has no codes to add to; leave " +
+                          printAdditions(additions) + " out");
+    return scheme;
+}
+
 std::string printScheme(const Scheme& scheme)
 {
-    return scheme.name.empty() ? printGrammar(scheme) : scheme.name;
+    return (scheme.name.empty() ? printGrammar(scheme) : scheme.name) + printAdditions(scheme.additions);
 }
 
 std::vector<std::string> exampleSchemes()
@@ -267,6 +282,9 @@ std::vector<std::string> exampleSchemes()
         schemes.emplace_back(text);
     for (const NamedScheme& named : namedSchemes())
         schemes.emplace_back(named.name);
+    for (const char* text : {"int3:g64+sparse1", "int4:g128+lr8", "int4:g64+lr16:scaled", "int8+cols16",
+                             "int4:g64:asym+cols4+sparse0.5+lr4", "mxfp4+lr8", "gguf:q4_k+sparse1"})
+        schemes.emplace_back(text);
     return schemes;
 }
 

@@ -57,7 +57,7 @@ std::string whoShares(const Scheme& scheme)
     return scheme.granularity == Granularity::channel ? "one for each row" : "one for the tensor";
 }
 
-std::string restoredFormula(const Scheme& scheme)
+std::string codesFormula(const Scheme& scheme)
 {
     if (scheme.isKeep())
         return "ŵ = w, as the checkpoint stores it";
@@ -75,6 +75,55 @@ std::string restoredFormula(const Scheme& scheme)
     return scheme.scale == ScaleCoding::ue4m3 ? "ŵ = level(q)·(s·S), S one for the tensor" : "ŵ = level(q)·s";
 }
 
+std::string restoredFormula(const Scheme& scheme)
+{
+    std::string formula = codesFormula(scheme);
+    if (scheme.additions.empty())
+        return formula;
+    const std::string_view kCodes = "ŵ = ";
+    const auto at = formula.find(kCodes);
+    std::string sum = at == std::string::npos ? "ŵ = the codes' value" : "";
+    if (scheme.additions.columns > 0)
+        sum += " + the value of a kept column";
+    if (scheme.additions.sparseMillionths > 0)
+        sum += " + the value of a sparse weight";
+    if (scheme.additions.rank > 0)
+        sum += " + Σ_k A[row, k]·B[k, column]";
+    // Before what a formula says in words.
+    return at == std::string::npos ? sum + "; " + formula
+                                   : formula.insert(std::min(formula.find("; "), formula.size()), sum);
+}
+
+/// How each addition is chosen.
+void addAdditions(Explanation& explanation, const Additions& additions)
+{
+    if (additions.columns > 0)
+        explanation.facts.push_back(
+            {"kept columns",
+             std::to_string(additions.columns) + " input columns in float16, " +
+                 (additions.columnsOver > 0
+                      ? "those with the largest |x| among those with |x| ≥ " + number(additions.columnsOver) +
+                            "; the other places stay empty"
+                      : "those with the largest |x| where ranges of the inputs are known, else the largest rms·‖w‖ or "
+                        "‖w‖ of the column")});
+    if (additions.sparseMillionths > 0)
+        explanation.facts.push_back(
+            {"sparse weights", number(static_cast<double>(additions.sparseMillionths) / 1e4) +
+                                   " % of the weights in float16: those without which the others round best, weighted "
+                                   "with mean x² where it is known"});
+    if (additions.rank > 0)
+        explanation.facts.push_back(
+            {"low rank", "A·B of rank " + std::to_string(additions.rank) + " in float16, the singular vectors of " +
+                             (additions.scaledRank ? "(W − Ŵ)·diag(rms of the inputs)" : "W − Ŵ") +
+                             ", Ŵ what all else restores to"});
+    for (const AdditionKind& kind : allAdditionKinds())
+        if ((kind.text.starts_with("+cols") && additions.columns > 0) ||
+            (kind.text.starts_with("+sparse") && additions.sparseMillionths > 0) ||
+            (kind.text.starts_with("+lr") && additions.rank > 0))
+            explanation.facts.push_back(
+                {"source of " + std::string(kind.text.substr(0, kind.text.find('<'))), std::string(kind.source)});
+}
+
 std::string_view aboutCoding(ScaleCoding coding)
 {
     switch (coding) {
@@ -87,7 +136,7 @@ std::string_view aboutCoding(ScaleCoding coding)
     }
 }
 
-std::string schemeTitle(const Scheme& scheme)
+std::string baseTitle(const Scheme& scheme)
 {
     for (const NamedScheme& named : allNamedSchemes())
         if (named.name == scheme.name)
@@ -100,6 +149,20 @@ std::string schemeTitle(const Scheme& scheme)
     if (scheme.restricted)
         title += ", without the most negative level";
     return title;
+}
+
+std::string schemeTitle(const Scheme& scheme)
+{
+    std::string title = baseTitle(scheme);
+    std::vector<std::string> added;
+    if (scheme.additions.columns > 0)
+        added.push_back(std::to_string(scheme.additions.columns) + " columns in float16");
+    if (scheme.additions.sparseMillionths > 0)
+        added.push_back(number(static_cast<double>(scheme.additions.sparseMillionths) / 1e4) +
+                        " % of the weights in float16");
+    if (scheme.additions.rank > 0)
+        added.push_back("factors of rank " + std::to_string(scheme.additions.rank));
+    return added.empty() ? title : title + "; plus " + join(added, ", ");
 }
 
 std::vector<float> levelsOf(const Scheme& scheme)
@@ -128,13 +191,15 @@ void addStorage(Explanation& explanation, const Scheme& scheme, const Shape& sha
         return;
     const MatrixShape matrix = matrixShape(shape);
     const auto weights = static_cast<double>(std::max<std::int64_t>(1, matrix.rows * matrix.cols));
+    std::size_t index = 0;
     for (const PayloadPart& part : payloadParts(scheme, matrix.rows, matrix.cols)) {
+        const bool isOfCodes = index++ < kCodeParts;
         if (part.count == 0)
             continue;
         std::string what(part.what);
         if (what == "codes")
             what += ", one for each weight";
-        else if (part.count > 1 && !scheme.isPacked())
+        else if (isOfCodes && part.count > 1 && !scheme.isPacked())
             what += ", " + whoShares(scheme);
         explanation.storage.push_back(
             {std::move(what), part.count, part.bitsEach, static_cast<double>(part.bits()) / weights});
@@ -212,6 +277,7 @@ Explanation explainScheme(const Scheme& scheme, const Shape& shape)
         if (named.name == scheme.name && !named.text.empty())
             explanation.facts.push_back({"means", std::string(named.text)});
     explanation.facts.push_back({"source", scheme.element->source});
+    addAdditions(explanation, scheme.additions);
     addStorage(explanation, scheme, shape);
     return explanation;
 }

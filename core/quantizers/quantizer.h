@@ -72,10 +72,10 @@ struct Quantizer {
 std::span<const Quantizer* const> allQuantizers();
 Result<const Quantizer*> findQuantizer(std::string_view id);
 
-/// Finds the quantizer, asks accepts and quantizes. NaN weights give the code of 0 and infinities saturate, neither
-/// moves a scale; a group of zeros gets scale 1 (rules of other programs: theirs) and restores to +0; W of zero size
-/// gives an empty tensor. Casts ignore the quantizer, keep NaN and infinities, and saturate finite weights at the
-/// largest finite value. Not for keep.
+/// Finds the quantizer, asks accepts and quantizes; schemes with additions part by part (sum_of_parts.h). NaN weights
+/// give the code of 0 and infinities saturate, neither moves a scale; a group of zeros gets scale 1 (rules of other
+/// programs: theirs) and restores to +0; W of zero size gives an empty tensor. Casts ignore the quantizer, keep NaN and
+/// infinities, and saturate finite weights at the largest finite value. Not for keep.
 Result<QuantizedTensor> quantize(const QuantizeTask& task, const JobContext& context);
 
 } // namespace ql

@@ -6,6 +6,7 @@
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
 #include "core/quantizers/quantizer.h"
+#include "core/quantizers/sum_of_parts.h"
 #include "core/quantizers/unit_quantizer.h"
 
 #include <algorithm>
@@ -130,6 +131,8 @@ Result<QuantizedTensor> quantize(const QuantizeTask& task, const JobContext& con
                         " cannot be decoded, so they cannot be quantized; keep them");
     if (task.scheme.isCast())
         return castTensor(task, context);
+    if (!task.scheme.additions.empty())
+        return quantizeSum(task, context);
     QL_TRY(quantizer, findQuantizer(task.spec.id));
     QL_CHECK(quantizer->accepts(task.scheme, task.spec));
     QL_CHECK(checkWholeBlocks(task.scheme, task.weights.shape));

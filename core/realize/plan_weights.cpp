@@ -2,6 +2,7 @@
 #include "core/realize/plan_weights.h"
 
 #include "core/checkpoint/stored_type.h"
+#include "core/formats/tensor_additions.h"
 
 namespace ql {
 
@@ -18,10 +19,13 @@ Result<std::shared_ptr<const QuantizedTensor>> PlanWeights::codes(std::int64_t l
     }
     const Candidate& candidate = m_plan.candidates[static_cast<std::size_t>(layer)];
     QL_TRY(quantized, realize(m_model, layer, candidate, m_activations, context));
-    const auto bytes = quantized.codes.sizeBytes() + static_cast<std::int64_t>(quantized.scales.size() * sizeof(float));
+    const auto bytes = quantized.codes.sizeBytes() +
+                       static_cast<std::int64_t>(quantized.scales.size() * sizeof(float)) +
+                       (quantized.additions ? quantized.additions->sizeBytes() : 0);
+    const bool isQuick = candidate.quantizer.id == "rtn" && candidate.weights.additions.empty();
     const auto made = std::make_shared<const QuantizedTensor>(std::move(quantized));
     const std::lock_guard lock(m_mutex);
-    if (candidate.quantizer.id != "rtn" && !candidate.weights.isCast() && m_heldBytes + bytes <= kHeldBytes &&
+    if (!isQuick && !candidate.weights.isCast() && m_heldBytes + bytes <= kHeldBytes &&
         m_held.emplace(layer, made).second)
         m_heldBytes += bytes;
     return made;

@@ -36,7 +36,7 @@ Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Ca
     std::shared_ptr<const ActivationStatistics> statistics;
     if (activations && !candidate.weights.isCast() && !candidate.weights.isKeep()) {
         QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
-        if (quantizer->needs != InputNeeds::nothing) {
+        if (quantizer->needs != InputNeeds::nothing || candidate.weights.additions.useInputs()) {
             QL_TRY(found, activations->statistics(layer, context));
             statistics = std::move(found);
         }
@@ -66,6 +66,9 @@ Result<QuantizedTensor> realize(const TensorView& weights, const Candidate& cand
         const std::int64_t cols = matrixShape(weights.shape).cols;
         if (activations && activations->in == cols && !activations->isEmpty())
             task.inputs = activations;
+        if (candidate.weights.additions.needInputs() && !task.inputs)
+            return refused("the addition " + printAdditions(candidate.weights.additions) +
+                           " needs captured activations of this layer; give them, or leave what follows its colon out");
         if (quantizer->needs == InputNeeds::gram && task.inputs && !task.inputs->knowsGram())
             return refused("the quantizer " + std::string(quantizer->id) +
                            " needs all of XᵀX, and of this layer only its diagonal is known; calibrate with --gram "

@@ -151,6 +151,8 @@ private:
             if ((quantizer->needs == InputNeeds::gram && !has(MetricNeeds::gram, layer)) ||
                 (quantizer->needs == InputNeeds::diagonal && !has(MetricNeeds::diagonal, layer)))
                 return refused("needs activations");
+            if (completed.weights.additions.needInputs() && !has(MetricNeeds::diagonal, layer))
+                return refused("needs activations");
         }
         return completed;
     }
@@ -176,7 +178,8 @@ private:
         Knowledge known;
         const bool quantizerNeeds = std::any_of(work.cells.begin(), work.cells.end(), [](const Cell& cell) {
             const auto quantizer = findQuantizer(cell.candidate.quantizer.id);
-            return quantizer && (*quantizer)->needs != InputNeeds::nothing;
+            return (quantizer && (*quantizer)->needs != InputNeeds::nothing) ||
+                   cell.candidate.weights.additions.useInputs();
         });
         if ((needs(MetricNeeds::diagonal) || needs(MetricNeeds::gram) || quantizerNeeds) &&
             has(MetricNeeds::diagonal, work.layer)) {

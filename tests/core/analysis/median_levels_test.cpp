@@ -44,7 +44,7 @@ private Q_SLOTS:
         QTest::addColumn<QString>("scheme");
         for (const std::string& text : exampleSchemes()) {
             const Scheme scheme = parseScheme(text).value();
-            if (!scheme.isCast() && !scheme.isKeep())
+            if (!scheme.isCast() && !scheme.isKeep() && scheme.additions.empty())
                 QTest::newRow(text.c_str()) << QString::fromStdString(text);
         }
     }

@@ -79,6 +79,10 @@ constexpr char kMixedGguf[] = "*attn_q.*=gguf:q4_0@rtn:ggml *attn_k.*=gguf:q8_0 
 constexpr char kMixedHdf5[] =
     "*q_proj*=int4:g64 *k_proj*=int3:g50:asym *v_proj*=nvfp4 *o_proj*=mxfp4 *up_proj*=gguf:q4_1 "
     "*0.mlp.gate*=nf4:g64 *1.mlp.gate*=mxint8 *0.mlp.down*=f16 *1.mlp.down*=int8:tensor";
+constexpr char kSums[] =
+    "*q_proj*=int4:g64+lr8 *k_proj*=int3:g50:asym+sparse1 *v_proj*=nvfp4+cols5 *o_proj*=int4:g64:min+cols2 "
+    "*up_proj*=gguf:q4_k+cols1+sparse0.5+lr3 *gate*=binary:g64+cols4+lr2@mean "
+    "*down*=int8:tensor+sparse0.1+lr1 *embed*=int4:g64+sparse0.01";
 
 } // namespace
 
@@ -128,6 +132,9 @@ private Q_SLOTS:
             << QByteArray("folder") << QByteArray("hdf5")
             << QByteArray("*q_proj*=ternary:g64@mean *k_proj*=levels(-1,0,0.5,1) *v_proj*=binary:g50@mean:median "
                           "*o_proj*=pow4_69:s=f16 *up_proj*=ds3:g64@mse *gate*=khot8_2:tensor *down*=fixed8@mse");
+        QTest::newRow("hdf5 sums of parts") << QByteArray("folder wide") << QByteArray("hdf5") << QByteArray(kSums);
+        QTest::newRow("hdf5 sums of parts of gguf")
+            << QByteArray("gguf f16") << QByteArray("hdf5") << QByteArray("*ffn*=int4+cols3+sparse2+lr4");
         QTest::newRow("hdf5 keep") << QByteArray("gguf f16") << QByteArray("hdf5") << QByteArray();
         QTest::newRow("hdf5 of gguf") << QByteArray("gguf") << QByteArray("hdf5") << QByteArray(kMixedGguf);
         for (const BlockFormat* format : allBlockFormats()) {
@@ -179,6 +186,9 @@ private Q_SLOTS:
         QTest::newRow("hdf5") << QByteArray("folder") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
         const QByteArray packed(
             "*q_proj*=gguf:q4_k *k_proj*=gguf:iq2_xs *up_proj*=gguf:iq4_nl *down*=gguf:q6_k@imatrix");
+        QTest::newRow("hdf5 sums of parts")
+            << QByteArray("folder") << QByteArray("hdf5")
+            << QByteArray("*q_proj*=int4:g64+lr3 *k_proj*=int3:g50:asym+cols2+sparse1+lr2 *down*=mxfp4+sparse0.5");
         QTest::newRow("gguf packed") << QByteArray("folder wide") << QByteArray("gguf") << packed;
         QTest::newRow("hdf5 packed") << QByteArray("folder wide") << QByteArray("hdf5") << packed;
     }
@@ -251,6 +261,8 @@ private Q_SLOTS:
         row("ct inputs of groups", folder, ct, "*down*=int8:g64+a:int8:token", "down_proj|int8:channel+a:int8:token");
         row("ct inputs of int4", folder, ct, "*down*=int4+a:int8:token", "down_proj|leave +a:int8 out");
         row("ct inputs of keep", folder, ct, "*down*=keep+a:int8:token", "down_proj|leave +a: out");
+        row("ct low rank", folder, ct, "*down*=int4:g64+lr8", "down_proj|+lr8|hdf5");
+        row("gguf sparse", folder, "gguf", "*down*=gguf:q4_0+sparse1", "down_proj|+sparse1|hdf5");
         row("ct restricted", folder, ct, "*down*=int4:g64:restricted", "down_proj|:restricted");
         row("ct scale", folder, ct, "*down*=int4:g64:s=f16", "down_proj|s=bf16");
         row("ct group", folder, ct, "*down*=int4:g16", "down_proj|32, 64 or 128");

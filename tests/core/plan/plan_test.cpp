@@ -51,7 +51,8 @@ private Q_SLOTS:
     void candidatesRoundTrip()
     {
         for (const char* text : {"int4:g128", "int4:g128@mse", "int4:g128:asym:s=f16", "gguf:q4_0@rtn:ggml", "bf16",
-                                 "keep", "int8:channel+a:int8:tensor", "mxfp4", "nvfp4", "int3:g32@mse:steps=40"}) {
+                                 "keep", "int8:channel+a:int8:tensor", "mxfp4", "nvfp4", "int3:g32@mse:steps=40",
+                                 "int4:g128+cols16+lr8@gptq", "int8+cols4:over6+a:int8:token", "mxfp4+sparse1+lr2"}) {
             const Candidate parsed = candidate(text);
             const std::string printed = printCandidate(parsed);
             QCOMPARE(parsed, candidate(printed));
@@ -63,8 +64,9 @@ private Q_SLOTS:
     }
     void badCandidatesAreNamed()
     {
-        for (const char* text : {"", "@rtn", "int4:g128@", "int4:g128@nothing", "int99", "bf16@mse", "keep@mse",
-                                 "int8+a:", "int8+a:keep", "int4@rtn:nothing", "int4@rtn@mse", "+a:int8"}) {
+        for (const char* text :
+             {"", "@rtn", "int4:g128@", "int4:g128@nothing", "int99", "bf16@mse", "keep@mse", "int8+a:", "int8+a:keep",
+              "int8+a:int8+lr8", "bf16+lr8", "int4+lr8@mse+lr4", "int4@rtn:nothing", "int4@rtn@mse", "+a:int8"}) {
             const auto parsed = parseCandidate(text);
             QVERIFY2(!parsed, text);
             QCOMPARE(parsed.error().code, Errc::usage);

@@ -10,7 +10,7 @@ namespace ql::cli {
 namespace {
 
 /// The candidate on every layer; where XᵀX is not known and its quantizer needs it, the same scheme by least squared
-/// error. Counts those layers.
+/// error. Counts those layers. Additions that need inputs are chosen without where there are none.
 Result<Plan> planOf(const Model& model, const Candidate& candidate, const Activations* activations,
                     std::int64_t& withoutInputs, const JobContext& context)
 {
@@ -19,13 +19,17 @@ Result<Plan> planOf(const Model& model, const Candidate& candidate, const Activa
     if (candidate.weights.isKeep() || candidate.weights.isCast() || !activations)
         return plan;
     QL_TRY(quantizer, findQuantizer(candidate.quantizer.id));
-    if (quantizer->needs != InputNeeds::gram)
+    const Additions& additions = candidate.weights.additions;
+    if (quantizer->needs != InputNeeds::gram && !additions.needInputs())
         return plan;
     for (const std::int64_t layer : model.quantizableLayers()) {
         QL_TRY(inputs, activations->statistics(layer, context));
-        if (inputs && inputs->knowsGram())
+        Candidate& its = plan.candidates[static_cast<std::size_t>(layer)];
+        its.weights.additions.scaledRank = additions.scaledRank && inputs && !inputs->isEmpty();
+        its.weights.additions.columnsOver = inputs && !inputs->channelMin.empty() ? additions.columnsOver : 0;
+        if (quantizer->needs != InputNeeds::gram || (inputs && inputs->knowsGram()))
             continue;
-        plan.candidates[static_cast<std::size_t>(layer)].quantizer = {.id = "mse", .option = {}, .values = {}};
+        its.quantizer = {.id = "mse", .option = {}, .values = {}};
         ++withoutInputs;
     }
     return plan;

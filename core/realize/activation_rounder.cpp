@@ -3,6 +3,7 @@
 
 #include "core/jobs/parallel.h"
 #include "core/model/graph/operator.h"
+#include "core/quantizers/float16.h"
 #include "core/quantizers/ggml_rule.h"
 #include "core/quantizers/scale_rule.h"
 
@@ -106,16 +107,32 @@ Result<void> ActivationRounder::round(graph::Array<float>& x, bool keepFirst, co
         return {};
     float* data = x.write();
     for (std::int64_t s = 0; s < sequences; ++s) {
-        float* rows = data + (s * tokens + first) * in;
-        if (m_scheme.isStatic) {
-            QL_CHECK(roundRuns(m_scheme, m_static, rows, tokens - first, in, context));
-        } else if (m_scheme.byColumn) {
-            QL_TRY(ranges, columnRanges(rows, tokens - first, in, context));
-            QL_CHECK(roundRuns(m_scheme, affinesOf(m_scheme.scheme, ranges), rows, tokens - first, in, context));
-        } else {
-            QL_CHECK(roundLikeWeights(m_scheme.scheme, rows, tokens - first, in, context));
-        }
+        QL_CHECK(roundRows(data + (s * tokens + first) * in, tokens - first, in, context));
     }
+    return {};
+}
+
+Result<void> ActivationRounder::roundRows(float* x, std::int64_t rows, std::int64_t in, const JobContext& context) const
+{
+    const std::size_t slots = m_kept.size();
+    std::vector<float> kept(slots * static_cast<std::size_t>(rows));
+    for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
+        for (std::size_t slot = 0; slot < slots; ++slot) {
+            float& value = x[row * static_cast<std::size_t>(in) + static_cast<std::size_t>(m_kept[slot])];
+            kept[row * slots + slot] = toFloat16(value);
+            value = 0;
+        }
+    if (m_scheme.isStatic) {
+        QL_CHECK(roundRuns(m_scheme, m_static, x, rows, in, context));
+    } else if (m_scheme.byColumn) {
+        QL_TRY(ranges, columnRanges(x, rows, in, context));
+        QL_CHECK(roundRuns(m_scheme, affinesOf(m_scheme.scheme, ranges), x, rows, in, context));
+    } else {
+        QL_CHECK(roundLikeWeights(m_scheme.scheme, x, rows, in, context));
+    }
+    for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
+        for (std::size_t slot = 0; slot < slots; ++slot)
+            x[row * static_cast<std::size_t>(in) + static_cast<std::size_t>(m_kept[slot])] = kept[row * slots + slot];
     return {};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/realize/planned_version.h"
 
+#include "core/quantizers/kept_columns.h"
 #include "core/realize/activation_rounder.h"
 #include "core/realize/plan_weights.h"
 
@@ -10,24 +11,50 @@ namespace {
 
 using Rounders = std::map<std::int64_t, ActivationRounder>; // by layer
 
-Result<ActivationRounder> rounderOf(const Layer& layer, std::int64_t index, const ActivationScheme& scheme,
-                                    const Activations* activations, const JobContext& context)
+Result<ActivationRounder> rounderFor(const Layer& layer, const ActivationScheme& scheme,
+                                     const ActivationStatistics* statistics, std::vector<std::int32_t> kept)
 {
     if (layer.op == Operator::convolution)
         return refused("is a convolution, whose inputs are no rows of tokens; leave +a: out", layer.name);
-    if (!scheme.isStatic)
-        return ActivationRounder(scheme);
-    std::shared_ptr<const ActivationStatistics> statistics;
-    if (activations) {
-        QL_TRY(found, activations->statistics(index, context));
-        statistics = std::move(found);
+    if (!scheme.isStatic) {
+        ActivationRounder rounder(scheme);
+        rounder.keepColumns(std::move(kept));
+        return rounder;
     }
     if (!statistics || statistics->channelMin.empty())
         return refused("has the static activation scheme " + printActivationScheme(scheme) +
                            ", and no ranges of its inputs are known; give --activations of a calibrated study or of "
                            "captured X, or leave static out",
                        layer.name);
-    return ActivationRounder(scheme, statistics->channelMin, statistics->channelMax);
+    std::vector<double> least = statistics->channelMin;
+    std::vector<double> most = statistics->channelMax;
+    for (const std::int32_t column : kept)
+        least[static_cast<std::size_t>(column)] = most[static_cast<std::size_t>(column)] = 0;
+    ActivationRounder rounder(scheme, least, most);
+    rounder.keepColumns(std::move(kept));
+    return rounder;
+}
+
+Result<ActivationRounder> rounderOf(const Model& model, std::int64_t index, const Candidate& candidate,
+                                    const Activations* activations, const JobContext& context)
+{
+    const Layer& layer = model.layers[static_cast<std::size_t>(index)];
+    const ActivationScheme& scheme = *candidate.activations;
+    std::shared_ptr<const ActivationStatistics> statistics;
+    if (activations && (scheme.isStatic || candidate.weights.additions.columns > 0)) {
+        QL_TRY(found, activations->statistics(index, context));
+        statistics = std::move(found);
+    }
+    std::vector<std::int32_t> kept;
+    if (candidate.weights.additions.columns > 0) {
+        QL_TRY(weights, model.loadWeights(index, context));
+        const std::int64_t cols = matrixShape(weights.view.shape).cols;
+        const bool fits = statistics && statistics->in == cols && !statistics->isEmpty(); // as realize() asks
+        QL_TRY(columns,
+               keptColumns(weights.view, candidate.weights.additions, fits ? statistics.get() : nullptr, context));
+        kept = std::move(columns);
+    }
+    return rounderFor(layer, scheme, statistics.get(), std::move(kept));
 }
 
 Result<Rounders> roundersOf(const Model& model, const Plan& plan, const Activations* activations,
@@ -35,11 +62,10 @@ Result<Rounders> roundersOf(const Model& model, const Plan& plan, const Activati
 {
     Rounders rounders;
     for (std::size_t i = 0; i < plan.candidates.size(); ++i) {
-        const auto& scheme = plan.candidates[i].activations;
-        if (!scheme)
+        if (!plan.candidates[i].activations)
             continue;
         const auto index = static_cast<std::int64_t>(i);
-        QL_TRY(rounder, rounderOf(model.layers[i], index, *scheme, activations, context));
+        QL_TRY(rounder, rounderOf(model, index, plan.candidates[i], activations, context));
         rounders.emplace(index, std::move(rounder));
     }
     return rounders;

@@ -86,6 +86,16 @@ def uniform(qloupe, model, block, out):
     return failed + python("gguf_file.py", path, "--reference", model, block[5:])
 
 
+def sums(qloupe, model, out):
+    """Codes with columns, sparse weights and low-rank factors beside them, read by h5py alone."""
+    plan, path = out / "sums.json", out / "sums.h5"
+    candidates = "int3:g64+sparse1,int4:g64:asym+lr8,int4:tensor+cols8,int8+cols4+sparse0.5+lr2"
+    failed = run(qloupe, "solve", model, "--candidates", candidates, "--bpw", 5, "--target", "hdf5", "--out", plan)
+    failed += run(qloupe, "export", model, "--plan", plan, "--target", "hdf5", "--out", path)
+    failed += run(qloupe, "verify", path, "--against", model)
+    return failed + python("sums_of_parts.py", path)
+
+
 def perplexities(models, exports, uniform, chunks=8):
     """Of exports by name, of the 16-bit file and of llama.cpp's own Q4_1, which has about five bits per weight."""
     f16, text = models / "smollm2-135m-f16.gguf", (models / "text/test.txt").read_text()
@@ -123,6 +133,7 @@ def main(qloupe, models, bits="5.0"):
         if importlib.util.find_spec("cyllama"):
             failed += perplexities(models, exports, out / "uniform.gguf")
             failed += python("llama_cpp.py", qloupe, out)
+        failed += sums(qloupe, folder, out)
         for block in BLOCKS:
             failed += uniform(qloupe, f16, block, out)
     print("all agree" if failed == 0 else f"{failed} failed")

@@ -21,6 +21,7 @@
 #include <QListWidget>
 #include <QPushButton>
 #include <QScatterSeries>
+#include <QSlider>
 #include <QSortFilterProxyModel>
 #include <QTableView>
 #include <QTextBrowser>
@@ -141,6 +142,27 @@ private Q_SLOTS:
         QVERIFY(!bench.scheme(QStringLiteral("nf4:g128"))->isHidden());
         bench.find<QLineEdit>("benchFilter")->clear();
         QVERIFY(!bench.scheme(QStringLiteral("mxfp4"))->isHidden());
+    }
+
+    void rankSliderTriesLowRankBeside()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        auto* rank = bench.find<QSlider>("benchRank");
+        bench.find<QLineEdit>("benchOtherSchemes")->setText(QStringLiteral("bf16"));
+        QVERIFY(bench.run());
+        const int before = bench.model()->rowCount();
+        rank->setFocus();
+        QTest::keyClick(rank, Qt::Key_End);
+        for (int i = 0; i < 3; ++i)
+            QTest::keyClick(rank, Qt::Key_Left);
+        QVERIFY(bench.run());
+        QCOMPARE(bench.model()->rowCount(), 2 * before - 1); // bf16 has no codes to add to
+        int found = 0;
+        for (int row = 0; row < bench.model()->rowCount(); ++row)
+            found +=
+                bench.model()->index(row, BenchModel::kCandidate).data().toString().contains(QLatin1String("+lr8"));
+        QCOMPARE(found, before - 1);
     }
 
     void figuresAreThoseOfTheBench()

@@ -10,14 +10,17 @@
 #include "views/theme/theme.h"
 
 #include <QGridLayout>
+#include <QHBoxLayout>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
 #include <QSignalBlocker>
+#include <QSlider>
 #include <QStyledItemDelegate>
 #include <QTreeWidget>
 
 #include <algorithm>
+#include <array>
 
 namespace ql::views {
 
@@ -36,6 +39,8 @@ protected:
             option->palette.setColor(QPalette::Window, c.dim);
     }
 };
+
+constexpr std::array<std::int64_t, 8> kRanks{0, 1, 2, 4, 8, 16, 32, 64};
 
 constexpr int kTitleRole = Qt::UserRole; // of a group, without the number of ticks
 
@@ -80,6 +85,8 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
       m_filter(new QLineEdit(this)),
       m_schemes(new QTreeWidget(this)),
       m_otherSchemes(new QLineEdit(this)),
+      m_rank(new QSlider(Qt::Horizontal, this)),
+      m_rankText(new QLabel(this)),
       m_quantizers(new QListWidget(this)),
       m_otherQuantizers(new QLineEdit(this))
 {
@@ -89,16 +96,19 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
     grid->addWidget(m_filter, 0, 0);
     grid->addWidget(m_schemes, 1, 0);
     grid->addWidget(m_otherSchemes, 2, 0);
-    grid->addWidget(m_quantizers, 0, 1, 2, 1);
-    grid->addWidget(m_otherQuantizers, 2, 1);
+    grid->addWidget(buildRank(), 3, 0);
+    grid->addWidget(m_quantizers, 0, 1, 3, 1);
+    grid->addWidget(m_otherQuantizers, 3, 1);
     grid->setColumnStretch(0, 3);
     grid->setColumnStretch(1, 2);
     m_filter->setPlaceholderText(tr("Filter schemes"));
     m_filter->setClearButtonEnabled(true);
-    m_otherSchemes->setPlaceholderText(tr("others: int3:g64, …"));
+    m_otherSchemes->setPlaceholderText(tr("others: int3:g64+lr8, …"));
     m_otherQuantizers->setPlaceholderText(tr("others, with options"));
     m_otherSchemes->setToolTip(tr("Any schemes, separated by commas: element[:tensor|:channel|:g<size>][:asym]"
-                                  "[:restricted][:s=f16|bf16|f32|e8m0|ue4m3], or a name"));
+                                  "[:restricted][:s=f16|bf16|f32|e8m0|ue4m3], or a name; behind it "
+                                  "+cols<n> input columns or +sparse<percent> of the weights in float16, +lr<r> "
+                                  "factors of what is left, e.g. int4:g128+cols8+lr16"));
     m_otherQuantizers->setToolTip(tr("Any quantizers with options, separated by commas, e.g. mse:steps=200"));
     const std::pair<QWidget*, const char*> names[] = {{m_filter, "benchFilter"},
                                                       {m_schemes, "benchSchemes"},
@@ -133,6 +143,32 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
     for (const std::string_view text : split(kUsualSchemes, ','))
         m_ticked.emplace(text);
     buildQuantizers();
+}
+
+QWidget* BenchChoice::buildRank()
+{
+    auto* row = new QWidget(this);
+    auto* line = new QHBoxLayout(row);
+    line->setContentsMargins(0, 0, 0, 0);
+    line->addWidget(m_rank, 1);
+    line->addWidget(m_rankText);
+    m_rank->setRange(0, static_cast<int>(kRanks.size()) - 1);
+    m_rank->setPageStep(1);
+    m_rank->setObjectName(QLatin1String("benchRank"));
+    m_rank->setAccessibleName(tr("Low rank"));
+    m_rank->setToolTip(tr("Each scheme once more with float16 factors of what it leaves of the weights (+lr<r>)"));
+    const auto say = [this] { m_rankText->setText(rank() == 0 ? tr("no low rank") : tr("also +lr%1").arg(rank())); };
+    say();
+    connect(m_rank, &QSlider::valueChanged, this, [this, say] {
+        say();
+        Q_EMIT changed();
+    });
+    return row;
+}
+
+std::int64_t BenchChoice::rank() const
+{
+    return kRanks[static_cast<std::size_t>(m_rank->value())];
 }
 
 void BenchChoice::setLayer(std::int64_t layer)
@@ -284,7 +320,19 @@ QStringList BenchChoice::tickedQuantizers() const
 Result<std::vector<Candidate>> BenchChoice::candidates() const
 {
     const QString comma = QStringLiteral(",");
-    return crossCandidates(tickedSchemes().join(comma).toStdString(), tickedQuantizers().join(comma).toStdString());
+    auto candidates =
+        crossCandidates(tickedSchemes().join(comma).toStdString(), tickedQuantizers().join(comma).toStdString());
+    if (!candidates || rank() == 0)
+        return candidates;
+    const std::vector<Candidate> plain = *candidates;
+    for (Candidate candidate : plain) {
+        if (candidate.weights.isKeep() || candidate.weights.isCast() || candidate.weights.additions.rank > 0)
+            continue;
+        candidate.weights.additions.rank = rank();
+        if (std::ranges::find(*candidates, candidate) == candidates->end())
+            candidates->push_back(std::move(candidate));
+    }
+    return candidates;
 }
 
 void BenchChoice::explainScheme(const QTreeWidgetItem* item)

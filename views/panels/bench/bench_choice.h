@@ -12,9 +12,11 @@
 #include <set>
 #include <string>
 
+class QLabel;
 class QLineEdit;
 class QListWidget;
 class QListWidgetItem;
+class QSlider;
 class QTreeWidget;
 class QTreeWidgetItem;
 
@@ -31,7 +33,8 @@ public:
     void setLayer(std::int64_t layer);
     /// What is known of the inputs is known by now, or not any more.
     void takeActivations();
-    /// Every ticked scheme with every ticked quantizer that accepts it.
+    /// Every ticked scheme with every ticked quantizer that accepts it; each once more with low-rank factors where the
+    /// slider says so.
     Result<std::vector<Candidate>> candidates() const;
     /// Whether a quantizer waits for a calibration.
     bool isWaiting() const { return m_waiting; }
@@ -43,6 +46,8 @@ Q_SIGNALS:
 
 private:
     void buildSchemes();
+    QWidget* buildRank();
+    std::int64_t rank() const;
     void buildQuantizers();
     void filterSchemes();
     void countTicks();
@@ -58,6 +63,8 @@ private:
     QLineEdit* m_filter;
     QTreeWidget* m_schemes;
     QLineEdit* m_otherSchemes;
+    QSlider* m_rank;
+    QLabel* m_rankText;
     QListWidget* m_quantizers;
     QLineEdit* m_otherQuantizers;
     std::set<std::string> m_ticked; // schemes as they were ticked, whatever a layer's targets make of them

@@ -7,6 +7,8 @@
 
 #include "core/base/text.h"
 
+#include <unistd.h>
+
 #include <QTest>
 
 #include <cerrno>
@@ -14,13 +16,19 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace ql::tests {
 
-inline bool leaveAcceptanceRow(std::string_view section, std::string_view what, const std::string& expected,
-                               const std::string& got, bool holds)
+/// A row of the table; as text what a failing test says.
+struct AcceptanceRow {
+    bool holds = false;
+    std::string text;
+    explicit operator bool() const { return holds; }
+};
+
+inline AcceptanceRow leaveAcceptanceRow(std::string_view section, std::string_view what, const std::string& expected,
+                                        const std::string& got, bool holds)
 {
     static std::vector<std::string> rows;
     rows.push_back(std::string(section) + '\t' + std::string(what) + '\t' + expected + '\t' + got + '\t' +
@@ -35,38 +43,46 @@ inline bool leaveAcceptanceRow(std::string_view section, std::string_view what, 
             out << row << '\n';
     }
     std::filesystem::rename(temporary, folder / name); // the same test may run in two locales at a time
-    return holds;
+    return {holds, std::string(section) + ", " + std::string(what) + ": expected " + expected + ", got " + got};
 }
 
-/// Whether got is within tolerance (absolute) of expected.
-inline bool acceptNear(std::string_view section, std::string_view what, double got, double expected, double tolerance)
+/// Whether got is within tolerance (absolute) of expected; 0: equal.
+inline AcceptanceRow acceptNear(std::string_view section, std::string_view what, double got, double expected,
+                                double tolerance)
 {
-    return leaveAcceptanceRow(section, what, formatSignificant(expected, 7) + " ± " + formatSignificant(tolerance, 3),
-                              formatSignificant(got, 7), std::fabs(got - expected) <= tolerance);
+    const int digits = tolerance > 0 ? 7 : 10;
+    const std::string within = tolerance > 0 ? " ± " + formatSignificant(tolerance, 3) : "";
+    return leaveAcceptanceRow(section, what, formatSignificant(expected, digits) + within,
+                              formatSignificant(got, digits), std::fabs(got - expected) <= tolerance);
 }
 
-inline bool acceptAtMost(std::string_view section, std::string_view what, double got, double limit)
+inline AcceptanceRow acceptAtMost(std::string_view section, std::string_view what, double got, double limit)
 {
     return leaveAcceptanceRow(section, what, "≤ " + formatSignificant(limit, 7), formatSignificant(got, 7),
                               got <= limit);
 }
 
-inline bool acceptAtLeast(std::string_view section, std::string_view what, double got, double limit)
+inline AcceptanceRow acceptAtLeast(std::string_view section, std::string_view what, double got, double limit)
 {
     return leaveAcceptanceRow(section, what, "≥ " + formatSignificant(limit, 7), formatSignificant(got, 7),
                               got >= limit);
 }
 
 /// For what is exact: counts, bits, orders.
-inline bool acceptThat(std::string_view section, std::string_view what, bool holds)
+inline AcceptanceRow acceptThat(std::string_view section, std::string_view what, bool holds)
 {
     return leaveAcceptanceRow(section, what, "holds", holds ? "holds" : "does not hold", holds);
 }
 
 } // namespace ql::tests
 
+#define QL_ACCEPT(row)                                                                                                 \
+    do {                                                                                                               \
+        const ql::tests::AcceptanceRow itsRow = row;                                                                   \
+        QVERIFY2(itsRow.holds, itsRow.text.c_str());                                                                   \
+    } while (false)
 #define QL_NEAR(section, what, got, expected, tolerance)                                                               \
-    QVERIFY2(ql::tests::acceptNear(section, what, got, expected, tolerance), what)
-#define QL_AT_MOST(section, what, got, limit) QVERIFY2(ql::tests::acceptAtMost(section, what, got, limit), what)
-#define QL_AT_LEAST(section, what, got, limit) QVERIFY2(ql::tests::acceptAtLeast(section, what, got, limit), what)
-#define QL_HOLDS(section, what, holds) QVERIFY2(ql::tests::acceptThat(section, what, holds), what)
+    QL_ACCEPT(ql::tests::acceptNear(section, what, got, expected, tolerance))
+#define QL_AT_MOST(section, what, got, limit) QL_ACCEPT(ql::tests::acceptAtMost(section, what, got, limit))
+#define QL_AT_LEAST(section, what, got, limit) QL_ACCEPT(ql::tests::acceptAtLeast(section, what, got, limit))
+#define QL_HOLDS(section, what, holds) QL_ACCEPT(ql::tests::acceptThat(section, what, holds))

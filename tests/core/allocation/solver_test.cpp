@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/solver.h"
+#include "tests/support/acceptance.h"
 #include "tests/support/allocation_instances.h"
-
-#include <QTest>
 
 #include <limits>
 
 using namespace ql;
+using namespace ql::tests;
 
 namespace {
 
@@ -116,6 +116,25 @@ private Q_SLOTS:
             }
         }
         QVERIFY(infeasible > 100);
+    }
+
+    /// Methods B1: four layers at 2, 4 or 8 bits, of which the usual greedy rules find 49 and 45.
+    void publishedInstance()
+    {
+        AllocationProblem problem{.offsets = {0}, .sizes = {}, .losses = {}, .budget = 3200};
+        const std::array<std::int64_t, 4> sizes{100, 200, 400, 100};
+        const std::array<std::array<double, 3>, 4> losses{{{83, 23, 0}, {23, 5, 0}, {40, 6, 0}, {22, 4, 0}}};
+        for (std::size_t layer = 0; layer < 4; ++layer) {
+            for (std::size_t o = 0; o < 3; ++o) {
+                problem.sizes.push_back(sizes[layer] * (std::int64_t{2} << o));
+                problem.losses.push_back(losses[layer][o]);
+            }
+            problem.offsets.push_back(problem.sizes.size());
+        }
+        const auto found = solve("exact", problem).value();
+        QL_NEAR("B1", "loss of the optimum of the published instance", found.loss, 33, 0);
+        QL_NEAR("B1", "bits of the optimum of the published instance", static_cast<double>(found.size), 3200, 0);
+        QL_HOLDS("B1", "bits of its layers: 8, 2, 4, 4", (found.choice == std::vector<std::size_t>{2, 0, 1, 1}));
     }
 
     void agreesWithDynamicProgrammingOverSizes()

@@ -2,15 +2,16 @@
 // Walks every number format over all its codes, and compares the loops of ElementCoder with the obvious search.
 #include "core/base/rng.h"
 #include "core/formats/element_coder.h"
+#include "tests/support/acceptance.h"
 #include "tests/support/vector_targets.h"
 
 #include <QSet>
-#include <QTest>
 
 #include <cmath>
 #include <limits>
 
 using namespace ql;
+using namespace ql::tests;
 
 namespace {
 
@@ -250,67 +251,131 @@ private Q_SLOTS:
                     levels.push_back(level);
             return levels;
         };
-        QCOMPARE(positives("e2m0"), (std::vector<float>{1, 2, 4}));
-        QCOMPARE(positives("e1m1"), (std::vector<float>{1, 2, 3}));
-        QCOMPARE(positives("e2m1"), (std::vector<float>{.5F, 1, 1.5F, 2, 3, 4, 6}));
-        QCOMPARE(positives("e1m2"), (std::vector<float>{.5F, 1, 1.5F, 2, 2.5F, 3, 3.5F}));
-        QCOMPARE(positives("e3m0"), (std::vector<float>{.25F, .5F, 1, 2, 4, 8, 16}));
-        QCOMPARE(positives("e2m2"),
-                 (std::vector<float>{.25F, .5F, .75F, 1, 1.25F, 1.5F, 1.75F, 2, 2.5F, 3, 3.5F, 4, 5, 6, 7}));
-        QCOMPARE(positives("e3m1"),
-                 (std::vector<float>{.125F, .25F, .375F, .5F, .75F, 1, 1.5F, 2, 3, 4, 6, 8, 12, 16, 24}));
+        const auto are = [&](const char* section, const char* id, const std::vector<float>& levels) {
+            QL_HOLDS(section, std::string("positive levels of ") + id, positives(id) == levels);
+        };
+        are("B3", "e2m0", (std::vector<float>{1, 2, 4}));
+        are("B3", "e1m1", (std::vector<float>{1, 2, 3}));
+        are("C1", "e2m1", (std::vector<float>{.5F, 1, 1.5F, 2, 3, 4, 6}));
+        are("B3", "e1m2", (std::vector<float>{.5F, 1, 1.5F, 2, 2.5F, 3, 3.5F}));
+        are("B3", "e3m0", (std::vector<float>{.25F, .5F, 1, 2, 4, 8, 16}));
+        are("B3", "e2m2", (std::vector<float>{.25F, .5F, .75F, 1, 1.25F, 1.5F, 1.75F, 2, 2.5F, 3, 3.5F, 4, 5, 6, 7}));
+        are("B3", "e3m1", (std::vector<float>{.125F, .25F, .375F, .5F, .75F, 1, 1.5F, 2, 3, 4, 6, 8, 12, 16, 24}));
         std::vector<float> e3m2{1 / 16.0F, 1 / 8.0F, 3 / 16.0F};
         for (int p = -2; p <= 4; ++p)
             for (const float m : {1.0F, 1.25F, 1.5F, 1.75F})
                 e3m2.push_back(std::ldexp(m, p));
-        QCOMPARE(positives("e3m2"), e3m2);
+        are("C1", "e3m2", e3m2);
         std::vector<float> e2m3;
         for (int m = 1; m < 8; ++m)
             e2m3.push_back(static_cast<float>(m) / 8);
         for (int p = 0; p <= 2; ++p)
             for (int m = 0; m < 8; ++m)
                 e2m3.push_back(std::ldexp(1 + static_cast<float>(m) / 8, p));
-        QCOMPARE(positives("e2m3"), e2m3);
+        are("C1", "e2m3", e2m3);
         const auto distinct = [](const char* id) { return findNumberFormat(id).value()->grid.levels.size(); };
-        QCOMPARE(distinct("fp8_e4m3"), std::size_t{253});
-        QCOMPARE(distinct("fp8_e5m2"), std::size_t{247});
-        QCOMPARE(distinct("e3m2"), std::size_t{63});
-        QCOMPARE(distinct("e2m3"), std::size_t{63});
-        QCOMPARE(distinct("e2m1"), std::size_t{15});
+        QL_NEAR("C1", "distinct values of fp8_e4m3", static_cast<double>(distinct("fp8_e4m3")), 253, 0);
+        QL_NEAR("C1", "distinct values of fp8_e5m2", static_cast<double>(distinct("fp8_e5m2")), 247, 0);
+        QL_NEAR("C1", "distinct values of e3m2", static_cast<double>(distinct("e3m2")), 63, 0);
+        QL_NEAR("C1", "distinct values of e2m3", static_cast<double>(distinct("e2m3")), 63, 0);
+        QL_NEAR("C1", "distinct values of e2m1", static_cast<double>(distinct("e2m1")), 15, 0);
         const auto largest = [](const char* id) { return findNumberFormat(id).value()->maxLevel; };
-        QCOMPARE(largest("fp8_e4m3"), 448.0F);
-        QCOMPARE(largest("fp8_e5m2"), 57344.0F);
-        QCOMPARE(largest("e4m3"), 480.0F);
-        QCOMPARE(largest("e5m2"), 114688.0F);
-        QCOMPARE(largest("mxint8"), 1.984375F);
+        QL_NEAR("B3", "largest value of fp8_e4m3", static_cast<double>(largest("fp8_e4m3")), 448.0, 0);
+        QL_NEAR("B3", "largest value of fp8_e5m2", static_cast<double>(largest("fp8_e5m2")), 57344.0, 0);
+        QL_NEAR("B3", "largest value of e4m3", static_cast<double>(largest("e4m3")), 480.0, 0);
+        QL_NEAR("B3", "largest value of e5m2", static_cast<double>(largest("e5m2")), 114688.0, 0);
+        QL_NEAR("C1", "largest value of mxint8", static_cast<double>(largest("mxint8")), 1.984375, 0);
         QCOMPARE(distinct("nf4"), std::size_t{16});
-        QCOMPARE(positives("ternary"), (std::vector<float>{1}));
-        QCOMPARE(positives("binary"), (std::vector<float>{1}));
-        QCOMPARE(positives("balanced2"), (std::vector<float>{1, 2}));
-        QCOMPARE(positives("flint4"), (std::vector<float>{1, 2, 3, 4, 6, 8, 16}));
-        QCOMPARE(positives("pot3"), (std::vector<float>{1, 2, 4}));
-        QCOMPARE(positives("pot4"), (std::vector<float>{1, 2, 4, 8, 16, 32, 64}));
-        QCOMPARE(positives("ds2"), (std::vector<float>{1, 2}));
-        QCOMPARE(positives("ds3"), (std::vector<float>{1, 2, 4, 8}));
-        QCOMPARE(positives("ds4"), (std::vector<float>{1, 2, 4, 8, 16, 32, 64, 128}));
-        QCOMPARE(positives("khot3_1"), (std::vector<float>{1, 2, 4}));
-        QCOMPARE(positives("khot4_2"), (std::vector<float>{1, 2, 3, 4, 5, 6, 8, 9, 10, 12}));
-        QCOMPARE(positives("khot5_5").size(), std::size_t{31}); // all ones allowed: plain fixed point
+        are("C10", "ternary", (std::vector<float>{1}));
+        are("B17", "binary", (std::vector<float>{1}));
+        are("C8", "balanced2", (std::vector<float>{1, 2}));
+        are("B4", "flint4", (std::vector<float>{1, 2, 3, 4, 6, 8, 16}));
+        are("C18", "pot3", (std::vector<float>{1, 2, 4}));
+        are("C18", "pot4", (std::vector<float>{1, 2, 4, 8, 16, 32, 64}));
+        are("C18", "ds2", (std::vector<float>{1, 2}));
+        are("C18", "ds3", (std::vector<float>{1, 2, 4, 8}));
+        are("C18", "ds4", (std::vector<float>{1, 2, 4, 8, 16, 32, 64, 128}));
+        are("C20", "khot3_1", (std::vector<float>{1, 2, 4}));
+        are("C20", "khot4_2", (std::vector<float>{1, 2, 3, 4, 5, 6, 8, 9, 10, 12}));
+        std::vector<float> all;
+        for (int k = 1; k < 32; ++k)
+            all.push_back(static_cast<float>(k));
+        are("C20", "khot5_5", all); // all ones allowed: plain fixed point
         QCOMPARE(positives("levels(3, -1,0.1)"), (std::vector<float>{0.1F, 3}));
         QCOMPARE(distinct("binary"), std::size_t{2});
         QCOMPARE(distinct("ternary"), std::size_t{3});
         QCOMPARE(distinct("balanced7"), std::size_t{129});
         for (const auto& [id, magnitudes, bits] :
-             {std::tuple("khot8_1", 9U, 5), std::tuple("khot8_2", 37U, 7), std::tuple("khot8_3", 93U, 8)}) {
-            QCOMPARE(distinct(id), std::size_t{2 * magnitudes - 1}); // counted with 0
-            QCOMPARE(findNumberFormat(id).value()->bits, bits);
+             {std::tuple("khot8_1", 9, 5), std::tuple("khot8_2", 37, 7), std::tuple("khot8_3", 93, 8)}) {
+            QL_NEAR("C20", std::string("magnitudes of ") + id + ", 0 among them",
+                    static_cast<double>(distinct(id) + 1) / 2, magnitudes, 0);
+            QL_NEAR("C20", std::string("bits of ") + id, findNumberFormat(id).value()->bits, bits, 0);
         }
-        for (const char* id : {"ds2", "ds3", "ds4", "ds5", "ds6", "binary"})
-            QVERIFY(!findNumberFormat(id).value()->hasZero());
+        for (const auto& [section, id] : {std::pair("C18", "ds2"),
+                                          {"C18", "ds3"},
+                                          {"C18", "ds4"},
+                                          {"C18", "ds5"},
+                                          {"C18", "ds6"},
+                                          {"B17", "binary"}})
+            QL_HOLDS(section, std::string(id) + " has no level 0", !findNumberFormat(id).value()->hasZero());
+        for (const auto& [id, ratio] : {std::pair("ds2", 2.0), {"ds3", 8.0}, {"ds4", 128.0}})
+            QL_NEAR("C18", std::string("largest over smallest magnitude of ") + id,
+                    static_cast<double>(positives(id).back() / positives(id).front()), ratio, 0);
+        // In the middle of k and 2k a third of what is rounded is lost.
+        const NumberFormatPtr ds4 = findNumberFormat("ds4").value();
+        double worst = 0;
+        for (float x = 1; x <= 128; x = std::nextafter(x * 1.001F, kInf))
+            for (const float y : {x, 1.5F * std::exp2(std::floor(std::log2(x)))})
+                if (y <= 128)
+                    worst = std::max(worst, static_cast<double>(std::fabs(ds4->levels[nearestCode(*ds4, y)] - y) / y));
+        QL_NEAR("C18", "ds4: largest relative error within the range", worst, 1 / 3.0, 1e-6);
         for (int b = 2; b <= 8; ++b)
             for (int k = 1; k < 1 << (b - 1); ++k) // an exponent of 1: the integers
                 QCOMPARE(positives(("pow" + std::to_string(b) + "_100").c_str())[static_cast<std::size_t>(k - 1)],
                          static_cast<float>(k));
+    }
+
+    /// All codes of the formats of 8 bits and less: decoded and coded again, and the nearest of 10⁶ values.
+    void minifloatsExhaustively_data()
+    {
+        QTest::addColumn<QByteArray>("id");
+        for (const char* id : {"e2m1", "e3m0", "e2m2", "e3m1", "e2m3", "e3m2", "e2m5", "e3m4", "e4m3", "e5m2",
+                               "fp8_e4m3", "fp8_e5m2", "int8"})
+            QTest::newRow(id) << QByteArray(id);
+    }
+    void minifloatsExhaustively()
+    {
+        QFETCH(QByteArray, id);
+        const NumberFormatPtr format = findNumberFormat(id.toStdString()).value();
+        const std::vector<float>& levels = format->levels;
+        const char* section = format->bits == 8 ? "A4" : "B3";
+        int kept = 0;
+        int expected = 0;
+        for (std::size_t code = 0; code < levels.size(); ++code)
+            if (std::isfinite(levels[code]) && (levels[code] != 0 || !std::signbit(levels[code]))) {
+                ++expected;
+                kept += nearestCode(*format, levels[code]) == code ? 1 : 0;
+            }
+        QL_NEAR(section, id.toStdString() + ": codes that come back, of those with a number", kept, expected, 0);
+        const CounterRng rng(41);
+        constexpr int kValues = 1'000'000;
+        int nearest = 0;
+        std::vector<float> sorted = format->grid.levels;
+        for (std::uint64_t i = 0; i < kValues; ++i) {
+            const auto x =
+                static_cast<float>((2 * rng.uniform(2 * i) - 1) * 1.1 * static_cast<double>(format->maxLevel) *
+                                   (i % 2 ? std::exp2(-20 * rng.uniform(2 * i + 1)) : 1));
+            // The level beside x on either side; a tie is settled by the even code.
+            const auto above = std::ranges::lower_bound(sorted, x);
+            const float high = above == sorted.end() ? sorted.back() : *above;
+            const float low = above == sorted.begin() ? sorted.front() : *(above - 1);
+            const double down = static_cast<double>(x) - static_cast<double>(low);
+            const double up = static_cast<double>(high) - static_cast<double>(x);
+            const std::uint8_t code = nearestCode(*format, x);
+            const float least = std::fabs(down) < std::fabs(up) ? low : high;
+            nearest += std::fabs(down) == std::fabs(up) && low != high ? code % 2 == 0 : levels[code] == least;
+        }
+        QL_NEAR(section, id.toStdString() + ": nearest by the table, of 10^6 values", nearest, kValues, 0);
     }
 
     void givenLevelsPrintAsTheyAre()

@@ -2,6 +2,7 @@
 // Searches with objectives of their own, each beside the obvious way to the same figure.
 #include "core/formats/element_coder.h"
 #include "core/quantizers/scale_candidates.h"
+#include "tests/support/acceptance.h"
 #include "tests/support/layer_inputs.h"
 #include "tests/support/quantize_support.h"
 
@@ -202,8 +203,10 @@ private Q_SLOTS:
     /// the one before it.
     void decoupleqOrder()
     {
-        for (const int bits : {2, 3})
-            for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        for (const int bits : {2, 3, 4}) {
+            double worst = 0;
+            bool isOrdered = true;
+            for (std::uint64_t seed = 1; seed <= 10; ++seed) {
                 const ActivationStatistics inputs = statisticsOf(correlatedInputs(2048, 128, 32, 0.3, seed), 128);
                 const CounterRng rng(seed, 9);
                 std::vector<float> w(64 * 128);
@@ -217,12 +220,19 @@ private Q_SLOTS:
                 const double ranges = error("gptq:scales=range");
                 const double searched = error("gptq");
                 const double decoupled = error("decoupleq");
-                QVERIFY(rtn > ranges && ranges > searched);
-                QVERIFY2(decoupled < 0.92 * searched,
-                         qPrintable(QStringLiteral("%1 bits: %2").arg(bits).arg(decoupled / searched)));
+                isOrdered = isOrdered && rtn > ranges && (bits == 4 || ranges > searched) && searched > decoupled;
+                worst = std::max(worst, decoupled / searched);
                 QVERIFY(std::fabs(runSearch(w, {64, 128}, scheme, "decoupleq", &inputs).report.reached - decoupled) <=
                         1e-3 * decoupled);
             }
+            const std::string name = std::to_string(bits) + " bits, 10 seeds: ";
+            QL_HOLDS("C4",
+                     name + (bits == 4 ? "rtn > gptq > decoupleq in output error"
+                                       : "rtn > gptq on ranges > gptq on searched scales > decoupleq in output error"),
+                     isOrdered);
+            QL_AT_MOST("C4", name + "output error of decoupleq over gptq's, worst seed", worst,
+                       bits == 4 ? 0.93 : 0.92);
+        }
     }
 
     void refusals_data()

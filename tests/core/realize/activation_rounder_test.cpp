@@ -3,13 +3,13 @@
 #include "core/base/rng.h"
 #include "core/quantizers/quantizer.h"
 #include "core/realize/activation_rounder.h"
-
-#include <QTest>
+#include "tests/support/acceptance.h"
 
 #include <cmath>
 #include <functional>
 
 using namespace ql;
+using namespace ql::tests;
 
 namespace {
 
@@ -165,6 +165,42 @@ private Q_SLOTS:
             QVERIFY(std::equal(wanted.begin(), wanted.end(), rounded.data() + s * kTokens * kIn));
         }
     }
+    /// Methods B2: 77 tokens of 1280, the first a thousand times as large; one scale for all of them.
+    void firstTokenOfText()
+    {
+        constexpr std::int64_t kChannels = 1280;
+        constexpr std::int64_t kAll = 77 * kChannels;
+        graph::Array<float> x({1, 77, kChannels});
+        graph::Array<float> rest({1, 76, kChannels});
+        const CounterRng rng(9);
+        for (std::int64_t i = 0; i < kAll; ++i) {
+            const double value = rng.normal(static_cast<std::uint64_t>(i)) * (i < kChannels ? 1000 : 1);
+            x.write()[i] = static_cast<float>(value);
+            if (i >= kChannels)
+                rest.write()[i - kChannels] = static_cast<float>(value);
+        }
+        const ActivationRounder rounder(parseActivationScheme("int8:tensor").value());
+        graph::Array<float> together = x;
+        graph::Array<float> kept = x;
+        graph::Array<float> alone = rest;
+        QVERIFY(rounder.round(together, false, m_context) && rounder.round(kept, true, m_context) &&
+                rounder.round(alone, false, m_context));
+        const auto qsnr = [&](const graph::Array<float>& rounded) {
+            double signal = 0;
+            double noise = 0;
+            for (std::int64_t i = kChannels; i < kAll; ++i) {
+                signal += std::pow(static_cast<double>(x.data()[i]), 2);
+                noise += std::pow(static_cast<double>(x.data()[i]) - static_cast<double>(rounded.data()[i]), 2);
+            }
+            return 10 * std::log10(signal / noise);
+        };
+        QL_AT_MOST("B2", "first token x 1000, int8 per tensor: QSNR of the others in dB", qsnr(together), 1);
+        QL_AT_LEAST("B2", "first token x 1000 kept, int8 per tensor: QSNR of the others in dB", qsnr(kept), 35);
+        QL_HOLDS("B2", "the kept token is exact", std::equal(x.data(), x.data() + kChannels, kept.data()));
+        QL_HOLDS("B2", "the others are what they are alone",
+                 std::equal(alone.data(), alone.data() + rest.numel(), kept.data() + kChannels));
+    }
+
     void ofOtherShapes()
     {
         graph::Array<float> rows = inputs().reshaped({kSequences * kTokens, kIn});

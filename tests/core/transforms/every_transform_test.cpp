@@ -6,14 +6,14 @@
 #include "core/checkpoint/stored_type.h"
 #include "core/model/frontends/frontend.h"
 #include "core/transforms/variant.h"
+#include "tests/support/acceptance.h"
 #include "tests/support/captured_inputs.h"
-
-#include <QTest>
 
 #include <cmath>
 #include <set>
 
 using namespace ql;
+using namespace ql::tests;
 
 namespace {
 
@@ -102,6 +102,7 @@ private:
     JobContext m_context{m_executor};
     std::map<std::string, std::set<std::string>> m_refusals; // models by transform
     std::map<std::string, int> m_done;
+    std::map<std::string, double> m_worst, m_worstSingle; // difference of outputs, in double and in float
 
     static std::string textOf(const Transform& transform)
     {
@@ -203,6 +204,7 @@ private Q_SLOTS:
             const auto seen = std::make_shared<test::CapturedInputs>();
             run<double>(*exact->model, inputs, other, otherValues, seen.get());
             const double error = difference(graph, values, other, otherValues);
+            m_worst[text] = std::max(m_worst[text], error);
             QVERIFY2(error < 1e-10, (text + ": " + std::to_string(error * 1e10) + "e-10").c_str());
             compareStatistics(*exact, *seen);
 
@@ -211,12 +213,29 @@ private Q_SLOTS:
             graph::Values<float> singleValues;
             run<float>(*single->model, inputs, other, singleValues);
             const double singleError = difference(floatGraph, floatValues, other, singleValues);
+            m_worstSingle[text] = std::max(m_worstSingle[text], singleError);
             QVERIFY2(singleError < 1e-5, (text + ": " + std::to_string(singleError * 1e5) + "e-5").c_str());
 
             // The model itself on the variant's graph.
             graph::Values<double> baseValues = valuesFor<double>(other, inputs);
             QVERIFY(graph::forwardAll<double>(other, *baseVersion(model, *exact).weights, baseValues, m_context));
             QVERIFY(difference(graph, values, other, baseValues) == 0);
+        }
+    }
+    /// Of whole models, rewritten in double and in float.
+    void publishedBounds()
+    {
+        for (const auto& [section, text, limit] : {std::tuple("A7", "smooth_plus:scheme=int4:g8", 1e-6),
+                                                   {"A8", "percentile", 1e-6},
+                                                   {"B3", "equalize", 1e-5},
+                                                   {"C2", "os_plus", 1e-4},
+                                                   {"C12", "permute", 1e-5},
+                                                   {"C1", "hadamard", 1e-5}}) {
+            const std::string name =
+                std::string(text) + ", " + std::to_string(m_done[text]) + " models: relative change of outputs, ";
+            QVERIFY2(m_done[text] > 0, text);
+            QL_AT_MOST(section, name + "float64", m_worst[text], limit);
+            QL_AT_MOST(section, name + "float32", m_worstSingle[text], std::max(limit, 1e-5));
         }
     }
     /// What refuses changes only knowingly.

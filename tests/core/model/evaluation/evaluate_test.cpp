@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The sample model scored over its test text: PyTorch's perplexity, window by window and quantized, is reproduced.
+#include "core/calibration/activations.h"
 #include "core/checkpoint/reader.h"
 #include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/plan_weights.h"
+#include "tests/support/acceptance.h"
 #include "tests/support/damaged_weights.h"
 #include "tests/support/memory_sink.h"
 #include "tests/support/refer_to.h"
 
 #include <nlohmann/json.hpp>
 
-#include <QTest>
-
 #include <fstream>
 
 using namespace ql;
+using namespace ql::tests;
 
 namespace {
 
@@ -36,6 +37,24 @@ Windows goldenWindows(const JobContext& context)
     return {data.view.shape[1], {ids.begin(), ids.end()}};
 }
 
+/// All weights 0, so that all logits are.
+class NoWeights final : public graph::WeightSource {
+public:
+    explicit NoWeights(const Model& model) : m_model(model) {}
+    Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
+    {
+        QL_TRY(data, m_model.loadWeights(layer, context));
+        const auto zeros = std::make_shared<std::vector<float>>(static_cast<std::size_t>(data.view.numel()));
+        return TensorData{.view = {.dtype = Dtype::f32,
+                                   .shape = data.view.shape,
+                                   .data = reinterpret_cast<const std::byte*>(zeros->data())},
+                          .owner = zeros};
+    }
+
+private:
+    const Model& m_model;
+};
+
 } // namespace
 
 class EvaluateTest : public QObject {
@@ -54,6 +73,17 @@ class EvaluateTest : public QObject {
                 .model = {.weights = test::referTo(weights)},
                 .onScores = {},
                 .known = {}};
+    }
+
+    /// Perplexity of the model with all layers of its blocks by one candidate.
+    double perplexity(const std::string& candidate, const Activations* activations = nullptr)
+    {
+        Plan plan = keepPlan(*m_model);
+        for (std::size_t i = 0; i < m_model->layers.size(); ++i)
+            if (m_model->layers[i].block >= 0 && m_model->layers[i].quantizable)
+                plan.candidates[i] = parseCandidate(candidate).value();
+        const PlanWeights planned(*m_model, plan, nullptr, activations);
+        return perplexityOf(evaluate(task(planned), m_context).value(), m_windows.count()).perplexity.value;
     }
 
 private Q_SLOTS:
@@ -154,6 +184,32 @@ private Q_SLOTS:
             qPrintable(QString::number(result.lnRatio.value) + QStringLiteral(" against ") + QString::number(wanted)));
         QVERIFY(result.kld.value > 0);
         QVERIFY(result.kld.value >= result.medianKld);
+    }
+
+    /// Methods B7: what holds of any small transformer.
+    void fewerBitsCostMore()
+    {
+        const NoWeights none(*m_model);
+        const double vocabulary =
+            perplexityOf(evaluate(task(none), m_context).value(), m_windows.count()).perplexity.value;
+        const std::int64_t tokens =
+            m_model->layers[static_cast<std::size_t>(m_model->indexOf("model.embed_tokens.weight"))].shape[0];
+        QL_NEAR("B7", "perplexity of equal logits over the size of the vocabulary",
+                vocabulary / static_cast<double>(tokens), 1, 1e-6);
+        const auto activations = openActivations(kSample / "activations.npz", *m_model, m_context).value();
+        const double own = perplexity("keep");
+        const double int8 = perplexity("int8");
+        const double int4 = perplexity("int4");
+        const double int3 = perplexity("int3");
+        const double int2 = perplexity("int2");
+        QL_AT_MOST("B7", "sample model, perplexity at int8 over its own", int8 / own, 1.01);
+        QL_HOLDS("B7", "sample model, perplexity rises from int8 to int4, int3 and int2 by rtn",
+                 int8 < int4 && int4 < int3 && int3 < int2);
+        QL_AT_MOST("B7", "sample model, perplexity at int3@gptq over int3@rtn",
+                   perplexity("int3@gptq", activations.get()) / int3, 1);
+        QL_AT_MOST("B7", "sample model, perplexity at int4:g64 over int4", perplexity("int4:g64") / int4, 1);
+        QL_AT_MOST("B7", "sample model, perplexity at int3:g64 over int3", perplexity("int3:g64") / int3, 1);
+        QL_AT_LEAST("B7", "sample model, perplexity at int2 by rtn over its own: collapsed", int2 / own, 10);
     }
 
     void theModelItselfHasNoDivergence()

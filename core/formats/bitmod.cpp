@@ -39,6 +39,24 @@ struct Grid {
     static float largest(unsigned special) { return std::max(std::fabs(kSpecial[special]), kMagnitudes[kHalf - 1]); }
 };
 
+unsigned bitsAt(const std::byte* codes, int bits, int element)
+{
+    const auto at = static_cast<unsigned>(element * bits);
+    unsigned two = static_cast<unsigned>(codes[at / 8]) >> (at % 8);
+    if (at % 8 + static_cast<unsigned>(bits) > 8)
+        two |= static_cast<unsigned>(codes[at / 8 + 1]) << (8 - at % 8);
+    return two & ((1U << bits) - 1);
+}
+
+void putBitsAt(unsigned code, int bits, int element, std::byte* codes)
+{
+    const unsigned changed = code ^ bitsAt(codes, bits, element);
+    const auto at = static_cast<unsigned>(element * bits);
+    codes[at / 8] ^= static_cast<std::byte>(changed << (at % 8) & 255U);
+    if (at % 8 + static_cast<unsigned>(bits) > 8)
+        codes[at / 8 + 1] ^= static_cast<std::byte>(changed >> (8 - at % 8));
+}
+
 template<int kBits>
 void decodeGroup(const std::byte* block, float* out)
 {
@@ -46,13 +64,8 @@ void decodeGroup(const std::byte* block, float* out)
     std::memcpy(&bits, block, sizeof bits);
     const float scale = floatFromF16(bits);
     const unsigned special = static_cast<unsigned>(block[2]) & 3U;
-    for (int e = 0; e < kGroup; ++e) {
-        const auto at = static_cast<unsigned>(e * kBits);
-        unsigned two = static_cast<unsigned>(block[kHead + at / 8]) >> (at % 8);
-        if (at % 8 + kBits > 8)
-            two |= static_cast<unsigned>(block[kHead + at / 8 + 1]) << (8 - at % 8);
-        out[e] = Grid<kBits>::level(special, two & ((1U << kBits) - 1)) * scale;
-    }
+    for (int e = 0; e < kGroup; ++e)
+        out[e] = Grid<kBits>::level(special, bitsAt(block + kHead, kBits, e)) * scale;
 }
 
 /// A group coded with one of the special values.
@@ -103,14 +116,27 @@ void searchGroups(const float* weights, const float* importance, int blocks, std
         std::fill(out, out + kBytes, std::byte{});
         putF16(best.scaleBits, out);
         out[2] = static_cast<std::byte>(chosen);
-        for (int e = 0; e < kGroup; ++e) {
-            const auto at = static_cast<unsigned>(e * kBits);
-            const unsigned shifted = static_cast<unsigned>(best.codes[static_cast<std::size_t>(e)]) << (at % 8);
-            putBits(shifted & 255U, out[kHead + at / 8]);
-            if (at % 8 + kBits > 8)
-                putBits(shifted >> 8U, out[kHead + at / 8 + 1]);
-        }
+        for (int e = 0; e < kGroup; ++e)
+            putBitsAt(best.codes[static_cast<std::size_t>(e)], kBits, e, out + kHead);
     }
+}
+
+template<int kBits>
+void codeElement(std::byte* block, int element, const float* weight, const float*, float* restored)
+{
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, block, sizeof bits);
+    const float scale = floatFromF16(bits);
+    const unsigned special = static_cast<unsigned>(block[2]) & 3U;
+    const auto distance = [&](unsigned code) {
+        return std::fabs(static_cast<double>(*weight) - static_cast<double>(Grid<kBits>::level(special, code) * scale));
+    };
+    unsigned best = 0;
+    for (unsigned code = 1; code < 1U << kBits; ++code)
+        if (distance(code) < distance(best))
+            best = code;
+    putBitsAt(best, kBits, element, block + kHead);
+    *restored = Grid<kBits>::level(special, best) * scale;
 }
 
 constexpr std::array kFormats{
@@ -124,7 +150,9 @@ constexpr std::array kFormats{
                     "51 bytes for 128 weights: f16 s; u8 k; 3 bits a code c. weight = v*s with v = {0,1,2,4}[c] for "
                     "c < 4, {3,-3,6,-6}[k] for c = 4, else -{0,1,2,4}[c-4]",
                 .decode = decodeGroup<3>,
-                .searchTile = searchGroups<3>},
+                .searchTile = searchGroups<3>,
+                .cellElements = 1,
+                .codeCell = codeElement<3>},
     BlockFormat{.id = "bitmod4",
                 .title = "BitMoD, 4 bits: one of four special values for 128 weights, 4.19 bits",
                 .dtype = {},
@@ -135,7 +163,9 @@ constexpr std::array kFormats{
                     "67 bytes for 128 weights: f16 s; u8 k; 4 bits a code c. weight = v*s with v = "
                     "{0,1,2,3,4,6,8,12}[c] for c < 8, {10,-10,16,-16}[k] for c = 8, else -{0,1,2,3,4,6,8,12}[c-8]",
                 .decode = decodeGroup<4>,
-                .searchTile = searchGroups<4>},
+                .searchTile = searchGroups<4>,
+                .cellElements = 1,
+                .codeCell = codeElement<4>},
 };
 
 } // namespace

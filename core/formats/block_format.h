@@ -35,6 +35,14 @@ struct BlockFormat {
     /// The scales of `block` with other codes (indices into levels).
     void (*pack)(const std::byte* block, const std::uint8_t* codes, std::byte* out) = nullptr;
 
+    // Of most others, else 0 and null: so many neighbours make a cell and are coded together, or a block's levels are
+    // its own and it is one element; a divisor of 16.
+    int cellElements = 0;
+    /// Codes a cell of the block again, with the block's scales: the least Σ importance·(w − ŵ)² of its elements.
+    /// `restored` becomes ŵ, the bits of restore(). Weights are finite, importances above 0 and at most 1.
+    void (*codeCell)(std::byte* block, int cell, const float* weights, const float* importance,
+                     float* restored) = nullptr;
+
     /// One block.
     void search(const float* weights, const float* importance, std::byte* block) const
     {
@@ -43,6 +51,7 @@ struct BlockFormat {
     /// Elements [first, first + count), whole blocks, of blocks that follow each other.
     void restore(const std::byte* blocks, std::int64_t first, std::int64_t count, float* out) const;
     bool codesElements() const { return affine != nullptr; }
+    bool codesCells() const { return codeCell != nullptr; }
     /// Whole bits a weight, for people and menus.
     int bits() const { return 8 * bytes / elements; }
 };

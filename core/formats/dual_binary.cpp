@@ -8,6 +8,8 @@
 #include "core/formats/plane_search.h"
 #include "core/tensor/half.h"
 
+#include <cmath>
+
 namespace ql {
 
 namespace {
@@ -24,14 +26,42 @@ bool bitOf(const std::byte* plane, int index)
     return (static_cast<unsigned>(plane[index / 8]) >> (index % 8) & 1U) != 0;
 }
 
+struct Scales {
+    float first = 0, second = 0;
+    explicit Scales(const std::byte* block)
+    {
+        std::array<std::uint16_t, 2> bits;
+        std::memcpy(bits.data(), block, sizeof bits);
+        first = floatFromF16(bits[0]);
+        second = floatFromF16(bits[1]);
+    }
+    float sum(bool w1, bool w2) const { return (w1 ? first : 0.0F) + (w2 ? second : 0.0F); }
+};
+
 void decodeGroup(const std::byte* block, float* out)
 {
-    std::array<std::uint16_t, 2> bits;
-    std::memcpy(bits.data(), block, sizeof bits);
-    const float first = floatFromF16(bits[0]);
-    const float second = floatFromF16(bits[1]);
+    const Scales scales(block);
     for (int e = 0; e < kGroup; ++e)
-        out[e] = (bitOf(block + 4, e) ? first : 0.0F) + (bitOf(block + 4 + kPlaneBytes, e) ? second : 0.0F);
+        out[e] = scales.sum(bitOf(block + 4, e), bitOf(block + 4 + kPlaneBytes, e));
+}
+
+void codeElement(std::byte* block, int element, const float* weight, const float*, float* restored)
+{
+    const Scales scales(block);
+    const auto distance = [&](unsigned code) {
+        return std::fabs(static_cast<double>(*weight) -
+                         static_cast<double>(scales.sum((code & 1U) != 0, (code & 2U) != 0)));
+    };
+    unsigned best = 0;
+    for (unsigned code = 1; code < 4; ++code)
+        if (distance(code) < distance(best))
+            best = code;
+    for (unsigned p = 0; p < 2; ++p) {
+        std::byte& to = block[4 + kPlaneBytes * static_cast<int>(p) + element / 8];
+        to &= static_cast<std::byte>(~(1U << (element % 8)));
+        putBits((best >> p & 1U) << (element % 8), to);
+    }
+    *restored = scales.sum((best & 1U) != 0, (best & 2U) != 0);
 }
 
 PlaneFit fitOf(const PlaneWeights& weights)
@@ -77,7 +107,9 @@ constexpr std::array kFormats{
                     "20 bytes for 64 weights: f16 a1, a2; 8 bytes of bits w1; 8 bytes of bits w2. weight = a1*w1 + "
                     "a2*w2",
                 .decode = decodeGroup,
-                .searchTile = searchGroups},
+                .searchTile = searchGroups,
+                .cellElements = 1,
+                .codeCell = codeElement},
 };
 
 } // namespace

@@ -8,6 +8,7 @@
 #include "core/formats/block_bytes.h"
 #include "core/formats/grid_kernels.h"
 #include "core/tensor/ggml_grids.h"
+#include "core/tensor/half.h"
 
 #include <cmath>
 #include <limits>
@@ -29,6 +30,10 @@ struct GridType {
     float step;               // a unit's scale is d·step·(2n+1)
     float scaleFrom, scaleTo; // of the scan: the largest weight over the largest level times these
     GridTable (*grid)();
+    // Where a block has them:
+    unsigned (*number)(const byte* block, int unit);
+    void (*putNumber)(unsigned number, int unit, byte* block);
+    void (*putCell)(const int* points, unsigned signs, int cell, byte* block);
 };
 
 /// What is chosen for a block.
@@ -329,82 +334,115 @@ private:
     std::array<unsigned, kCells> m_signs{};
 };
 
-// Into their places; the block is all zeros before, and its d is there behind.
+// Into their places, over what is there.
 
-void putNibble(int value, int n, byte* to)
+std::uint32_t wordAt(const byte* from)
 {
-    putBits(static_cast<unsigned>(value) << (4 * (n % 2)), to[n / 2]);
+    std::uint32_t word = 0;
+    std::memcpy(&word, from, sizeof word);
+    return word;
 }
-
-/// Seven bits of signs for each of four cells, and the number of their unit: a word of 32 bits.
-void putSignsAndNumber(const Chosen& chosen, std::size_t unit, byte* to)
+/// Bits [at, at + count).
+void replaceInWord(unsigned bits, int at, int count, byte* to)
 {
-    std::uint32_t word = static_cast<std::uint32_t>(chosen.numbers[unit]) << 28U;
-    for (std::size_t i = 0; i < 4; ++i)
-        word |= (chosen.signs[4 * unit + i] & 127U) << (7 * i);
+    const std::uint32_t mask = ((1U << count) - 1U) << at;
+    const std::uint32_t word = (wordAt(to) & ~mask) | bits << at;
     std::memcpy(to, &word, sizeof word);
 }
-
-void putIq2Xxs(const Chosen& chosen, byte* block)
+void replaceInByte(unsigned bits, int at, int count, byte& to)
 {
-    for (std::size_t unit = 0; unit < 8; ++unit) {
-        byte* to = block + 2 + 8 * unit;
-        for (std::size_t i = 0; i < 4; ++i)
-            to[i] = static_cast<byte>(chosen.points[4 * unit + i]);
-        putSignsAndNumber(chosen, unit, to + 4);
+    const unsigned mask = ((1U << count) - 1U) << at;
+    to = static_cast<byte>((static_cast<unsigned>(to) & ~mask) | bits << at);
+}
+
+/// Numbers as nibbles from kAt on, of units in order.
+template<int kAt>
+struct Nibbles {
+    static unsigned number(const byte* block, int unit)
+    {
+        return static_cast<unsigned>(block[kAt + unit / 2]) >> (4 * (unit % 2)) & 15U;
     }
-}
-
-void putIq2Xs(const Chosen& chosen, byte* block)
-{
-    for (std::size_t cell = 0; cell < kCells; ++cell) {
-        const unsigned word = static_cast<unsigned>(chosen.points[cell]) | (chosen.signs[cell] & 127U) << 9U;
-        putF16(static_cast<std::uint16_t>(word), block + 2 + 2 * cell);
+    static void put(unsigned number, int unit, byte* block)
+    {
+        replaceInByte(number, 4 * (unit % 2), 4, block[kAt + unit / 2]);
     }
-    for (int unit = 0; unit < 16; ++unit)
-        putNibble(chosen.numbers[static_cast<std::size_t>(unit)], unit, block + 66);
-}
+};
 
-void putIq2S(const Chosen& chosen, byte* block)
-{
-    for (std::size_t cell = 0; cell < kCells; ++cell) {
-        const auto point = static_cast<unsigned>(chosen.points[cell]);
-        block[2 + cell] = static_cast<byte>(point & 255U);
-        block[34 + cell] = static_cast<byte>(chosen.signs[cell]);
-        putBits(point >> 8U << (2 * (cell % 4)), block[66 + cell / 4]);
+/// Words of 32 bits, kStride bytes apart: seven bits of signs for each of four cells, and the number of their unit.
+template<int kAt, int kStride>
+struct Words {
+    static unsigned number(const byte* block, int unit) { return wordAt(block + kAt + kStride * unit) >> 28U; }
+    static void put(unsigned number, int unit, byte* block)
+    {
+        replaceInWord(number, 28, 4, block + kAt + kStride * unit);
     }
-    for (int unit = 0; unit < 16; ++unit)
-        putNibble(chosen.numbers[static_cast<std::size_t>(unit)], unit, block + 74);
+    static void putSigns(unsigned signs, int cell, byte* block)
+    {
+        replaceInWord(signs & 127U, 7 * (cell % 4), 7, block + kAt + kStride * (cell / 4));
+    }
+};
+using Iq2XxsWords = Words<6, 8>;
+using Iq3XxsWords = Words<66, 4>;
+
+void putIq2Xxs(const int* points, unsigned signs, int cell, byte* block)
+{
+    block[2 + 8 * (cell / 4) + cell % 4] = static_cast<byte>(points[0]);
+    Iq2XxsWords::putSigns(signs, cell, block);
 }
 
-void putIq3Xxs(const Chosen& chosen, byte* block)
+void putIq2Xs(const int* points, unsigned signs, int cell, byte* block)
 {
-    for (std::size_t k = 0; k < 64; ++k)
-        block[2 + k] = static_cast<byte>(chosen.points[k]);
-    for (std::size_t unit = 0; unit < 8; ++unit)
-        putSignsAndNumber(chosen, unit, block + 66 + 4 * unit);
+    putF16(static_cast<std::uint16_t>(static_cast<unsigned>(points[0]) | (signs & 127U) << 9U), block + 2 + 2 * cell);
 }
 
-void putIq3S(const Chosen& chosen, byte* block)
+void putIq2S(const int* points, unsigned signs, int cell, byte* block)
 {
-    for (std::size_t k = 0; k < 64; ++k) {
-        const auto point = static_cast<unsigned>(chosen.points[k]);
+    const auto point = static_cast<unsigned>(points[0]);
+    block[2 + cell] = static_cast<byte>(point & 255U);
+    block[34 + cell] = static_cast<byte>(signs);
+    replaceInByte(point >> 8U, 2 * (cell % 4), 2, block[66 + cell / 4]);
+}
+
+void putIq3Xxs(const int* points, unsigned signs, int cell, byte* block)
+{
+    for (int half = 0; half < 2; ++half)
+        block[2 + 2 * cell + half] = static_cast<byte>(points[half]);
+    Iq3XxsWords::putSigns(signs, cell, block);
+}
+
+void putIq3S(const int* points, unsigned signs, int cell, byte* block)
+{
+    for (int half = 0; half < 2; ++half) {
+        const int k = 2 * cell + half;
+        const auto point = static_cast<unsigned>(points[half]);
         block[2 + k] = static_cast<byte>(point & 255U);
-        putBits(point >> 8U << (k % 8), block[66 + k / 8]);
+        replaceInByte(point >> 8U, k % 8, 1, block[66 + k / 8]);
     }
-    for (std::size_t cell = 0; cell < kCells; ++cell)
-        block[74 + cell] = static_cast<byte>(chosen.signs[cell]);
-    for (int unit = 0; unit < 8; ++unit)
-        putNibble(chosen.numbers[static_cast<std::size_t>(unit)], unit, block + 106);
+    block[74 + cell] = static_cast<byte>(signs);
 }
 
-constexpr GridType kIq2Xxs{Dtype::iq2_xxs, 66, 32, true, 0.125F, 0.5F, 1.15F, iq2XxsGrid};
-constexpr GridType kIq2Xs{Dtype::iq2_xs, 74, 16, true, 0.125F, 0.5F, 1.15F, iq2XsGrid};
-constexpr GridType kIq2S{Dtype::iq2_s, 82, 16, false, 0.125F, 0.5F, 1.15F, iq2SGrid};
-constexpr GridType kIq3Xxs{Dtype::iq3_xxs, 98, 32, true, 0.25F, 0.6F, 1.15F, iq3XxsGrid};
-constexpr GridType kIq3S{Dtype::iq3_s, 110, 32, false, 1.0F, 0.6F, 1.15F, iq3SGrid};
+constexpr GridType kIq2Xxs{Dtype::iq2_xxs,   66,       32, true, 0.125F, 0.5F, 1.15F, iq2XxsGrid, Iq2XxsWords::number,
+                           Iq2XxsWords::put, putIq2Xxs};
+constexpr GridType kIq2Xs{Dtype::iq2_xs,    74,      16, true, 0.125F, 0.5F, 1.15F, iq2XsGrid, Nibbles<66>::number,
+                          Nibbles<66>::put, putIq2Xs};
+constexpr GridType kIq2S{Dtype::iq2_s,     82,     16, false, 0.125F, 0.5F, 1.15F, iq2SGrid, Nibbles<74>::number,
+                         Nibbles<74>::put, putIq2S};
+constexpr GridType kIq3Xxs{Dtype::iq3_xxs,   98,       32, true, 0.25F, 0.6F, 1.15F, iq3XxsGrid, Iq3XxsWords::number,
+                           Iq3XxsWords::put, putIq3Xxs};
+constexpr GridType kIq3S{Dtype::iq3_s,      110,    32, false, 1.0F, 0.6F, 1.15F, iq3SGrid, Nibbles<106>::number,
+                         Nibbles<106>::put, putIq3S};
 
-template<const GridType& kType, void (*kPut)(const Chosen&, byte*)>
+void put(const GridType& type, const Chosen& chosen, byte* block)
+{
+    const int perCell = 8 / type.grid().dimension;
+    for (int unit = 0; unit < kTileWeights / type.unitWeights; ++unit)
+        type.putNumber(static_cast<unsigned>(chosen.numbers[static_cast<std::size_t>(unit)]), unit, block);
+    for (int cell = 0; cell < kCells; ++cell)
+        type.putCell(&chosen.points[static_cast<std::size_t>(cell * perCell)],
+                     chosen.signs[static_cast<std::size_t>(cell)], cell, block);
+}
+
+template<const GridType& kType>
 void searchTile(const float* weights, const float* importance, int blocks, byte* out)
 {
     PreparedTile prepared;
@@ -418,11 +456,103 @@ void searchTile(const float* weights, const float* importance, int blocks, byte*
         if (chosen.scale == 0)
             continue; // nothing is better than zeros
         putF16(f16Bits(chosen.scale, prepared.norm[0]), out);
-        kPut(chosen, out);
+        put(kType, chosen, out);
     }
 }
 
-template<const GridType& kType, void (*kPut)(const Chosen&, byte*)>
+/// Eight weights in units of a scale, and the points and signs nearest to them.
+class CellCoder {
+public:
+    CellCoder(const GridType& type, const float* weights, const float* importance, float scale)
+        : m_grid(type.grid()), m_perCell(8 / m_grid.dimension)
+    {
+        constexpr float kFar = 1e6F; // beyond every level
+        for (std::size_t j = 0; j < 8; ++j) {
+            m_product[j] = importance[j] * std::min(std::fabs(weights[j]) / scale, kFar);
+            m_signs |= (weights[j] < 0 ? 1U : 0U) << j;
+        }
+        const bool isOdd = type.evenSigns && std::popcount(m_signs) % 2 != 0;
+        const std::array<bool, 2> isWrong{isOdd, isOdd};
+        thread_local std::vector<float> memory;
+        memory.resize(std::max(memory.size(), static_cast<std::size_t>(3 * m_perCell * m_grid.rowStride())));
+        m_sums = memory.data();
+        sumPoints(m_grid, m_perCell, m_product.data(), importance, isWrong.data(), m_sums);
+        const int wrongHalf = !isOdd ? -1 : m_perCell == 1 || costOfWrong(0) <= costOfWrong(1) ? 0 : 1;
+        for (int half = 0; half < m_perCell; ++half) {
+            const auto at = static_cast<std::size_t>(half);
+            m_points[at] = bestPoint(m_grid.points, row(half, half == wrongHalf ? 2 : 0), row(half, 1), 1);
+            if (half == wrongHalf)
+                m_signs ^= 1U << static_cast<unsigned>(cheapestSign(half));
+        }
+    }
+
+    const int* points() const { return m_points.data(); }
+    unsigned signs() const { return m_signs; }
+    float level(int j) const
+    {
+        const int half = j / m_grid.dimension;
+        const float level =
+            m_grid.levels[j % m_grid.dimension * m_grid.points + m_points[static_cast<std::size_t>(half)]];
+        return (m_signs >> j & 1U) != 0 ? -level : level;
+    }
+
+private:
+    const float* row(int half, int which) const
+    {
+        return m_sums + static_cast<std::ptrdiff_t>(3 * half + which) * m_grid.rowStride();
+    }
+    /// Of two halves, that one having the wrong sign.
+    float costOfWrong(int wrongHalf) const
+    {
+        constexpr float kScale = 1;
+        float cost = 0;
+        for (int half = 0; half < 2; ++half)
+            addLeastCosts(m_grid.points, row(half, half == wrongHalf ? 2 : 0), row(half, 1), 1, &kScale, &cost);
+        return cost;
+    }
+    /// The element of a half whose wrong sign costs least with its point.
+    int cheapestSign(int half) const
+    {
+        int best = 0;
+        float least = std::numeric_limits<float>::infinity();
+        for (int j = half * m_grid.dimension; j < (half + 1) * m_grid.dimension; ++j) {
+            const int k = m_points[static_cast<std::size_t>(half)];
+            const float term =
+                m_product[static_cast<std::size_t>(j)] * m_grid.levels[j % m_grid.dimension * m_grid.points + k];
+            if (term < least) {
+                least = term;
+                best = j;
+            }
+        }
+        return best;
+    }
+
+    GridTable m_grid;
+    int m_perCell;
+    std::array<float, 8> m_product{};
+    std::array<int, 2> m_points{};
+    unsigned m_signs = 0;
+    float* m_sums = nullptr;
+};
+
+template<const GridType& kType>
+void codeCell(byte* block, int cell, const float* weights, const float* importance, float* restored)
+{
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, block, sizeof bits);
+    const unsigned number = kType.number(block, cell / (kType.unitWeights / 8));
+    const float scale = floatFromF16(bits) * kType.step * static_cast<float>(2 * number + 1); // exact
+    if (!(scale > 0)) {
+        std::fill_n(restored, 8, 0.0F);
+        return;
+    }
+    const CellCoder coder(kType, weights, importance, scale);
+    kType.putCell(coder.points(), coder.signs(), cell, block);
+    for (int j = 0; j < 8; ++j)
+        restored[j] = scale * coder.level(j); // exact, too
+}
+
+template<const GridType& kType>
 constexpr BlockFormat formatOf(std::string_view id, std::string_view title)
 {
     return {.id = id,
@@ -430,18 +560,17 @@ constexpr BlockFormat formatOf(std::string_view id, std::string_view title)
             .dtype = kType.dtype,
             .elements = kTileWeights,
             .bytes = kType.bytes,
-            .searchTile = searchTile<kType, kPut>,
-            .levels = {},
-            .affine = nullptr,
-            .pack = nullptr};
+            .searchTile = searchTile<kType>,
+            .cellElements = 8,
+            .codeCell = codeCell<kType>};
 }
 
 constexpr std::array kFormats{
-    formatOf<kIq2Xxs, putIq2Xxs>("gguf:iq2_xxs", "GGUF IQ2_XXS: 256 points for 8 weights, 2.06 bits"),
-    formatOf<kIq2Xs, putIq2Xs>("gguf:iq2_xs", "GGUF IQ2_XS: 512 points for 8 weights, 2.31 bits"),
-    formatOf<kIq2S, putIq2S>("gguf:iq2_s", "GGUF IQ2_S: 1024 points for 8 weights, 2.56 bits"),
-    formatOf<kIq3Xxs, putIq3Xxs>("gguf:iq3_xxs", "GGUF IQ3_XXS: 256 points for 4 weights, 3.06 bits"),
-    formatOf<kIq3S, putIq3S>("gguf:iq3_s", "GGUF IQ3_S: 512 points for 4 weights, 3.44 bits"),
+    formatOf<kIq2Xxs>("gguf:iq2_xxs", "GGUF IQ2_XXS: 256 points for 8 weights, 2.06 bits"),
+    formatOf<kIq2Xs>("gguf:iq2_xs", "GGUF IQ2_XS: 512 points for 8 weights, 2.31 bits"),
+    formatOf<kIq2S>("gguf:iq2_s", "GGUF IQ2_S: 1024 points for 8 weights, 2.56 bits"),
+    formatOf<kIq3Xxs>("gguf:iq3_xxs", "GGUF IQ3_XXS: 256 points for 4 weights, 3.06 bits"),
+    formatOf<kIq3S>("gguf:iq3_s", "GGUF IQ3_S: 512 points for 4 weights, 3.44 bits"),
 };
 
 } // namespace

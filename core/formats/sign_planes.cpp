@@ -52,19 +52,53 @@ PlaneFit fitOf(const PlaneWeights& weights)
 }
 
 template<int kPlanes>
+struct Scales {
+    std::array<float, kMostPlanes> scale{};
+    explicit Scales(const std::byte* block)
+    {
+        std::array<std::uint16_t, kMostPlanes> bits{};
+        std::memcpy(bits.data(), block, sizeof(std::uint16_t) * kPlanes);
+        std::ranges::transform(bits, scale.begin(), floatFromF16);
+    }
+    /// Bit p of the code: plane p is −1.
+    float sum(unsigned code) const
+    {
+        float sum = 0;
+        for (std::size_t p = 0; p < kPlanes; ++p)
+            sum += (code >> p & 1U) != 0 ? -scale[p] : scale[p];
+        return sum;
+    }
+};
+
+template<int kPlanes>
 void decodeGroup(const std::byte* block, float* out)
 {
+    const Scales<kPlanes> scales(block);
     for (int e = 0; e < kGroup; ++e) {
-        float sum = 0;
-        for (int p = 0; p < kPlanes; ++p) {
-            std::uint16_t bits = 0;
-            std::memcpy(&bits, block + 2 * p, sizeof bits);
-            const float scale = floatFromF16(bits);
-            const auto byte = static_cast<unsigned>(block[2 * kPlanes + kPlaneBytes * p + e / 8]);
-            sum += (byte >> (e % 8) & 1U) != 0 ? -scale : scale;
-        }
-        out[e] = sum;
+        unsigned code = 0;
+        for (int p = 0; p < kPlanes; ++p)
+            code |= (static_cast<unsigned>(block[2 * kPlanes + kPlaneBytes * p + e / 8]) >> (e % 8) & 1U) << p;
+        out[e] = scales.sum(code);
     }
+}
+
+template<int kPlanes>
+void codeElement(std::byte* block, int element, const float* weight, const float*, float* restored)
+{
+    const Scales<kPlanes> scales(block);
+    const auto distance = [&](unsigned code) {
+        return std::fabs(static_cast<double>(*weight) - static_cast<double>(scales.sum(code)));
+    };
+    unsigned best = 0;
+    for (unsigned code = 1; code < 1U << kPlanes; ++code)
+        if (distance(code) < distance(best))
+            best = code;
+    for (int p = 0; p < kPlanes; ++p) {
+        std::byte& to = block[2 * kPlanes + kPlaneBytes * p + element / 8];
+        to &= static_cast<std::byte>(~(1U << (element % 8)));
+        putBits((best >> p & 1U) << (element % 8), to);
+    }
+    *restored = scales.sum(best);
 }
 
 template<int kPlanes>
@@ -102,7 +136,9 @@ constexpr BlockFormat formatOf(std::string_view id, std::string_view title, std:
             .source = "Park et al., LUT-GEMM, 2022, section 3; Xu et al. 2018, Alternating multi-bit quantization",
             .layout = layout,
             .decode = decodeGroup<kPlanes>,
-            .searchTile = searchGroups<kPlanes>};
+            .searchTile = searchGroups<kPlanes>,
+            .cellElements = 1,
+            .codeCell = codeElement<kPlanes>};
 }
 
 constexpr std::array kFormats{

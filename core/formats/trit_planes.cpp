@@ -24,17 +24,51 @@ constexpr int kRounds = 50;
 constexpr std::array<std::array<double, kMostPlanes>, 9> kPairs{
     {{0, 0}, {1, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, -1}, {-1, 1}, {1, 1}, {-1, -1}}};
 
+constexpr std::array<int, 5> kPowers{1, 3, 9, 27, 81};
+
+int tritAt(const std::byte* block, int index)
+{
+    return static_cast<int>(block[4 + index / 5]) / kPowers[static_cast<std::size_t>(index % 5)] % 3 - 1;
+}
+
+void putTritAt(int trit, int index, std::byte* block)
+{
+    const int change = (trit - tritAt(block, index)) * kPowers[static_cast<std::size_t>(index % 5)];
+    block[4 + index / 5] = static_cast<std::byte>(static_cast<int>(block[4 + index / 5]) + change);
+}
+
+struct Scales {
+    float first = 0, second = 0;
+    explicit Scales(const std::byte* block)
+    {
+        std::array<std::uint16_t, 2> bits;
+        std::memcpy(bits.data(), block, sizeof bits);
+        first = floatFromF16(bits[0]);
+        second = floatFromF16(bits[1]);
+    }
+    float sum(int t1, int t2) const { return static_cast<float>(t1) * first + static_cast<float>(t2) * second + 0.0F; }
+};
+
 void decodeGroup(const std::byte* block, float* out)
 {
-    std::array<std::uint16_t, 2> bits;
-    std::memcpy(bits.data(), block, sizeof bits);
-    const auto trit = [block](int index) {
-        static constexpr std::array<unsigned, 5> kPowers{1, 3, 9, 27, 81};
-        const auto digits = static_cast<unsigned>(block[4 + index / 5]);
-        return static_cast<float>(static_cast<int>(digits / kPowers[static_cast<std::size_t>(index % 5)] % 3) - 1);
-    };
+    const Scales scales(block);
     for (int e = 0; e < kGroup; ++e)
-        out[e] = trit(e) * floatFromF16(bits[0]) + trit(kGroup + e) * floatFromF16(bits[1]) + 0.0F;
+        out[e] = scales.sum(tritAt(block, e), tritAt(block, kGroup + e));
+}
+
+void codeElement(std::byte* block, int element, const float* weight, const float*, float* restored)
+{
+    const Scales scales(block);
+    const auto sumOf = [&](const std::array<double, kMostPlanes>& pair) {
+        return scales.sum(static_cast<int>(pair[0]), static_cast<int>(pair[1]));
+    };
+    const auto distance = [&](const std::array<double, kMostPlanes>& pair) {
+        return std::fabs(static_cast<double>(*weight) - static_cast<double>(sumOf(pair)));
+    };
+    const auto& best = *std::ranges::min_element(kPairs, {}, distance);
+    for (int plane = 0; plane < 2; ++plane)
+        putTritAt(static_cast<int>(best[static_cast<std::size_t>(plane)]), plane * kGroup + element, block);
+    *restored = sumOf(best);
 }
 
 PlaneFit fitOf(const PlaneWeights& weights)
@@ -90,7 +124,9 @@ constexpr std::array kFormats{
                     "56 bytes for 128 weights: f16 a1, a2; 52 bytes of 5 trits d = byte / 3^(i mod 5) mod 3 - 1, i the "
                     "number of the trit. weight[e] = trit[e]*a1 + trit[128+e]*a2",
                 .decode = decodeGroup,
-                .searchTile = searchGroups},
+                .searchTile = searchGroups,
+                .cellElements = 1,
+                .codeCell = codeElement},
 };
 
 } // namespace

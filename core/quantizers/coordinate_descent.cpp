@@ -6,6 +6,7 @@
 #include "core/formats/scale_coding.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
+#include "core/quantizers/cell_solver.h"
 #include "core/quantizers/feedback_kernels.h"
 #include "core/quantizers/tile_grid.h"
 
@@ -21,8 +22,8 @@ constexpr std::int64_t kPart = 16;   // columns between two updates of the rest 
 
 struct Descent {
     const QuantizeTask& task;
-    const ElementCoder coder;
-    const float* h; // [cols, cols]
+    const std::optional<ElementCoder> coder; // none where blocks code cells
+    const float* h;                          // [cols, cols]
     double damping;
     int sweeps;
     Moves moves;
@@ -47,7 +48,7 @@ public:
           m_moves(size(kBlock)),
           m_target(size(1)),
           m_restored(size(1)),
-          m_codes(size(m_cols)),
+          m_codes(m_grid.codesCells() ? 0 : size(m_cols)),
           m_newCodes(size(1))
     {}
 
@@ -67,21 +68,30 @@ private:
     const float* h(std::int64_t i, std::int64_t j) const { return m_descent.h + i * m_cols + j; }
     void load()
     {
-        const QuantizedTensor& out = m_descent.out;
         WeightTile tile(m_descent.task.weights);
-        std::vector<float> restored(static_cast<std::size_t>(m_cols));
-        for (std::int64_t r = 0; r < m_count; ++r) {
-            const float* row = tile.read((m_first + r) * m_cols, m_cols);
-            out.restoreRows(m_first + r, m_first + r + 1, restored.data());
-            for (std::int64_t j = 0; j < m_cols; ++j) {
-                const auto at = static_cast<std::size_t>(j * m_rows + r);
-                const float value = restored[static_cast<std::size_t>(j)];
-                m_weights[at] = std::isfinite(row[j]) ? row[j] : value;
-                m_deltas[at] = m_weights[at] - value;
-                if (!std::isfinite(row[j]))
-                    m_odd.push_back({at, 0});
-            }
+        std::vector<float> values(static_cast<std::size_t>(kTurnedRows * m_cols));
+        std::vector<float> restored(values.size());
+        for (std::int64_t r = 0; r < m_count; r += kTurnedRows) {
+            const std::int64_t count = std::min(kTurnedRows, m_count - r);
+            const float* from = tile.read((m_first + r) * m_cols, count * m_cols);
+            std::copy_n(from, count * m_cols, values.data());
+            m_descent.out.restoreRows(m_first + r, m_first + r + count, restored.data());
+            if (!rangeOfRun(from, count * m_cols).allFinite)
+                for (std::int64_t at = 0; at < count * m_cols; ++at)
+                    if (!std::isfinite(from[at])) {
+                        m_odd.push_back({r + at / m_cols, at % m_cols, 0});
+                        values[static_cast<std::size_t>(at)] = restored[static_cast<std::size_t>(at)];
+                    }
+            for (std::int64_t j = 0; j < m_cols; ++j)
+                for (std::int64_t k = 0; k < count; ++k) {
+                    const auto to = static_cast<std::size_t>(j * m_rows + r + k);
+                    const auto at = static_cast<std::size_t>(k * m_cols + j);
+                    m_weights[to] = values[at];
+                    m_deltas[to] = values[at] - restored[at];
+                }
         }
+        if (m_grid.codesCells())
+            return;
         if (!m_grid.isPacked()) {
             m_grid.load(m_codes);
         } else { // nearest to what is restored: the same codes
@@ -90,12 +100,12 @@ private:
                     const auto at = static_cast<std::size_t>(j * m_rows + r);
                     m_target[static_cast<std::size_t>(r)] = m_weights[at] - m_deltas[at];
                 }
-                encodeColumn(m_descent.coder, m_grid.column(j), m_target.data(), m_rows, m_codes.data() + j * m_rows,
+                encodeColumn(*m_descent.coder, m_grid.column(j), m_target.data(), m_rows, m_codes.data() + j * m_rows,
                              m_restored.data());
             }
         }
         for (Odd& odd : m_odd) // keeps its code
-            odd.code = m_codes[odd.at];
+            odd.code = m_codes[place(odd)];
     }
 
     /// slopes = H[begin…end, all]·deltas.
@@ -181,7 +191,7 @@ private:
     void moveParameters(std::int64_t group, std::int64_t begin, std::int64_t end)
     {
         const auto sign = [](float x) { return x < 0 ? -1.0F : 1.0F; };
-        const auto unsignedBits = static_cast<std::uint8_t>((1U << m_descent.coder.bits) - 1U);
+        const auto unsignedBits = static_cast<std::uint8_t>((1U << m_descent.coder->bits) - 1U);
         const float tensorScale = m_descent.out.tensorScale;
         const ScaleCoding coding = m_scheme.scale;
         m_direction.resize(size(end - begin));
@@ -190,7 +200,7 @@ private:
                 const auto at = static_cast<std::size_t>(j * m_rows + r);
                 const std::uint8_t code = m_codes[static_cast<std::size_t>(begin * m_rows) + at];
                 const float level =
-                    m_descent.coder.unsignedCodes ? static_cast<float>(code) : m_descent.levels[code & unsignedBits];
+                    m_descent.coder->unsignedCodes ? static_cast<float>(code) : m_descent.levels[code & unsignedBits];
                 m_direction[at] =
                     level -
                     (m_scheme.zeroPoint == ZeroPoint::integer ? static_cast<float>(m_grid.zero(r, group)) : 0.0F);
@@ -215,7 +225,7 @@ private:
                 const double scale = static_cast<double>(m_grid.scale(row, group)) * static_cast<double>(tensorScale);
                 const int to = m_grid.zero(row, group) + (best > 0 ? -1 : 1); // values rise as the zero point falls
                 const double move = best > 0 ? scale : -scale;
-                const int half = 1 << (m_descent.coder.bits - 1);
+                const int half = 1 << (m_descent.coder->bits - 1);
                 if (to < -half || to >= half || !(gainOf(move) > 0))
                     return 0.0;
                 m_grid.setZero(row, group, to);
@@ -237,7 +247,14 @@ private:
     {
         for (std::int64_t from = begin; from < end; from += kPart) {
             const std::int64_t to = std::min(end, from + kPart);
-            for (std::int64_t j = from; j < to; ++j) {
+            const std::int64_t cell = m_grid.codesCells() ? cellWidth(m_scheme) : 0;
+            for (std::int64_t j = from; j < to && cell > 0; j += cell) {
+                for (std::int64_t i = j; i < j + cell; ++i)
+                    addFeedback(m_moves.data() + (from - begin) * m_rows, h(from, i), m_cols, j - from,
+                                m_slopes.data() + (i - begin) * m_rows, m_rows);
+                moveCells(j, cell, m_slopes.data() + (j - begin) * m_rows, m_moves.data() + (j - begin) * m_rows);
+            }
+            for (std::int64_t j = from; j < to && cell == 0; ++j) {
                 float* slopes = m_slopes.data() + (j - begin) * m_rows;
                 addFeedback(m_moves.data() + (from - begin) * m_rows, h(from, j), m_cols, j - from, slopes, m_rows);
                 moveCode(j, slopes, m_moves.data() + (j - begin) * m_rows);
@@ -267,7 +284,7 @@ private:
         const float inverse = curvature > 0 ? 1 / curvature : 0;
         for (std::int64_t r = 0; r < m_rows; ++r)
             m_target[static_cast<std::size_t>(r)] = weights[r] - deltas[r] + slopes[r] * inverse;
-        encodeColumn(m_descent.coder, m_grid.column(j), m_target.data(), m_rows, m_newCodes.data(), m_restored.data());
+        encodeColumn(*m_descent.coder, m_grid.column(j), m_target.data(), m_rows, m_newCodes.data(), m_restored.data());
         double gain = 0;
         for (std::int64_t r = 0; r < m_rows; ++r) {
             const auto at = static_cast<std::size_t>(r);
@@ -283,17 +300,66 @@ private:
         m_gain += gain;
     }
 
+    /// The cell of n columns from j on: nearest, under the diagonal of its square S of H, to ŵ + S⁻¹·P, if that is
+    /// less.
+    void moveCells(std::int64_t j, std::int64_t n, const float* slopes, float* moves)
+    {
+        CellSolver solver(h(j, j), m_cols, n);
+        std::vector<float> target(static_cast<std::size_t>(n));
+        std::vector<float> restored(target.size());
+        std::vector<double> slope(target.size());
+        std::vector<double> move(target.size());
+        std::vector<std::byte> before;
+        std::fill_n(moves, n * m_rows, 0.0F);
+        for (std::int64_t r = 0; r < m_count; ++r) {
+            for (std::size_t i = 0; i < target.size(); ++i)
+                slope[i] = static_cast<double>(slopes[static_cast<std::int64_t>(i) * m_rows + r]);
+            const std::vector<double>& step = solver.solve(slope);
+            for (std::size_t i = 0; i < target.size(); ++i) {
+                const std::int64_t at = (j + static_cast<std::int64_t>(i)) * m_rows + r;
+                target[i] = m_weights[static_cast<std::size_t>(at)] - m_deltas[static_cast<std::size_t>(at)] +
+                            static_cast<float>(step[i]);
+            }
+            const std::span<std::byte> block = m_grid.blockOf(r, j);
+            before.assign(block.begin(), block.end());
+            m_grid.codeCell(r, j, target.data(), solver.importance().data(), restored.data());
+            for (std::size_t i = 0; i < target.size(); ++i) {
+                const std::int64_t at = (j + static_cast<std::int64_t>(i)) * m_rows + r;
+                move[i] = static_cast<double>(m_weights[static_cast<std::size_t>(at)] - restored[i]) -
+                          static_cast<double>(m_deltas[static_cast<std::size_t>(at)]);
+            }
+            const double falls = solver.fallOf(move, slope);
+            if (!(falls > 0) || holdsOdd(r, j, n)) {
+                std::ranges::copy(before, block.begin());
+                continue;
+            }
+            m_gain += falls;
+            for (std::size_t i = 0; i < target.size(); ++i) {
+                const std::int64_t at = (j + static_cast<std::int64_t>(i)) * m_rows + r;
+                moves[static_cast<std::int64_t>(i) * m_rows + r] = static_cast<float>(move[i]);
+                m_deltas[static_cast<std::size_t>(at)] = m_weights[static_cast<std::size_t>(at)] - restored[i];
+            }
+        }
+    }
+    bool holdsOdd(std::int64_t row, std::int64_t column, std::int64_t n) const
+    {
+        return std::ranges::any_of(
+            m_odd, [&](const Odd& odd) { return odd.row == row && odd.column >= column && odd.column < column + n; });
+    }
+
     void store()
     {
         for (const Odd& odd : m_odd)
-            m_codes[odd.at] = odd.code;
+            if (!m_grid.codesCells())
+                m_codes[place(odd)] = odd.code;
         m_grid.store(m_codes);
     }
 
     struct Odd {
-        std::size_t at;
+        std::int64_t row, column;
         std::uint8_t code;
     };
+    std::size_t place(const Odd& odd) const { return static_cast<std::size_t>(odd.column * m_rows + odd.row); }
 
     const Descent& m_descent;
     const Scheme& m_scheme;

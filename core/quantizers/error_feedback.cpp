@@ -14,23 +14,32 @@ constexpr int kDampings = 5;
 
 } // namespace
 
-std::vector<std::int64_t> fallingOrder(std::span<const double> diagonal, std::int64_t groupSize)
+std::vector<std::int64_t> fallingOrder(std::span<const double> diagonal, std::int64_t groupSize, std::int64_t cellSize)
 {
     const std::int64_t n = std::ssize(diagonal);
+    /// Of runs of neighbours, for each column that of its run.
+    const auto sumsOf = [&](std::int64_t size) {
+        std::vector<double> sums(diagonal.size());
+        for (std::int64_t begin = 0; begin < n; begin += size) {
+            const std::int64_t end = std::min(n, begin + size);
+            std::fill(sums.begin() + begin, sums.begin() + end,
+                      std::accumulate(diagonal.begin() + begin, diagonal.begin() + end, 0.0));
+        }
+        return sums;
+    };
     const std::int64_t size = groupSize > 0 ? groupSize : std::max<std::int64_t>(1, n);
-    std::vector<double> sums;
-    for (std::int64_t begin = 0; begin < n; begin += size)
-        sums.push_back(std::accumulate(diagonal.begin() + begin, diagonal.begin() + std::min(n, begin + size), 0.0));
+    const std::vector<double> groups = sumsOf(size);
+    const std::vector<double> cells = sumsOf(cellSize);
     std::vector<std::int64_t> order(diagonal.size());
     std::iota(order.begin(), order.end(), std::int64_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-        const std::int64_t groupA = a / size;
-        const std::int64_t groupB = b / size;
-        if (groupA == groupB)
-            return diagonal[static_cast<std::size_t>(a)] > diagonal[static_cast<std::size_t>(b)];
-        const double sumA = sums[static_cast<std::size_t>(groupA)];
-        const double sumB = sums[static_cast<std::size_t>(groupB)];
-        return sumA != sumB ? sumA > sumB : groupA < groupB;
+        const auto at = static_cast<std::size_t>(a);
+        const auto other = static_cast<std::size_t>(b);
+        if (a / size != b / size)
+            return groups[at] != groups[other] ? groups[at] > groups[other] : a < b;
+        if (a / cellSize != b / cellSize)
+            return cells[at] != cells[other] ? cells[at] > cells[other] : a < b;
+        return a < b;
     });
     return order;
 }

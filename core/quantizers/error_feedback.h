@@ -28,7 +28,9 @@ Result<ErrorFeedback> makeErrorFeedback(const double* gram, std::vector<std::int
                                         const JobContext& context);
 
 /// The columns in the order of a falling diagonal; `groupSize` > 0: groups of so many neighbours stay together, the
-/// groups in the order of their falling sums.
-std::vector<std::int64_t> fallingOrder(std::span<const double> diagonal, std::int64_t groupSize);
+/// groups in the order of their falling sums, and likewise in each the cells of `cellSize` neighbours, whose columns
+/// keep their order.
+std::vector<std::int64_t> fallingOrder(std::span<const double> diagonal, std::int64_t groupSize,
+                                       std::int64_t cellSize = 1);
 
 } // namespace ql

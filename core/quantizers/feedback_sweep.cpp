@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::int64_t kBlock = 128; // columns that one product brings up to date
 constexpr std::int64_t kPart = 16;   // columns between two updates of the rest of a block
-constexpr std::int64_t kTurned = 16; // rows that are turned together: a cache line of a column
 
 /// Columns [begin, end) in the order of processing that share their scales.
 struct Span {
@@ -31,8 +30,8 @@ struct Sweep {
     const QuantizeTask& task;
     const ErrorFeedback& feedback;
     const SweepSettings& settings;
-    const ElementCoder coder;
-    const ScaleRule* rule; // null for packed schemes
+    const std::optional<ElementCoder> coder; // none where blocks code cells
+    const ScaleRule* rule;                   // null for packed schemes
     const Candidates candidates;
     const std::vector<float> importance; // D in the order of processing
     std::vector<Span> spans;             // of one group each; empty where scales are chosen before the sweep
@@ -52,11 +51,11 @@ public:
           m_rows(m_grid.rows()),
           m_cols(sweep.cols()),
           m_deltas(size(m_cols)),
-          m_restored(size(1)),
-          m_codes(size(m_cols))
+          m_restored(size(cellWidth(sweep.task.scheme))),
+          m_codes(m_grid.codesCells() ? 0 : size(m_cols))
     {
         if (sweep.rule)
-            m_scales.emplace(sweep.coder, *sweep.rule, sweep.candidates);
+            m_scales.emplace(*sweep.coder, *sweep.rule, sweep.candidates);
     }
 
     Result<SweepResult> run(const JobContext& context)
@@ -101,9 +100,9 @@ private:
     template<typename Fill, typename Join>
     void turnRows(const Fill& fill, const Join& join)
     {
-        std::vector<float> held(static_cast<std::size_t>(kTurned * m_cols));
-        for (std::int64_t r = 0; r < m_count; r += kTurned) {
-            const std::int64_t count = std::min(kTurned, m_count - r);
+        std::vector<float> held(static_cast<std::size_t>(kTurnedRows * m_cols));
+        for (std::int64_t r = 0; r < m_count; r += kTurnedRows) {
+            const std::int64_t count = std::min(kTurnedRows, m_count - r);
             fill(r, count, held.data());
             for (std::int64_t j = 0; j < m_cols; ++j) {
                 float* to = column(m_deltas, j) + r;
@@ -191,17 +190,17 @@ private:
             m_weight[i] = m_sweep.settings.scales == ScaleChoice::weighted
                               ? m_sweep.importance[static_cast<std::size_t>(places[i])]
                               : 1.0F;
-        m_run.resize(static_cast<std::size_t>(kTurned) * places.size());
+        m_run.resize(static_cast<std::size_t>(kTurnedRows) * places.size());
         for (std::int64_t r = 0; r < m_count; ++r) {
-            if (r % kTurned == 0) {
+            if (r % kTurnedRows == 0) {
                 QL_CHECK(context.checkStop());
                 for (std::size_t i = 0; i < places.size(); ++i) {
                     const float* values = column(m_values, places[i]) + r;
-                    for (std::size_t k = 0; k < kTurned && r + static_cast<std::int64_t>(k) < m_count; ++k)
+                    for (std::size_t k = 0; k < kTurnedRows && r + static_cast<std::int64_t>(k) < m_count; ++k)
                         m_run[k * places.size() + i] = values[k];
                 }
             }
-            const float* run = m_run.data() + static_cast<std::size_t>(r % kTurned) * places.size();
+            const float* run = m_run.data() + static_cast<std::size_t>(r % kTurnedRows) * places.size();
             if (m_grid.isPacked()) {
                 m_grid.searchBlock(r, group, run, m_weight.data());
                 continue;
@@ -263,9 +262,12 @@ private:
     {
         for (std::int64_t from = begin; from < end; from += kPart) {
             const std::int64_t to = std::min(end, from + kPart);
-            for (std::int64_t j = from; j < to; ++j) {
+            const std::int64_t cell = m_grid.codesCells() ? cellWidth(m_sweep.task.scheme) : 0;
+            for (std::int64_t j = from; j < to && cell > 0; j += cell)
+                codeCells(from, j, j + cell);
+            for (std::int64_t j = from; j < to && cell == 0; ++j) {
                 addFeedback(column(m_deltas, from), factor(from, j), m_cols, j - from, column(m_values, j), m_rows);
-                encodeColumn(m_sweep.coder, m_grid.column(original(j)), column(m_values, j), m_rows,
+                encodeColumn(*m_sweep.coder, m_grid.column(original(j)), column(m_values, j), m_rows,
                              m_codes.data() + original(j) * m_rows, m_restored.data());
                 m_objective += m_sweep.feedback.cost[static_cast<std::size_t>(j)] *
                                settleColumn(column(m_values, j), m_restored.data(), column(m_deltas, j), m_rows);
@@ -274,10 +276,57 @@ private:
         }
     }
 
+    /// The columns [begin, end) of a cell, whose values know of all before `part`. With those before it fixed its error
+    /// is δᵀSδ, S the cell's square of (I + F)·D·(I + F)ᵀ: coded under the diagonal of S. The feedback within the cell
+    /// is of use to the columns behind it.
+    void codeCells(std::int64_t part, std::int64_t begin, std::int64_t end)
+    {
+        const std::int64_t n = end - begin;
+        for (std::int64_t j = begin; j < end; ++j)
+            addFeedback(column(m_deltas, part), factor(part, j), m_cols, begin - part, column(m_values, j), m_rows);
+        const std::vector<float> importance = cellImportance(begin, end);
+        m_run.resize(static_cast<std::size_t>(2 * n));
+        std::fill(m_restored.begin(), m_restored.end(), 0.0F);
+        for (std::int64_t r = 0; r < m_count; ++r) {
+            for (std::int64_t i = 0; i < n; ++i)
+                m_run[static_cast<std::size_t>(i)] = column(m_values, begin + i)[r];
+            m_grid.codeCell(r, original(begin), m_run.data(), importance.data(), m_run.data() + n);
+            for (std::int64_t i = 0; i < n; ++i)
+                column(m_restored, i)[r] = m_run[static_cast<std::size_t>(n + i)];
+        }
+        for (std::int64_t i = 0; i < n; ++i) {
+            const std::int64_t j = begin + i;
+            addFeedback(column(m_deltas, begin), factor(begin, j), m_cols, i, column(m_values, j), m_rows);
+            m_objective += m_sweep.feedback.cost[static_cast<std::size_t>(j)] *
+                           settleColumn(column(m_values, j), column(m_restored, i), column(m_deltas, j), m_rows);
+        }
+    }
+
+    /// The diagonal of S, at most 1.
+    std::vector<float> cellImportance(std::int64_t begin, std::int64_t end) const
+    {
+        std::vector<double> sums;
+        for (std::int64_t i = begin; i < end; ++i) {
+            double sum = m_sweep.feedback.cost[static_cast<std::size_t>(i)];
+            for (std::int64_t k = i + 1; k < end; ++k) {
+                const auto f = static_cast<double>(*factor(i, k));
+                sum += f * f * m_sweep.feedback.cost[static_cast<std::size_t>(k)];
+            }
+            sums.push_back(sum);
+        }
+        return cellWeights(sums);
+    }
+
     void store()
     {
+        if (m_grid.codesCells()) {
+            for (const Odd& odd : m_odd)
+                if (std::isinf(odd.weight))
+                    m_grid.saturate(odd.row, odd.column, odd.weight);
+            return;
+        }
         for (const Odd& odd : m_odd)
-            encodeRun(m_sweep.coder, m_grid.affine(odd.row, odd.column), &odd.weight, 1,
+            encodeRun(*m_sweep.coder, m_grid.affine(odd.row, odd.column), &odd.weight, 1,
                       m_codes.data() + odd.column * m_rows + odd.row);
         m_grid.store(m_codes);
     }

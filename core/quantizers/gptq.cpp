@@ -31,7 +31,7 @@ std::vector<std::int64_t> orderOf(const QuantizerSpec& spec, const Scheme& schem
     const std::string_view order = optionWord(gptq, spec, "order");
     if (order == "natural")
         return fallingOrder(std::vector<double>(static_cast<std::size_t>(hessian.in)), 0);
-    return fallingOrder(hessian.diagonal(), order == "groups" ? groupWidth(scheme) : 0);
+    return fallingOrder(hessian.diagonal(), order == "groups" ? groupWidth(scheme) : 0, cellWidth(scheme));
 }
 
 Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext& context)

@@ -24,9 +24,9 @@ QuantizedTensor copyOf(const QuantizedTensor& tensor)
 
 Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme)
 {
-    if (const BlockFormat* block = findBlockFormat(scheme); block && !block->codesElements())
-        return usageError(std::string(quantizer) + " codes one weight after the other, but " + printScheme(scheme) +
-                          " has codes of several together; use imatrix");
+    if (const BlockFormat* block = findBlockFormat(scheme); block && !block->codesElements() && !block->codesCells())
+        return usageError(std::string(quantizer) + " codes one weight or cell after the other, but " +
+                          printScheme(scheme) + " has codes of several together; use imatrix");
     return {};
 }
 

@@ -33,7 +33,8 @@ Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, std::stri
 
 QuantizedTensor copyOf(const QuantizedTensor& tensor);
 
-/// Whether the elements of the scheme are coded one by one; the error says what else there is.
+/// Whether the scheme's codes are chosen one by one, of elements or of cells of a block; the error says what else there
+/// is.
 Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme);
 
 } // namespace ql

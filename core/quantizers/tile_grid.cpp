@@ -2,6 +2,7 @@
 #include "core/quantizers/tile_grid.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cmath>
 #include <optional>
@@ -9,6 +10,8 @@
 namespace ql {
 
 namespace {
+
+constexpr std::int64_t kTurnedColumns = 64; // a cache line of a row of codes
 
 /// Of levels that follow each other: the code of level 0; nothing for others.
 std::optional<int> zeroOf(std::span<const float> levels)
@@ -28,12 +31,29 @@ std::int64_t groupWidth(const Scheme& scheme)
     return scheme.granularity == Granularity::group ? scheme.groupSize : 0;
 }
 
-ElementCoder elementCoderOf(const Scheme& scheme)
+std::int64_t cellWidth(const Scheme& scheme)
+{
+    const BlockFormat* block = findBlockFormat(scheme);
+    return block && block->codesCells() ? block->cellElements : 1;
+}
+
+std::vector<float> cellWeights(std::span<const double> diagonal)
+{
+    constexpr double kLeast = 1e-6;
+    const double largest = std::ranges::max(diagonal);
+    std::vector<float> weights;
+    for (const double value : diagonal)
+        weights.push_back(largest > 0 ? static_cast<float>(std::max(value / largest, kLeast)) : 1.0F);
+    return weights;
+}
+
+std::optional<ElementCoder> elementCoderOf(const Scheme& scheme)
 {
     const BlockFormat* block = findBlockFormat(scheme);
     if (!block)
         return ElementCoder(scheme);
-    assert(block->codesElements());
+    if (!block->codesElements())
+        return std::nullopt;
     return zeroOf(block->levels) ? ElementCoder::steps(static_cast<int>(block->levels.size()))
                                  : ElementCoder::codebook(block->levels);
 }
@@ -48,9 +68,12 @@ TileGrid::TileGrid(QuantizedTensor& out, std::int64_t first, std::int64_t count)
       m_cols(out.matrix().cols),
       m_width(groupWidth(out.scheme) > 0 ? groupWidth(out.scheme) : std::max<std::int64_t>(1, m_cols)),
       m_groups(ceilDiv(m_cols, m_width)),
-      m_hasZero(m_block ? zeroOf(m_block->levels).value_or(0) != 0 : m_scheme.zeroPoint == ZeroPoint::integer),
+      m_hasZero(!codesCells() &&
+                (m_block ? zeroOf(m_block->levels).value_or(0) != 0 : m_scheme.zeroPoint == ZeroPoint::integer)),
       m_hasMinimum(m_block || m_scheme.zeroPoint == ZeroPoint::minimum)
 {
+    if (codesCells())
+        return;
     const auto slots = static_cast<std::size_t>(m_block ? m_cols : m_groups) * static_cast<std::size_t>(m_rows);
     m_scale.assign(slots, 0); // rows that pad the tile restore to 0 whatever the levels are
     m_zero.assign(m_hasZero ? slots : 0, m_block ? zeroOf(m_block->levels).value_or(0) : 0);
@@ -127,17 +150,51 @@ void TileGrid::readBlock(std::int64_t row, std::int64_t group)
 void TileGrid::searchBlock(std::int64_t row, std::int64_t group, const float* weights, const float* importance)
 {
     m_block->search(weights, importance, blockAt(row, group));
-    readBlock(row, group);
+    if (!codesCells())
+        readBlock(row, group);
+}
+
+void TileGrid::codeCell(std::int64_t row, std::int64_t column, const float* weights, const float* importance,
+                        float* restored)
+{
+    m_block->codeCell(blockAt(row, groupOf(column)), static_cast<int>(column % m_width) / m_block->cellElements,
+                      weights, importance, restored);
+}
+
+std::span<std::byte> TileGrid::blockOf(std::int64_t row, std::int64_t column) const
+{
+    return {blockAt(row, groupOf(column)), static_cast<std::size_t>(m_block->bytes)};
+}
+
+void TileGrid::saturate(std::int64_t row, std::int64_t column, float weight)
+{
+    constexpr float kFar = 8; // times the largest
+    std::array<float, 256> values;
+    m_block->restore(blockAt(row, groupOf(column)), 0, m_width, values.data());
+    float largest = 0;
+    for (std::int64_t e = 0; e < m_width; ++e)
+        largest = std::max(largest, std::fabs(values[static_cast<std::size_t>(e)]));
+    const std::int64_t e = column % m_width;
+    const std::int64_t first = e / m_block->cellElements * m_block->cellElements;
+    values[static_cast<std::size_t>(e)] = std::copysign(kFar * largest, weight);
+    const std::array<float, 16> importance = [] {
+        std::array<float, 16> ones;
+        ones.fill(1);
+        return ones;
+    }();
+    std::array<float, 16> restored;
+    codeCell(row, column - e + first, values.data() + first, importance.data(), restored.data());
 }
 
 void TileGrid::store(const std::vector<std::uint8_t>& codes)
 {
+    if (codesCells())
+        return;
     if (!m_block) {
         auto* to = m_out.codes.as<std::uint8_t>() + m_first * m_cols;
-        constexpr std::int64_t kTurned = 64; // columns: a cache line of a row
-        for (std::int64_t begin = 0; begin < m_cols; begin += kTurned)
+        for (std::int64_t begin = 0; begin < m_cols; begin += kTurnedColumns)
             for (std::int64_t row = 0; row < m_count; ++row)
-                for (std::int64_t column = begin; column < std::min(m_cols, begin + kTurned); ++column)
+                for (std::int64_t column = begin; column < std::min(m_cols, begin + kTurnedColumns); ++column)
                     to[row * m_cols + column] = codes[place(row, column)];
         return;
     }
@@ -156,9 +213,10 @@ void TileGrid::load(std::vector<std::uint8_t>& codes) const
 {
     assert(!m_block);
     const auto* from = m_out.codes.as<std::uint8_t>() + m_first * m_cols;
-    for (std::int64_t row = 0; row < m_count; ++row)
-        for (std::int64_t column = 0; column < m_cols; ++column)
-            codes[place(row, column)] = *from++;
+    for (std::int64_t begin = 0; begin < m_cols; begin += kTurnedColumns)
+        for (std::int64_t column = begin; column < std::min(m_cols, begin + kTurnedColumns); ++column)
+            for (std::int64_t row = 0; row < m_count; ++row)
+                codes[place(row, column)] = from[row * m_cols + column];
 }
 
 } // namespace ql

@@ -7,16 +7,25 @@
 #include "core/formats/element_coder.h"
 #include "core/formats/quantized_tensor.h"
 
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace ql {
 
-/// How an element of the scheme is coded with a scale, zero point and minimum of its own. Not for packed schemes whose
-/// elements are coded together.
-ElementCoder elementCoderOf(const Scheme& scheme);
+/// How an element of the scheme is coded with a scale, zero point and minimum of its own. Nothing where blocks code
+/// their cells (BlockFormat::codeCell).
+std::optional<ElementCoder> elementCoderOf(const Scheme& scheme);
 
 /// How many neighbouring columns share scales or make a block; 0 where all of a row, or of the tensor, do.
 std::int64_t groupWidth(const Scheme& scheme);
+
+/// How many neighbouring columns are coded together.
+std::int64_t cellWidth(const Scheme& scheme);
+
+/// Importances of a cell's elements for BlockFormat::codeCell, from the diagonal of a Hessian: relative to the largest,
+/// and never nothing.
+std::vector<float> cellWeights(std::span<const double> diagonal);
 
 /// Rows of a tile: more of them share the cost of a product's other operand, where enough tiles are left for all
 /// threads.
@@ -24,6 +33,9 @@ constexpr std::int64_t tileRows(std::int64_t rows)
 {
     return rows >= 2048 ? 256 : 128;
 }
+
+/// Rows that are turned together: a cache line of a column.
+constexpr std::int64_t kTurnedRows = 16;
 
 class TileGrid {
 public:
@@ -38,7 +50,8 @@ public:
     /// Whether the scales are the tile's own: not the one scale of a whole tensor.
     bool ownsScales() const { return m_scheme.granularity != Granularity::tensor; }
     bool isPacked() const { return m_block != nullptr; }
-    const BlockFormat* block() const { return m_block; }
+    /// Whether blocks code cells: there are no columns then, and codes are in the tensor at once.
+    bool codesCells() const { return m_block && m_block->codesCells(); }
 
     AffineColumn column(std::int64_t column) const;
     Affine affine(std::int64_t row, std::int64_t column) const;
@@ -53,6 +66,14 @@ public:
 
     /// Of packed ones: searches the scales of a block; weights and importance in the order of columns.
     void searchBlock(std::int64_t row, std::int64_t group, const float* weights, const float* importance);
+
+    /// Codes the cell of a row that begins at a column again, with the scales that its block has.
+    void codeCell(std::int64_t row, std::int64_t column, const float* weights, const float* importance,
+                  float* restored);
+    /// The bytes of the block of a row that the column is in.
+    std::span<std::byte> blockOf(std::int64_t row, std::int64_t column) const;
+    /// Codes a weight that is infinite as far out as the scales of its block go; its neighbours stay where they are.
+    void saturate(std::int64_t row, std::int64_t column, float weight);
 
     /// Puts codes into the tensor: codes[column · rows() + row].
     void store(const std::vector<std::uint8_t>& codes);

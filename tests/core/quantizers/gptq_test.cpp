@@ -133,10 +133,11 @@ private Q_SLOTS:
                                      "gptq:scales=mse", "gptq:polish=3", "gptq:damp=0.1:polish=2"})
                 QTest::addRow("%s@%s", scheme, spec) << QByteArray(scheme) << QByteArray(spec);
         for (const BlockFormat* block : allBlockFormats())
-            for (const char* spec : {"gptq", "gptq:order=act:groups=static", "gptq:scales=range:polish=3"})
-                if (const QByteArray scheme(block->id.data(), static_cast<qsizetype>(block->id.size()));
-                    block->codesElements())
+            for (const char* spec : {"gptq", "gptq:order=act:groups=static", "gptq:scales=range:polish=3"}) {
+                const QByteArray scheme(block->id.data(), static_cast<qsizetype>(block->id.size()));
+                if (block->codesElements() || block->codesCells())
                     QTest::addRow("%s@%s", scheme.constData(), spec) << scheme << QByteArray(spec);
+            }
     }
     void objectivesAreTrue()
     {
@@ -274,10 +275,10 @@ private Q_SLOTS:
 
     void everyThreadCountGivesTheSame()
     {
-        const Case c = makeCase(300, 160);
+        const Case c = makeCase(300, 256);
         Executor one(1);
         Executor three(3);
-        for (const char* scheme : {"int4:g64", "int3:asym", "e2m1:tensor", "gguf:q5_1"})
+        for (const char* scheme : {"int4:g64", "int3:asym", "e2m1:tensor", "gguf:q5_1", "gguf:iq2_xs", "bcq3"})
             for (const char* spec : {"gptq:polish=2", "gptq:order=act:groups=static"}) {
                 QuantizerReport first;
                 QuantizerReport second;
@@ -360,15 +361,56 @@ private Q_SLOTS:
         QVERIFY(sameBits(found, expected));
     }
 
-    void codesOfSeveralTogetherAreRefused()
+    /// Blocks whose codes are of eight or four weights, or whose levels are their own: feedback beats the search under
+    /// the importance of inputs by far, and descent what feedback found.
+    void cellsAreCodedTogether()
     {
-        const Case c = makeCase(2, 256);
+        const Case c = makeCase(16, 512, 41);
+        int formats = 0;
         for (const BlockFormat* block : allBlockFormats()) {
-            const auto result = c.quantize(std::string(block->id), "gptq");
-            QCOMPARE(result.has_value(), block->codesElements());
-            if (!result)
-                QVERIFY(QByteArray::fromStdString(result.error().what).contains("imatrix"));
+            if (!block->codesCells()) {
+                QCOMPARE(c.quantize(std::string(block->id), "gptq").has_value(), block->codesElements());
+                continue;
+            }
+            ++formats;
+            const std::string id(block->id);
+            const double searched = c.error(c.quantize(id, "imatrix").value());
+            const double fed = c.error(c.quantize(id, "gptq").value());
+            const double natural = c.error(c.quantize(id, "gptq:order=natural").value());
+            const double polished = c.error(c.quantize(id, "gptq:polish=2").value());
+            QVERIFY2(fed < 0.7 * searched, (id + " " + std::to_string(fed / searched)).c_str());
+            QVERIFY2(natural < 0.7 * searched, (id + " " + std::to_string(natural / searched)).c_str());
+            QVERIFY2(polished < fed, (id + " " + std::to_string(polished / fed)).c_str());
         }
+        QVERIFY(formats >= 5);
+    }
+
+    void oddValuesInCells()
+    {
+        constexpr float kInf = std::numeric_limits<float>::infinity();
+        Case c = makeCase(3, 512, 43);
+        c.weights[5] = std::numeric_limits<float>::quiet_NaN();
+        c.weights[300] = kInf;
+        c.weights[1023] = -kInf;
+        for (const BlockFormat* block : allBlockFormats())
+            for (const char* spec : {"gptq", "gptq:polish=1"}) {
+                if (!block->codesElements() && !block->codesCells())
+                    continue;
+                const std::vector<float> values = restored(c.quantize(std::string(block->id), spec).value());
+                for (const float x : values)
+                    QVERIFY2(std::isfinite(x), std::string(block->id).c_str());
+                if (block->codesCells()) {
+                    QVERIFY2(values[300] > 0, std::string(block->id).c_str());
+                    QVERIFY2(values[1023] < 0, std::string(block->id).c_str());
+                }
+                c.weights.assign(c.weights.size(), 0);
+                for (const float x : restored(c.quantize(std::string(block->id), spec).value()))
+                    QCOMPARE(x, 0.0F);
+                c.weights = makeCase(3, 512, 43).weights;
+                c.weights[5] = std::numeric_limits<float>::quiet_NaN();
+                c.weights[300] = kInf;
+                c.weights[1023] = -kInf;
+            }
     }
 
     void stopsWhenAsked()

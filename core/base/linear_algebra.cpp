@@ -148,13 +148,45 @@ Result<double> quadraticTrace(const double* d, std::int64_t rows, std::int64_t n
     return sum.value();
 }
 
-Result<void> choleskyLower(double* a, std::int64_t n, const TileRunner& run)
+namespace {
+
+/// Rows of L[n, n] below a diagonal tile, as float.
+struct NarrowPanel {
+    std::unique_ptr<float[]> values;
+    float* row(std::int64_t i) const { return values.get() + i * kFactorTile; }
+    void take(const double* from, std::int64_t stride, std::int64_t first, std::int64_t rows,
+              std::int64_t columns) const
+    {
+        for (std::int64_t r = 0; r < rows; ++r)
+            std::transform(from + r * stride, from + r * stride + columns, row(first + r),
+                           [](double x) { return static_cast<float>(x); });
+    }
+};
+
+/// C[rows, columns] −= A·Bᵀ, rows of A and B kFactorTile floats apart and `depth` long.
+void subtractProduct(const float* a, int rows, const float* b, int columns, int depth, double* c, std::int64_t stride)
+{
+    constexpr int kStride = static_cast<int>(kFactorTile);
+    thread_local std::vector<float> product(static_cast<std::size_t>(kFactorTile * kFactorTile));
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, columns, depth, 1.0F, a, kStride, b, kStride, 0.0F,
+                product.data(), kStride);
+    for (std::int64_t r = 0; r < rows; ++r)
+        for (std::int64_t j = 0; j < columns; ++j)
+            c[r * stride + j] -= static_cast<double>(product[static_cast<std::size_t>(r * kFactorTile + j)]);
+}
+
+} // namespace
+
+Result<void> choleskyLower(double* a, std::int64_t n, const TileRunner& run, FactorProducts products)
 {
     // Right-looking: factor the diagonal tile, solve the tiles below it, update what is right of them.
     useOneBlasThread();
     const Tiles tiles{n, kFactorTile};
     const int stride = checkedCast<int>(n);
     const auto at = [&](std::int64_t i, std::int64_t j) { return a + tiles.begin(i) * n + tiles.begin(j); };
+    NarrowPanel panel;
+    if (products == FactorProducts::inFloat)
+        panel.values = std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(n * kFactorTile));
     for (std::int64_t k = 0; k < tiles.count(); ++k) {
         std::int64_t badPivot = 0;
         QL_CHECK(run(1, [&](std::int64_t) {
@@ -176,6 +208,8 @@ Result<void> choleskyLower(double* a, std::int64_t n, const TileRunner& run)
             const std::int64_t i = k + 1 + task;
             cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, tiles.sizeInt(i),
                         tiles.sizeInt(k), 1.0, at(k, k), stride, at(i, k), stride);
+            if (panel.values)
+                panel.take(at(i, k), n, tiles.begin(i), tiles.size(i), tiles.size(k));
         }));
         QL_CHECK(run(lowerPairs(below), [&](std::int64_t task) {
             const auto [row, column] = lowerPair(task);
@@ -184,6 +218,9 @@ Result<void> choleskyLower(double* a, std::int64_t n, const TileRunner& run)
             if (i == j)
                 cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, tiles.sizeInt(i), tiles.sizeInt(k), -1.0, at(i, k),
                             stride, 1.0, at(i, i), stride);
+            else if (panel.values)
+                subtractProduct(panel.row(tiles.begin(i)), tiles.sizeInt(i), panel.row(tiles.begin(j)),
+                                tiles.sizeInt(j), tiles.sizeInt(k), at(i, j), n);
             else
                 cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, tiles.sizeInt(i), tiles.sizeInt(j),
                             tiles.sizeInt(k), -1.0, at(i, k), stride, at(j, k), stride, 1.0, at(i, j), stride);

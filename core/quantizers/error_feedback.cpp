@@ -73,7 +73,7 @@ Result<ErrorFeedback> makeErrorFeedback(const double* gram, std::vector<std::int
                 a[i * n + i] += feedback.damping;
             }
         }));
-        const auto factored = choleskyLower(a, n, parallelTiles(context));
+        const auto factored = choleskyLower(a, n, parallelTiles(context), FactorProducts::inFloat);
         if (factored)
             break;
         if (factored.error().code != Errc::badInput || attempt == kDampings)

@@ -194,6 +194,34 @@ private Q_SLOTS:
             QVERIFY(product == firstProduct);
         }
     }
+    /// The error of each element against the bound that the header states, and the same bits for any thread count.
+    void productsInFloat_data() { sizes(); }
+    void productsInFloat()
+    {
+        QFETCH(int, n);
+        const Matrix a = positiveDefinite(n);
+        Matrix first;
+        for (const int threads : {1, 2, 5}) {
+            Executor executor(threads);
+            const JobContext context(executor);
+            Matrix l = a;
+            QVERIFY(choleskyLower(l.data(), n, parallelTiles(context), FactorProducts::inFloat));
+            if (first.empty()) {
+                first = l;
+                const Matrix product = timesTransposed(l, l, n);
+                for (int i = 0; i < n; ++i)
+                    for (int j = 0; j < n; ++j) {
+                        const auto at = static_cast<std::size_t>(i * n + j);
+                        const double scale =
+                            std::sqrt(a[static_cast<std::size_t>(i * n + i)] * a[static_cast<std::size_t>(j * n + j)]);
+                        QVERIFY(std::fabs(product[at] - a[at]) <= 1e-6 * scale);
+                        QVERIFY(j <= i || l[at] == 0);
+                    }
+            }
+            QVERIFY(l == first);
+        }
+    }
+
     void badPivotsAreNamed()
     {
         Executor executor(2);

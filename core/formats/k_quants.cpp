@@ -19,30 +19,42 @@ constexpr auto wholeLevels()
     return levels;
 }
 
-// Codes into their places: zeroes the places first.
+// Codes into their places.
 
-void putQ2(const std::uint8_t* codes, byte* block)
+/// One byte for each i below 32: kBits bits, from the bit `drop` on, of kParts codes a stride apart.
+template<int kParts, int kBits>
+void putRuns(const std::uint8_t* codes, int stride, unsigned drop, byte* to)
 {
-    std::fill(block + 16, block + 80, byte{});
-    for (int e = 0; e < 256; ++e) // four weights a byte, 32 apart
-        putBits(static_cast<unsigned>(codes[e]) << (2 * (e % 128 / 32)), block[16 + 32 * (e / 128) + e % 32]);
+    constexpr unsigned kMask = (1U << kBits) - 1;
+    for (int i = 0; i < 32; ++i) {
+        unsigned bits = 0;
+        for (int part = 0; part < kParts; ++part)
+            bits |= (static_cast<unsigned>(codes[stride * part + i]) >> drop & kMask) << (kBits * part);
+        to[i] = static_cast<byte>(bits);
+    }
 }
 
-void putQ3(const std::uint8_t* codes, byte* block)
+void putLowPairs(const std::uint8_t* codes, byte* to)
 {
-    std::fill(block, block + 96, byte{});
-    for (int e = 0; e < 256; ++e) {
-        const unsigned code = codes[e];
-        putBits((code & 3U) << (2 * (e % 128 / 32)), block[32 + 32 * (e / 128) + e % 32]);
-        putBits((code >> 2U) << (e / 32), block[e % 32]);
-    }
+    for (int half = 0; half < 2; ++half) // four weights a byte, 32 apart
+        putRuns<4, 2>(codes + 128 * half, 32, 0, to + 32 * half);
 }
 
 void putLowNibbles(const std::uint8_t* codes, byte* to)
 {
-    std::fill(to, to + 128, byte{});
-    for (int e = 0; e < 256; ++e)
-        putBits((codes[e] & 15U) << (4 * (e % 64 / 32)), to[32 * (e / 64) + e % 32]);
+    for (int part = 0; part < 4; ++part)
+        putRuns<2, 4>(codes + 64 * part, 32, 0, to + 32 * part);
+}
+
+void putQ2(const std::uint8_t* codes, byte* block)
+{
+    putLowPairs(codes, block + 16);
+}
+
+void putQ3(const std::uint8_t* codes, byte* block)
+{
+    putLowPairs(codes, block + 32);
+    putRuns<8, 1>(codes, 32, 2, block);
 }
 
 void putQ4(const std::uint8_t* codes, byte* block)
@@ -53,18 +65,15 @@ void putQ4(const std::uint8_t* codes, byte* block)
 void putQ5(const std::uint8_t* codes, byte* block)
 {
     putLowNibbles(codes, block + 48);
-    std::fill(block + 16, block + 48, byte{});
-    for (int e = 0; e < 256; ++e)
-        putBits((static_cast<unsigned>(codes[e]) >> 4U) << (e / 32), block[16 + e % 32]);
+    putRuns<8, 1>(codes, 32, 4, block + 16);
 }
 
 void putQ6(const std::uint8_t* codes, byte* block)
 {
-    std::fill(block, block + 192, byte{});
-    for (int e = 0; e < 256; ++e) {
-        const int part = e % 128 / 32;
-        putBits((codes[e] & 15U) << (4 * (part / 2)), block[64 * (e / 128) + 32 * (part % 2) + e % 32]);
-        putBits((static_cast<unsigned>(codes[e]) >> 4U) << (2 * part), block[128 + 32 * (e / 128) + e % 32]);
+    for (int half = 0; half < 2; ++half) {
+        putRuns<2, 4>(codes + 128 * half, 64, 0, block + 64 * half);
+        putRuns<2, 4>(codes + 128 * half + 32, 64, 0, block + 64 * half + 32);
+        putRuns<4, 2>(codes + 128 * half, 32, 4, block + 128 + 32 * half);
     }
 }
 
@@ -162,6 +171,7 @@ struct ScaleType {
     UnitLevels levels;
     ScaleStarts starts;
     int leastNumber, mostNumber; // of unit scales
+    std::span<const float> ends; // of the largest unit scale, at the start
     int scaleAt, bytes;
     void (*putScales)(const BlockScale&, byte*);
     void (*putCodes)(const std::uint8_t*, byte*);
@@ -175,7 +185,7 @@ void searchScaleType(const ScaleType& type, const float* weights, const float* i
     BlockScale found; // of zeros: numbers 0, and codes of the level 0
     if (!prepared.isZero) {
         const PerUnit wanted = searchScales(prepared, type.levels, type.starts);
-        found = searchBlockScale(prepared, type.levels, wanted, type.leastNumber, type.mostNumber);
+        found = searchBlockScale(prepared, type.levels, wanted, type.leastNumber, type.mostNumber, type.ends);
     }
     alignas(64) std::array<float, kTileWeights> levels;
     nearestLevels(prepared.tile, type.levels, found.unitScales(), nullptr, levels.data());
@@ -189,12 +199,15 @@ void searchScaleType(const ScaleType& type, const float* weights, const float* i
 constexpr AffineType kQ2{16, 3, 15, 80, 82, 84, putScalesQ2, putQ2};
 constexpr AffineType kQ4{8, 15, 63, 0, 2, 144, putScalesQ45, putQ4};
 constexpr AffineType kQ5{8, 31, 63, 0, 2, 176, putScalesQ45, putQ5};
-const ScaleType kQ3{{-4, 3}, {0.75F, 1.4F, 12, true}, -32, 31, 108, 110, putScalesQ3, putQ3};
-const ScaleType kQ6{{-32, 31}, {0.95F, 1.06F, 10, false}, -128, 127, 208, 210, putScalesQ6, putQ6};
+// The largest unit scale is the last number on one side, or on the other, or near them.
+constexpr std::array kEnds3{-32.0F, -30.4F, 31.0F, 29.45F};
+constexpr std::array kEnds6{-128.0F, 127.0F};
+const ScaleType kQ3{{-4, 3}, {0.6F, 1.4F, 12, true}, -32, 31, kEnds3, 108, 110, putScalesQ3, putQ3};
+const ScaleType kQ6{{-32, 31}, {0.82F, 1.06F, 9, false, 2}, -128, 127, kEnds6, 208, 210, putScalesQ6, putQ6};
 
 constexpr std::array kCuts2{-0.1F, 0.0F, 0.1F, 0.2F};
 constexpr std::array kCuts4{-0.02F, 0.02F, 0.06F};
-constexpr std::array kCuts5{-0.01F, 0.02F};
+constexpr std::array kCuts5{-0.014F, 0.016F};
 constexpr std::array kFactors2{1.0F, 1.06F, 0.94F};
 constexpr std::array kFactors45{1.0F};
 

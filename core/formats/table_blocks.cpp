@@ -105,13 +105,15 @@ void searchIq4Nl(const float* weights, const float* importance, int blocks, byte
     }
 }
 
+constexpr std::array kIq4Ends{-32.0F, -30.4F, 31.0F, 29.45F};
+
 void searchIq4XsBlock(const float* weights, const float* importance, byte* out)
 {
     PreparedTile prepared;
     prepareTile(weights, importance, kTileWeights, 8, NormOf::block, prepared);
     BlockScale found;
     if (!prepared.isZero)
-        found = searchBlockScale(prepared, kIq4, searchScales(prepared, kIq4, kIq4Starts), -32, 31);
+        found = searchBlockScale(prepared, kIq4, searchScales(prepared, kIq4, kIq4Starts), -32, 31, kIq4Ends);
     alignas(64) std::array<float, kTileWeights> values;
     nearestLevels(prepared.tile, kIq4, found.unitScales(), nullptr, values.data());
     BlockCodes codes;
@@ -140,15 +142,15 @@ void searchMxfp4(const float* weights, const float* importance, int blocks, byte
     std::array<int, 8> shift; // stored exponent = shift + that of prepared values
     for (std::size_t u = 0; u < 8; ++u)
         shift[u] = 128 - std::ilogb(prepared.norm[u]);
-    BestNumbers found;
+    BestScales found;
     found.error.fill(std::numeric_limits<float>::infinity());
     PerUnit scales{};
     for (const int exponent : {-3, -2, -4, -5}) { // x is below 2, levels up to 12; 12·2¹²⁴ is a float
         for (std::size_t u = 0; u < 8; ++u)
             scales[u] = std::ldexp(1.0F, std::clamp(shift[u] + exponent, 0, 252) - shift[u]);
-        tryNumbers(prepared.tile, kE2m1, 1, scales, found);
+        tryScales(prepared.tile, kE2m1, scales, found);
     }
-    scales = found.number;
+    scales = found.scale;
     alignas(64) std::array<float, kTileWeights> values;
     nearestLevels(prepared.tile, kE2m1, scales, nullptr, values.data());
     BlockCodes codes;

@@ -4,7 +4,9 @@
 // it is exact. Byte offsets as in core/tensor/ggml_blocks.cpp.
 #include "core/formats/block_bytes.h"
 
+#include <bit>
 #include <cmath>
+#include <limits>
 
 namespace ql {
 
@@ -42,18 +44,44 @@ void packTq1(const byte* block, const std::uint8_t* codes, byte* out)
         out[48 + i] = fiveTrits(codes + 240 + i, 4, 4);
 }
 
+struct Weight {
+    std::uint32_t key; // falls as the size grows
+    float size, importance;
+};
+using Weights = std::array<Weight, kTileWeights>;
+
+/// Ascending by key, byte by byte from the last; equal keys keep their order.
+void sortByKey(Weights& weights)
+{
+    std::array<std::array<std::uint16_t, 256>, 4> places{};
+    for (const Weight& w : weights)
+        for (unsigned digit = 0; digit < 4; ++digit)
+            ++places[digit][w.key >> (8 * digit) & 255U];
+    Weights other;
+    Weights* from = &weights;
+    Weights* to = &other;
+    for (unsigned digit = 0; digit < 4; ++digit) {
+        unsigned place = 0;
+        for (std::uint16_t& count : places[digit]) {
+            const unsigned next = place + count;
+            count = static_cast<std::uint16_t>(place);
+            place = next;
+        }
+        for (const Weight& w : *from)
+            (*to)[places[digit][w.key >> (8 * digit) & 255U]++] = w;
+        std::swap(from, to);
+    }
+}
+
 /// The best d of prepared values.
 float searchScale(const UnitTile& tile)
 {
-    struct Weight {
-        float size, importance;
-    };
-    std::array<Weight, kTileWeights> sorted;
-    for (std::size_t i = 0; i < sorted.size(); ++i)
-        sorted[i] = {std::fabs(tile.x[i]), tile.importance[i]};
-    std::sort(sorted.begin(), sorted.end(), [](const Weight& a, const Weight& b) {
-        return a.size != b.size ? a.size > b.size : a.importance > b.importance;
-    });
+    Weights sorted;
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
+        const float size = std::fabs(tile.x[i]);
+        sorted[i] = {~std::bit_cast<std::uint32_t>(size), size, tile.importance[i]};
+    }
+    sortByKey(sorted);
     double product = 0;
     double importance = 0;
     double best = 0;
@@ -78,12 +106,13 @@ void searchTile(const float* weights, const float* importance, int blocks, byte*
         prepareTile(weights, importance ? importance + kTileWeights * b : nullptr, kTileWeights, 8, NormOf::block,
                     prepared);
         const float scale = storableF16(searchScale(prepared.tile), prepared.norm[0]);
+        const float threshold = scale == 0 ? std::numeric_limits<float>::infinity() : scale / 2;
         const int length = prepared.tile.length();
         for (int u = 0; u < prepared.tile.units; ++u)
             for (int e = 0; e < length; ++e) {
                 const float x = prepared.tile.x[static_cast<std::size_t>(e * prepared.tile.units + u)];
-                const bool isZero = !(std::fabs(x) > scale / 2) || scale == 0;
-                codes[static_cast<std::size_t>(u * length + e)] = static_cast<std::uint8_t>(isZero ? 1 : x < 0 ? 0 : 2);
+                codes[static_cast<std::size_t>(u * length + e)] =
+                    static_cast<std::uint8_t>(1 + (x > threshold ? 1 : 0) - (x < -threshold ? 1 : 0));
             }
         putF16(f16Bits(scale, prepared.norm[0]), out + kScaleAt);
         kPack(out, codes.data(), out);

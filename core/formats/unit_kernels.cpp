@@ -24,6 +24,81 @@ HWY_INLINE hn::Vec<F> inverseOf(F f, hn::Vec<F> scale)
     return hn::IfThenZeroElse(small, hn::Div(hn::Set(f, 1.0F), scale));
 }
 
+template<std::size_t units>
+UnitExtremes extremes(const float* weights, const float* importance)
+{
+    using F = hn::CappedTag<float, kTileWeights / units>;
+    constexpr F f;
+    constexpr std::size_t kLength = kTileWeights / units;
+    const auto end = hn::Set(f, 0x1.fffffep127F);
+    UnitExtremes found;
+    auto finite = hn::Eq(end, end);
+    for (std::size_t u = 0; u < units; ++u) {
+        auto weight = hn::Zero(f);
+        auto matters = hn::Zero(f);
+        for (std::size_t e = 0; e < kLength; e += hn::MaxLanes(f)) {
+            const auto size = hn::Abs(hn::LoadU(f, weights + u * kLength + e));
+            finite = hn::And(finite, hn::Le(size, end));
+            weight = hn::Max(weight, size);
+            if (importance) {
+                const auto value = hn::LoadU(f, importance + u * kLength + e);
+                matters = hn::Max(matters, hn::IfThenElseZero(hn::Le(value, end), value));
+            }
+        }
+        found.weight[u] = hn::GetLane(hn::MaxOfLanes(f, weight));
+        found.importance[u] = hn::GetLane(hn::MaxOfLanes(f, matters));
+    }
+    found.isFinite = hn::AllTrue(f, finite);
+    return found;
+}
+
+template<std::size_t units>
+void fill(const float* weights, const float* importance, const PerUnit& factor, const PerUnit& importanceFactor,
+          float least, UnitTile& tile, PerUnit& lowest, PerUnit& highest, PerUnit& sum)
+{
+    using F = hn::CappedTag<float, units>;
+    constexpr F f;
+    constexpr std::size_t kLength = kTileWeights / units;
+    const hn::RebindToSigned<F> d;
+    for (std::size_t u = 0; u < units; u += hn::MaxLanes(f)) {
+        const auto places = hn::Mul(hn::Iota(d, static_cast<std::int32_t>(u)), hn::Set(d, std::int32_t{kLength}));
+        const auto scale = hn::LoadU(f, factor.data() + u);
+        const auto importanceScale = hn::LoadU(f, importanceFactor.data() + u);
+        auto low = hn::Set(f, 0x1.fffffep127F);
+        auto high = hn::Neg(low);
+        auto total = hn::Zero(f);
+        for (std::size_t e = 0; e < kLength; ++e) {
+            const auto x = hn::Mul(hn::GatherIndex(f, weights + e, places), scale);
+            low = hn::Min(low, x);
+            high = hn::Max(high, x);
+            hn::Store(x, f, tile.x.data() + e * units + u);
+            auto matters = hn::Set(f, 1.0F);
+            if (importance) {
+                const auto value = hn::Mul(hn::GatherIndex(f, importance + e, places), importanceScale);
+                // What is no number fails the comparison.
+                matters = hn::IfThenElse(hn::Gt(value, hn::Set(f, least)), hn::Min(value, matters), hn::Set(f, least));
+            }
+            hn::Store(matters, f, tile.importance.data() + e * units + u);
+            total = hn::Add(total, matters);
+        }
+        hn::StoreU(low, f, lowest.data() + u);
+        hn::StoreU(high, f, highest.data() + u);
+        hn::StoreU(total, f, sum.data() + u);
+    }
+}
+
+UnitExtremes ExtremesOf(const float* weights, const float* importance, int units)
+{
+    return units == 8 ? extremes<8>(weights, importance) : extremes<16>(weights, importance);
+}
+
+void FillTile(const float* weights, const float* importance, const PerUnit& factor, const PerUnit& importanceFactor,
+              float least, UnitTile& tile, PerUnit& lowest, PerUnit& highest, PerUnit& sum)
+{
+    return tile.units == 8 ? fill<8>(weights, importance, factor, importanceFactor, least, tile, lowest, highest, sum)
+                           : fill<16>(weights, importance, factor, importanceFactor, least, tile, lowest, highest, sum);
+}
+
 template<typename F>
 class WholeNumbers {
 public:
@@ -93,9 +168,90 @@ HWY_INLINE ScaleSums<F> sumScale(const UnitTile& tile, const Rule& rule, F f, st
     return sums;
 }
 
+/// Σ importance·x·v and Σ importance·v² of the codes at a scale.
+template<typename F>
+struct ProductSums {
+    hn::Vec<F> xv, vv;
+};
+template<std::size_t units, bool uniform, typename Rule, typename F>
+HWY_INLINE ProductSums<F> sumProducts(const UnitTile& tile, const Rule& rule, F f, std::size_t u, hn::Vec<F> scale)
+{
+    const auto inverse = inverseOf(f, scale);
+    ProductSums<F> sums{hn::Zero(f), hn::Zero(f)};
+    for (std::size_t at = u; at < kTileWeights; at += units) {
+        const auto x = hn::Load(f, tile.x.data() + at);
+        const auto v = rule.nearest(f, hn::Mul(x, inverse));
+        const auto weighted = uniform ? v : hn::Mul(hn::Load(f, tile.importance.data() + at), v);
+        sums.xv = hn::Add(sums.xv, hn::Mul(weighted, x));
+        sums.vv = hn::Add(sums.vv, hn::Mul(weighted, v));
+    }
+    return sums;
+}
+
+/// The least squares' error is Σ importance·x² − (Σ importance·x·v)²/Σ importance·v², so the last term decides; it is
+/// exact enough where the error is no tiny part of it.
+template<std::size_t units, bool uniform, template<typename> class Levels>
+void improveCoarseScale(const UnitTile& tile, const UnitLevels& levels, const PerUnit& base, float factor,
+                        BestScales& best)
+{
+    using F = hn::CappedTag<float, units>;
+    constexpr F f;
+    const Levels<F> rule(f, levels);
+    for (std::size_t u = 0; u < units; u += hn::MaxLanes(f)) {
+        const auto scale = hn::Mul(hn::LoadU(f, base.data() + u), hn::Set(f, factor));
+        const ProductSums<F> sums = sumProducts<units, uniform>(tile, rule, f, u, scale);
+        const auto found = quotientOf(f, sums.xv, sums.vv);
+        const auto error = hn::Neg(hn::Mul(found, sums.xv));
+        const auto better = hn::Lt(error, hn::LoadU(f, best.error.data() + u));
+        keep(f, better, error, best.error.data() + u);
+        keep(f, better, found, best.scale.data() + u);
+    }
+}
+
+/// Both ends at once: codes at −scale are those at scale, negated, between −high and −low.
+template<std::size_t units, bool uniform>
+void improveBothEnds(const UnitTile& tile, const UnitLevels& levels, const PerUnit& base, float factor,
+                     BestScales& best)
+{
+    using F = hn::CappedTag<float, units>;
+    constexpr F f;
+    const auto low = hn::Set(f, levels.low);
+    const auto high = hn::Set(f, levels.high);
+    const auto magic = hn::Set(f, 0x1.8p23F);
+    for (std::size_t u = 0; u < units; u += hn::MaxLanes(f)) {
+        const auto inverse = inverseOf(f, hn::Mul(hn::LoadU(f, base.data() + u), hn::Set(f, factor)));
+        ProductSums<F> near{hn::Zero(f), hn::Zero(f)};
+        ProductSums<F> far = near;
+        for (std::size_t at = u; at < kTileWeights; at += units) {
+            const auto x = hn::Load(f, tile.x.data() + at);
+            const auto whole = hn::Sub(hn::Add(hn::Mul(x, inverse), magic), magic);
+            const auto weightedX = uniform ? x : hn::Mul(hn::Load(f, tile.importance.data() + at), x);
+            const auto importance = uniform ? x : hn::Load(f, tile.importance.data() + at);
+            const auto add = [&](hn::Vec<F> v, ProductSums<F>& sums) HWY_ATTR {
+                sums.xv = hn::Add(sums.xv, hn::Mul(weightedX, v));
+                sums.vv = hn::Add(sums.vv, hn::Mul(uniform ? v : hn::Mul(importance, v), v));
+            };
+            add(hn::Min(hn::Max(whole, low), high), near);
+            add(hn::Min(hn::Max(whole, hn::Neg(high)), hn::Neg(low)), far);
+        }
+        const auto consider = [&](const ProductSums<F>& sums, bool negate) HWY_ATTR {
+            const auto found = quotientOf(f, sums.xv, sums.vv);
+            const auto error = hn::Neg(hn::Mul(found, sums.xv));
+            const auto better = hn::Lt(error, hn::LoadU(f, best.error.data() + u));
+            keep(f, better, error, best.error.data() + u);
+            keep(f, better, negate ? hn::Neg(found) : found, best.scale.data() + u);
+        };
+        consider(near, false);
+        consider(far, true);
+    }
+}
+
 template<std::size_t units, template<typename> class Levels>
 void improveScale(const UnitTile& tile, const UnitLevels& levels, const PerUnit& base, float factor, BestScales& best)
 {
+    if (!levels.isFine)
+        return tile.isUniform ? improveCoarseScale<units, true, Levels>(tile, levels, base, factor, best)
+                              : improveCoarseScale<units, false, Levels>(tile, levels, base, factor, best);
     using F = hn::CappedTag<float, units>;
     constexpr F f;
     const Levels<F> rule(f, levels);
@@ -110,20 +266,66 @@ void improveScale(const UnitTile& tile, const UnitLevels& levels, const PerUnit&
     }
 }
 
-template<std::size_t units, template<typename> class Levels>
-void tryNumber(const UnitTile& tile, const UnitLevels& levels, float scale, const PerUnit& numbers, BestNumbers& best)
+template<typename F>
+HWY_INLINE hn::Vec<F> wholeNumber(F f, hn::Vec<F> x, float least, float most)
+{
+    const auto magic = hn::Set(f, 0x1.8p23F);
+    const auto bounded = hn::Min(hn::Max(x, hn::Set(f, least)), hn::Set(f, most));
+    return hn::Sub(hn::Add(bounded, magic), magic);
+}
+
+template<typename F>
+HWY_INLINE void keepNumber(F f, hn::Vec<F> number, hn::Vec<F> scale, const ProductSums<F>& sums, std::size_t u,
+                           BestNumbers& best)
+{
+    const auto slope = hn::Sub(sums.xv, hn::Mul(scale, sums.vv));
+    const auto error = hn::Neg(hn::Mul(scale, hn::Add(slope, sums.xv)));
+    const auto better = hn::Lt(error, hn::LoadU(f, best.error.data() + u));
+    keep(f, better, number, best.number.data() + u);
+    keep(f, better, error, best.error.data() + u);
+    keep(f, better, slope, best.slope.data() + u);
+    keep(f, better, sums.vv, best.curvature.data() + u);
+}
+
+template<std::size_t units, bool uniform, template<typename> class Levels>
+void chooseNumber(const UnitTile& tile, const UnitLevels& levels, const PerUnit& wanted, float scale, float least,
+                  float most, BestNumbers& best)
 {
     using F = hn::CappedTag<float, units>;
     constexpr F f;
     const Levels<F> rule(f, levels);
+    const auto step = hn::Set(f, 1.0F);
+    const auto one = hn::Set(f, scale);
     for (std::size_t u = 0; u < units; u += hn::MaxLanes(f)) {
-        const auto number = hn::LoadU(f, numbers.data() + u);
-        const ScaleSums<F> sums = sumScale<units>(tile, rule, f, u, hn::Mul(number, hn::Set(f, scale)));
-        const auto better = hn::Lt(sums.error, hn::LoadU(f, best.error.data() + u));
-        keep(f, better, number, best.number.data() + u);
-        keep(f, better, sums.error, best.error.data() + u);
-        keep(f, better, sums.slope, best.slope.data() + u);
-        keep(f, better, sums.curvature, best.curvature.data() + u);
+        const auto middle = wholeNumber(f, quotientOf(f, hn::LoadU(f, wanted.data() + u), one), least, most);
+        const auto below = hn::Max(hn::Sub(middle, step), hn::Set(f, least));
+        const auto above = hn::Min(hn::Add(middle, step), hn::Set(f, most));
+        const auto middleScale = hn::Mul(middle, one);
+        const auto belowScale = hn::Mul(below, one);
+        const auto aboveScale = hn::Mul(above, one);
+        const auto middleInverse = inverseOf(f, middleScale);
+        const auto belowInverse = inverseOf(f, belowScale);
+        const auto aboveInverse = inverseOf(f, aboveScale);
+        ProductSums<F> ofMiddle{hn::Zero(f), hn::Zero(f)};
+        ProductSums<F> ofBelow = ofMiddle;
+        ProductSums<F> ofAbove = ofMiddle;
+        for (std::size_t at = u; at < kTileWeights; at += units) {
+            const auto x = hn::Load(f, tile.x.data() + at);
+            const auto importance = hn::Load(f, tile.importance.data() + at);
+            const auto add = [&](hn::Vec<F> inverse, ProductSums<F>& sums) HWY_ATTR {
+                const auto v = rule.nearest(f, hn::Mul(x, inverse));
+                const auto weighted = uniform ? v : hn::Mul(importance, v);
+                sums.xv = hn::Add(sums.xv, hn::Mul(weighted, x));
+                sums.vv = hn::Add(sums.vv, hn::Mul(weighted, v));
+            };
+            add(middleInverse, ofMiddle);
+            add(belowInverse, ofBelow);
+            add(aboveInverse, ofAbove);
+        }
+        hn::StoreU(hn::Set(f, 0x1.fffffep127F), f, best.error.data() + u);
+        keepNumber(f, middle, middleScale, ofMiddle, u, best);
+        keepNumber(f, below, belowScale, ofBelow, u, best);
+        keepNumber(f, above, aboveScale, ofAbove, u, best);
     }
 }
 
@@ -131,30 +333,35 @@ template<typename F>
 struct AffineSums {
     hn::Vec<F> error, r, vr, v, vv;
 };
-template<std::size_t units, typename F>
+template<std::size_t units, bool uniform, typename F>
 HWY_INLINE AffineSums<F> sumAffine(const UnitTile& tile, F f, std::size_t u, float highest, hn::Vec<F> scale,
                                    hn::Vec<F> offset)
 {
     const WholeNumbers<F> rule(f, {0, highest, nullptr});
     const auto inverse = inverseOf(f, scale);
-    AffineSums<F> sums{hn::Zero(f), hn::Zero(f), hn::Zero(f), hn::Zero(f), hn::Zero(f)};
+    auto xx = hn::Zero(f);
+    auto x1 = hn::Zero(f);
+    auto xv = hn::Zero(f);
+    auto v1 = hn::Zero(f);
+    auto vv = hn::Zero(f);
     for (std::size_t at = u; at < kTileWeights; at += units) {
         const auto x = hn::Sub(hn::Load(f, tile.x.data() + at), offset);
-        const auto importance = hn::Load(f, tile.importance.data() + at);
         const auto v = rule.nearest(f, hn::Mul(x, inverse));
-        const auto r = hn::Sub(x, hn::Mul(scale, v));
-        const auto weightedR = hn::Mul(importance, r);
-        const auto weightedV = hn::Mul(importance, v);
-        sums.error = hn::Add(sums.error, hn::Mul(weightedR, r));
-        sums.r = hn::Add(sums.r, weightedR);
-        sums.vr = hn::Add(sums.vr, hn::Mul(weightedR, v));
-        sums.v = hn::Add(sums.v, weightedV);
-        sums.vv = hn::Add(sums.vv, hn::Mul(weightedV, v));
+        const auto importance = uniform ? x : hn::Load(f, tile.importance.data() + at);
+        const auto weightedX = uniform ? x : hn::Mul(importance, x);
+        const auto weightedV = uniform ? v : hn::Mul(importance, v);
+        xx = hn::Add(xx, hn::Mul(weightedX, x));
+        x1 = hn::Add(x1, weightedX);
+        xv = hn::Add(xv, hn::Mul(weightedX, v));
+        v1 = hn::Add(v1, weightedV);
+        vv = hn::Add(vv, hn::Mul(weightedV, v));
     }
-    return sums;
+    // of r = x − scale·v
+    const auto vr = hn::Sub(xv, hn::Mul(scale, vv));
+    return {hn::Sub(xx, hn::Mul(scale, hn::Add(xv, vr))), hn::Sub(x1, hn::Mul(scale, v1)), vr, v1, vv};
 }
 
-template<std::size_t units>
+template<std::size_t units, bool uniform>
 void improveAffine(const UnitTile& tile, const AffineRule& rule, const PerUnit& scales, const PerUnit& offsets,
                    BestAffines& best)
 {
@@ -164,7 +371,7 @@ void improveAffine(const UnitTile& tile, const AffineRule& rule, const PerUnit& 
         const auto scale = hn::LoadU(f, scales.data() + u);
         const auto offset = hn::LoadU(f, offsets.data() + u);
         const auto importance = hn::LoadU(f, rule.importance.data() + u);
-        const AffineSums<F> sums = sumAffine<units>(tile, f, u, rule.highest, scale, offset);
+        const AffineSums<F> sums = sumAffine<units, uniform>(tile, f, u, rule.highest, scale, offset);
         // The least squares of both; of the offset alone where the codes are all but equal.
         const auto product = hn::Mul(sums.vv, importance);
         const auto determinant = hn::Sub(product, hn::Mul(sums.v, sums.v));
@@ -193,15 +400,7 @@ void improveAffine(const UnitTile& tile, const AffineRule& rule, const PerUnit& 
     }
 }
 
-template<typename F>
-HWY_INLINE hn::Vec<F> wholeNumber(F f, hn::Vec<F> x, float least, float most)
-{
-    const auto magic = hn::Set(f, 0x1.8p23F);
-    const auto bounded = hn::Min(hn::Max(x, hn::Set(f, least)), hn::Set(f, most));
-    return hn::Sub(hn::Add(bounded, magic), magic);
-}
-
-template<std::size_t units>
+template<std::size_t units, bool uniform>
 bool tryPair(const UnitTile& tile, const AffineRule& rule, float scale, float minimum, float most,
              const PerUnit& scales, PerUnit& minima, BestPairs& best)
 {
@@ -213,7 +412,7 @@ bool tryPair(const UnitTile& tile, const AffineRule& rule, float scale, float mi
         const auto minimumNumber = hn::LoadU(f, minima.data() + u);
         const auto offset = hn::Neg(hn::Mul(minimumNumber, hn::Set(f, minimum)));
         const AffineSums<F> sums =
-            sumAffine<units>(tile, f, u, rule.highest, hn::Mul(scaleNumber, hn::Set(f, scale)), offset);
+            sumAffine<units, uniform>(tile, f, u, rule.highest, hn::Mul(scaleNumber, hn::Set(f, scale)), offset);
         const auto better = hn::Lt(sums.error, hn::LoadU(f, best.error.data() + u));
         keep(f, better, scaleNumber, best.scale.data() + u);
         keep(f, better, minimumNumber, best.minimum.data() + u);
@@ -256,27 +455,77 @@ void ImproveScales(const UnitTile& tile, const UnitLevels& levels, const PerUnit
                            : improveScale<16, WholeNumbers>(tile, levels, base, factor, best);
 }
 
-void TryNumbers(const UnitTile& tile, const UnitLevels& levels, float scale, const PerUnit& numbers, BestNumbers& best)
+template<std::size_t units, template<typename> class Levels>
+void tryScale(const UnitTile& tile, const UnitLevels& levels, const PerUnit& scales, BestScales& best)
+{
+    using F = hn::CappedTag<float, units>;
+    constexpr F f;
+    const Levels<F> rule(f, levels);
+    for (std::size_t u = 0; u < units; u += hn::MaxLanes(f)) {
+        const auto scale = hn::LoadU(f, scales.data() + u);
+        const ProductSums<F> sums = sumProducts<units, false>(tile, rule, f, u, scale);
+        const auto slope = hn::Sub(sums.xv, hn::Mul(scale, sums.vv));
+        const auto error = hn::Neg(hn::Mul(scale, hn::Add(slope, sums.xv)));
+        const auto better = hn::Lt(error, hn::LoadU(f, best.error.data() + u));
+        keep(f, better, error, best.error.data() + u);
+        keep(f, better, scale, best.scale.data() + u);
+    }
+}
+
+void ImproveEnds(const UnitTile& tile, const UnitLevels& levels, const PerUnit& base, float factor, BestScales& best)
+{
+    if (levels.table || levels.isFine) {
+        ImproveScales(tile, levels, base, factor, best);
+        ImproveScales(tile, levels, base, -factor, best);
+    } else if (tile.units == 8) {
+        tile.isUniform ? improveBothEnds<8, true>(tile, levels, base, factor, best)
+                       : improveBothEnds<8, false>(tile, levels, base, factor, best);
+    } else {
+        tile.isUniform ? improveBothEnds<16, true>(tile, levels, base, factor, best)
+                       : improveBothEnds<16, false>(tile, levels, base, factor, best);
+    }
+}
+
+void TryScales(const UnitTile& tile, const UnitLevels& levels, const PerUnit& scales, BestScales& best)
 {
     if (levels.table)
-        return tile.units == 8 ? tryNumber<8, Table>(tile, levels, scale, numbers, best)
-                               : tryNumber<16, Table>(tile, levels, scale, numbers, best);
-    return tile.units == 8 ? tryNumber<8, WholeNumbers>(tile, levels, scale, numbers, best)
-                           : tryNumber<16, WholeNumbers>(tile, levels, scale, numbers, best);
+        return tile.units == 8 ? tryScale<8, Table>(tile, levels, scales, best)
+                               : tryScale<16, Table>(tile, levels, scales, best);
+    return tile.units == 8 ? tryScale<8, WholeNumbers>(tile, levels, scales, best)
+                           : tryScale<16, WholeNumbers>(tile, levels, scales, best);
+}
+
+void ChooseNumbers(const UnitTile& tile, const UnitLevels& levels, const PerUnit& wanted, float scale, float least,
+                   float most, BestNumbers& best)
+{
+    if (levels.table)
+        return tile.units == 8 ? chooseNumber<8, false, Table>(tile, levels, wanted, scale, least, most, best)
+                               : chooseNumber<16, false, Table>(tile, levels, wanted, scale, least, most, best);
+    if (tile.units == 8)
+        return tile.isUniform ? chooseNumber<8, true, WholeNumbers>(tile, levels, wanted, scale, least, most, best)
+                              : chooseNumber<8, false, WholeNumbers>(tile, levels, wanted, scale, least, most, best);
+    return tile.isUniform ? chooseNumber<16, true, WholeNumbers>(tile, levels, wanted, scale, least, most, best)
+                          : chooseNumber<16, false, WholeNumbers>(tile, levels, wanted, scale, least, most, best);
 }
 
 void ImproveAffines(const UnitTile& tile, const AffineRule& rule, const PerUnit& scales, const PerUnit& offsets,
                     BestAffines& best)
 {
-    return tile.units == 8 ? improveAffine<8>(tile, rule, scales, offsets, best)
-                           : improveAffine<16>(tile, rule, scales, offsets, best);
+    if (tile.units == 8)
+        return tile.isUniform ? improveAffine<8, true>(tile, rule, scales, offsets, best)
+                              : improveAffine<8, false>(tile, rule, scales, offsets, best);
+    return tile.isUniform ? improveAffine<16, true>(tile, rule, scales, offsets, best)
+                          : improveAffine<16, false>(tile, rule, scales, offsets, best);
 }
 
 bool TryPairs(const UnitTile& tile, const AffineRule& rule, float scale, float minimum, float most,
               const PerUnit& scales, PerUnit& minima, BestPairs& best)
 {
-    return tile.units == 8 ? tryPair<8>(tile, rule, scale, minimum, most, scales, minima, best)
-                           : tryPair<16>(tile, rule, scale, minimum, most, scales, minima, best);
+    if (tile.units == 8)
+        return tile.isUniform ? tryPair<8, true>(tile, rule, scale, minimum, most, scales, minima, best)
+                              : tryPair<8, false>(tile, rule, scale, minimum, most, scales, minima, best);
+    return tile.isUniform ? tryPair<16, true>(tile, rule, scale, minimum, most, scales, minima, best)
+                          : tryPair<16, false>(tile, rule, scale, minimum, most, scales, minima, best);
 }
 
 void NearestNumbers(const PerUnit& values, float divisor, float step, float least, float most, PerUnit& numbers)
@@ -307,21 +556,49 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ql {
 
+HWY_EXPORT(ExtremesOf);
+HWY_EXPORT(FillTile);
 HWY_EXPORT(ImproveScales);
-HWY_EXPORT(TryNumbers);
+HWY_EXPORT(ImproveEnds);
+HWY_EXPORT(TryScales);
+HWY_EXPORT(ChooseNumbers);
 HWY_EXPORT(ImproveAffines);
 HWY_EXPORT(TryPairs);
 HWY_EXPORT(NearestNumbers);
 HWY_EXPORT(NearestLevels);
+
+UnitExtremes extremesOf(const float* weights, const float* importance, int units)
+{
+    return HWY_DYNAMIC_DISPATCH(ExtremesOf)(weights, importance, units);
+}
+
+void fillTile(const float* weights, const float* importance, const PerUnit& factor, const PerUnit& importanceFactor,
+              float least, UnitTile& tile, PerUnit& lowest, PerUnit& highest, PerUnit& sum)
+{
+    HWY_DYNAMIC_DISPATCH(FillTile)
+    (weights, importance, factor, importanceFactor, least, tile, lowest, highest, sum);
+}
 
 void improveScales(const UnitTile& tile, const UnitLevels& levels, const PerUnit& base, float factor, BestScales& best)
 {
     HWY_DYNAMIC_DISPATCH(ImproveScales)(tile, levels, base, factor, best);
 }
 
-void tryNumbers(const UnitTile& tile, const UnitLevels& levels, float scale, const PerUnit& numbers, BestNumbers& best)
+void improveEnds(const UnitTile& tile, const UnitLevels& levels, const PerUnit& base, float factor, BestScales& best)
 {
-    HWY_DYNAMIC_DISPATCH(TryNumbers)(tile, levels, scale, numbers, best);
+    HWY_DYNAMIC_DISPATCH(ImproveEnds)(tile, levels, base, factor, best);
+}
+
+void tryScales(const UnitTile& tile, const UnitLevels& levels, const PerUnit& scales, BestScales& best)
+{
+    HWY_DYNAMIC_DISPATCH(TryScales)(tile, levels, scales, best);
+}
+
+void chooseNumbers(const UnitTile& tile, const UnitLevels& levels, const PerUnit& wanted, float scale, float least,
+                   float most, BestNumbers& best)
+{
+    HWY_DYNAMIC_DISPATCH(ChooseNumbers)
+    (tile, levels, wanted, scale, least, most, best);
 }
 
 void improveAffines(const UnitTile& tile, const AffineRule& rule, const PerUnit& scales, const PerUnit& offsets,
@@ -338,7 +615,8 @@ bool tryPairs(const UnitTile& tile, const AffineRule& rule, float scale, float m
 
 void nearestNumbers(const PerUnit& values, float divisor, float step, float least, float most, PerUnit& numbers)
 {
-    HWY_DYNAMIC_DISPATCH(NearestNumbers)(values, divisor, step, least, most, numbers);
+    HWY_DYNAMIC_DISPATCH(NearestNumbers)
+    (values, divisor, step, least, most, numbers);
 }
 
 void nearestLevels(const UnitTile& tile, const UnitLevels& levels, const PerUnit& scales, const PerUnit* offsets,

@@ -4,6 +4,7 @@
 #include "core/tensor/half.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -43,12 +44,20 @@ float largestImportance(const float* importance, int n)
     return largest;
 }
 
+/// In four strands, so that none waits for the one before.
+template<typename Value>
+float sumOver(int units, const Value& value)
+{
+    std::array<float, 4> strands{};
+    for (std::size_t u = 0; u < static_cast<std::size_t>(units); u += 4)
+        for (std::size_t i = 0; i < 4; ++i)
+            strands[i] += value(u + i);
+    return (strands[0] + strands[1]) + (strands[2] + strands[3]);
+}
+
 float sumOf(const PerUnit& values, int units)
 {
-    float sum = 0;
-    for (int u = 0; u < units; ++u)
-        sum += values[static_cast<std::size_t>(u)];
-    return sum;
+    return sumOver(units, [&](std::size_t u) { return values[u]; });
 }
 
 float quotient(float a, float b)
@@ -56,15 +65,49 @@ float quotient(float a, float b)
     return std::fabs(b) > 1e-30F ? a / b : 0;
 }
 
+/// The same as prepareTile for 256 finite weights whose norms are floats; false: it is not so.
+bool prepareWholeTile(const float* weights, const float* importance, int units, NormOf normOf, PreparedTile& prepared)
+{
+    UnitExtremes extremes = extremesOf(weights, importance, units);
+    if (!extremes.isFinite)
+        return false;
+    const auto ends = [units](PerUnit& values) { return std::span(values).first(static_cast<std::size_t>(units)); };
+    if (normOf == NormOf::block) {
+        std::ranges::fill(ends(extremes.weight), std::ranges::max(ends(extremes.weight)));
+        std::ranges::fill(ends(extremes.importance), std::ranges::max(ends(extremes.importance)));
+    }
+    PerUnit factor{};
+    PerUnit importanceFactor{};
+    prepared.isZero = true;
+    for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u) {
+        const float largest = extremes.weight[u];
+        prepared.isZero = prepared.isZero && largest == 0;
+        prepared.norm[u] = normOfLargest(largest);
+        factor[u] = static_cast<float>(prepared.norm[u]);
+        if (!std::isfinite(factor[u]))
+            return false;
+        importanceFactor[u] = extremes.importance[u] > 0 ? 1 / extremes.importance[u] : 0;
+        if (importance && importanceFactor[u] == 0)
+            return false;
+    }
+    prepared.tile.isUniform = importance == nullptr;
+    fillTile(weights, importance, factor, importanceFactor, kLeastImportance, prepared.tile, prepared.lowest,
+             prepared.highest, prepared.importance);
+    return true;
+}
+
 } // namespace
 
 void prepareTile(const float* weights, const float* importance, int count, int units, NormOf normOf,
                  PreparedTile& prepared)
 {
-    const int length = kTileWeights / units;
     prepared.tile.units = units;
-    prepared.isZero = true;
     prepared.isWeighted = importance != nullptr;
+    if (count == kTileWeights && prepareWholeTile(weights, importance, units, normOf, prepared))
+        return;
+    const int length = kTileWeights / units;
+    prepared.isZero = true;
+    prepared.tile.isUniform = false;
     double norm = 1;
     float mostImportant = 1;
     if (normOf == NormOf::block) {
@@ -119,15 +162,34 @@ void prepareTile(const float* weights, const float* importance, int count, int u
     }
 }
 
+namespace {
+
+/// The f16 nearest to a value of at most 65504, ties to even; what floatFromF16(f16FromFloat(x)) is, without calls.
+float roundedToF16(float x)
+{
+    const float size = std::fabs(x);
+    if (size < 0x1p-14F) // multiples of 2⁻²⁴
+        return std::copysign((size + 0.5F) - 0.5F, x);
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    return std::bit_cast<float>((bits + 0xfffU + ((bits >> 13U) & 1U)) & ~std::uint32_t{0x1fff});
+}
+
+float halfOf(float scale, double norm)
+{
+    constexpr double kLargest = 65504;
+    return static_cast<float>(std::clamp(static_cast<double>(scale) / norm, -kLargest, kLargest));
+}
+
+} // namespace
+
 float storableF16(float scale, double norm)
 {
-    return static_cast<float>(static_cast<double>(floatFromF16(f16Bits(scale, norm))) * norm);
+    return static_cast<float>(static_cast<double>(roundedToF16(halfOf(scale, norm))) * norm);
 }
 
 std::uint16_t f16Bits(float scale, double norm)
 {
-    constexpr double kLargest = 65504;
-    return f16FromFloat(static_cast<float>(std::clamp(static_cast<double>(scale) / norm, -kLargest, kLargest)));
+    return f16FromFloat(halfOf(scale, norm));
 }
 
 PerUnit searchScales(const PreparedTile& prepared, const UnitLevels& levels, const ScaleStarts& starts)
@@ -141,15 +203,13 @@ PerUnit searchScales(const PreparedTile& prepared, const UnitLevels& levels, con
     BestScales best;
     best.error.fill(std::numeric_limits<float>::infinity());
     const auto tryFactor = [&](float factor) {
-        improveScales(prepared.tile, levels, largest, 1 / (end * factor), best);
-        if (starts.bothSigns)
-            improveScales(prepared.tile, levels, largest, -1 / (end * factor), best);
+        (starts.bothEnds ? improveEnds : improveScales)(prepared.tile, levels, largest, 1 / (end * factor), best);
     };
     for (int i = 0; i < starts.count; ++i)
         tryFactor(starts.leastFactor + (starts.mostFactor - starts.leastFactor) * static_cast<float>(i) /
                                            static_cast<float>(std::max(1, starts.count - 1)));
-    if (prepared.isWeighted) // a large weight that hardly matters may be far beyond the end
-        for (float factor = starts.mostFactor * 1.25F; factor < 5; factor *= 1.25F)
+    if (prepared.isWeighted)
+        for (float factor = starts.mostFactor * 1.25F; factor < starts.endOfWeighted; factor *= 1.25F)
             tryFactor(factor);
     for (int round = 0; round < 2; ++round) {
         const PerUnit scales = best.scale;
@@ -167,7 +227,7 @@ PerUnit BlockScale::unitScales() const
 }
 
 BlockScale searchBlockScale(const PreparedTile& prepared, const UnitLevels& levels, const PerUnit& wanted, int least,
-                            int most)
+                            int most, std::span<const float> ends)
 {
     const int units = prepared.tile.units;
     const double norm = prepared.norm[0];
@@ -175,30 +235,22 @@ BlockScale searchBlockScale(const PreparedTile& prepared, const UnitLevels& leve
     const auto highest = static_cast<float>(most);
     const float extreme = *std::max_element(wanted.begin(), wanted.begin() + units,
                                             [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    const float settled = levels.table ? 0 : 0.003F; // whole numbers hardly change for less
     BlockScale best;
     best.error = std::numeric_limits<float>::infinity();
-    PerUnit numbers{};
-    // The largest scale is the last number on one side, or near it, or on the other.
-    for (const float end : {lowest, lowest * 0.95F, highest, highest * 0.95F}) {
+    for (const float end : ends) {
         float scale = storableF16(extreme / end, norm);
         for (int round = 0; round < 2; ++round) {
             BestNumbers chosen;
-            chosen.error.fill(std::numeric_limits<float>::infinity());
-            for (const float step : {0.0F, -1.0F, 1.0F}) {
-                nearestNumbers(wanted, scale, step, lowest, highest, numbers);
-                tryNumbers(prepared.tile, levels, scale, numbers, chosen);
-            }
+            chooseNumbers(prepared.tile, levels, wanted, scale, lowest, highest, chosen);
             const float error = sumOf(chosen.error, units);
             if (error < best.error)
                 best = {scale, chosen.number, error};
-            float slope = 0;
-            float curvature = 0;
-            for (std::size_t u = 0; u < static_cast<std::size_t>(units); ++u) {
-                slope += chosen.number[u] * chosen.slope[u];
-                curvature += chosen.number[u] * chosen.number[u] * chosen.curvature[u];
-            }
+            const float slope = sumOver(units, [&](std::size_t u) { return chosen.number[u] * chosen.slope[u]; });
+            const float curvature = sumOver(
+                units, [&](std::size_t u) { return chosen.number[u] * chosen.number[u] * chosen.curvature[u]; });
             const float next = storableF16(scale + quotient(slope, curvature), norm);
-            if (next == scale)
+            if (std::fabs(next - scale) <= settled * std::fabs(scale))
                 break;
             scale = next;
         }

@@ -33,11 +33,14 @@ float storableF16(float scale, double norm);
 /// The bits of that value; storable scales only.
 std::uint16_t f16Bits(float scale, double norm);
 
-/// Scales of units, each its own. Starts: the magnitude of the largest weight meets the levels' end times a factor.
+/// Scales of units, each its own. Starts: the magnitude of the largest weight meets an end of the levels times a
+/// factor, the end with more levels or both: with few levels, or few weights that matter, the other may be the better.
+/// Under importance, also larger factors in steps of a quarter: a large weight that hardly matters may be far beyond.
 struct ScaleStarts {
     float leastFactor = 0.8F, mostFactor = 1.3F;
     int count = 12;
-    bool bothSigns = true;
+    bool bothEnds = true;
+    float endOfWeighted = 5; // of the factors under importance
 };
 PerUnit searchScales(const PreparedTile& prepared, const UnitLevels& levels, const ScaleStarts& starts);
 
@@ -48,8 +51,9 @@ struct BlockScale {
     float error = 0;
     PerUnit unitScales() const;
 };
+/// Ends: the numbers that the largest scale may become at the start.
 BlockScale searchBlockScale(const PreparedTile& prepared, const UnitLevels& levels, const PerUnit& wanted, int least,
-                            int most);
+                            int most, std::span<const float> ends);
 
 /// Scales and offsets of units, x̂ = scale·v + offset with v from 0 to highest.
 struct UnitAffines {

@@ -103,18 +103,18 @@ private:
     {
         const float half = static_cast<float>(1 << (scheme.element->bits - 1));
         return scheme.zeroPoint == ZeroPoint::minimum ? UnitLevels{0, 2 * half - 1, nullptr}
-                                                      : UnitLevels{-half, half - 1, nullptr};
+                                                      : UnitLevels{-half, half - 1, nullptr, half > 16};
     }
     /// The more levels, the less there is to gain from ends that few weights reach.
     static ScaleStarts startsOf(const Scheme& scheme)
     {
         const int bits = scheme.element->bits;
-        return bits == 8   ? ScaleStarts{0.985F, 1.01F, 8, true}
-               : bits == 5 ? ScaleStarts{0.92F, 1.12F, 10, true}
-                           : ScaleStarts{0.86F, 1.26F, 12, true};
+        return bits == 8   ? ScaleStarts{0.97F, 1.035F, 9, false, 1}
+               : bits == 5 ? ScaleStarts{0.84F, 1.16F, 11, true, 2}
+                           : ScaleStarts{0.82F, 1.26F, 13, true, 3};
     }
-    static constexpr std::array kCuts4{-0.02F, 0.02F, 0.06F};
-    static constexpr std::array kCuts5{-0.01F, 0.01F, 0.03F, 0.06F};
+    static constexpr std::array kCuts4{-0.02F, 0.015F, 0.055F};
+    static constexpr std::array kCuts5{-0.014F, 0.006F, 0.026F, 0.06F};
 
     bool m_hasMinimum;
     UnitLevels m_levels;

@@ -94,6 +94,35 @@ private Q_SLOTS:
         }
     }
 
+    /// Whole tiles are prepared and summed by other code than what is left of a row: a group has the same bits in both.
+    void groupsDoNotDependOnTheirTile()
+    {
+        std::vector<float> w = normalSamples(8 * 32, 31);
+        std::fill(w.begin() + 64, w.begin() + 96, 0.0F);
+        w[100] *= 40;
+        for (const bool isWeighted : {false, true})
+            for (const char* scheme : kScaled) {
+                const ActivationStatistics statistics = inputs(256, 32);
+                const QuantizedTensor together =
+                    searched(viewOf(w, {1, 256}), scheme, isWeighted ? &statistics : nullptr);
+                for (std::size_t group = 0; group < 8; ++group) {
+                    ActivationStatistics own;
+                    own.in = 32;
+                    own.tokens = statistics.tokens;
+                    own.channelRms.assign(statistics.channelRms.begin() + static_cast<std::ptrdiff_t>(32 * group),
+                                          statistics.channelRms.begin() + static_cast<std::ptrdiff_t>(32 * group + 32));
+                    const std::vector<float> alone(w.begin() + static_cast<std::ptrdiff_t>(32 * group),
+                                                   w.begin() + static_cast<std::ptrdiff_t>(32 * group + 32));
+                    const QuantizedTensor single =
+                        searched(viewOf(alone, {1, 32}), scheme, isWeighted ? &own : nullptr);
+                    QCOMPARE(single.scales[0], together.scales[group]);
+                    if (!single.minima.empty())
+                        QCOMPARE(single.minima[0], together.minima[group]);
+                    QVERIFY2(std::memcmp(single.codes.data(), together.codes.data() + 32 * group, 32) == 0, scheme);
+                }
+            }
+    }
+
     /// For one group of q4_0 every scale an f16 can be, by brute force.
     void groupIsAsGoodAsEveryScale()
     {

@@ -20,6 +20,7 @@ struct Options {
     std::string schemes{kUsualSchemes};
     std::string quantizers{kUsualQuantizers};
     TransformsOption transforms;
+    std::string variants{kNoTransform};
     ActivationsOption activations;
 };
 
@@ -27,6 +28,8 @@ Json rowOf(const Model& model, const BenchRequest& request, const BenchEntry& en
 {
     Json row{{"name", model.layers[static_cast<std::size_t>(entry.layer)].name},
              {"candidate", printCandidate(request.candidates[entry.candidate])}};
+    if (anyTransform(request.transforms))
+        row["transform"] = printTransform(request.transforms[entry.transform]);
     if (!entry.refusal.empty()) {
         row["refused"] = entry.refusal;
         return row;
@@ -48,11 +51,23 @@ Json rowOf(const Model& model, const BenchRequest& request, const BenchEntry& en
     return row;
 }
 
+/// Each reason once, with the first it was given for: a table has no room for sentences.
+void warnOfRefusals(Console& console, const BenchRequest& request, const std::vector<BenchEntry>& entries)
+{
+    std::vector<Warning> reasons;
+    for (const BenchEntry& entry : entries)
+        if (!entry.refusal.empty() && std::ranges::find(reasons, entry.refusal, &Warning::what) == reasons.end())
+            reasons.push_back({"refused: " + printCandidate(request.candidates[entry.candidate]), entry.refusal});
+    console.warn(reasons);
+}
+
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
     const std::shared_ptr<const Model> model = opened.model;
-    BenchRequest request{.layers = {}, .candidates = {}, .activations = opened.activations.get(), .targets = {}};
+    BenchRequest request{.layers = {}, .candidates = {}, .activations = opened.activations, .targets = {}};
+    QL_TRY(transforms, parseTransformList(options.variants));
+    request.transforms = std::move(transforms);
     QL_TRY(candidates, crossCandidates(options.schemes, options.quantizers));
     request.candidates = std::move(candidates);
     for (const Target* target : allTargets())
@@ -67,15 +82,18 @@ Result<int> run(Console& console, const Options& options)
                               "'; qloupe info lists the names",
                           options.file);
     console.status("trying " + std::to_string(request.candidates.size()) + " candidates on " +
-                   std::to_string(request.layers.size()) + " layers");
+                   std::to_string(request.layers.size()) + " layers" +
+                   (request.transforms.size() > 1 ? " of " + std::to_string(request.transforms.size()) + " variants"
+                                                  : std::string()));
     std::vector<BenchEntry> entries;
     QL_CHECK(bench(
-        *model, request, [&](const BenchEntry& entry) { entries.push_back(entry); }, console.context()));
+        model, request, [&](const BenchEntry& entry) { entries.push_back(entry); }, console.context()));
     markFront(entries);
+    warnOfRefusals(console, request, entries);
     auto rows = Json::array();
     for (const BenchEntry& entry : entries)
         rows.push_back(rowOf(*model, request, entry));
-    console.show({{"front", "no other candidate has fewer bits and no larger error"},
+    console.show({{"front", "no other candidate of the layer has fewer bits and no larger error"},
                   {"output_error", "tr(ΔW·H·ΔWᵀ) / tr(W·H·Wᵀ), H = XᵀX"},
                   {"objective_vs_rtn", "the quantizer's own objective over that of rtn"},
                   {"entries", std::move(rows)}});
@@ -85,7 +103,7 @@ Result<int> run(Console& console, const Options& options)
 } // namespace
 
 extern const Command bench_;
-const Command bench_{"bench", "schemes × quantizers side by side on layers: bits, errors, time, where they run",
+const Command bench_{"bench", "schemes × quantizers × transforms on layers: bits, errors, time, where they run",
                      [](CLI::App& app) -> CommandRun {
                          const auto options = std::make_shared<Options>();
                          app.add_option("FILE", options->file, "checkpoint file or folder")->required();
@@ -94,6 +112,10 @@ const Command bench_{"bench", "schemes × quantizers side by side on layers: bit
                              ->capture_default_str();
                          app.add_option("--quantizers", options->quantizers,
                                         "separated by commas; qloupe list quantizers")
+                             ->capture_default_str();
+                         app.add_option("--transforms", options->variants,
+                                        "variants to try side by side, separated by commas; none: the model as it is, "
+                                        "a+b: both; qloupe list transforms")
                              ->capture_default_str();
                          options->transforms.declare(app);
                          options->activations.declare(app);

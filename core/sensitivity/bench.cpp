@@ -5,6 +5,7 @@
 #include "core/plan/runs_in.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
+#include "core/transforms/variant.h"
 
 #include <algorithm>
 #include <chrono>
@@ -32,20 +33,74 @@ Result<QuantizedTensor> nothing(const Shape& shape, const JobContext& context)
     return zeros;
 }
 
+/// What candidates are tried on: the model as it is, a variant of it, or nothing and why.
+struct Tried {
+    std::shared_ptr<const Model> model;
+    std::shared_ptr<const Activations> activations;
+    std::map<std::int64_t, std::vector<std::int64_t>> layers; // those of each of the base
+    std::string refusal;
+};
+
+bool isRefusal(Errc code)
+{
+    return code == Errc::usage || code == Errc::refused || code == Errc::badInput;
+}
+
+Result<Tried> tryTransform(const std::shared_ptr<const Model>& base, const TransformSpecs& specs,
+                           const std::shared_ptr<const Activations>& activations, const JobContext& context)
+{
+    Tried tried{.model = base, .activations = activations, .layers = {}, .refusal = {}};
+    std::vector<std::int64_t> baseLayer;
+    if (specs.empty()) {
+        for (std::int64_t layer = 0; layer < std::ssize(base->layers); ++layer)
+            baseLayer.push_back(layer);
+    } else {
+        auto made = makeVariant(base, specs, activations, context);
+        if (!made && !isRefusal(made.error().code))
+            return made.error();
+        if (!made) {
+            tried.refusal = describe(made.error());
+            return tried;
+        }
+        tried.model = made->model;
+        tried.activations = made->activations;
+        baseLayer = std::move(made->baseLayer);
+    }
+    for (std::int64_t layer = 0; layer < std::ssize(baseLayer); ++layer)
+        tried.layers[baseLayer[static_cast<std::size_t>(layer)]].push_back(layer);
+    return tried;
+}
+
+/// Why the layer of the base is not tried there; empty if it is.
+std::string layerRefusal(const Tried& tried, std::int64_t layer, const TransformSpecs& specs)
+{
+    if (!tried.refusal.empty())
+        return tried.refusal;
+    const auto found = tried.layers.find(layer);
+    if (found != tried.layers.end() && found->second.size() == 1)
+        return {};
+    return "transform " + printTransform(specs) +
+           " makes two layers of this one, which do not compare with it; transform the model and try both";
+}
+
 class LayerBench {
 public:
-    LayerBench(const Model& model, const BenchRequest& request, std::int64_t layer, const JobContext& context)
-        : m_model(model),
+    LayerBench(const Tried& tried, const BenchRequest& request, std::size_t transform, std::int64_t baseLayer,
+               const JobContext& context)
+        : m_model(*tried.model),
+          m_activations(tried.activations.get()),
           m_request(request),
-          m_index(layer),
-          m_layer(model.layers[static_cast<std::size_t>(layer)]),
+          m_transform(transform),
+          m_baseLayer(baseLayer),
+          m_index(tried.layers.at(baseLayer).front()),
+          m_layer(m_model.layers[static_cast<std::size_t>(m_index)]),
           m_context(context)
     {}
 
     Result<void> run(const std::function<void(const BenchEntry&)>& deliver)
     {
-        if (m_request.activations) {
-            QL_TRY(found, m_request.activations->statistics(m_index, m_context));
+        if (m_activations) {
+            QL_TRY(found, m_activations->statistics(m_index, m_context));
             m_inputs = std::move(found);
         }
         QL_TRY(weights, m_model.loadWeights(m_index, m_context));
@@ -82,8 +137,9 @@ private:
     {
         const Candidate& candidate = m_request.candidates[index];
         BenchEntry entry;
-        entry.layer = m_index;
+        entry.layer = m_baseLayer;
         entry.candidate = index;
+        entry.transform = m_transform;
         for (const TargetProfile* target : runsIn(m_model, m_layer, candidate, m_request.targets))
             entry.runsIn.push_back(target->id);
         entry.bitsPerWeight =
@@ -114,8 +170,11 @@ private:
     }
 
     const Model& m_model;
+    const Activations* m_activations;
     const BenchRequest& m_request;
-    const std::int64_t m_index;
+    const std::size_t m_transform;
+    const std::int64_t m_baseLayer;
+    const std::int64_t m_index; // in the variant
     const Layer& m_layer;
     const JobContext& m_context;
     std::shared_ptr<const ActivationStatistics> m_inputs;
@@ -170,14 +229,59 @@ Result<std::vector<Candidate>> crossCandidates(std::string_view schemes, std::st
     return candidates;
 }
 
-Result<void> bench(const Model& model, const BenchRequest& request,
+Result<std::vector<TransformSpecs>> parseTransformList(std::string_view list)
+{
+    std::vector<TransformSpecs> transforms;
+    for (const std::string_view text : words(list)) {
+        TransformSpecs specs;
+        if (text != kNoTransform) {
+            QL_TRY(parsed, parseTransforms(text));
+            specs = std::move(parsed);
+        }
+        if (std::ranges::find(transforms, specs) == transforms.end())
+            transforms.push_back(std::move(specs));
+    }
+    if (transforms.empty())
+        return usageError("no transform is given; write e.g. none,smooth,awq");
+    return transforms;
+}
+
+std::string printTransform(const TransformSpecs& specs)
+{
+    return specs.empty() ? std::string(kNoTransform) : printTransforms(specs);
+}
+
+bool anyTransform(const std::vector<TransformSpecs>& transforms)
+{
+    return !std::ranges::all_of(transforms, &TransformSpecs::empty);
+}
+
+Result<void> bench(const std::shared_ptr<const Model>& model, const BenchRequest& request,
                    const std::function<void(const BenchEntry&)>& deliver, const JobContext& context)
 {
+    const auto numel = [&](std::int64_t layer) { return model->layers[static_cast<std::size_t>(layer)].numel(); };
     for (const std::int64_t layer : request.layers)
-        context.progress().addTotal(model.layers[static_cast<std::size_t>(layer)].numel() *
-                                    std::ssize(request.candidates));
-    for (const std::int64_t layer : request.layers)
-        QL_CHECK(LayerBench(model, request, layer, context).run(deliver));
+        context.progress().addTotal(numel(layer) * std::ssize(request.candidates) * std::ssize(request.transforms));
+    for (std::size_t t = 0; t < request.transforms.size(); ++t) {
+        QL_CHECK(context.checkStop());
+        QL_TRY(tried, tryTransform(model, request.transforms[t], request.activations, context));
+        for (const std::int64_t layer : request.layers) {
+            const std::string refusal = layerRefusal(tried, layer, request.transforms[t]);
+            if (refusal.empty()) {
+                QL_CHECK(LayerBench(tried, request, t, layer, context).run(deliver));
+                continue;
+            }
+            context.progress().addDone(numel(layer) * std::ssize(request.candidates));
+            BenchEntry entry;
+            entry.layer = layer;
+            entry.transform = t;
+            entry.refusal = refusal;
+            for (entry.candidate = 0; entry.candidate < request.candidates.size(); ++entry.candidate) {
+                QL_CHECK(context.checkStop());
+                deliver(entry);
+            }
+        }
+    }
     return {};
 }
 

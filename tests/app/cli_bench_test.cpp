@@ -67,6 +67,30 @@ private Q_SLOTS:
         }
         QVERIFY(anyFront);
     }
+    void comparesVariants()
+    {
+        const QStringList request{text("--schemes"), text("int3:g64"),      text("--quantizers"),
+                                  text("rtn"),       text("--activations"), kSample + text("/activations.npz")};
+        const Outcome outcome =
+            bench(request + QStringList{text("--transforms"), text("none,awq:scheme=int3:g64,smooth")});
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        const QJsonArray entries = outcome.json().value(QLatin1String("entries")).toArray();
+        QCOMPARE(entries.size(), 3);
+        const auto at = [&](int row, const char* key) { return entries[row].toObject().value(QLatin1String(key)); };
+        QCOMPARE(at(0, "transform").toString(), text("none"));
+        QCOMPARE(at(1, "transform").toString(), text("awq:scheme=int3:g64"));
+        QVERIFY(at(1, "output_error").toDouble() < at(0, "output_error").toDouble());
+        QCOMPARE(at(1, "bits_per_weight").toDouble(), at(0, "bits_per_weight").toDouble());
+        QCOMPARE(at(1, "front").toString(), text("*"));
+        QVERIFY2(at(2, "refused").toString().contains(text("--activations")), outcome.out.constData());
+        // --transform is applied to all of them: the same variant.
+        const Outcome all = bench(request + QStringList{text("--transform"), text("awq:scheme=int3:g64")});
+        const QJsonObject only = all.json().value(QLatin1String("entries")).toArray()[0].toObject();
+        QCOMPARE(only.value(QLatin1String("output_error")).toDouble(), at(1, "output_error").toDouble());
+        QVERIFY(!only.contains(QLatin1String("transform")));
+        QCOMPARE(bench({text("--transforms"), text("none,magic")}).exitCode, 2);
+    }
+
     void saysWhatItRefuses()
     {
         const Outcome blind = bench({text("--schemes"), text("int4:g32"), text("--quantizers"), text("rtn,gptq")});

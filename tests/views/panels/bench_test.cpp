@@ -186,13 +186,13 @@ private Q_SLOTS:
                     .value());
         BenchRequest request{.layers = {layer},
                              .candidates = candidates,
-                             .activations = bench.document.activations().get(),
+                             .activations = bench.document.activations(),
                              .targets = {}};
         for (const Target* target : allTargets())
             request.targets.push_back(&target->profile);
         std::vector<BenchEntry> entries;
         QVERIFY(ql::bench(
-            *bench.document.model(), request, [&](const BenchEntry& entry) { entries.push_back(entry); },
+            bench.document.model(), request, [&](const BenchEntry& entry) { entries.push_back(entry); },
             JobContext(bench.executor)));
         markFront(entries);
         for (int row = 0; row < bench.model()->rowCount(); ++row) {

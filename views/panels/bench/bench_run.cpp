@@ -31,17 +31,18 @@ void BenchRun::start(std::vector<std::int64_t> layers, std::vector<Candidate> ca
     clear();
     m_layers = std::move(layers);
     m_candidates = std::move(candidates);
-    BenchRequest request{.layers = m_layers, .candidates = m_candidates, .activations = nullptr, .targets = {}};
+    BenchRequest request{.layers = m_layers,
+                         .candidates = m_candidates,
+                         .activations = m_document.activations(),
+                         .targets = {}};
     for (const Target* target : allTargets())
         request.targets.push_back(&target->profile);
     m_feed.start(
         tr("Bench"),
-        [model = m_document.model(), activations = m_document.activations(),
-         request = std::move(request)](JobMailbox<BenchEntry>& entries, const JobContext& context) -> Result<bool> {
-            BenchRequest known = request;
-            known.activations = activations.get();
+        [model = m_document.model(), request = std::move(request)](
+            JobMailbox<BenchEntry>& entries, const JobContext& context) -> Result<bool> {
             QL_CHECK(bench(
-                *model, known, [&entries](const BenchEntry& entry) { entries.put(entry); }, context));
+                model, request, [&entries](const BenchEntry& entry) { entries.put(entry); }, context));
             return true;
         },
         [this](const Result<bool>& result) {

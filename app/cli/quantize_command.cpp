@@ -3,6 +3,7 @@
 #include "app/cli/variant_options.h"
 #include "core/base/npz.h"
 #include "core/base/text.h"
+#include "core/formats/matrix_format.h"
 #include "core/formats/tensor_additions.h"
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
@@ -93,6 +94,9 @@ Result<void> add(NpzWriter& npz, const Layer& layer, const Shape& stored, Quanti
     QL_TRY(restored, restore(quantized, context));
     QL_CHECK(addStored(npz, name, "f4", layer, stored, std::move(restored), context));
     QL_CHECK(addAdditions(npz, name, quantized));
+    if (findMatrixFormat(scheme))
+        return npz.add(name + ".packed", "u1", Shape{quantized.codes.sizeBytes()},
+                       {quantized.codes.data(), static_cast<std::size_t>(quantized.codes.sizeBytes())});
     if (scheme.isPacked()) {
         const std::int64_t rows = quantized.matrix().rows;
         return npz.add(name + ".blocks", "u1", Shape{rows, rows > 0 ? quantized.codes.sizeBytes() / rows : 0},
@@ -170,9 +174,10 @@ const Command quantize_{
                        "archive to write: NAME restored and NAME.codes in the shape of the file; NAME.scales, "
                        ".zero_points and .minima one per row of W[out, in] or group of it, [out, groups]; of GGUF's "
                        "packed types "
-                       "NAME.blocks, rows of whole blocks, in place of all these; of additions NAME.kept_columns and "
-                       ".kept_values, .sparse_starts, .sparse_columns and .sparse_values, .left and .right, added in "
-                       "this order")
+                       "NAME.blocks, rows of whole blocks, in place of all these; of layouts over the whole matrix "
+                       "NAME.packed, the bytes that list schemes --explain describes; of additions NAME.kept_columns "
+                       "and .kept_values, .sparse_starts, .sparse_columns and .sparse_values, .left and .right, added "
+                       "in this order")
             ->required();
         options->activations.declare(app);
         options->transforms.declare(app);

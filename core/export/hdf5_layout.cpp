@@ -3,6 +3,7 @@
 
 #include "core/export/model_cache.h"
 #include "core/formats/block_format.h"
+#include "core/formats/matrix_format.h"
 #include "core/formats/quantized_tensor.h"
 
 #include <hdf5.h>
@@ -40,6 +41,10 @@ constexpr char kReadme[] =
     "halves, "
     "low\n"
     "byte first, bits count from the lowest; sums are float32, rounded from left to right.\n"
+    "Layouts over a whole matrix (bitstack4_16, dgq4:g128, ...): 'packed' are its bytes, and the attribute 'layout' "
+    "says "
+    "in\n"
+    "what order which arrays follow each other in it (row-major, without gaps) and how they restore.\n"
     "Additions (candidate ...+cols, +sparse, +lr) are then added in this order, each product and sum rounded once to\n"
     "float32, W taken as a matrix:\n"
     "  weight[row, kept_columns[i]] += kept_values[row, i]     where kept_columns[i] >= 0\n"
@@ -203,6 +208,8 @@ Texts textsOf(const Model& model, const TensorInfo& tensor, const Choice& choice
     if (choice.candidate) {
         if (const BlockFormat* block = findBlockFormat(choice.candidate->weights))
             texts.emplace_back("block", block->dtype ? info(*block->dtype).word : block->layout);
+        if (const MatrixFormat* packed = findMatrixFormat(choice.candidate->weights))
+            texts.emplace_back("layout", packed->layout);
         const StoredOrder& stored = model.layers[static_cast<std::size_t>(choice.layer)].stored;
         if (stored.moves()) {
             texts.emplace_back("stored_as", formatShape(stored.seenAs));
@@ -230,6 +237,8 @@ std::vector<Item> codeItems(const Scheme& scheme, const Shape& shape)
     const MatrixShape matrix = matrixShape(shape);
     if (const BlockFormat* block = findBlockFormat(scheme))
         return {{"blocks", Dtype::u8, {matrix.rows, matrix.cols / block->elements * block->bytes}}};
+    if (const MatrixFormat* packed = findMatrixFormat(scheme))
+        return {{"packed", Dtype::u8, {packed->sizeBytes(matrix)}}};
     Shape scales{matrix.rows, scheme.groupsPerRow(matrix.cols)};
     if (scheme.granularity != Granularity::group)
         scales = {scheme.granularity == Granularity::channel ? matrix.rows : 1};

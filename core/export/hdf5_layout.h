@@ -12,6 +12,7 @@
 //     blocks     uint8 [rows, bytes of a row], in place of codes and all that follows but the weights, for packed
 //                schemes: rows of whole blocks; the attribute block says their GGUF type, or how to restore
 //                them
+//     packed     uint8 [bytes], likewise, for layouts over the whole matrix; the attribute layout says what they are
 //     levels     float32 by code, where the level of a code is not the code itself
 //     scales     float32 [rows, groups], [rows] or [1]
 //     zero_points int16, or minima float32, like scales

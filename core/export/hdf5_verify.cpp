@@ -9,6 +9,7 @@
 #include "core/export/hdf5_layout.h"
 #include "core/export/tensor_compare.h"
 #include "core/formats/block_format.h"
+#include "core/formats/matrix_format.h"
 #include "core/jobs/parallel.h"
 #include "core/model/stored_order.h"
 #include "core/realize/realize.h"
@@ -261,6 +262,22 @@ private:
         return restored;
     }
 
+    Result<Data> readPacked(Group& group, const MatrixFormat& format, const MatrixShape& matrix) const
+    {
+        group.checkText("layout", format.layout);
+        const Data packed = group.read("packed", Element::u8, {format.sizeBytes(matrix)});
+        Data restored;
+        if (!group.ok())
+            return restored;
+        restored.bytes.resize(static_cast<std::size_t>(4 * matrix.rows * matrix.cols));
+        QL_CHECK(parallelFor(m_context, matrix.rows * matrix.cols, std::int64_t{1} << 16,
+                             [&](std::int64_t begin, std::int64_t end) {
+                                 format.restore(packed.bytes.data(), matrix, begin, end - begin,
+                                                reinterpret_cast<float*>(restored.bytes.data()) + begin);
+                             }));
+        return restored;
+    }
+
     Result<void> restoreStored(Group& group, const Scheme& scheme, const Shape& shape, VerifiedTensor& result,
                                Data& restored) const
     {
@@ -364,6 +381,11 @@ private:
         if (const BlockFormat* block = findBlockFormat(scheme)) {
             QL_TRY(blocks, readBlocks(group, *block, matrix));
             restored = std::move(blocks);
+            return {};
+        }
+        if (const MatrixFormat* format = findMatrixFormat(scheme)) {
+            QL_TRY(packed, readPacked(group, *format, matrix));
+            restored = std::move(packed);
             return {};
         }
         Stored stored;

@@ -58,7 +58,7 @@ private:
     Result<void> part(const Placed& placed, const Layer& layer, const QuantizedTensor& tensor) const
     {
         const std::string_view name = placed.item.name;
-        if (name == "codes" || name == "blocks")
+        if (name == "codes" || name == "blocks" || name == "packed")
             return put(placed, {tensor.codes.data(), static_cast<std::size_t>(tensor.codes.sizeBytes())});
         if (name == "levels")
             return put(placed, bytesOf(tensor.scheme.element->levels));

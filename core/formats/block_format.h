@@ -57,10 +57,11 @@ struct BlockFormat {
 };
 
 std::span<const BlockFormat* const> allBlockFormats();
-/// Null if the scheme is not packed.
+/// Null if the scheme is not packed, or its bytes are those of a whole matrix (matrix_format.h).
 const BlockFormat* findBlockFormat(const Scheme& scheme);
 
-/// An error of kind refused where rows of W, seen as a matrix, are no whole blocks of the scheme.
+/// An error of kind refused where rows of W, seen as a matrix, are no whole blocks of the scheme, or its layout over
+/// the matrix has no place for the shape.
 Result<void> checkWholeBlocks(const Scheme& scheme, const Shape& shape);
 
 } // namespace ql

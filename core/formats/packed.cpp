@@ -3,6 +3,7 @@
 #include "core/base/text.h"
 #include "core/formats/block_format.h"
 #include "core/formats/format_build.h"
+#include "core/formats/matrix_format.h"
 #include "core/formats/quantized_tensor.h"
 
 namespace ql {
@@ -78,6 +79,8 @@ const BlockFormat* findBlockFormat(const Scheme& scheme)
 
 Result<void> checkWholeBlocks(const Scheme& scheme, const Shape& shape)
 {
+    if (const MatrixFormat* matrix = findMatrixFormat(scheme))
+        return matrix->checkShape(matrixShape(shape));
     const BlockFormat* block = findBlockFormat(scheme);
     const auto [rows, cols] = matrixShape(shape);
     if (!block || rows == 0 || cols % block->elements == 0)

@@ -3,6 +3,9 @@
 
 #include "core/base/checked.h"
 #include "core/formats/block_format.h"
+#include "core/formats/matrix_format.h"
+
+#include <algorithm>
 
 namespace ql {
 
@@ -30,6 +33,10 @@ std::array<PayloadPart, kCodeParts + 6> payloadParts(const Scheme& scheme, std::
     addAdditions(scheme.additions, rows, cols, std::span(parts).subspan<kCodeParts, 6>());
     if (const BlockFormat* block = findBlockFormat(scheme)) {
         parts[0] = {"blocks", rows * ceilDiv(cols, block->elements), block->bytes * 8};
+        return parts;
+    }
+    if (const MatrixFormat* matrix = findMatrixFormat(scheme)) {
+        std::ranges::copy(matrix->parts({rows, cols}), parts.begin());
         return parts;
     }
     parts[0] = {"codes", rows * cols, scheme.element->bits};

@@ -5,6 +5,7 @@
 #include "core/base/sum.h"
 #include "core/formats/block_format.h"
 #include "core/formats/element_coder.h"
+#include "core/formats/matrix_format.h"
 #include "core/formats/tensor_additions.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
@@ -34,6 +35,8 @@ void restoreCodes(const QuantizedTensor& tensor, const ElementCoder* coder, std:
     }
     if (const BlockFormat* block = findBlockFormat(scheme)) // rows, and all parts that are asked for, are whole blocks
         return block->restore(tensor.codes.data(), first, count, out);
+    if (const MatrixFormat* matrix = findMatrixFormat(scheme))
+        return matrix->restore(tensor.codes.data(), tensor.matrix(), first, count, out);
     const std::int64_t cols = tensor.matrix().cols;
     const std::int64_t groupsPerRow = scheme.groupsPerRow(cols);
     const std::int64_t run = scheme.granularity == Granularity::group ? scheme.groupSize : cols;

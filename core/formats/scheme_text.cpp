@@ -2,6 +2,7 @@
 // The text of schemes, the named ones, and the finite list that stands for all.
 #include "core/base/text.h"
 #include "core/formats/block_format.h"
+#include "core/formats/matrix_format.h"
 #include "core/formats/scale_coding.h"
 
 #include <array>
@@ -38,6 +39,8 @@ const std::vector<NamedScheme>& namedSchemes()
         std::vector<NamedScheme> all(kSpelled.begin(), kSpelled.end());
         for (const BlockFormat* block : allBlockFormats())
             all.push_back({block->id, "", block->title});
+        for (const std::string& id : allMatrixFormatIds())
+            all.push_back({id, "", findMatrixFormat(id)->title});
         return all;
     }();
     return kAll;
@@ -129,6 +132,9 @@ Result<Scheme> parseGrammar(std::string_view text)
     scheme.element = std::move(element);
     if ((scheme.isCast() || scheme.isKeep()) && parts.size() > 1)
         return usageError("scheme " + quote(text) + ": " + scheme.element->id + " has no scales and takes no options");
+    if (scheme.isPacked() && parts.size() > 1)
+        return usageError("scheme " + quote(text) + ": " + scheme.element->id +
+                          " fixes granularity and scales and takes no options");
     std::vector<std::string_view> seen;
     for (std::size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = trim(parts[i]);
@@ -165,7 +171,9 @@ Result<Scheme> parseNamed(const NamedScheme& named)
     scheme.granularity = Granularity::group;
     if (auto packed = findNumberFormat(named.name)) {
         scheme.element = std::move(packed).value();
-        scheme.groupSize = findBlockFormat(scheme)->elements;
+        const BlockFormat* block = findBlockFormat(scheme);
+        scheme.granularity = block ? Granularity::group : Granularity::tensor;
+        scheme.groupSize = block ? block->elements : 0;
         scheme.scaleGiven = true;
         return scheme;
     }
@@ -213,6 +221,8 @@ Result<Scheme> parseBase(std::string_view text)
         return usageError("an empty scheme; write for example int4:g128, fp8_e4m3:channel, mxfp4 or keep");
     if (const NamedScheme* named = findNamed(text))
         return parseNamed(*named);
+    if (const MatrixFormat* matrix = findMatrixFormat(text))
+        return parseNamed({matrix->id, "", matrix->title});
     const std::string_view first = text.substr(0, text.find(':'));
     if (first == "gguf")
         return usageError("scheme " + quote(text) + ": of the GGUF types there are " + ggufNames());

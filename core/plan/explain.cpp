@@ -3,6 +3,7 @@
 
 #include "core/base/text.h"
 #include "core/formats/block_format.h"
+#include "core/formats/matrix_format.h"
 #include "core/quantizers/options.h"
 
 #include <algorithm>
@@ -68,6 +69,8 @@ std::string codesFormula(const Scheme& scheme)
                                    std::to_string(block->bytes) + " bytes, with scales of their own";
         return block->codesElements() ? "ŵ = level(q)·s + o; " + blocks : blocks + "; a code is of several weights";
     }
+    if (const MatrixFormat* matrix = findMatrixFormat(scheme))
+        return "bytes of the whole matrix: " + matrix->layout;
     if (scheme.zeroPoint == ZeroPoint::integer)
         return "ŵ = (level(q) − z)·s";
     if (scheme.zeroPoint == ZeroPoint::minimum)

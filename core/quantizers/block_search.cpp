@@ -3,6 +3,7 @@
 
 #include "core/calibration/activations.h"
 #include "core/formats/block_format.h"
+#include "core/formats/matrix_format.h"
 #include "core/formats/unit_search.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
@@ -147,8 +148,18 @@ ColumnImportance importanceOf(const ActivationStatistics* inputs, std::int64_t c
 Result<QuantizedTensor> searchBlocks(const QuantizeTask& task, const ColumnImportance& importance,
                                      const JobContext& context)
 {
-    const BlockFormat& format = *findBlockFormat(task.scheme);
     QL_TRY(out, allocateQuantized(task, context));
+    if (const MatrixFormat* matrix = findMatrixFormat(task.scheme)) {
+        std::vector<std::vector<float>> ranges = importance.ranges;
+        for (std::vector<float>& range : ranges)
+            std::ranges::replace_if(
+                range, [](float x) { return !(x > 0) || std::isinf(x); }, 0.0F);
+        const MatrixFill from{.weights = task.weights, .importance = ranges, .rule = task.spec.option};
+        if (out.codes.sizeBytes() > 0)
+            QL_CHECK(matrix->fill(from, out.codes.data(), context));
+        return out;
+    }
+    const BlockFormat& format = *findBlockFormat(task.scheme);
     const std::int64_t cols = out.matrix().cols;
     QL_CHECK(forTiles(
         task, importance, context,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Fills whole tensors by the searches of block formats (core/formats/block_format.h) and, for gguf:q4_0 … q8_0, of
+// Fills whole tensors by the searches of block formats (core/formats/block_format.h), by the fills of layouts over the
+// whole matrix (core/formats/matrix_format.h), and, for gguf:q4_0 … q8_0, of
 // scales of groups under importance. Blocks do not depend on each other: equal bits for any thread count and CPU.
 #pragma once
 

@@ -24,7 +24,8 @@ QuantizedTensor copyOf(const QuantizedTensor& tensor)
 
 Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme)
 {
-    if (const BlockFormat* block = findBlockFormat(scheme); block && !block->codesElements() && !block->codesCells())
+    const BlockFormat* block = findBlockFormat(scheme);
+    if (scheme.isPacked() && !(block && (block->codesElements() || block->codesCells())))
         return usageError(std::string(quantizer) + " codes one weight or cell after the other, but " +
                           printScheme(scheme) + " has codes of several together; use imatrix");
     return {};

@@ -4,6 +4,7 @@
 #include "core/checkpoint/reader.h"
 #include "core/export/export.h"
 #include "core/formats/block_format.h"
+#include "core/formats/matrix_format.h"
 #include "tests/support/export_support.h"
 #include "tests/support/tiny_llama.h"
 
@@ -144,6 +145,9 @@ private Q_SLOTS:
                 QTest::newRow(("gguf with " + id).c_str()) << QByteArray("folder wide") << QByteArray("gguf") << plan;
             QTest::newRow(("hdf5 with " + id).c_str()) << QByteArray("folder wide") << QByteArray("hdf5") << plan;
         }
+        for (const std::string& id : allMatrixFormatIds())
+            QTest::newRow(("hdf5 with " + id).c_str()) << QByteArray("folder wide") << QByteArray("hdf5")
+                                                       << QByteArray::fromStdString("*proj*=" + id + "@imatrix");
     }
     void sizesAreExactAndFilesVerify()
     {
@@ -289,6 +293,12 @@ private Q_SLOTS:
                 row(("gguf " + plan).c_str(), "folder wide", "gguf", plan.c_str(), (says + "|none of them").c_str());
                 row(("ct " + plan).c_str(), "folder wide", ct, plan.c_str(), (says + "|int2 to int8").c_str());
             }
+        for (const std::string& id : allMatrixFormatIds()) {
+            const std::string plan = "*q_proj*=" + id;
+            row(("gguf " + plan).c_str(), "folder wide", "gguf", plan.c_str(),
+                ("q_proj|" + id + "|none of them").c_str());
+            row(("ct " + plan).c_str(), "folder wide", ct, plan.c_str(), ("q_proj|" + id + "|int2 to int8").c_str());
+        }
         row("gguf levels", folder, "gguf", "*down*=levels(-1,0,2):g64", "down_proj|levels(-1,0,2):g64|none of them");
         row("ct ternary", folder, ct, "*down*=ternary:g64", "down_proj|ternary:g64|int2 to int8");
         row("ct packed", folder, ct, "*down*=gguf:q4_k", "down_proj|int2 to int8");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/formats/matrix_format.h"
 #include "core/formats/quantized_tensor.h"
 #include "core/formats/scale_coding.h"
 
@@ -136,6 +137,8 @@ private Q_SLOTS:
             for (const Size& size :
                  {Size{0, 5}, Size{5, 0}, Size{1, 1}, Size{1, 7}, Size{3, 33}, Size{4, 128}, Size{5, 1000}}) {
                 const std::int64_t n = size.rows * size.cols;
+                if (findMatrixFormat(scheme)) // matrix_layouts_test
+                    continue;
                 if (scheme.isPacked()) { // whole blocks, each row its own
                     const auto [elements, bytes] = blockOf(text);
                     const std::int64_t perRow = (size.cols + elements - 1) / elements;

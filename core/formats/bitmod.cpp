@@ -8,6 +8,7 @@
 // choose among the four only.
 // Bytes: 0–1 the scale, 2 the special value's number, then codes of 3 or 4 bits, the lowest bits first: 3.19 or 4.19
 // bits a weight (the paper's selector of 2 bits fills a byte here).
+#include "core/formats/bitmod_grid.h"
 #include "core/formats/block_bytes.h"
 #include "core/formats/plane_search.h"
 #include "core/tensor/half.h"
@@ -22,21 +23,8 @@ constexpr int kGroup = 128;
 constexpr int kHead = 3;
 
 template<int kBits>
-struct Grid {
-    static constexpr int kHalf = 1 << (kBits - 1);
-    static constexpr std::array<float, 8> kMagnitudes =
-        kBits == 3 ? std::array<float, 8>{0, 1, 2, 4} : std::array<float, 8>{0, 1, 2, 3, 4, 6, 8, 12};
-    static constexpr std::array<float, 4> kSpecial =
-        kBits == 3 ? std::array<float, 4>{3, -3, 6, -6} : std::array<float, 4>{10, -10, 16, -16};
+struct Grid : BitmodGrid<kBits> {
     static constexpr int kBytes = kHead + kGroup * kBits / 8;
-
-    static float level(unsigned special, unsigned code)
-    {
-        if (code == kHalf)
-            return kSpecial[special];
-        return code < kHalf ? kMagnitudes[code] : -kMagnitudes[code - kHalf];
-    }
-    static float largest(unsigned special) { return std::max(std::fabs(kSpecial[special]), kMagnitudes[kHalf - 1]); }
 };
 
 unsigned bitsAt(const std::byte* codes, int bits, int element)

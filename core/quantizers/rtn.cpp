@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Round to nearest: one scale from the range, codes nearest. Packed schemes have no rule of that kind: their search.
+#include "core/formats/matrix_format.h"
 #include "core/quantizers/block_search.h"
 #include "core/quantizers/ggml_rule.h"
 #include "core/quantizers/options.h"
 #include "core/quantizers/unit_quantizer.h"
+
+#include <algorithm>
 
 namespace ql {
 
@@ -24,6 +27,9 @@ Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
     QL_CHECK(checkOptions(quantizers::rtn, spec));
     if (spec.option.empty())
         return {};
+    if (const MatrixFormat* matrix = findMatrixFormat(scheme);
+        matrix && std::ranges::find(matrix->rules(), spec.option) != matrix->rules().end())
+        return {};
     if (spec.option == "ct") {
         const bool floatScale = scheme.scale != ScaleCoding::e8m0 && scheme.scale != ScaleCoding::ue4m3;
         if (scheme.element->kind == FormatKind::integer && floatScale && !scheme.restricted &&
@@ -35,7 +41,8 @@ Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
     if (spec.option == "ocp" || spec.option == "round") {
         if (scheme.scale == ScaleCoding::e8m0 && scheme.zeroPoint == ZeroPoint::none)
             return {};
-        return usageError(where + ": " + spec.option + " rounds power-of-two scales (s=e8m0, the mx formats); use rtn");
+        return usageError(where + ": " + spec.option +
+                          " rounds power-of-two scales (s=e8m0, s=pow2, the mx formats); use rtn");
     }
     if (isGgufScheme(scheme)) // and the option is ggml
         return {};

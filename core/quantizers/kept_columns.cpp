@@ -13,7 +13,7 @@ namespace ql {
 
 namespace {
 
-constexpr std::int64_t kRows = 64; // of a chunk
+constexpr std::int64_t kRows = 1024; // of a chunk
 
 /// Σw² of each column; what is not finite counts as 0.
 Result<std::vector<double>> columnSquares(const TensorView& weights, const MatrixShape& matrix,

@@ -216,9 +216,9 @@ private Q_SLOTS:
                                       "row quantize",       "text sample",  "text bert",   "text gguf_llama",
                                       "picture png",        "picture jpeg", "resize"};
         for (const std::string model : {"sample ", "large "}) {
-            for (const char* kind :
-                 {"statistics", "histogram", "outliers", "pyramid", "curves", "measure", "quantize rtn", "quantize mse",
-                  "quantize mse tensor", "quantize nv", "quantize cast", "report"})
+            for (const char* kind : {"statistics", "histogram", "outliers", "pyramid", "curves", "measure",
+                                     "quantize rtn", "quantize mse", "quantize mse tensor", "quantize nv",
+                                     "quantize cast", "quantize sparse", "quantize low rank", "report"})
                 tags.push_back(model + kind);
             for (const Target* target : allTargets())
                 tags.push_back(model + "export " + std::string(target->profile.id));
@@ -329,11 +329,13 @@ private:
         if (!kind.startsWith(QLatin1String("quantize")))
             return loaded([this, kind](const TensorView& view) { return viewJob(kind, view); });
         const bool mse = kind.contains(QLatin1String("mse"));
-        const char* scheme = kind.endsWith(QLatin1String("tensor")) ? "int4:tensor"
-                             : kind.endsWith(QLatin1String("nv"))   ? "nvfp4"
-                             : kind.endsWith(QLatin1String("cast")) ? "bf16"
-                             : mse                                  ? "int4:channel"
-                                                                    : "int4:g64";
+        const char* scheme = kind.endsWith(QLatin1String("tensor"))     ? "int4:tensor"
+                             : kind.endsWith(QLatin1String("nv"))       ? "nvfp4"
+                             : kind.endsWith(QLatin1String("cast"))     ? "bf16"
+                             : kind.endsWith(QLatin1String("sparse"))   ? "int3:g64+cols8+sparse1"
+                             : kind.endsWith(QLatin1String("low rank")) ? "int3:g64+lr64"
+                             : mse                                      ? "int4:channel"
+                                                                        : "int4:g64";
         return [&model, layer, scheme, mse](const JobContext& context) {
             return quantizeLayer(model, layer, scheme, mse ? "mse" : "rtn", context);
         };

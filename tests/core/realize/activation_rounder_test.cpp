@@ -3,6 +3,7 @@
 #include "core/base/rng.h"
 #include "core/quantizers/quantizer.h"
 #include "core/realize/activation_rounder.h"
+#include "core/tensor/half.h"
 #include "tests/support/acceptance.h"
 
 #include <cmath>
@@ -137,6 +138,39 @@ private Q_SLOTS:
         QVERIFY(ActivationRounder(scheme, low, high).round(x, false, m_context));
         QVERIFY(std::fabs(x.data()[0]) < 1e-6F);
         QVERIFY(std::fabs(x.data()[1] - 2.55F) < 1e-5F);
+    }
+    void keptColumnsMoveNoScale_data()
+    {
+        QTest::addColumn<QString>("text");
+        for (const char* text : {"int8", "int8:tensor", "int8:channel", "int8:g32", "mxfp4", "int8:tensor:static"})
+            QTest::newRow(text) << QString::fromLatin1(text);
+    }
+    /// They become float16; all others are rounded as if zeros stood there.
+    void keptColumnsMoveNoScale()
+    {
+        QFETCH(QString, text);
+        const auto scheme = parseActivationScheme(text.toStdString()).value();
+        const std::vector<std::int32_t> kept{5, 40, 69};
+        const auto isKept = [&](std::int64_t i) { return std::ranges::find(kept, i % kIn) != kept.end(); };
+        std::vector<double> low(kIn, -2), high(kIn, 2);
+        for (const std::int32_t column : kept)
+            low[static_cast<std::size_t>(column)] = high[static_cast<std::size_t>(column)] = 0;
+        ActivationRounder plain = scheme.isStatic ? ActivationRounder(scheme, low, high) : ActivationRounder(scheme);
+        const graph::Array<float> x = inputs();
+        graph::Array<float> zeroed = x;
+        for (std::int64_t i = 0; i < x.numel(); ++i)
+            if (isKept(i))
+                zeroed.write()[i] = 0;
+        QVERIFY(plain.round(zeroed, true, m_context));
+        plain.keepColumns(kept);
+        graph::Array<float> rounded = x;
+        QVERIFY(plain.round(rounded, true, m_context));
+        for (std::int64_t i = 0; i < x.numel(); ++i) {
+            const float value = x.data()[i];
+            const bool isFirst = i / kIn % kTokens == 0;
+            const float expected = isFirst ? value : isKept(i) ? floatFromF16(f16FromFloat(value)) : zeroed.data()[i];
+            QCOMPARE(rounded.data()[i], expected);
+        }
     }
     void likeWeights_data()
     {

@@ -47,15 +47,27 @@ constexpr UnitLevels kIq4{kIq4Levels.front(), kIq4Levels.back(), kIq4Table.data(
 constexpr UnitLevels kE2m1{-12, 12, kE2m1Table.data()};
 constexpr ScaleStarts kIq4Starts{0.86F, 1.24F, 9, true};
 
-/// Index of each level of a tile, in the order of the weights.
+/// Index of each whole level less the lowest.
 template<std::size_t kCount>
-void indicesOf(const UnitTile& tile, const float* values, const std::array<float, kCount>& levels, BlockCodes& codes)
+constexpr auto indexTable(const std::array<float, kCount>& levels)
+{
+    std::array<std::uint8_t, 256> table{};
+    for (std::size_t i = 0; i < kCount; ++i)
+        table[static_cast<std::size_t>(levels[i] - levels[0])] = static_cast<std::uint8_t>(i);
+    return table;
+}
+constexpr auto kIq4Indices = indexTable(kIq4Levels);
+constexpr auto kE2m1Indices = indexTable(kE2m1Ascending);
+
+/// Index of each level of a tile, in the order of the weights.
+void indicesOf(const UnitTile& tile, const float* values, float lowest, const std::array<std::uint8_t, 256>& indices,
+               BlockCodes& codes)
 {
     const int length = tile.length();
     for (int u = 0; u < tile.units; ++u)
         for (int e = 0; e < length; ++e)
-            codes[static_cast<std::size_t>(u * length + e)] = static_cast<std::uint8_t>(
-                std::lower_bound(levels.begin(), levels.end(), values[e * tile.units + u]) - levels.begin());
+            codes[static_cast<std::size_t>(u * length + e)] =
+                indices[static_cast<std::size_t>(static_cast<int>(values[e * tile.units + u] - lowest))];
 }
 
 /// 32 codes in 16 bytes, the second half in the upper nibbles.
@@ -97,7 +109,7 @@ void searchIq4Nl(const float* weights, const float* importance, int blocks, byte
     alignas(64) std::array<float, kTileWeights> values;
     nearestLevels(prepared.tile, kIq4, scales, nullptr, values.data()); // of the scale 0: the level 1
     BlockCodes codes;
-    indicesOf(prepared.tile, values.data(), kIq4Levels, codes);
+    indicesOf(prepared.tile, values.data(), kIq4.low, kIq4Indices, codes);
     for (int b = 0; b < blocks; ++b) {
         const auto u = static_cast<std::size_t>(b);
         putF16(f16Bits(scales[u], prepared.norm[u]), out + 18 * b);
@@ -117,7 +129,7 @@ void searchIq4XsBlock(const float* weights, const float* importance, byte* out)
     alignas(64) std::array<float, kTileWeights> values;
     nearestLevels(prepared.tile, kIq4, found.unitScales(), nullptr, values.data());
     BlockCodes codes;
-    indicesOf(prepared.tile, values.data(), kIq4Levels, codes);
+    indicesOf(prepared.tile, values.data(), kIq4.low, kIq4Indices, codes);
     std::fill(out, out + 8, byte{});
     putF16(f16Bits(found.scale, prepared.norm[0]), out);
     for (std::size_t u = 0; u < 8; ++u) {
@@ -154,7 +166,7 @@ void searchMxfp4(const float* weights, const float* importance, int blocks, byte
     alignas(64) std::array<float, kTileWeights> values;
     nearestLevels(prepared.tile, kE2m1, scales, nullptr, values.data());
     BlockCodes codes;
-    indicesOf(prepared.tile, values.data(), kE2m1Ascending, codes);
+    indicesOf(prepared.tile, values.data(), kE2m1.low, kE2m1Indices, codes);
     for (int b = 0; b < blocks; ++b) {
         const auto u = static_cast<std::size_t>(b);
         out[17 * b] = static_cast<byte>(shift[u] + std::ilogb(scales[u]));

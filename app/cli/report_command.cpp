@@ -5,6 +5,7 @@
 #include "core/base/text.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/frontends/frontend.h"
+#include "core/plan/plan_inputs.h"
 #include "core/realize/plan_weights.h"
 #include "core/realize/planned_version.h"
 #include "core/report/report.h"
@@ -120,6 +121,8 @@ Result<int> run(Console& console, const Options& options)
         QL_TRY(admitted, admit(target->profile, *model, plan));
         plan = std::move(admitted);
     }
+
+    nameActivations(plan, activations.get());
 
     const std::filesystem::path folder = options.out;
     std::error_code error;

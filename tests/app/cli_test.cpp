@@ -513,14 +513,26 @@ private Q_SLOTS:
         QVERIFY(page.contains("3 windows of 64 tokens") && page.contains("measured KLD"));
         QVERIFY(!page.contains("http://") && !page.contains("https://") && !page.contains(" src='/"));
     }
+    void refusedCandidatesAreNamed_data()
+    {
+        QTest::addColumn<QString>("candidate");
+        QTest::addColumn<QByteArray>("mend");
+        QTest::newRow("zero points") << text("int3:g64:asym") << QByteArray("zero points are taken with 4 and 8 bits");
+        QTest::newRow("blocks") << text("fp8_e4m3:g128") << QByteArray("use fp8_e4m3:channel");
+        QTest::newRow("formats") << text("mxfp6_e2m3") << QByteArray("int2 to int8, fp8_e4m3, mxfp4 and nvfp4");
+        QTest::newRow("inputs") << text("int8:g64+a:int8") << QByteArray("int8:channel+a:int8:token");
+    }
     void refusedCandidatesAreNamed()
     {
+        QFETCH(QString, candidate);
+        QFETCH(QByteArray, mend);
         const Outcome outcome =
-            qloupe({text("solve"), kSample, text("--candidates"), text("int3:g64:asym,int8:g64"), text("--bpw"),
+            qloupe({text("solve"), kSample, text("--candidates"), candidate + text(",int8:g64"), text("--bpw"),
                     text("9"), text("--target"), text("compressed-tensors"), text("--out"), path("p.json")});
         QCOMPARE(outcome.exitCode, 0);
-        QVERIFY2(outcome.err.contains("warning: int3:g64:asym: is refused for 28 of 28 layers"),
+        QVERIFY2(outcome.err.contains("warning: " + candidate.toUtf8() + ": is refused for 28 of 28 layers"),
                  outcome.err.constData());
+        QVERIFY2(outcome.err.contains(mend), outcome.err.constData());
     }
     void wrongInputHasItsCode()
     {

@@ -3,6 +3,8 @@
 #include "tests/support/acceptance.h"
 #include "tests/support/allocation_instances.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 using namespace ql;
@@ -135,6 +137,37 @@ private Q_SLOTS:
         QL_NEAR("B1", "loss of the optimum of the published instance", found.loss, 33, 0);
         QL_NEAR("B1", "bits of the optimum of the published instance", static_cast<double>(found.size), 3200, 0);
         QL_HOLDS("B1", "bits of its layers: 8, 2, 4, 4", (found.choice == std::vector<std::size_t>{2, 0, 1, 1}));
+    }
+
+    /// Methods B1: a quarter of FP32 is 8 bits everywhere, an eighth 4; more room never costs more.
+    void budgetsOfFractions()
+    {
+        test::InstanceMaker make(91);
+        std::int64_t weights = 0;
+        for (int i = 0; i < 20; ++i, make.endItem()) {
+            const std::int64_t size = make.integer(1, 1000);
+            weights += size;
+            make.option(4 * size, 0.1 + make.uniform());
+            make.option(8 * size, 0);
+        }
+        AllocationProblem problem = make.finish(1);
+        const auto at = [&](double fraction) {
+            problem.budget = static_cast<std::int64_t>(std::floor(32 * fraction * static_cast<double>(weights)));
+            return solve("exact", problem).value();
+        };
+        const auto isAll = [](const Allocation& found, std::size_t option) {
+            return std::ranges::all_of(found.choice, [&](std::size_t choice) { return choice == option; });
+        };
+        QL_HOLDS("B1", "a quarter of FP32: all layers at 8 bits", isAll(at(0.25), 1));
+        QL_HOLDS("B1", "an eighth of FP32: all layers at 4 bits", isAll(at(0.125), 0));
+        bool isFalling = true;
+        double before = kInfinite;
+        for (double fraction = 0.13; fraction <= 0.25; fraction += 0.01) {
+            const double loss = at(fraction).loss;
+            isFalling = isFalling && loss <= before;
+            before = loss;
+        }
+        QL_HOLDS("B1", "loss does not rise with the budget, 0.13 to 0.25 of FP32 by 0.01", isFalling);
     }
 
     void agreesWithDynamicProgrammingOverSizes()

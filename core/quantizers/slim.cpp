@@ -94,7 +94,7 @@ Result<std::vector<float>> drawInputs(const SlimLayer& layer, const ActivationSt
     QL_CHECK(context.checkMemory(8 * kTokens * n, "drawn inputs"));
     std::vector<float> z(static_cast<std::size_t>(kTokens * n));
     const CounterRng rng(1);
-    const std::vector<double> squares = diagonalOf(inputs);
+    const std::vector<double> squares = Hessian{.in = n, .matrix = inputs.gram}.diagonal();
     const double count = inputs.tokens > 0
                              ? static_cast<double>(inputs.tokens)
                              : std::accumulate(squares.begin(), squares.end(), 0.0) / static_cast<double>(n);

@@ -20,7 +20,7 @@ namespace {
 constexpr std::int64_t kWhole = 256; // the shorter side up to which all eigenvectors are computed
 constexpr std::int64_t kExtra = 8;   // vectors of a block beside those that are wanted
 constexpr double kEnough = 1e-10;    // of ‖A‖², by which one more block may raise ‖A_r‖²
-constexpr int kRestarts = 8;
+constexpr int kRestarts = 24;
 
 using Values = std::vector<double>;
 
@@ -205,7 +205,7 @@ public:
             next = Values(size(m_count, m_matrix.m()));
             QL_CHECK(m_matrix.timesTransposed(m_images.data(), m_count, next.data()));
         }
-        return best(m_rank, m_basis, m_matrix.m());
+        return Values(m_basis.end() - m_rank * m_matrix.m(), m_basis.end()); // of those that were kept, rising
     }
 
 private:

@@ -196,7 +196,7 @@ private Q_SLOTS:
                 for (std::size_t j = 0; j < static_cast<std::size_t>(cols); ++j)
                     a[i * static_cast<std::size_t>(cols) + j] += factor * v[k * static_cast<std::size_t>(cols) + j];
             }
-        for (const std::int64_t rank : {1, 16}) {
+        for (const std::int64_t rank : {1, 16, 56, 64, 128}) {
             const TruncatedSvd svd = truncatedSvd(a.data(), rows, cols, rank, parallelTiles(m_context)).value();
             const double left = residual(a, svd, rows, cols);
             const double least = tail(values, rank);

@@ -238,12 +238,12 @@ private Q_SLOTS:
             const QuantizedTensor slim2 = withInputs(layer.view(), "slim2:g128", plainly, layer.inputs);
             const auto [klSlim2, mseSlim2] = layer.compare(slim2);
             QL_NEAR("A3", ("KL at 2 bits without a ladder" + of).c_str(), kl2, 0.53, 0.05);
-            QL_NEAR("A3", ("KL at 2 bits with the best ladder" + of).c_str(), klSlim2, 0.1325, 0.012);
+            QL_NEAR("A3", ("KL at 2 bits with the best ladder" + of).c_str(), klSlim2, 0.1325, 0.016);
             QL_AT_MOST("A3", ("output error at 2 bits over that without a ladder" + of).c_str(), mseSlim2 / mse2, 0.3);
             const auto [kl3, mse3] = layer.compare(quantized(layer.view(), "int3:g128:asym:s=f16"));
             const QuantizedTensor slim3 = withInputs(layer.view(), "slim3:g128", plainly, layer.inputs);
             const auto [klSlim3, mseSlim3] = layer.compare(slim3);
-            QL_NEAR("A3", ("KL at 3 bits without a ladder" + of).c_str(), kl3, 0.10, 0.012);
+            QL_NEAR("A3", ("KL at 3 bits without a ladder" + of).c_str(), kl3, 0.10, 0.015);
             QL_NEAR("A3", ("KL at 3 bits with the best ladder" + of).c_str(), klSlim3, 0.0325, 0.004);
             QL_HOLDS("A3", ("the best k at 3 bits is 2" + of).c_str(), stepsOf(slim3, 8) == 2);
             QVERIFY(mseSlim3 < mse3);

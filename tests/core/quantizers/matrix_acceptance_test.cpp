@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Published numbers of formats that are laid out over the whole matrix, and their bytes read by hand.
+#include "core/formats/leading_factors.h"
 #include "core/formats/matrix_format.h"
 #include "core/tensor/half.h"
 #include "tests/support/acceptance.h"
@@ -166,6 +167,29 @@ private Q_SLOTS:
         }
         QL_NEAR("B9", "NMSE of one block of rank 1 is about 1 − 2/π", nmse(w, {512, 512}, "bitstack1_1"), 1 - 2 / M_PI,
                 0.02 * (1 - 2 / M_PI));
+    }
+
+    /// Factors alone, as many bits of them as one block and two take, leave most of the weights out.
+    void signsAreEssential()
+    {
+        const std::vector<float> w = normal(512 * 512, 11);
+        double squares = 0;
+        for (const float x : w)
+            squares += static_cast<double>(x) * static_cast<double>(x);
+        const auto restOfFactors = [&](std::int64_t k) {
+            const LeadingFactors factors = leadingFactors(w.data(), 512, 512, k, JobContext(sharedExecutor())).value();
+            double error = 0;
+            for (std::size_t r = 0; r < 512; ++r)
+                for (std::size_t c = 0; c < 512; ++c) {
+                    double product = 0;
+                    for (std::size_t f = 0; f < static_cast<std::size_t>(k); ++f)
+                        product += factors.left[r * static_cast<std::size_t>(k) + f] * factors.right[f * 512 + c];
+                    error += std::pow(static_cast<double>(w[r * 512 + c]) - product, 2);
+                }
+            return error / squares;
+        };
+        QL_NEAR("B9", "NMSE of factors alone at the bits of one block of rank 16", restOfFactors(32), 0.79, 0.01);
+        QL_NEAR("B9", "NMSE of factors alone at the bits of two blocks of rank 16", restOfFactors(64), 0.63, 0.01);
     }
 
     void bitStackBytes()

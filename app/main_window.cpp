@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/main_window.h"
 
+#include "core/base/file.h"
 #include "core/base/resources.h"
 #include "core/plan/plan_inputs.h"
 #include "views/dialogs/calibrate_dialog.h"
 #include "views/dialogs/export_dialog.h"
+#include "views/dialogs/transform_dialog.h"
 #include "views/dialogs/validate_dialog.h"
 #include "views/document/recent_files.h"
 #include "views/jobs/job_status.h"
@@ -120,6 +122,15 @@ void MainWindow::connectDocument()
         if (m_runs.validations.isRunning())
             showPanel("validation");
     });
+    connect(&m_document, &Document::transformed, this, [this](const std::vector<Warning>& notes) {
+        for (const Warning& note : findChild<TransformDialog*>() ? std::vector<Warning>() : notes) // it shows them
+            m_jobs.report(tr("Warning"), {Errc::badInput, note.what, note.where});
+        statusBar()->showMessage(tr("%1 is shown").arg(m_document.title()), 5000);
+    });
+    connect(&m_document, &Document::transformFailed, this, [this](const QString& reason) {
+        if (!reason.isEmpty() && !findChild<TransformDialog*>())
+            report(tr("Transform"), reason);
+    });
     connect(m_welcome, &WelcomePage::openFileRequested, this, &MainWindow::openFile);
     connect(m_welcome, &WelcomePage::openFolderRequested, this, &MainWindow::openFolder);
     connect(m_welcome, &WelcomePage::sampleRequested, this, &MainWindow::openSample);
@@ -208,7 +219,7 @@ void MainWindow::openSample()
 void MainWindow::openSampleActivations()
 {
     const auto sample = findSample();
-    if (!sample || m_document.activations() ||
+    if (!sample || m_document.activations() || m_document.variant() ||
         QFileInfo(pathText(*sample)) != QFileInfo(m_document.checkpointPath())) // whatever way it was opened
         return;
     const QString activations = pathText(*sample / "activations.npz");
@@ -244,10 +255,12 @@ void MainWindow::recover(const RecoveredWork& work)
 
 void MainWindow::restore(const RecoveredWork& work)
 {
-    if (const auto restored = Recovery::restore(work, m_document))
-        Recovery::remove(work);
-    else
-        report(tr("Recover"), errorText(restored.error()));
+    Recovery::restore(work, m_document, [this, work](const Result<void>& restored) {
+        if (restored)
+            Recovery::remove(work);
+        else
+            report(tr("Recover"), errorText(restored.error()));
+    });
 }
 
 void MainWindow::offerRecovery()
@@ -293,17 +306,37 @@ void MainWindow::validate()
     dialog->show();
 }
 
+void MainWindow::transform()
+{
+    auto* dialog = new TransformDialog(m_document, m_jobs, m_runs, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+}
+
+void MainWindow::showVariant(const std::string& text)
+{
+    if (const auto specs = parseTransforms(text))
+        m_document.transform(*specs);
+    else
+        report(tr("Transform"), errorText(specs.error()));
+}
+
 void MainWindow::loadPlan()
 {
     const QString path = QFileDialog::getOpenFileName(this, tr("Load a plan"), QString(), tr("Plan (*.json)"));
     if (path.isEmpty())
         return;
-    const auto plan = readPlan(toPath(path), *m_document.model());
-    if (!plan) {
-        report(tr("Loading a plan"), errorText(plan.error()));
+    constexpr std::int64_t kLongestPlan = std::int64_t{256} << 20;
+    const auto text = readTextFile(toPath(path), kLongestPlan);
+    if (!text) {
+        report(tr("Loading a plan"), errorText(text.error()));
         return;
     }
-    m_document.adoptPlan(*plan, tr("Load plan %1").arg(QFileInfo(path).fileName()));
+    m_document.adoptPlanText(*text, tr("Load plan %1").arg(QFileInfo(path).fileName()),
+                             [this, path](const Result<void>& loaded) {
+                                 if (!loaded)
+                                     report(tr("Loading a plan"), tr("%1: %2").arg(path, errorText(loaded.error())));
+                             });
 }
 
 void MainWindow::savePlan()

@@ -62,6 +62,8 @@ private:
     void exportPlan();
     void calibrate();
     void validate();
+    void transform();
+    void showVariant(const std::string& text);
     void loadPlan();
     void savePlan();
     void editCandidates();
@@ -86,6 +88,7 @@ private:
     void buildHelpMenu();
     void buildToolBar();
     void fillRecentMenu();
+    void fillVariantMenu();
     QAction* add(QMenu* menu, const QString& text, const QKeySequence& key, std::function<void()> run);
     void refreshActions();
     void about();
@@ -98,6 +101,8 @@ private:
     WelcomePage* m_welcome;
     JobStatus* m_status;
     QMenu* m_recentMenu = nullptr;
+    QMenu* m_variantMenu = nullptr;
+    QAction* m_asStored = nullptr;     // enabled while a variant is shown
     std::vector<QAction*> m_needModel; // enabled while something is open
     std::vector<QAction*> m_tools;     // on the tool bar; null: a separator
     QActionGroup* m_themes = nullptr;

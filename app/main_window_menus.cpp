@@ -127,11 +127,31 @@ void MainWindow::buildModelMenu()
     QMenu* menu = menuBar()->addMenu(tr("&Model"));
     QAction* calibrate = add(menu, tr("&Calibrate…"), QKeySequence(tr("Ctrl+K")), [this] { this->calibrate(); });
     QAction* validate = add(menu, tr("&Validate…"), QKeySequence(tr("Ctrl+T")), [this] { this->validate(); });
-    for (QAction* action : {calibrate, validate})
+    menu->addSeparator();
+    QAction* transform = add(menu, tr("&Transform…"), QKeySequence(tr("Ctrl+Shift+T")), [this] { this->transform(); });
+    m_asStored = add(menu, tr("&As stored"), {}, [this] { showVariant({}); });
+    m_variantMenu = menu->addMenu(tr("Va&riants"));
+    connect(m_variantMenu, &QMenu::aboutToShow, this, &MainWindow::fillVariantMenu);
+    for (QAction* action : {calibrate, validate, transform, m_variantMenu->menuAction()})
         m_needModel.push_back(action);
+    transform->setToolTip(tr("Rewrite the model exactly, so that it can be quantized better"));
     calibrate->setToolTip(tr("Run the model on text, pictures or arrays and keep what its layers see"));
     validate->setToolTip(tr("Run the plan beside the model: perplexity and KLD, or how far its outputs move"));
     m_tools.insert(m_tools.end(), {nullptr, calibrate, validate});
+}
+
+void MainWindow::fillVariantMenu()
+{
+    m_variantMenu->clear();
+    for (const std::string& text : m_document.variants()) {
+        QAction* action = m_variantMenu->addAction(text.empty() ? tr("As stored") : QString::fromStdString(text));
+        action->setCheckable(true);
+        action->setChecked(text == m_document.variantText());
+        connect(action, &QAction::triggered, this, [this, text] {
+            if (text != m_document.variantText())
+                showVariant(text);
+        });
+    }
 }
 
 void MainWindow::buildViewMenu()
@@ -193,6 +213,7 @@ void MainWindow::refreshActions()
 {
     for (QAction* action : m_needModel)
         action->setEnabled(m_document.isOpen());
+    m_asStored->setEnabled(m_document.variant() != nullptr);
 }
 
 } // namespace ql::views

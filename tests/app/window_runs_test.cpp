@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The window runs the model, by keyboard and mouse: calibrate, validate, trace.
+// The window runs the model, by keyboard and mouse: calibrate, validate, trace; transforms it and compares the variant.
 #include "app/main_window.h"
 #include "tests/support/opened_sample.h"
 #include "tests/support/textless_models.h"
 #include "tests/support/tiny_model.h"
 #include "views/charts/chart_view.h"
 #include "views/dialogs/calibrate_dialog.h"
+#include "views/dialogs/transform_dialog.h"
 #include "views/dialogs/validate_dialog.h"
+#include "views/panels/validation/validation_model.h"
 
+#include <QAction>
 #include <QComboBox>
 #include <QDockWidget>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QLabel>
 #include <QLineEdit>
+#include <QListWidget>
 #include <QPlainTextEdit>
 #include <QPushButton>
 #include <QSettings>
@@ -87,6 +91,40 @@ class WindowRunsTest : public QObject {
         QTest::keyClick(&window, key, Qt::ControlModifier);
         auto* dialog = window.findChild<Dialog*>();
         return dialog && QTest::qWaitForWindowActive(dialog) ? dialog : nullptr;
+    }
+
+    static QAction* actionOf(const MainWindow& window, const QString& text)
+    {
+        for (QAction* action : window.findChildren<QAction*>())
+            if (action->text().remove(QLatin1Char('&')) == text)
+                return action;
+        qFatal("no action %s", qPrintable(text));
+    }
+    /// As a window manager does when a dialog goes.
+    static bool activate(MainWindow& window)
+    {
+        window.activateWindow();
+        return QTest::qWaitForWindowActive(&window);
+    }
+    /// Validates on so many windows of the text beside the model.
+    static bool validate(MainWindow& window, const char* count)
+    {
+        if (!activate(window))
+            return false;
+        auto* dialog = openBy<ValidateDialog>(window, Qt::Key_T);
+        if (!dialog)
+            return false;
+        QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
+        if (!QTest::qWaitFor([&] { return start->isEnabled(); }, 30000))
+            return false;
+        auto* windows = dialog->findChild<QSpinBox*>(QStringLiteral("windowCount"));
+        windows->setFocus();
+        windows->selectAll();
+        QTest::keyClicks(windows, QLatin1String(count));
+        click(start);
+        const ValidationRuns& runs = window.runs().validations;
+        return QTest::qWaitFor([&] { return !runs.isRunning() && window.jobs().isIdle(); }, 60000) &&
+               runs.problem().isEmpty();
     }
 
     /// Whether the command line that a dialog offers has those words.
@@ -238,6 +276,117 @@ private Q_SLOTS:
         QVERIFY(!(d.plan() == low));
         QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
         QVERIFY(window.jobs().failures().empty());
+    }
+
+    /// Transform by keyboard, prove the variant against the model as stored, save, reopen, go back.
+    void transformsAndCompares()
+    {
+        const QString study = m_folder.filePath(QStringLiteral("rotated.qloupe"));
+        {
+            MainWindow window(m_executor);
+            QVERIFY(open(window));
+            Document& d = window.document();
+            QVERIFY(!actionOf(window, QStringLiteral("As stored"))->isEnabled());
+            QVERIFY(validate(window, "2")); // everything kept
+            QVERIFY(activate(window));
+            QTest::keyClick(&window, Qt::Key_T, Qt::ControlModifier | Qt::ShiftModifier);
+            auto* dialog = window.findChild<TransformDialog*>();
+            QVERIFY(dialog && QTest::qWaitForWindowActive(dialog));
+            auto* list = dialog->findChild<QListWidget*>(QStringLiteral("transforms"));
+            auto* line = dialog->findChild<QLineEdit*>(QStringLiteral("transformText"));
+            QCOMPARE(list->count(), static_cast<int>(allTransforms().size()));
+            QCOMPARE(dialog->focusWidget(), list);
+            QPushButton* start = buttonOf(*dialog, QStringLiteral("Transform"));
+            QVERIFY(!start->isEnabled()); // as stored is what is shown
+            // A tick is a word of the line, in the order of ticking; the line ticks, too.
+            const auto tick = [&](const char* id) {
+                list->setCurrentItem(list->findItems(QLatin1String(id), Qt::MatchExactly).front());
+                QTest::keyClick(list, Qt::Key_Space);
+            };
+            tick("permute");
+            tick("equalize");
+            tick("permute");
+            QCOMPARE(line->text(), QStringLiteral("equalize"));
+            line->setFocus();
+            write(line, QStringLiteral("magic"));
+            QVERIFY(!start->isEnabled());
+            const auto* result = dialog->findChild<QLabel*>(QStringLiteral("transformResult"));
+            QVERIFY(result->text().contains(QLatin1String("unknown transform")));
+            write(line, QStringLiteral("hadamard:heads"));
+            QCOMPARE(list->findItems(QStringLiteral("hadamard"), Qt::MatchExactly).front()->checkState(), Qt::Checked);
+            QVERIFY(result->text().contains(QStringLiteral("sample + hadamard:heads")));
+            QTest::keyClick(line, Qt::Key_Return);
+            QTRY_COMPARE_WITH_TIMEOUT(d.variantText(), std::string("hadamard:heads"), 60000);
+            QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+            QVERIFY2(window.windowTitle().contains(QStringLiteral("sample + hadamard:heads")),
+                     qPrintable(window.windowTitle()));
+            // The head is untied, which is told; the dialog stays until that is read.
+            const auto* status = dialog->findChild<QLabel*>(QStringLiteral("transformStatus"));
+            QVERIFY2(status->text().contains(QLatin1String("output head")), qPrintable(status->text()));
+            QTest::keyClick(dialog, Qt::Key_Escape);
+            QTRY_VERIFY(!window.findChild<TransformDialog*>());
+            QVERIFY(actionOf(window, QStringLiteral("As stored"))->isEnabled());
+
+            // Unquantized it is the model; quantized it is not. Both beside the model as stored, in one table.
+            QVERIFY(validate(window, "2"));
+            lowerAll(d);
+            QVERIFY(validate(window, "2"));
+            const auto& records = window.runs().validations.records();
+            QCOMPARE(records.size(), std::size_t{3});
+            QCOMPARE(records[0].variant, QString());
+            QCOMPARE(records[1].variant, QStringLiteral("hadamard:heads"));
+            for (const ValidationRecord& record : records) // all beside the same model
+                QCOMPARE(record.last().perplexity.value, records[0].last().perplexity.value);
+            QCOMPARE(records[0].last().kld.value, 0.0);
+            // What is kept is rounded to the file's type once more.
+            QVERIFY2(records[1].last().kld.value < 1e-2, qPrintable(QString::number(records[1].last().kld.value)));
+            QVERIFY2(records[2].last().kld.value > 3 * records[1].last().kld.value,
+                     qPrintable(QString::number(records[2].last().kld.value)));
+            QCOMPARE(records[2].fileBytes, d.totals().fileBytes.value_or(-1));
+            QSignalSpy saved(&d, &Document::saved);
+            d.save(study);
+            QVERIFY(saved.wait(60000));
+            QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+            for (const JobFailure& note : window.jobs().failures())
+                QCOMPARE(note.title, QStringLiteral("Warning")); // what was untied
+        }
+        MainWindow window(m_executor);
+        QVERIFY(open(window, study));
+        Document& d = window.document();
+        QVERIFY(window.windowTitle().contains(QStringLiteral("rotated.qloupe + hadamard:heads")));
+        QCOMPARE(window.runs().validations.records().size(), std::size_t{3});
+        QDockWidget* dock = dockOf(window, "validation");
+        dock->raise();
+        auto* table = dock->findChild<QTableView*>();
+        QTRY_VERIFY(table->isVisible());
+        QStringList variants;
+        for (int i = 0; i < table->model()->rowCount(); ++i)
+            variants << table->model()->index(i, ValidationModel::kVariant).data().toString();
+        QCOMPARE(variants.count(QStringLiteral("hadamard:heads")), 2);
+        QVERIFY(!table->isColumnHidden(ValidationModel::kVariant));
+        QVERIFY(!table->isColumnHidden(ValidationModel::kSize));
+        // The plan of the model as stored: a double click makes it the plan, and undo brings the variant back.
+        const auto stored = static_cast<int>(variants.indexOf(QString()));
+        QVERIFY(stored >= 0);
+        table->scrollTo(table->model()->index(stored, ValidationModel::kPlan));
+        const QPoint row = table->visualRect(table->model()->index(stored, ValidationModel::kPlan)).center();
+        QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, row);
+        QTest::mouseDClick(table->viewport(), Qt::LeftButton, {}, row);
+        QTRY_VERIFY(!d.variant());
+        QVERIFY(!window.windowTitle().contains(QLatin1String("hadamard")));
+        d.undoStack().undo();
+        QCOMPARE(d.variantText(), std::string("hadamard:heads"));
+        // Calibrating is of the model as stored, and says so.
+        {
+            auto* dialog = openBy<CalibrateDialog>(window, Qt::Key_K);
+            QVERIFY(dialog);
+            const auto* cost = dialog->findChild<QLabel*>(QStringLiteral("cost"));
+            QVERIFY2(cost->text().contains(QStringLiteral("As stored")), qPrintable(cost->text()));
+            QTest::keyClick(dialog, Qt::Key_Escape);
+        }
+        actionOf(window, QStringLiteral("As stored"))->trigger();
+        QVERIFY(!d.variant());
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
     }
 
     void picturesAndArrays()

@@ -134,6 +134,8 @@ GramKind CalibrateDialog::gram() const
 
 Result<CalibrationSettings> CalibrateDialog::settings() const
 {
+    if (m_document.variant())
+        return refused(tr("Calibrate the model as stored (Model ▸ As stored); variants follow from it.").toStdString());
     CalibrationSettings settings;
     settings.gram = gram();
     if (!m_full->text().isEmpty()) {

@@ -46,7 +46,7 @@ ExportDialog::ExportDialog(Document& document, JobRunner& jobs, QWidget* parent)
       m_status(new QLabel(this)),
       m_tensors(new QTableWidget(0, 4, this))
 {
-    setWindowTitle(tr("Export the plan"));
+    setWindowTitle(document.variant() ? tr("Export the plan of %1").arg(document.title()) : tr("Export the plan"));
     resize(720, 200);
     auto* column = new QVBoxLayout(this);
     auto* form = new QFormLayout;

@@ -83,6 +83,9 @@ void ValidateDialog::refresh()
         m_document.isOpen()
             ? tr("%1 bits per weight: %2").arg(fixedText(m_document.totals().bitsPerWeight, 3), planInShort(m_document))
             : QString());
+    if (m_document.variant())
+        m_plan->setText(tr("%1; of the variant %2, compared with the model as stored")
+                            .arg(m_plan->text(), toQString(m_document.variantText())));
     m_cost->setText(QStringLiteral("—"));
     if (m_source->count() > 0) {
         const PreparedSource& source = *m_source->source();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// State and editing. Files are in document_files.cpp, background measuring in document_measure.cpp.
+// State. Editing is in document_edit.cpp, files in document_files.cpp, background measuring in document_measure.cpp.
 #include "views/document/document.h"
 
 #include "core/base/text.h"
@@ -18,7 +18,8 @@ namespace ql::views {
 
 namespace {
 
-constexpr int kDrainMs = 60; // batches of measured cells
+constexpr int kDrainMs = 60;                       // batches of measured cells
+constexpr std::string_view kPlanSetting = "plan:"; // and its variant; of those that are not shown
 
 } // namespace
 
@@ -42,9 +43,12 @@ Document::~Document()
 
 QString Document::title() const
 {
-    if (!m_studyPath.isEmpty())
-        return QFileInfo(m_studyPath).fileName();
-    return m_model ? QFileInfo(checkpointPath()).fileName() : QString();
+    if (!m_model)
+        return {};
+    const QString file = QFileInfo(m_studyPath.isEmpty() ? checkpointPath() : m_studyPath).fileName();
+    return m_variant ? file + QStringLiteral(" + ") +
+                           toQString(variantText()).replace(QLatin1Char('+'), QStringLiteral(" + "))
+                     : file;
 }
 
 QString Document::checkpointPath() const
@@ -182,10 +186,14 @@ std::map<std::string, std::string> Document::settings() const
     std::vector<std::string> own;
     for (const Candidate& candidate : m_ownCandidates)
         own.push_back(printCandidate(candidate));
-    return {{"target", m_plan.target},
-            {"metric", metric() ? std::string(metric()->id) : std::string()},
-            {"budget", printBudget(m_budget).toStdString()},
-            {"candidates", join(own, ",")}};
+    std::map<std::string, std::string> words{{"target", m_plan.target},
+                                             {"metric", metric() ? std::string(metric()->id) : std::string()},
+                                             {"budget", printBudget(m_budget).toStdString()},
+                                             {"candidates", join(own, ",")}};
+    for (const auto& [variant, plan] : m_plans)
+        if (variant != variantText())
+            words[std::string(kPlanSetting) + variant] = plan;
+    return words;
 }
 
 void Document::takeSettings(const std::map<std::string, std::string>& settings)
@@ -194,6 +202,9 @@ void Document::takeSettings(const std::map<std::string, std::string>& settings)
         const auto found = settings.find(key);
         return found == settings.end() ? std::string() : found->second;
     };
+    for (const auto& [key, plan] : settings)
+        if (key.starts_with(kPlanSetting))
+            m_plans[key.substr(kPlanSetting.size())] = plan;
     if (auto own = parseCandidates(setting("candidates")); own)
         m_ownCandidates = std::move(*own);
     const auto metrics = allMetrics();

@@ -11,6 +11,7 @@
 #include "core/jobs/result_sink.h"
 #include "core/plan/plan_totals.h"
 #include "core/sensitivity/metric.h"
+#include "core/transforms/variant.h"
 #include "views/document/layer_facts.h"
 #include "views/document/selection_model.h"
 
@@ -73,14 +74,23 @@ public:
 
     // What is open.
     bool isOpen() const { return m_model != nullptr; }
+    /// What is shown and planned: the model as stored, or a variant of it.
     const std::shared_ptr<const Model>& model() const { return m_model; }
-    const std::shared_ptr<const Activations>& activations() const { return m_activations; }
+    const std::shared_ptr<const Activations>& activations() const { return m_activations; } // of model()
+    const std::shared_ptr<const Model>& baseModel() const { return m_base; }                // as stored
+    /// Null where the model is shown as stored.
+    const std::shared_ptr<const Variant>& variant() const { return m_variant; }
+    /// Its transforms; empty as stored.
+    std::string variantText() const;
+    /// Texts of the variants that have a plan, the one shown included; the empty text is the model as stored.
+    std::vector<std::string> variants() const;
     const Layer& layer(std::int64_t index) const { return m_model->layers[static_cast<std::size_t>(index)]; }
     /// Layers a plan gives candidates, in the model's order.
     const std::vector<std::int64_t>& planLayers() const { return m_planLayers; }
     SelectionModel& selection() { return m_selection; }
     QUndoStack& undoStack() { return m_undo; }
     const QUndoStack& undoStack() const { return m_undo; }
+    /// "study.qloupe", or "model + smooth + hadamard": the variant is always named.
     QString title() const;
     QString studyPath() const { return m_studyPath; }
     QString checkpointPath() const;
@@ -148,9 +158,19 @@ public:
     void restoreSettings(const std::map<std::string, std::string>& settings);
     const std::vector<Candidate>& ownCandidates() const { return m_ownCandidates; }
 
+    // Variants, by jobs; transformed() or transformFailed() follows.
+    /// Shows the variant of the model as stored, an undo step. Its plan is the one it had, or else the present one,
+    /// carried over layer by layer. No transforms: the model as stored, at once.
+    void transform(const TransformSpecs& specs);
+    void stopTransforming();
+    std::uint64_t transformJob() const { return m_transformJob; } // 0: none
+    /// A plan as text, of whatever variant: that is made and shown first. done gets what was wrong.
+    void adoptPlanText(const std::string& json, const QString& text, std::function<void(const Result<void>&)> done);
+
     // Files, by jobs; opened() or openFailed() follows.
     void open(const QString& path);
-    void openActivations(const QString& path);
+    /// Of the model as stored, refused while a variant is shown. then() is called once they are there, or refused.
+    void openActivations(const QString& path, std::function<void()> then = {});
     /// Shows what a calibration has so far.
     void showActivations(std::shared_ptr<const Activations> activations);
     /// Measures what needs activations anew, with those that are there now.
@@ -164,12 +184,13 @@ public:
     void applyChanges(std::span<const PlanChange> changes, bool forward);
     void applyTarget(const Target* target, const Plan& plan);
     void applyCandidates(const std::vector<Candidate>& candidates);
+    void applyVariant(std::shared_ptr<const Variant> variant, const Plan& plan);
 
 Q_SIGNALS:
     void opening(const QString& path);
     void opened();
     void openFailed(const QString& path, const QString& reason);
-    void modelChanged(); // another model, or none
+    void modelChanged(); // another model, another variant of it, or none
     void tableChanged(); // other columns, items or target
     void planChanged(const std::vector<std::int64_t>& layers);
     void factsChanged(const std::vector<std::int64_t>& layers); // statistics or measurements arrived
@@ -178,6 +199,8 @@ Q_SIGNALS:
     void settingsChanged(); // metric or budget
     void activationsChanged();
     void titleChanged();
+    void transformed(const std::vector<Warning>& notes); // what was not done and why
+    void transformFailed(const QString& reason);         // empty: it was stopped
     void saved(const QString& path);
     void saveFailed(const QString& path, const QString& reason);
 
@@ -187,10 +210,18 @@ private:
 
     void take(OpenedWork work);
     void takeActivations(std::shared_ptr<const Activations> activations);
+    bool refuseActivations();
+    using VariantDone = std::function<void(Result<std::shared_ptr<const Variant>>)>;
+    void makeVariantThen(const TransformSpecs& specs, VariantDone done);
+    void showVariant(std::shared_ptr<const Variant> variant, const Plan& plan, const QString& text);
+    Result<Plan> planOf(const std::shared_ptr<const Variant>& variant) const;
+    Plan carriedPlan(const std::shared_ptr<const Variant>& variant) const;
+    void stopMeasuring();
+    void tellAll();
     void takeSettings(const std::map<std::string, std::string>& settings);
     void buildTable();
     std::vector<Candidate> menuOf(const Target* target) const;
-    Plan planFor(const Target* target) const;
+    static Plan planFor(const Model& model, Plan plan, const Target* target);
     double usualBudget() const;
     void startStatistics();
     void startMeasuring();
@@ -205,8 +236,12 @@ private:
     SelectionModel m_selection;
     QUndoStack m_undo;
 
-    std::shared_ptr<const Model> m_model;
-    std::shared_ptr<const Activations> m_activations;
+    std::shared_ptr<const Model> m_base;                                 // as stored
+    std::shared_ptr<const Model> m_model;                                // the variant's, or the base
+    std::shared_ptr<const Activations> m_baseActivations, m_activations; // likewise
+    std::shared_ptr<const Variant> m_variant;
+    std::map<std::string, std::string> m_plans; // as they were left, by variant
+    std::uint64_t m_transformJob = 0;
     std::shared_ptr<Study> m_study;
     std::shared_ptr<MemorySink> m_sink;
     QString m_studyPath;

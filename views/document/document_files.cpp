@@ -6,6 +6,7 @@
 #include "views/document/document.h"
 #include "views/document/measure_mailbox.h"
 #include "views/document/memory_sink.h"
+#include "views/document/opened_work.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
 
@@ -32,60 +33,6 @@ const Target* targetOf(const Model& model, std::string_view id)
 
 } // namespace
 
-/// All that one opening brings; made by a job.
-struct OpenedWork {
-    std::shared_ptr<const Model> model;
-    std::shared_ptr<const Activations> activations;
-    std::shared_ptr<Study> study;
-    StudyDocument document;
-    std::optional<Plan> plan;
-    std::vector<Warning> warnings;
-};
-
-namespace {
-
-Result<OpenedWork> openWork(const std::filesystem::path& path, const JobContext& context)
-{
-    OpenedWork work;
-    std::filesystem::path checkpoint = path;
-    if (path.extension() == ".qloupe") {
-        std::error_code error;
-        if (!std::filesystem::exists(path, error)) // openStudy() would create it
-            return ioError("no such study", path.string());
-        QL_TRY(study, openStudy(path, work.warnings));
-        work.study = study;
-        work.document = study->document();
-        checkpoint = work.document.checkpoint;
-        if (checkpoint.is_relative())
-            checkpoint = path.parent_path() / checkpoint;
-    }
-    QL_TRY(model, openModel(checkpoint, context));
-    work.model = std::move(model);
-    const auto notes = work.model->checkpoint->warnings();
-    work.warnings.insert(work.warnings.end(), notes.begin(), notes.end());
-    if (!work.study)
-        return work;
-    if (work.document.activations.empty()) {
-        work.activations = calibratedActivations(work.study, findCalibration(*work.study, *work.model), {});
-    } else {
-        std::filesystem::path file = work.document.activations;
-        if (file.is_relative())
-            file = path.parent_path() / file;
-        auto activations = openActivations(file, *work.model, context);
-        if (activations)
-            work.activations = std::move(*activations);
-        else // the study is still useful without them
-            work.warnings.push_back({activations.error().where, activations.error().what});
-    }
-    if (!work.document.planJson.empty()) {
-        QL_TRY(plan, parsePlan(work.document.planJson, *work.model));
-        work.plan = std::move(plan);
-    }
-    return work;
-}
-
-} // namespace
-
 void Document::open(const QString& path)
 {
     Q_EMIT opening(path);
@@ -102,7 +49,7 @@ void Document::open(const QString& path)
         });
 }
 
-void Document::take(OpenedWork work)
+void Document::stopMeasuring()
 {
     m_jobs.cancelChannel(QStringLiteral("statistics"));
     m_jobs.cancelChannel(QStringLiteral("measure"));
@@ -110,10 +57,33 @@ void Document::take(OpenedWork work)
     m_cellsMailbox.reset();
     m_measuring = false;
     m_editing = false;
+}
+
+/// That there is another model, with all that belongs to it.
+void Document::tellAll()
+{
+    Q_EMIT modelChanged();
+    Q_EMIT tableChanged();
+    Q_EMIT planChanged(m_planLayers);
+    Q_EMIT activationsChanged();
+    Q_EMIT settingsChanged();
+    refreshTotals();
+    Q_EMIT titleChanged();
+}
+
+void Document::take(OpenedWork work)
+{
+    stopMeasuring();
+    m_jobs.cancelChannel(QStringLiteral("transform"));
+    m_transformJob = 0;
     m_selection.clear();
     m_undo.clear();
-    m_model = std::move(work.model);
-    m_activations = std::move(work.activations);
+    m_base = std::move(work.model);
+    m_baseActivations = std::move(work.activations);
+    m_variant = std::move(work.variant);
+    m_model = m_variant ? m_variant->model : m_base;
+    m_activations = m_variant ? m_variant->activations : m_baseActivations;
+    m_plans.clear();
     m_study = std::move(work.study);
     m_sink = std::make_shared<MemorySink>();
     m_studyPath = m_study ? pathText(m_study->path()) : QString();
@@ -132,13 +102,7 @@ void Document::take(OpenedWork work)
     if (m_budget == Budget())
         m_budget.bitsPerWeight = usualBudget();
     m_facts.assign(m_model->layers.size(), {});
-    Q_EMIT modelChanged();
-    Q_EMIT tableChanged();
-    Q_EMIT planChanged(m_planLayers);
-    Q_EMIT activationsChanged();
-    Q_EMIT settingsChanged();
-    refreshTotals();
-    Q_EMIT titleChanged();
+    tellAll();
     for (const Warning& warning : work.warnings)
         m_jobs.report(tr("Warning"), {Errc::badInput, warning.what, warning.where});
     startStatistics();
@@ -153,82 +117,15 @@ void Document::take(OpenedWork work)
     Q_EMIT opened();
 }
 
-void Document::openActivations(const QString& path)
-{
-    if (!m_model)
-        return;
-    m_jobs.start(
-        {.title = tr("Opening activations"), .channel = QStringLiteral("activations")}, this,
-        [file = toPath(path), model = m_model](const JobContext& context) {
-            return ql::openActivations(file, *model, context);
-        },
-        [this, model = m_model](Result<std::shared_ptr<const Activations>> activations) {
-            if (activations && model == m_model)
-                takeActivations(std::move(*activations));
-        });
-}
-
-void Document::openActivationsOr(const QString& path, std::function<void()> otherwise)
-{
-    if (!m_model) {
-        otherwise();
-        return;
-    }
-    m_jobs.start(
-        {.title = tr("Opening %1").arg(QFileInfo(path).fileName()),
-         .channel = QStringLiteral("activations"),
-         .quiet = true},
-        this,
-        [file = toPath(path), model = m_model](const JobContext& context) {
-            return ql::openActivations(file, *model, context);
-        },
-        [this, model = m_model,
-         otherwise = std::move(otherwise)](Result<std::shared_ptr<const Activations>> activations) {
-            if (activations && model == m_model)
-                takeActivations(std::move(*activations));
-            else if (!activations && activations.error().code != Errc::cancelled)
-                otherwise();
-        });
-}
-
-void Document::takeActivations(std::shared_ptr<const Activations> activations)
-{
-    showActivations(std::move(activations));
-    // A study names its activations and has to be saved; a model alone has nothing that could be lost.
-    m_settingsModified = m_settingsModified || m_study;
-    measureWithActivations();
-}
-
-void Document::showActivations(std::shared_ptr<const Activations> activations)
-{
-    m_activations = std::move(activations);
-    Q_EMIT activationsChanged();
-}
-
-void Document::measureWithActivations()
-{
-    if (!m_activations)
-        return;
-    // A calibration is in its study at once, unless there is none or it names other activations.
-    if (isCalibrated() && (!m_study || !m_study->document().activations.empty()))
-        m_settingsModified = true;
-    buildTable(); // losses of the second metric have to be measured
-    Q_EMIT tableChanged();
-    Q_EMIT settingsChanged();
-    Q_EMIT titleChanged();
-    refreshTotals();
-    startMeasuring();
-}
-
 void Document::save(const QString& path)
 {
     if (!m_model)
         return;
     StudyDocument document;
-    document.checkpoint = m_model->checkpoint->path();
-    document.fingerprint = m_model->checkpoint->fingerprint();
-    if (m_activations)
-        document.activations = m_activations->path();
+    document.checkpoint = m_base->checkpoint->path();
+    document.fingerprint = m_base->checkpoint->fingerprint();
+    if (m_baseActivations)
+        document.activations = m_baseActivations->path();
     Plan plan = m_plan;
     nameActivations(plan, m_activations.get());
     document.planJson = printPlan(plan, *m_model);
@@ -239,7 +136,7 @@ void Document::save(const QString& path)
     const int undoIndex = m_undo.index();
     m_jobs.start(
         {.title = tr("Saving %1").arg(QFileInfo(path).fileName()), .channel = QStringLiteral("save")}, this,
-        [file = toPath(path), study = m_study, sameStudy, model = m_model, sink = m_sink,
+        [file = toPath(path), study = m_study, sameStudy, model = m_base, sink = m_sink,
          document](const JobContext&) -> Result<std::shared_ptr<Study>> {
             std::shared_ptr<Study> into = study;
             if (!sameStudy) {
@@ -252,8 +149,8 @@ void Document::save(const QString& path)
             QL_CHECK(into->save(document));
             return into;
         },
-        [this, path, undoIndex, model = m_model](Result<std::shared_ptr<Study>> study) {
-            if (model != m_model)
+        [this, path, undoIndex, model = m_base](Result<std::shared_ptr<Study>> study) {
+            if (model != m_base)
                 return;
             if (!study) {
                 Q_EMIT saveFailed(path, errorText(study.error()));
@@ -271,17 +168,19 @@ void Document::save(const QString& path)
 
 void Document::close()
 {
-    for (const char* channel : {"open", "statistics", "measure", "activations"})
+    for (const char* channel : {"open", "activations", "transform"})
         m_jobs.cancelChannel(QString::fromLatin1(channel));
-    m_factsMailbox.reset();
-    m_cellsMailbox.reset();
-    m_measuring = false;
-    m_editing = false;
+    stopMeasuring();
+    m_transformJob = 0;
     m_selection.clear();
     m_undo.clear();
     m_drain.stop();
     m_model.reset();
+    m_base.reset();
     m_activations.reset();
+    m_baseActivations.reset();
+    m_variant.reset();
+    m_plans.clear();
     m_study.reset();
     m_sink = std::make_shared<MemorySink>();
     m_studyPath.clear();
@@ -294,13 +193,7 @@ void Document::close()
     m_ownCandidates.clear();
     m_settingsModified = false;
     buildTable();
-    Q_EMIT modelChanged();
-    Q_EMIT tableChanged();
-    Q_EMIT planChanged({});
-    Q_EMIT activationsChanged();
-    Q_EMIT settingsChanged();
-    refreshTotals();
-    Q_EMIT titleChanged();
+    tellAll();
 }
 
 } // namespace ql::views

@@ -16,7 +16,7 @@ void Document::setTarget(const Target* target)
     cancelEdit();
     const Plan before = m_plan;
     const QString text = target ? tr("Change target to %1").arg(toQString(target->profile.title)) : tr("No target");
-    m_undo.push(new TargetCommand(*this, m_target, before, target, planFor(target), text));
+    m_undo.push(new TargetCommand(*this, m_target, before, target, planFor(*m_model, m_plan, target), text));
 }
 
 void Document::applyTarget(const Target* target, const Plan& plan)
@@ -90,22 +90,22 @@ std::vector<Candidate> Document::menuOf(const Target* target) const
 }
 
 /// The plan in the terms of another target: what it takes stays, the rest becomes the nearest in bits of its menu.
-Plan Document::planFor(const Target* target) const
+Plan Document::planFor(const Model& model, Plan plan, const Target* target)
 {
-    Plan plan = m_plan;
     plan.target = target ? std::string(target->profile.id) : std::string();
     if (!target)
         return plan;
     const TargetProfile& profile = target->profile;
     const auto adapted = [&](std::int64_t index) {
-        const Layer& layer = this->layer(index);
-        const Candidate completed = profile.complete(*m_model, layer, candidate(index));
-        if (profile.accepts(*m_model, layer, completed))
+        const Layer& layer = model.layers[static_cast<std::size_t>(index)];
+        const Candidate& candidate = plan.candidates[static_cast<std::size_t>(index)];
+        const Candidate completed = profile.complete(model, layer, candidate);
+        if (profile.accepts(model, layer, completed))
             return completed;
-        const auto bits = static_cast<double>(layerPayloadBits(layer, candidate(index)));
+        const auto bits = static_cast<double>(layerPayloadBits(layer, candidate));
         Candidate best = completed;
         double distance = std::numeric_limits<double>::infinity();
-        for (const Candidate& offered : profile.menu(*m_model, layer)) {
+        for (const Candidate& offered : profile.menu(model, layer)) {
             const double d = std::fabs(static_cast<double>(layerPayloadBits(layer, offered)) - bits);
             if (d < distance) {
                 distance = d;
@@ -114,9 +114,10 @@ Plan Document::planFor(const Target* target) const
         }
         return best;
     };
-    for (const Item& item : makeItems(*m_model, &profile)) {
+    for (const Item& item : makeItems(model, &profile)) {
+        const Candidate shared = adapted(item.layers.front());
         for (const std::int64_t layer : item.layers)
-            plan.candidates[static_cast<std::size_t>(layer)] = adapted(item.layers.front());
+            plan.candidates[static_cast<std::size_t>(layer)] = shared;
     }
     return plan;
 }

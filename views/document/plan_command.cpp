@@ -54,6 +54,26 @@ void TargetCommand::redo()
     m_document.applyTarget(m_after, m_planAfter);
 }
 
+VariantCommand::VariantCommand(Document& document, std::shared_ptr<const Variant> before, const Plan& planBefore,
+                               std::shared_ptr<const Variant> after, const Plan& planAfter, const QString& text)
+    : QUndoCommand(text),
+      m_document(document),
+      m_before(std::move(before)),
+      m_after(std::move(after)),
+      m_planBefore(planBefore),
+      m_planAfter(planAfter)
+{}
+
+void VariantCommand::undo()
+{
+    m_document.applyVariant(m_before, m_planBefore);
+}
+
+void VariantCommand::redo()
+{
+    m_document.applyVariant(m_after, m_planAfter);
+}
+
 CandidatesCommand::CandidatesCommand(Document& document, std::vector<Candidate> before, std::vector<Candidate> after,
                                      const QString& text)
     : QUndoCommand(text), m_document(document), m_before(std::move(before)), m_after(std::move(after))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Undo steps of the document: a set of layers with old and new candidates and locks, a change of target, another list
-// of candidates.
+// of candidates, another variant of the model.
 #pragma once
 
 #include "views/document/document.h"
@@ -37,6 +37,20 @@ private:
     Document& m_document;
     const Target* m_before;
     const Target* m_after;
+    Plan m_planBefore, m_planAfter;
+};
+
+class VariantCommand : public QUndoCommand {
+public:
+    /// Null: the model as stored.
+    VariantCommand(Document& document, std::shared_ptr<const Variant> before, const Plan& planBefore,
+                   std::shared_ptr<const Variant> after, const Plan& planAfter, const QString& text);
+    void undo() override;
+    void redo() override;
+
+private:
+    Document& m_document;
+    std::shared_ptr<const Variant> m_before, m_after;
     Plan m_planBefore, m_planAfter;
 };
 

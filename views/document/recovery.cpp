@@ -34,7 +34,10 @@ Recovery::Recovery(Document& document, int intervalMs, QObject* parent) : QObjec
     connect(&document, &Document::planChanged, this, &Recovery::documentChanged);
     connect(&document, &Document::settingsChanged, this, &Recovery::documentChanged);
     connect(&document, &Document::saved, this, &Recovery::discard);
-    connect(&document, &Document::modelChanged, this, &Recovery::discard);
+    connect(&document, &Document::modelChanged, this, [this] {
+        if (!m_document.isModified()) // not merely another variant
+            discard();
+    });
 }
 
 Recovery::~Recovery()
@@ -117,14 +120,17 @@ std::vector<RecoveredWork> Recovery::leftBehind()
     return found;
 }
 
-Result<void> Recovery::restore(const RecoveredWork& work, Document& document)
+void Recovery::restore(const RecoveredWork& work, Document& document, std::function<void(const Result<void>&)> done)
 {
-    QL_TRY(plan, parsePlan(work.planJson, *document.model()));
-    document.restoreSettings(work.settings);
-    document.adoptPlan(plan, tr("Recovered plan"));
+    const auto adopt = [&document, work, done = std::move(done)] {
+        document.restoreSettings(work.settings);
+        document.adoptPlanText(work.planJson, tr("Recovered plan"), done);
+    };
+    // A variant may be made from the activations, so they come first.
     if (!work.activations.isEmpty() && work.activations != document.activationsPath())
-        document.openActivations(work.activations);
-    return {};
+        document.openActivations(work.activations, adopt);
+    else
+        adopt();
 }
 
 void Recovery::remove(const RecoveredWork& work)

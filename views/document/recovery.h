@@ -32,8 +32,9 @@ public:
     /// Files of processes that no longer run.
     static std::vector<RecoveredWork> leftBehind();
     static void remove(const RecoveredWork& work);
-    /// Puts the work into the document, which has opened its checkpoint or study; an undoable step.
-    static Result<void> restore(const RecoveredWork& work, Document& document);
+    /// Puts the work into the document, which has opened its checkpoint or study; an undoable step. done gets what was
+    /// wrong with the plan.
+    static void restore(const RecoveredWork& work, Document& document, std::function<void(const Result<void>&)> done);
 
 private:
     void documentChanged();

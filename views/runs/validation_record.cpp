@@ -168,7 +168,9 @@ QByteArray printRecords(const std::vector<ValidationRecord>& records)
         QJsonObject object{{QStringLiteral("time"), record.time.toString(Qt::ISODate)},
                            {QStringLiteral("plan"), record.plan},
                            {QStringLiteral("plan_json"), record.planJson},
+                           {QStringLiteral("variant"), record.variant},
                            {QStringLiteral("bits_per_weight"), record.bitsPerWeight},
+                           {QStringLiteral("file_bytes"), static_cast<qint64>(record.fileBytes)},
                            {QStringLiteral("metric"), record.metric},
                            {QStringLiteral("text"), record.source},
                            {QStringLiteral("context"), static_cast<qint64>(record.length)},
@@ -192,7 +194,9 @@ std::vector<ValidationRecord> parseRecords(const QByteArray& json)
         record.time = QDateTime::fromString(object[QStringLiteral("time")].toString(), Qt::ISODate);
         record.plan = object[QStringLiteral("plan")].toString();
         record.planJson = object[QStringLiteral("plan_json")].toString();
+        record.variant = object[QStringLiteral("variant")].toString();
         record.bitsPerWeight = object[QStringLiteral("bits_per_weight")].toDouble();
+        record.fileBytes = object[QStringLiteral("file_bytes")].toInteger();
         record.predictedLoss =
             object[QStringLiteral("predicted_loss")].toDouble(std::numeric_limits<double>::quiet_NaN());
         record.metric = object[QStringLiteral("metric")].toString();

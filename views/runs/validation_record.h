@@ -51,7 +51,9 @@ struct ValidationRecord {
     QDateTime time;
     QString plan;     // its candidates in short: "int4:g64 ×84, keep ×2"
     QString planJson; // the whole plan
+    QString variant;  // transforms of the model it is for; empty: as stored
     double bitsPerWeight = 0;
+    std::int64_t fileBytes = 0;               // of the target's files; 0: not known
     double predictedLoss = 0;                 // NaN where not all was measured
     QString metric;                           // of the prediction, its id
     QString source;                           // path

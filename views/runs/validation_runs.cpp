@@ -36,7 +36,9 @@ void ValidationRuns::start(const ValidationChoice& choice)
     m_begun = ValidationRecord{.time = QDateTime::currentDateTime(),
                                .plan = planInShort(m_document),
                                .planJson = toQString(printPlan(m_document.plan(), *m_document.model())),
+                               .variant = toQString(m_document.variantText()),
                                .bitsPerWeight = m_document.totals().bitsPerWeight,
+                               .fileBytes = m_document.totals().fileBytes.value_or(0),
                                .predictedLoss = m_document.totals().loss,
                                .metric = m_document.metric() ? toQString(m_document.metric()->id) : QString(),
                                .source = choice.source->path,
@@ -45,7 +47,8 @@ void ValidationRuns::start(const ValidationChoice& choice)
                                .points = {}};
     m_feed.start(
         tr("Validating on %1").arg(QFileInfo(choice.source->path).fileName()),
-        [choice, plan = m_document.plan(), activations = m_document.activations(),
+        [choice, plan = m_document.plan(), activations = m_document.activations(), base = m_document.baseModel(),
+         variant = m_document.variant(),
          target = m_document.target()](JobMailbox<ValidationStep>& steps, const JobContext& context) -> Result<void> {
             QL_TRY(other, plannedVersion(choice.source->model(),
                                          {.plan = &plan,
@@ -53,7 +56,8 @@ void ValidationRuns::start(const ValidationChoice& choice)
                                           .activations = activations.get(),
                                           .runtime = choice.runtime},
                                          context));
-            return runValidation(*choice.source, choice.portion, other, steps, context);
+            const ModelVersion model = variant ? baseVersion(base, *variant) : ownVersion(choice.source->model());
+            return runValidation(*choice.source, choice.portion, model, other, steps, context);
         },
         [this](const Result<void>& result) { finish(result); });
     Q_EMIT stateChanged();
@@ -100,9 +104,17 @@ void ValidationRuns::keep()
 
 void ValidationRuns::takeOver()
 {
+    const bool wasRunning = isRunning();
     m_feed.drop();
     m_begun.reset();
     m_problem.clear();
+    if (m_base && m_base == m_document.baseModel()) { // another variant of it: what was measured compares
+        if (wasRunning)
+            keep();
+        Q_EMIT stateChanged();
+        return;
+    }
+    m_base = m_document.baseModel();
     m_records.clear();
     Q_EMIT reset();
     Q_EMIT stateChanged();
@@ -117,8 +129,8 @@ void ValidationRuns::takeOver()
             return parseRecords(
                 QByteArray(reinterpret_cast<const char*>(bytes->data()), static_cast<qsizetype>(bytes->size())));
         },
-        [this, model = m_document.model()](Result<std::vector<ValidationRecord>> records) {
-            if (!records || records->empty() || model != m_document.model())
+        [this, base = m_base](Result<std::vector<ValidationRecord>> records) {
+            if (!records || records->empty() || base != m_base)
                 return;
             m_records.insert(m_records.begin(), records->begin(), records->end());
             Q_EMIT reset();

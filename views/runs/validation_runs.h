@@ -51,6 +51,7 @@ private:
     void takeOver();
 
     Document& m_document;
+    std::shared_ptr<const Model> m_base; // that the records are of
     JobRunner& m_jobs;
     std::vector<ValidationRecord> m_records;
     std::optional<ValidationRecord> m_begun; // nothing is measured yet

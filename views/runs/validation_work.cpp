@@ -20,17 +20,13 @@ Result<void> putPoints(JobMailbox<ValidationStep>& steps, const std::vector<Toke
     return {};
 }
 
-Result<void> scoreTokens(const PreparedSource& source, const Portion& portion, const ModelVersion& other,
-                         JobMailbox<ValidationStep>& steps, const JobContext& context)
+Result<void> scoreTokens(const PreparedSource& source, const Portion& portion, const ModelVersion& model,
+                         const ModelVersion& other, JobMailbox<ValidationStep>& steps, const JobContext& context)
 {
     QL_TRY(windows, source.text()->windows(portion.length, portion.limit));
     std::int64_t through = 0;
-    EvaluationTask task{.graph = source.graph(),
-                        .windows = windows,
-                        .model = ownVersion(source.model()),
-                        .other = &other,
-                        .onScores = {},
-                        .known = {}};
+    EvaluationTask task{
+        .graph = source.graph(), .windows = windows, .model = model, .other = &other, .onScores = {}, .known = {}};
     const std::int64_t perWindow = windows.length - firstScored(windows.length, task.scored);
     task.onScores = [&](const std::vector<TokenScore>& scores, std::int64_t count) {
         const std::int64_t from = std::exchange(through, count);
@@ -40,13 +36,13 @@ Result<void> scoreTokens(const PreparedSource& source, const Portion& portion, c
     return {};
 }
 
-Result<void> compareOutputs(const PreparedSource& source, const Portion& portion, const ModelVersion& other,
-                            JobMailbox<ValidationStep>& steps, const JobContext& context)
+Result<void> compareOutputs(const PreparedSource& source, const Portion& portion, const ModelVersion& model,
+                            const ModelVersion& other, JobMailbox<ValidationStep>& steps, const JobContext& context)
 {
     QL_TRY(cases, source.comparisonCases(portion));
     QL_CHECK(evaluateCases({.graph = source.graph(),
                             .cases = cases,
-                            .model = ownVersion(source.model()),
+                            .model = model,
                             .other = &other,
                             .onScore =
                                 [&](const OutputsScore& score, std::int64_t count) {
@@ -58,11 +54,11 @@ Result<void> compareOutputs(const PreparedSource& source, const Portion& portion
 
 } // namespace
 
-Result<void> runValidation(const PreparedSource& source, const Portion& portion, const ModelVersion& other,
-                           JobMailbox<ValidationStep>& steps, const JobContext& context)
+Result<void> runValidation(const PreparedSource& source, const Portion& portion, const ModelVersion& model,
+                           const ModelVersion& other, JobMailbox<ValidationStep>& steps, const JobContext& context)
 {
     const auto work = source.runnable->isLanguageModel ? scoreTokens : compareOutputs;
-    QL_CHECK(work(source, portion, other, steps, context));
+    QL_CHECK(work(source, portion, model, other, steps, context));
     return source.model().checkpoint->checkIntact();
 }
 

@@ -10,8 +10,9 @@
 
 namespace ql::views {
 
-/// Runs the model and a version of it; puts what is known into the mailbox as it grows.
-Result<void> runValidation(const PreparedSource& source, const Portion& portion, const ModelVersion& other,
-                           JobMailbox<ValidationStep>& steps, const JobContext& context);
+/// Runs two versions of the source's model on its graph, the model as it is stored and another; puts what is known into
+/// the mailbox as it grows.
+Result<void> runValidation(const PreparedSource& source, const Portion& portion, const ModelVersion& model,
+                           const ModelVersion& other, JobMailbox<ValidationStep>& steps, const JobContext& context);
 
 } // namespace ql::views

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Open, edit, undo, target, save and reopen, recovery; and the bars wired to the document.
+// Open, edit, undo, target, variants, save and reopen, recovery; and the bars wired to the document.
 #include "tests/support/tiny_model.h"
 #include "views/allocation/bit_bars.h"
 #include "views/document/document.h"
@@ -27,6 +27,16 @@ struct Work {
     Document document{jobs};
     Runs runs{document, jobs};
 
+    bool settle()
+    {
+        return QTest::qWaitFor([this] { return jobs.isIdle(); }, 60000);
+    }
+    bool transform(const char* text)
+    {
+        QSignalSpy transformed(&document, &Document::transformed);
+        document.transform(*parseTransforms(text));
+        return (!transformed.isEmpty() || transformed.wait(60000)) && settle();
+    }
     bool open(const QString& path)
     {
         QSignalSpy measured(&document, &Document::measured);
@@ -55,6 +65,7 @@ private Q_SLOTS:
         QVERIFY(test::writeTinyModel(m_folder.path() + QStringLiteral("/model")));
     }
     QString modelPath() const { return m_folder.path() + QStringLiteral("/model"); }
+    static QString samplePath() { return QStringLiteral(QL_SOURCE_DIR "/resources/sample"); } // can be run
 
     void openingMeasuresEverything()
     {
@@ -280,6 +291,165 @@ private Q_SLOTS:
         QVERIFY(!work.document.isModified());
         QCOMPARE(*work.document.budget().bitsPerWeight, 4.5);
         QVERIFY(work.document.totals().loss > 0);
+    }
+
+    void aVariantIsAStepAndHasAPlanOfItsOwn()
+    {
+        Work work;
+        QVERIFY(work.open(samplePath()));
+        Document& d = work.document;
+        d.assign(work.lowest(), QStringLiteral("low"));
+        const std::vector<std::int64_t> locked{d.planLayers()[3]};
+        d.setLocked(locked, true);
+        const Plan stored = d.plan();
+        const auto base = d.model();
+        const std::string lockedName = d.layer(locked.front()).name;
+        d.selection().setCurrent(locked.front());
+        QVERIFY(work.transform("hadamard:heads"));
+        QCOMPARE(d.variantText(), std::string("hadamard:heads"));
+        QCOMPARE(d.title(), QFileInfo(samplePath()).fileName() + QStringLiteral(" + hadamard:heads"));
+        QVERIFY(d.model() != base && d.baseModel() == base);
+        QCOMPARE(d.plan().variant, std::string("hadamard:heads"));
+        QCOMPARE(d.plan().fingerprint, d.model()->checkpoint->fingerprint());
+        QCOMPARE(d.layer(d.selection().current()).name, lockedName);
+        // Layer by layer the same candidates and locks, in whatever order the variant has them.
+        for (const std::int64_t layer : d.planLayers()) {
+            const std::int64_t of = base->indexOf(d.layer(layer).name);
+            QVERIFY2(of < 0 || d.candidate(layer) == stored.candidates[static_cast<std::size_t>(of)],
+                     d.layer(layer).name.c_str());
+            QCOMPARE(d.isLocked(layer), of >= 0 && stored.locked[static_cast<std::size_t>(of)]);
+        }
+        // What is shown is measured anew, on the variant's weights.
+        for (const std::int64_t layer : d.planLayers()) {
+            QVERIFY(d.facts(layer).known);
+            QVERIFY(d.ladder(layer).empty() || d.cell(layer, d.ladder(layer).front()));
+        }
+        const double loss = d.totals().loss;
+        QVERIFY(std::isfinite(loss));
+
+        // The plan of the variant is edited on its own, and is there again after a look at the model as stored.
+        d.setLocked(d.planLayers(), false);
+        std::vector<LayerColumn> highest;
+        for (const std::int64_t layer : d.planLayers())
+            highest.push_back({layer, d.ladder(layer).back()});
+        d.assign(highest, QStringLiteral("high"));
+        const Plan rotated = d.plan();
+        QVERIFY(work.transform(""));
+        QVERIFY(!d.variant() && d.model() == base);
+        QVERIFY(d.plan() == stored);
+        QCOMPARE(d.variants(), (std::vector<std::string>{"", "hadamard:heads"}));
+        QVERIFY(work.transform("hadamard:heads"));
+        QVERIFY(d.plan() == rotated);
+        // Undo goes the same way back, through both plans.
+        d.undoStack().undo();
+        QVERIFY(d.plan() == stored);
+        d.undoStack().undo();
+        QVERIFY(d.plan() == rotated);
+        d.undoStack().undo(); // high
+        d.undoStack().undo(); // unlocked
+        d.undoStack().undo(); // the variant
+        QVERIFY(!d.variant());
+        QVERIFY(d.plan() == stored);
+        QVERIFY(work.settle());
+        d.undoStack().redo();
+        QCOMPARE(d.variantText(), std::string("hadamard:heads"));
+        QVERIFY(work.settle());
+        QCOMPARE(d.totals().loss, loss); // to the last bit, as the sink has it
+    }
+
+    void whatATransformLacksIsTold()
+    {
+        Work work;
+        QVERIFY(work.open(samplePath()));
+        Document& d = work.document;
+        QSignalSpy failed(&d, &Document::transformFailed);
+        d.transform(*parseTransforms("awq"));
+        QVERIFY(failed.wait(30000));
+        QVERIFY(failed.front().front().toString().contains(QLatin1String("activations")));
+        QVERIFY(!d.variant());
+        QCOMPARE(d.undoStack().count(), 0);
+        failed.clear();
+        d.transform(*parseTransforms("permute+hadamard"));
+        d.stopTransforming();
+        QVERIFY(failed.wait(30000));
+        QVERIFY(failed.front().front().toString().isEmpty()); // stopped
+        QVERIFY(!d.variant());
+        // Activations are of the model as stored.
+        QVERIFY(work.transform("permute"));
+        d.openActivations(QStringLiteral("/no/such.npz"));
+        QCOMPARE(work.jobs.failures().size(), std::size_t{1});
+        QVERIFY(work.jobs.failures().front().error.what.find("As stored") != std::string::npos);
+    }
+
+    void plansAndStudiesOfVariantsOpenAsThem()
+    {
+        const QString path = m_folder.filePath(QStringLiteral("variant.qloupe"));
+        Plan saved;
+        Plan stored;
+        std::string json;
+        {
+            Work work;
+            QVERIFY(work.open(samplePath()));
+            Document& d = work.document;
+            stored = d.plan();
+            QVERIFY(work.transform("permute+hadamard"));
+            d.assign(work.lowest(), QStringLiteral("low"));
+            saved = d.plan();
+            json = printPlan(saved, *d.model());
+            QSignalSpy done(&d, &Document::saved);
+            d.save(path);
+            QVERIFY(done.wait(30000));
+        }
+        Work work;
+        QVERIFY(work.open(path));
+        Document& d = work.document;
+        QCOMPARE(d.variantText(), std::string("permute+hadamard"));
+        QCOMPARE(d.title(), QStringLiteral("variant.qloupe + permute + hadamard"));
+        QVERIFY(d.plan() == saved);
+        QVERIFY(!d.isModified());
+        QCOMPARE(d.variants().size(), std::size_t{2});
+        QVERIFY(work.transform(""));
+        QVERIFY(d.plan() == stored); // its plan was kept, too
+        // The plan as text makes its variant first, as one step.
+        int told = 0;
+        const int steps = d.undoStack().index();
+        d.adoptPlanText(json, QStringLiteral("load"), [&](const Result<void>& done) { told += done ? 1 : 100; });
+        QTRY_COMPARE_WITH_TIMEOUT(told, 1, 60000);
+        QCOMPARE(d.undoStack().index(), steps + 1);
+        QCOMPARE(d.variantText(), std::string("permute+hadamard"));
+        QVERIFY(d.plan() == saved);
+        d.undoStack().undo();
+        QVERIFY(d.plan() == stored);
+        QVERIFY(work.settle());
+        // One that cannot be made is refused, and nothing has changed.
+        std::string blind = json;
+        blind.replace(blind.find("permute+hadamard"), std::string("permute+hadamard").size(), "awq");
+        std::string problem;
+        d.adoptPlanText(blind, QStringLiteral("load"), [&](const Result<void>& done) { problem = done.error().what; });
+        QTRY_VERIFY_WITH_TIMEOUT(!problem.empty(), 60000);
+        QVERIFY2(problem.find("activations") != std::string::npos, problem.c_str());
+        QVERIFY(d.plan() == stored);
+    }
+
+    void unsavedVariantsAreRecovered()
+    {
+        RecoveredWork left;
+        {
+            Work work;
+            QVERIFY(work.open(samplePath()));
+            QVERIFY(work.transform("hadamard"));
+            work.document.assign(work.lowest(), QStringLiteral("low"));
+            left.planJson = printPlan(work.document.plan(), *work.document.model());
+            left.settings = work.document.settings();
+        }
+        Work work;
+        QVERIFY(work.open(samplePath()));
+        int told = 0;
+        Recovery::restore(left, work.document, [&](const Result<void>& done) { told += done ? 1 : 100; });
+        QTRY_COMPARE_WITH_TIMEOUT(told, 1, 60000);
+        QCOMPARE(work.document.variantText(), std::string("hadamard"));
+        QCOMPARE(printPlan(work.document.plan(), *work.document.model()), left.planJson);
+        QVERIFY(work.settle());
     }
 
     void failuresAreToldAndTheOpenWorkStays()

@@ -3,6 +3,8 @@
 // are explained, offered and assigned, and undone.
 #include "core/sensitivity/bench.h"
 #include "tests/support/opened_sample.h"
+#include "views/dialogs/transform_dialog.h"
+#include "views/dialogs/transform_page.h"
 #include "views/panels/bench/bench_chart.h"
 #include "views/panels/bench/bench_model.h"
 #include "views/panels/bench/bench_run.h"
@@ -90,6 +92,18 @@ struct Bench : test::OpenedSample {
     QListWidgetItem* quantizer(const char* id) const
     {
         return find<QListWidget>("benchQuantizers")->findItems(QLatin1String(id), Qt::MatchExactly).value(0);
+    }
+    QListWidgetItem* transform(const char* id) const
+    {
+        return find<QListWidget>("benchTransforms")->findItems(QLatin1String(id), Qt::MatchExactly).value(0);
+    }
+    int rowOf(const QString& candidate, const QString& transform) const
+    {
+        for (int row = 0; row < table()->model()->rowCount(); ++row)
+            if (table()->model()->index(row, BenchModel::kCandidate).data().toString() == candidate &&
+                table()->model()->index(row, BenchModel::kTransform).data().toString() == transform)
+                return row;
+        return -1;
     }
     void choose(int row) const { table()->setCurrentIndex(table()->model()->index(row, BenchModel::kCandidate)); }
     int rowOf(const QString& candidate) const
@@ -184,10 +198,8 @@ private Q_SLOTS:
             candidates.push_back(
                 parseCandidate(bench.model()->index(row, BenchModel::kCandidate).data().toString().toStdString())
                     .value());
-        BenchRequest request{.layers = {layer},
-                             .candidates = candidates,
-                             .activations = bench.document.activations(),
-                             .targets = {}};
+        BenchRequest request{
+            .layers = {layer}, .candidates = candidates, .activations = bench.document.activations(), .targets = {}};
         for (const Target* target : allTargets())
             request.targets.push_back(&target->profile);
         std::vector<BenchEntry> entries;
@@ -207,6 +219,7 @@ private Q_SLOTS:
             QCOMPARE(cell(BenchModel::kFront).data().toString().isEmpty(), !entry.onFront);
             for (int column = 0; column < BenchModel::kColumns; ++column)
                 QVERIFY(column == BenchModel::kFront || !cell(column).data().toString().isEmpty());
+            QCOMPARE(cell(BenchModel::kTransform).data().toString(), QStringLiteral("none"));
             for (const std::string_view id : entry.runsIn)
                 QVERIFY(findTarget(id).value()->profile.onlyStores ||
                         cell(BenchModel::kRunsIn).data().toString().contains(toQString(id)));
@@ -222,6 +235,7 @@ private Q_SLOTS:
         QVERIFY(!bench.table()->isColumnHidden(BenchModel::kOutput));
         QVERIFY(!bench.table()->isColumnHidden(BenchModel::kObjective));
         QVERIFY(bench.table()->isColumnHidden(BenchModel::kLayer));
+        QVERIFY(bench.table()->isColumnHidden(BenchModel::kTransform));
 
         // Copied with a decimal point whatever the locale.
         bench.table()->setFocus();
@@ -272,6 +286,104 @@ private Q_SLOTS:
         QVERIFY(bench.table()->isColumnHidden(BenchModel::kOutput));
         QVERIFY(bench.openActivations());
         QVERIFY(bench.quantizer("gptq")->flags().testFlag(Qt::ItemIsEnabled));
+    }
+
+    /// Ticked transforms are variants beside the model: tried, compared, explained, and shown by one button, after
+    /// which their candidates can be used.
+    void variantsAreTriedAndUsed()
+    {
+        Bench bench;
+        QVERIFY(bench.openOnLayer());
+        QCOMPARE(bench.find<QListWidget>("benchTransforms")->count(),
+                 static_cast<int>(allTransforms().size()) + 1); // and none
+        QVERIFY(!bench.transform("awq")->flags().testFlag(Qt::ItemIsEnabled));
+        QVERIFY(bench.transform("awq")->toolTip().contains(QStringLiteral("Calibrate…")));
+        QVERIFY(bench.transform("hadamard")->flags().testFlag(Qt::ItemIsEnabled));
+        QVERIFY(bench.openActivations());
+        QVERIFY(bench.transform("awq")->flags().testFlag(Qt::ItemIsEnabled));
+        const QAbstractItemModelTester tester(bench.model(), QAbstractItemModelTester::FailureReportingMode::QtTest);
+
+        auto* list = bench.find<QListWidget>("benchTransforms");
+        list->setFocus();
+        list->setCurrentItem(bench.transform("awq"));
+        QTest::keyClick(list, Qt::Key_Space);
+        QVERIFY(bench.says(QStringLiteral("Run tries 10 candidates × 2 transforms on")));
+        QTest::keyClick(list, Qt::Key_Return);
+        auto* page = bench.widget->findChild<TransformPage*>();
+        QVERIFY(page);
+        QVERIFY(page->findChild<QTextBrowser*>()->toPlainText().contains(QStringLiteral("AWQ scaling")));
+        QTest::keyClick(page, Qt::Key_Escape);
+        auto* others = bench.find<QLineEdit>("benchOtherTransforms");
+        QTest::keyClicks(others, QStringLiteral("magic"));
+        QVERIFY(bench.says(QStringLiteral("unknown transform")));
+        QVERIFY(!bench.start()->isEnabled());
+        others->setText(QStringLiteral("smooth")); // needs ranges, which are not known
+        QVERIFY(bench.run());
+        QCOMPARE(bench.model()->rowCount(), 30);
+        QVERIFY(!bench.table()->isColumnHidden(BenchModel::kTransform));
+        QVERIFY(bench.says(QStringLiteral("10 refused")));
+        const QString candidate = QStringLiteral("int4:g128:s=bf16@mse");
+        const int refused = bench.rowOf(candidate, QStringLiteral("smooth"));
+        QVERIFY(refused >= 0);
+        QCOMPARE(bench.table()->model()->index(refused, BenchModel::kBits).data().toString(), QStringLiteral("—"));
+        QVERIFY(bench.table()
+                    ->model()
+                    ->index(refused, BenchModel::kCandidate)
+                    .data(Qt::ToolTipRole)
+                    .toString()
+                    .contains(QStringLiteral("only squares are known")));
+
+        // The chart's legend names transforms by colour and quantizers by shape; every point is there once.
+        const auto points = [&] {
+            int count = 0;
+            QStringList names;
+            for (const QAbstractSeries* series : bench.chart()->chart()->series())
+                if (const auto* marks = qobject_cast<const QScatterSeries*>(series)) {
+                    count += marks->count();
+                    if (!marks->name().isEmpty())
+                        names << marks->name();
+                }
+            return std::pair(count, names);
+        };
+        QTRY_COMPARE(points().first, 20); // no row is chosen yet, so nothing is ringed
+        for (const char* name : {"none", "awq", "rtn", "mse"})
+            QVERIFY2(points().second.contains(QLatin1String(name)), name);
+
+        // An entry of another variant says what to do first, and the button does it.
+        const int row = bench.rowOf(candidate, QStringLiteral("awq"));
+        QVERIFY(row >= 0);
+        bench.choose(row);
+        auto* offer = bench.find<QPushButton>("benchOffer");
+        auto* assign = bench.find<QPushButton>("benchAssign");
+        auto* show = bench.find<QPushButton>("benchTransform");
+        QVERIFY(!offer->isEnabled() && !assign->isEnabled() && show->isVisible());
+        QVERIFY(assign->toolTip().contains(QStringLiteral("Model ▸ Transform…")));
+        Document& d = bench.document;
+        const std::int64_t layer = d.model()->indexOf(kLayer);
+        QTest::mouseClick(show, Qt::LeftButton);
+        auto* dialog = bench.widget->findChild<TransformDialog*>();
+        QVERIFY(dialog);
+        QCOMPARE(dialog->findChild<QLineEdit*>(QStringLiteral("transformText"))->text(), QStringLiteral("awq"));
+        QSignalSpy transformed(&d, &Document::transformed);
+        QTest::keyClick(dialog, Qt::Key_Return);
+        QVERIFY(transformed.wait(60000));
+        QCOMPARE(d.variantText(), std::string("awq"));
+        QVERIFY(bench.settle());
+        QCOMPARE(bench.model()->rowCount(), 30); // still there
+        bench.choose(row);
+        QVERIFY(assign->isEnabled());
+        QVERIFY(!show->isVisible());
+        QTest::mouseClick(assign, Qt::LeftButton);
+        QCOMPARE(toQString(printCandidate(d.candidate(d.model()->indexOf(kLayer)))), candidate);
+        QVERIFY(bench.settle());
+        d.undoStack().undo(); // the candidate
+        d.undoStack().undo(); // the variant
+        QCOMPARE(d.variantText(), std::string());
+        QVERIFY(d.candidate(layer).weights.isKeep());
+        bench.choose(bench.rowOf(candidate, QStringLiteral("none")));
+        QVERIFY(assign->isEnabled());
+        QVERIFY(bench.settle());
+        QVERIFY(bench.jobs.failures().empty());
     }
 
     void wrongTextsAreProblems()
@@ -471,7 +583,8 @@ private Q_SLOTS:
         }
         for (QWidget* wanted :
              {static_cast<QWidget*>(tree), static_cast<QWidget*>(bench.start()), static_cast<QWidget*>(bench.table()),
-              static_cast<QWidget*>(bench.chart()), static_cast<QWidget*>(bench.find<QListWidget>("benchQuantizers"))})
+              static_cast<QWidget*>(bench.chart()), static_cast<QWidget*>(bench.find<QListWidget>("benchQuantizers")),
+              static_cast<QWidget*>(bench.find<QListWidget>("benchTransforms"))})
             QVERIFY2(reached.contains(wanted), qPrintable(wanted->objectName()));
         tree->setFocus();
         QTest::keyClick(tree, Qt::Key_Return, Qt::ControlModifier);

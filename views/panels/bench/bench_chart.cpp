@@ -25,6 +25,8 @@ namespace {
 constexpr double kNearPixels = 24;
 constexpr double kMarkSize = 9;
 constexpr double kRingSize = 18;
+constexpr double kFirstVariantSize = 12; // beneath those of the others, which often lie almost there
+constexpr double kVariantSize = 8;
 
 constexpr QScatterSeries::MarkerShape kShapes[] = {
     QScatterSeries::MarkerShapeCircle,   QScatterSeries::MarkerShapeRotatedRectangle,
@@ -36,6 +38,12 @@ QPointF at(const BenchPoint& point)
     return {point.bits, point.error};
 }
 
+bool hasVariants(const std::vector<BenchPoint>& points)
+{
+    return std::ranges::any_of(points,
+                               [&](const BenchPoint& point) { return point.transform != points.front().transform; });
+}
+
 } // namespace
 
 BenchChart::BenchChart(QWidget* parent) : ChartView(parent)
@@ -44,11 +52,13 @@ BenchChart::BenchChart(QWidget* parent) : ChartView(parent)
     connect(this, &ChartView::hovered, this, [this](const QPointF& value, const QPoint& where, bool inside) {
         const BenchPoint* point = inside ? pointAt(value) : nullptr;
         if (point)
-            QToolTip::showText(
-                where,
-                tr("%1\n%2 bits per weight\n%3 %4")
-                    .arg(point->candidate, fixedText(point->bits, 3), m_errorTitle, numberText(point->error)),
-                this);
+            QToolTip::showText(where,
+                               tr("%1\n%2 bits per weight\n%3 %4")
+                                   .arg(hasVariants(m_points)
+                                            ? tr("%1, transform %2").arg(point->candidate, point->transform)
+                                            : point->candidate,
+                                        fixedText(point->bits, 3), m_errorTitle, numberText(point->error)),
+                               this);
         else
             QToolTip::hideText();
         Q_EMIT pointHovered(point ? point->row : -1);
@@ -96,7 +106,10 @@ void BenchChart::draw()
         return;
     const Colors c = colors(palette());
     drawFront(c.dim);
-    drawQuantizers();
+    if (hasVariants(m_points))
+        drawVariants();
+    else
+        drawQuantizers();
     m_ring = new QScatterSeries(chart());
     m_ring->setMarkerSize(kRingSize);
     m_ring->setColor(Qt::transparent);
@@ -129,22 +142,62 @@ void BenchChart::drawFront(const QColor& color)
     chart()->addSeries(line);
 }
 
-void BenchChart::drawQuantizers()
+QScatterSeries* BenchChart::addMarks(const QString& name, std::size_t shape, std::size_t color,
+                                     const QList<QPointF>& points)
 {
     const Colors c = colors(palette());
+    const QColor ink = c.series[color % c.series.size()];
+    const bool isHollow = color / c.series.size() % 2 == 1;
+    auto* marks = new QScatterSeries(chart());
+    marks->setName(name);
+    marks->replace(points);
+    marks->setMarkerShape(kShapes[shape % std::size(kShapes)]);
+    marks->setMarkerSize(kMarkSize);
+    marks->setColor(isHollow ? c.surface : ink);
+    marks->setBorderColor(isHollow ? ink : c.surface); // marks on one another stay apart
+    chart()->addSeries(marks);
+    return marks;
+}
+
+void BenchChart::drawVariants()
+{
+    // Transforms in the order they were tried, so that a colour stays while entries arrive.
+    std::map<QString, std::size_t> shapes;
+    std::map<QString, std::size_t> inks;
+    QStringList transforms;
+    std::map<std::pair<std::size_t, QString>, QList<QPointF>> marks; // in that order, one over the other
+    for (const BenchPoint& point : m_points) {
+        shapes.try_emplace(point.quantizer, 0);
+        if (inks.try_emplace(point.transform, inks.size()).second)
+            transforms << point.transform;
+        marks[{inks[point.transform], point.quantizer}] << at(point);
+    }
+    std::size_t next = 0;
+    for (auto& [quantizer, shape] : shapes)
+        shape = next++;
+    for (const auto& [key, points] : marks) {
+        QScatterSeries* series = addMarks({}, shapes[key.second], key.first, points);
+        series->setMarkerSize(key.first == 0 ? kFirstVariantSize : kVariantSize);
+        for (QLegendMarker* marker : chart()->legend()->markers(series))
+            marker->setVisible(false);
+    }
+    // The legend: colours by a series without points each, then shapes in the colour of secondary text.
+    for (const QString& transform : transforms)
+        addMarks(transform, 0, inks[transform], {});
+    const Colors c = colors(palette());
+    if (shapes.size() > 1)
+        for (const auto& [quantizer, shape] : shapes)
+            addMarks(quantizer, shape, 0, {})->setColor(c.dim);
+}
+
+void BenchChart::drawQuantizers()
+{
     std::map<QString, QList<QPointF>> byQuantizer;
     for (const BenchPoint& point : m_points)
         byQuantizer[point.quantizer] << at(point);
     std::size_t index = 0;
     for (const auto& [quantizer, points] : byQuantizer) {
-        auto* marks = new QScatterSeries(chart());
-        marks->setName(quantizer);
-        marks->replace(points);
-        marks->setMarkerShape(kShapes[index % std::size(kShapes)]);
-        marks->setMarkerSize(kMarkSize);
-        marks->setColor(c.series[index % c.series.size()]);
-        marks->setBorderColor(c.surface); // marks on one another stay apart
-        chart()->addSeries(marks);
+        addMarks(quantizer, index, index, points);
         ++index;
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What the bench found on one layer: bits per weight against error on a logarithmic axis, a shape and a colour for each
-// quantizer, a line through the Pareto set. Errors of exactly 0 have no place on that axis; the title counts them.
+// quantizer, or, of several variants, a shape for each quantizer and a colour for each transform, hollow where there
+// are more of them than colours; a line through the Pareto set. Errors of exactly 0 have no place on that axis; the
+// title counts them.
 #pragma once
 
 #include "views/charts/chart_view.h"
@@ -17,6 +19,7 @@ struct BenchPoint {
     double error = 0;
     QString candidate;
     QString quantizer; // or what stands for none
+    QString transform; // of the variant
     bool onFront = false;
 };
 
@@ -42,6 +45,8 @@ private:
     void draw();
     void drawFront(const QColor& color);
     void drawQuantizers();
+    void drawVariants();
+    QScatterSeries* addMarks(const QString& name, std::size_t shape, std::size_t color, const QList<QPointF>& points);
     void drawAxes();
     void drawRing();
     /// The nearest point within a few pixels, or null.

@@ -5,9 +5,10 @@
 #include "core/plan/explain.h"
 #include "core/plan/runs_in.h"
 #include "core/sensitivity/bench.h"
+#include "views/dialogs/transform_page.h"
 #include "views/document/document.h"
 #include "views/text/format.h"
-#include "views/theme/theme.h"
+#include "views/theme/tick_delegate.h"
 
 #include <QGridLayout>
 #include <QHBoxLayout>
@@ -16,7 +17,6 @@
 #include <QListWidget>
 #include <QSignalBlocker>
 #include <QSlider>
-#include <QStyledItemDelegate>
 #include <QTreeWidget>
 
 #include <algorithm>
@@ -25,20 +25,6 @@
 namespace ql::views {
 
 namespace {
-
-/// Fusion draws the boxes of ticks in a darker shade of the window, which is not to be seen in the dark theme.
-class TickDelegate : public QStyledItemDelegate {
-public:
-    using QStyledItemDelegate::QStyledItemDelegate;
-
-protected:
-    void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override
-    {
-        QStyledItemDelegate::initStyleOption(option, index);
-        if (const Colors c = colors(option->palette); c.dark)
-            option->palette.setColor(QPalette::Window, c.dim);
-    }
-};
 
 constexpr std::array<std::int64_t, 8> kRanks{0, 1, 2, 4, 8, 16, 32, 64};
 
@@ -88,7 +74,9 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
       m_rank(new QSlider(Qt::Horizontal, this)),
       m_rankText(new QLabel(this)),
       m_quantizers(new QListWidget(this)),
-      m_otherQuantizers(new QLineEdit(this))
+      m_otherQuantizers(new QLineEdit(this)),
+      m_transforms(new QListWidget(this)),
+      m_otherTransforms(new QLineEdit(this))
 {
     auto* grid = new QGridLayout(this);
     grid->setContentsMargins(0, 0, 0, 0);
@@ -99,8 +87,11 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
     grid->addWidget(buildRank(), 3, 0);
     grid->addWidget(m_quantizers, 0, 1, 3, 1);
     grid->addWidget(m_otherQuantizers, 3, 1);
+    grid->addWidget(m_transforms, 0, 2, 3, 1);
+    grid->addWidget(m_otherTransforms, 3, 2);
     grid->setColumnStretch(0, 3);
     grid->setColumnStretch(1, 2);
+    grid->setColumnStretch(2, 2);
     m_filter->setPlaceholderText(tr("Filter schemes"));
     m_filter->setClearButtonEnabled(true);
     m_otherSchemes->setPlaceholderText(tr("others: int3:g64+lr8, …"));
@@ -110,11 +101,16 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
                                   "+cols<n> input columns or +sparse<percent> of the weights in float16, +lr<r> "
                                   "factors of what is left, e.g. int4:g128+cols8+lr16"));
     m_otherQuantizers->setToolTip(tr("Any quantizers with options, separated by commas, e.g. mse:steps=200"));
+    m_otherTransforms->setPlaceholderText(tr("others, a+b"));
+    m_otherTransforms->setToolTip(tr("Any transforms with options, separated by commas; + applies one to the result "
+                                     "of the other, e.g. smooth:alpha=0.6+hadamard"));
     const std::pair<QWidget*, const char*> names[] = {{m_filter, "benchFilter"},
                                                       {m_schemes, "benchSchemes"},
                                                       {m_otherSchemes, "benchOtherSchemes"},
                                                       {m_quantizers, "benchQuantizers"},
-                                                      {m_otherQuantizers, "benchOtherQuantizers"}};
+                                                      {m_otherQuantizers, "benchOtherQuantizers"},
+                                                      {m_transforms, "benchTransforms"},
+                                                      {m_otherTransforms, "benchOtherTransforms"}};
     for (const auto& [widget, name] : names)
         widget->setObjectName(QLatin1String(name));
     m_filter->setAccessibleName(tr("Filter schemes"));
@@ -122,12 +118,14 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
     m_otherSchemes->setAccessibleName(tr("Other schemes"));
     m_quantizers->setAccessibleName(tr("Quantizers"));
     m_otherQuantizers->setAccessibleName(tr("Other quantizers"));
+    m_transforms->setAccessibleName(tr("Transforms"));
+    m_otherTransforms->setAccessibleName(tr("Other transforms"));
     m_schemes->setHeaderHidden(true);
     m_schemes->setIndentation(14);
     m_schemes->setUniformRowHeights(true);
-    for (QAbstractItemView* list : std::initializer_list<QAbstractItemView*>{m_schemes, m_quantizers}) {
+    for (QAbstractItemView* list : std::initializer_list<QAbstractItemView*>{m_schemes, m_quantizers, m_transforms}) {
         list->setItemDelegate(new TickDelegate(list));
-        list->setMinimumSize(90, 40);
+        list->setMinimumSize(80, 40);
         list->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Expanding);
     }
 
@@ -136,13 +134,17 @@ BenchChoice::BenchChoice(const Document& document, QWidget* parent)
     connect(m_schemes, &QTreeWidget::itemActivated, this, &BenchChoice::explainScheme);
     connect(m_quantizers, &QListWidget::itemChanged, this, &BenchChoice::changed);
     connect(m_quantizers, &QListWidget::itemActivated, this, &BenchChoice::explainQuantizer);
-    for (const QLineEdit* other : {m_otherSchemes, m_otherQuantizers}) {
+    connect(m_transforms, &QListWidget::itemChanged, this, &BenchChoice::changed);
+    connect(m_transforms, &QListWidget::itemActivated, this, &BenchChoice::explainTransform);
+    for (const QLineEdit* other : {m_otherSchemes, m_otherQuantizers, m_otherTransforms}) {
         connect(other, &QLineEdit::textChanged, this, &BenchChoice::changed);
         connect(other, &QLineEdit::returnPressed, this, &BenchChoice::confirmed);
     }
     for (const std::string_view text : split(kUsualSchemes, ','))
         m_ticked.emplace(text);
     buildQuantizers();
+    buildTransforms();
+    takeActivations();
 }
 
 QWidget* BenchChoice::buildRank()
@@ -217,7 +219,18 @@ void BenchChoice::buildQuantizers()
         auto* item = new QListWidgetItem(toQString(quantizer->id), m_quantizers);
         item->setCheckState(std::ranges::find(usual, quantizer->id) != usual.end() ? Qt::Checked : Qt::Unchecked);
     }
-    takeActivations();
+}
+
+void BenchChoice::buildTransforms()
+{
+    auto* none = new QListWidgetItem(toQString(kNoTransform), m_transforms);
+    none->setCheckState(Qt::Checked);
+    none->setFlags(Qt::ItemIsEnabled | Qt::ItemIsSelectable | Qt::ItemIsUserCheckable);
+    none->setToolTip(tr("The model that is shown, as it is"));
+    for (const Transform* transform : allTransforms()) {
+        auto* item = new QListWidgetItem(toQString(transform->id), m_transforms);
+        item->setCheckState(Qt::Unchecked);
+    }
 }
 
 void BenchChoice::takeActivations()
@@ -232,6 +245,17 @@ void BenchChoice::takeActivations()
         flags.setFlag(Qt::ItemIsEnabled, why.isEmpty());
         item->setFlags(flags);
         item->setToolTip(why.isEmpty() ? aboutQuantizer(quantizer) : why);
+        m_waiting = m_waiting || !why.isEmpty();
+    }
+    const QSignalBlocker quietToo(m_transforms);
+    for (int row = 1; row < m_transforms->count(); ++row) {
+        const Transform& transform = *allTransforms()[static_cast<std::size_t>(row - 1)];
+        const QString why = m_document.isOpen() ? missingFor(transform, m_document.activations().get()) : QString();
+        QListWidgetItem* item = m_transforms->item(row);
+        Qt::ItemFlags flags = Qt::ItemIsSelectable | Qt::ItemIsUserCheckable;
+        flags.setFlag(Qt::ItemIsEnabled, why.isEmpty());
+        item->setFlags(flags);
+        item->setToolTip(why.isEmpty() ? aboutTransform(transform) : why);
         m_waiting = m_waiting || !why.isEmpty();
     }
 }
@@ -304,24 +328,31 @@ QStringList BenchChoice::tickedSchemes() const
     return texts;
 }
 
-QStringList BenchChoice::tickedQuantizers() const
+QStringList BenchChoice::tickedOf(const QListWidget& list, const QLineEdit& others)
 {
     QStringList texts;
-    for (int row = 0; row < m_quantizers->count(); ++row) {
-        const QListWidgetItem* item = m_quantizers->item(row);
+    for (int row = 0; row < list.count(); ++row) {
+        const QListWidgetItem* item = list.item(row);
         if (item->checkState() == Qt::Checked && item->flags().testFlag(Qt::ItemIsEnabled))
             texts << item->text();
     }
-    if (const QString others = m_otherQuantizers->text().trimmed(); !others.isEmpty())
-        texts << others;
+    if (const QString text = others.text().trimmed(); !text.isEmpty())
+        texts << text;
     return texts;
+}
+
+Result<std::vector<TransformSpecs>> BenchChoice::transforms() const
+{
+    const QStringList texts = tickedOf(*m_transforms, *m_otherTransforms);
+    return parseTransformList(texts.isEmpty() ? std::string(kNoTransform)
+                                              : texts.join(QStringLiteral(",")).toStdString());
 }
 
 Result<std::vector<Candidate>> BenchChoice::candidates() const
 {
     const QString comma = QStringLiteral(",");
     auto candidates =
-        crossCandidates(tickedSchemes().join(comma).toStdString(), tickedQuantizers().join(comma).toStdString());
+        crossCandidates(tickedSchemes().join(comma).toStdString(), tickedOf(*m_quantizers, *m_otherQuantizers).join(comma).toStdString());
     if (!candidates || rank() == 0)
         return candidates;
     const std::vector<Candidate> plain = *candidates;
@@ -341,6 +372,12 @@ void BenchChoice::explainScheme(const QTreeWidgetItem* item)
         return;
     if (const auto candidate = parseCandidate(item->text(0).toStdString()))
         Q_EMIT explained(*candidate);
+}
+
+void BenchChoice::explainTransform(const QListWidgetItem* item)
+{
+    if (const auto transform = findTransform(item->text().toStdString())) // none is nothing to explain
+        Q_EMIT transformExplained(**transform);
 }
 
 void BenchChoice::explainQuantizer(const QListWidgetItem* item)

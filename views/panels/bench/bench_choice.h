@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Which schemes and quantizers the bench tries: schemes grouped by where they run, quantizers, each with a line for any
-// other text. What needs to know the layer's inputs waits for a calibration. Every registry is walked, nothing listed
-// here.
+// Which schemes, quantizers and transforms the bench tries: schemes grouped by where they run, each list with a line
+// for any other text. What needs to know the layer's inputs waits for a calibration. Every registry is walked, nothing
+// listed here.
 #pragma once
 
 #include "core/plan/candidate.h"
+#include "core/transforms/transform.h"
 
 #include <QWidget>
 
@@ -36,19 +37,23 @@ public:
     /// Every ticked scheme with every ticked quantizer that accepts it; each once more with low-rank factors where the
     /// slider says so.
     Result<std::vector<Candidate>> candidates() const;
-    /// Whether a quantizer waits for a calibration.
+    /// A variant for each ticked transform; the model as it is is one of them if none is ticked.
+    Result<std::vector<TransformSpecs>> transforms() const;
+    /// Whether a quantizer or a transform waits for a calibration.
     bool isWaiting() const { return m_waiting; }
 
 Q_SIGNALS:
     void changed();                          // other ticks or texts
     void confirmed();                        // Enter in a line
     void explained(const Candidate& chosen); // double click or Enter on an entry
+    void transformExplained(const Transform& chosen);
 
 private:
     void buildSchemes();
     QWidget* buildRank();
     std::int64_t rank() const;
     void buildQuantizers();
+    void buildTransforms();
     void filterSchemes();
     void countTicks();
     /// The ticked schemes as the layer's groups have them, by what was ticked.
@@ -56,8 +61,9 @@ private:
     void takeTick(QTreeWidgetItem* item);
     void explainScheme(const QTreeWidgetItem* item);
     void explainQuantizer(const QListWidgetItem* item);
+    void explainTransform(const QListWidgetItem* item);
     QStringList tickedSchemes() const;
-    QStringList tickedQuantizers() const;
+    static QStringList tickedOf(const QListWidget& list, const QLineEdit& others);
 
     const Document& m_document;
     QLineEdit* m_filter;
@@ -67,6 +73,8 @@ private:
     QLabel* m_rankText;
     QListWidget* m_quantizers;
     QLineEdit* m_otherQuantizers;
+    QListWidget* m_transforms; // the first is none
+    QLineEdit* m_otherTransforms;
     std::set<std::string> m_ticked; // schemes as they were ticked, whatever a layer's targets make of them
     std::int64_t m_layer = -1;      // that the groups are of
     QString m_kind;                 // of that layer

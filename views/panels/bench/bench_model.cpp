@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/panels/bench/bench_model.h"
 
-#include "views/document/document.h"
+#include "core/export/export.h"
 #include "views/panels/bench/bench_run.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
@@ -15,6 +15,12 @@ namespace ql::views {
 namespace {
 
 const QString kFrontMark = QStringLiteral("●");
+
+bool isText(int column)
+{
+    return column == BenchModel::kLayer || column == BenchModel::kCandidate || column == BenchModel::kTransform ||
+           column == BenchModel::kRunsIn;
+}
 
 bool hasObjective(const BenchEntry& entry)
 {
@@ -45,8 +51,7 @@ QString runsInText(const BenchEntry& entry)
 
 } // namespace
 
-BenchModel::BenchModel(const Document& document, const BenchRun& run, QObject* parent)
-    : QAbstractTableModel(parent), m_document(document), m_run(run)
+BenchModel::BenchModel(const BenchRun& run, QObject* parent) : QAbstractTableModel(parent), m_run(run)
 {
     connect(&run, &BenchRun::reset, this, [this] {
         beginResetModel();
@@ -85,6 +90,8 @@ bool BenchModel::isUsed(int column) const
     switch (column) {
     case kLayer:
         return m_run.layers().size() > 1;
+    case kTransform:
+        return m_count > 0 && anyTransform(m_run.transforms());
     case kOutput:
         return any([](const BenchEntry& entry) { return entry.outputError.has_value(); });
     case kObjective:
@@ -122,19 +129,27 @@ QString BenchModel::textOf(const BenchEntry& entry, int column) const
 {
     switch (column) {
     case kLayer:
-        return toQString(m_document.layer(entry.layer).name);
+        return toQString(m_run.layer(entry.layer).name);
     case kCandidate:
         return toQString(printCandidate(m_run.candidateOf(entry)));
-    case kBits:
-        return fixedText(entry.bitsPerWeight, 3);
-    case kRunsIn:
-        return runsInText(entry);
+    case kTransform:
+        return toQString(printTransform(m_run.transformOf(entry)));
     default:
         break;
+    }
+    if (!entry.refusal.empty() && entry.bitsPerWeight > 0) { // the quantizer refused, what is stored is known
+        if (column == kBits)
+            return fixedText(entry.bitsPerWeight, 3);
+        if (column == kRunsIn)
+            return runsInText(entry);
     }
     if (!entry.refusal.empty())
         return column == kFront ? QString() : column == kSqnr ? tr("refused") : QStringLiteral("—");
     switch (column) {
+    case kBits:
+        return fixedText(entry.bitsPerWeight, 3);
+    case kRunsIn:
+        return runsInText(entry);
     case kFront:
         return entry.onFront ? kFrontMark : QString();
     case kOutput:
@@ -160,8 +175,9 @@ QVariant BenchModel::sortValue(const BenchEntry& entry, int column) const
     case kLayer:
         return static_cast<qlonglong>(entry.layer);
     case kBits:
-        return entry.bitsPerWeight;
+        return entry.bitsPerWeight > 0 ? QVariant(entry.bitsPerWeight) : QVariant();
     case kCandidate:
+    case kTransform:
     case kRunsIn:
         return textOf(entry, column);
     default:
@@ -200,6 +216,7 @@ QString BenchModel::tipOf(const BenchEntry& entry, int column) const
         return entry.onFront ? tr("No other candidate has fewer bits and no larger error.") : QString();
     case kLayer:
     case kCandidate:
+    case kTransform:
         return textOf(entry, column);
     case kObjective:
         return hasObjective(entry) ? tr("%1: %2 of rtn's codes, %3 reached")
@@ -227,11 +244,10 @@ QVariant BenchModel::data(const QModelIndex& index, int role) const
     case Qt::AccessibleTextRole:
         return column == kFront && its.onFront ? QVariant(tr("Pareto")) : QVariant();
     case Qt::TextAlignmentRole: {
-        const bool isText = column == kLayer || column == kCandidate || column == kRunsIn;
         const bool isMark = column == kFront;
-        return static_cast<int>((isText   ? Qt::AlignLeft
-                                 : isMark ? Qt::AlignHCenter
-                                          : Qt::AlignRight) |
+        return static_cast<int>((isText(column) ? Qt::AlignLeft
+                                 : isMark       ? Qt::AlignHCenter
+                                                : Qt::AlignRight) |
                                 Qt::AlignVCenter);
     }
     case Qt::ForegroundRole: {
@@ -262,12 +278,14 @@ QVariant BenchModel::headerData(int section, Qt::Orientation orientation, int ro
     const auto header = [section]() -> Header {
         switch (section) {
         case kFront:
-            return {tr("front"), tr("The Pareto set of the layer: no other candidate has fewer bits and no larger "
+            return {tr("front"), tr("The Pareto set of the layer: no other entry has fewer bits and no larger "
                                     "error (of the output where it is known of all, else of the weights)")};
         case kLayer:
             return {tr("layer"), {}};
         case kCandidate:
             return {tr("candidate"), tr("scheme@quantizer; Enter explains it")};
+        case kTransform:
+            return {tr("transform"), tr("The variant it was tried on; none: the model that is shown, as it is")};
         case kBits:
             return {tr("bits/weight"), tr("Stored bits of codes, scales, zero points and padding ÷ number of weights")};
         case kOutput:
@@ -297,9 +315,9 @@ QVariant BenchModel::headerData(int section, Qt::Orientation orientation, int ro
     if (role == Qt::ToolTipRole)
         return header.tip.isEmpty() ? QVariant() : header.tip;
     if (role == Qt::TextAlignmentRole)
-        return static_cast<int>((section == kLayer || section == kCandidate || section == kRunsIn ? Qt::AlignLeft
-                                 : section == kFront                                              ? Qt::AlignHCenter
-                                                                                                  : Qt::AlignRight) |
+        return static_cast<int>((isText(section)     ? Qt::AlignLeft
+                                 : section == kFront ? Qt::AlignHCenter
+                                                     : Qt::AlignRight) |
                                 Qt::AlignVCenter);
     return {};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What the bench found, a row per layer and candidate. Qt::UserRole sorts by the number; a candidate that was refused
-// is grey and says why in its tool tip.
+// What the bench found, a row per layer, candidate and transform. Qt::UserRole sorts by the number; a candidate that
+// was refused is grey and says why in its tool tip.
 #pragma once
 
 #include <QAbstractTableModel>
@@ -14,14 +14,27 @@ struct BenchEntry;
 namespace ql::views {
 
 class BenchRun;
-class Document;
 
 class BenchModel : public QAbstractTableModel {
     Q_OBJECT
 public:
-    enum Column { kLayer, kCandidate, kFront, kBits, kOutput, kSqnr, kMse, kMax, kObjective, kTime, kRunsIn, kColumns };
+    enum Column {
+        kLayer,
+        kCandidate,
+        kTransform,
+        kFront,
+        kBits,
+        kOutput,
+        kSqnr,
+        kMse,
+        kMax,
+        kObjective,
+        kTime,
+        kRunsIn,
+        kColumns
+    };
 
-    BenchModel(const Document& document, const BenchRun& run, QObject* parent = nullptr);
+    explicit BenchModel(const BenchRun& run, QObject* parent = nullptr);
 
     const BenchEntry& entry(int row) const;
     /// Whether the column says something of any entry.
@@ -40,7 +53,6 @@ private:
     QString tipOf(const BenchEntry& entry, int column) const;
     void tell(int row);
 
-    const Document& m_document;
     const BenchRun& m_run;
     int m_count = 0; // rows the views know of
     int m_hovered = -1;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Schemes × quantizers side by side on layers: choose, run, compare in a table and a chart that fill while the run goes
-// on, then explain a candidate, offer it, or assign it.
+// Schemes × quantizers × transforms side by side on layers: choose, run, compare in a table and a chart that fill while
+// the run goes on, then explain a candidate, offer it, or assign it.
 #include "views/charts/chart_view.h"
 #include "views/dialogs/calibrate_dialog.h"
+#include "views/dialogs/transform_dialog.h"
+#include "views/dialogs/transform_page.h"
 #include "views/document/document.h"
 #include "views/panels/bench/bench_chart.h"
 #include "views/panels/bench/bench_choice.h"
@@ -50,12 +52,13 @@ public:
           m_calibrate(new QPushButton(tr("Calibrate…"), this)),
           m_choice(new BenchChoice(m_document, this)),
           m_summary(new ElidedLabel(this)),
-          m_model(new BenchModel(m_document, m_run, this)),
+          m_model(new BenchModel(m_run, this)),
           m_proxy(new QSortFilterProxyModel(this)),
           m_table(new QTableView(this)),
           m_explain(new QPushButton(tr("Explain"), this)),
           m_offer(new QPushButton(tr("Use as candidate"), this)),
           m_assign(new QPushButton(tr("Assign"), this)),
+          m_transform(new QPushButton(tr("Transform…"), this)),
           m_shown(new QComboBox(this)),
           m_chart(new BenchChart(this))
     {
@@ -67,7 +70,7 @@ public:
         parts->setStretchFactor(1, 3);
         parts->setStretchFactor(2, 2);
         parts->setChildrenCollapsible(false);
-        parts->setSizes({350, 830, 420});
+        parts->setSizes({450, 750, 400});
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
         column->addWidget(parts);
@@ -114,12 +117,13 @@ private:
         auto* top = new QHBoxLayout;
         top->addWidget(m_summary, 1);
         auto* bottom = new QHBoxLayout;
-        for (QPushButton* button : {m_explain, m_offer, m_assign})
+        for (QPushButton* button : {m_explain, m_offer, m_assign, m_transform})
             bottom->addWidget(button);
         bottom->addStretch(1);
         m_explain->setObjectName(QStringLiteral("benchExplain"));
         m_offer->setObjectName(QStringLiteral("benchOffer"));
         m_assign->setObjectName(QStringLiteral("benchAssign"));
+        m_transform->setObjectName(QStringLiteral("benchTransform"));
         return side(top, m_table, bottom);
     }
 
@@ -162,6 +166,7 @@ private:
         wide(BenchModel::kFront, {});
         wide(BenchModel::kLayer, QStringLiteral("layers.29.self_attn.q_proj"));
         wide(BenchModel::kCandidate, QStringLiteral("int4:g128:s=bf16@gptq"));
+        wide(BenchModel::kTransform, QStringLiteral("smooth+hadamard"));
         wide(BenchModel::kBits, QStringLiteral("16.000"));
         for (const int column : {int(BenchModel::kOutput), int(BenchModel::kMse), int(BenchModel::kMax)})
             wide(column, QStringLiteral("1.23e-05"));
@@ -188,6 +193,11 @@ private:
         connect(m_choice, &BenchChoice::confirmed, this, &BenchPanel::startOrStop);
         connect(m_choice, &BenchChoice::explained, this,
                 [this](const Candidate& candidate) { explain(layerAtHand(), candidate); });
+        connect(m_choice, &BenchChoice::transformExplained, this, [this](const Transform& transform) {
+            auto* page = new TransformPage(transform, window());
+            page->setAttribute(Qt::WA_DeleteOnClose);
+            page->show();
+        });
         connect(m_layers, &QComboBox::currentIndexChanged, this, touched);
         connect(m_shown, &QComboBox::currentIndexChanged, this,
                 [this](int shown) { m_run.setByWeights(shown == kWeightError); });
@@ -210,6 +220,15 @@ private:
                 m_document.addCandidate(m_run.candidateOf(*entry));
         });
         connect(m_assign, &QPushButton::clicked, this, &BenchPanel::assign);
+        connect(m_transform, &QPushButton::clicked, this, [this] {
+            const BenchEntry* entry = chosen();
+            if (!entry)
+                return;
+            auto* dialog = new TransformDialog(m_document, m_jobs, m_runs, window());
+            dialog->setAttribute(Qt::WA_DeleteOnClose);
+            dialog->setText(toQString(m_run.variantOf(*entry)));
+            dialog->show();
+        });
         connect(m_chart, &BenchChart::pointHovered, m_model, &BenchModel::setHovered);
         connect(m_chart, &BenchChart::pointClicked, this, [this](int row) {
             const QModelIndex index = m_proxy->mapFromSource(m_model->index(row, BenchModel::kCandidate));
@@ -260,9 +279,10 @@ private:
             return;
         }
         auto candidates = m_choice->candidates();
+        auto transforms = m_choice->transforms();
         const auto layers = layersToTry();
-        if (candidates && !layers.empty())
-            m_run.start(layers, std::move(*candidates));
+        if (candidates && transforms && !layers.empty())
+            m_run.start(layers, std::move(*candidates), std::move(*transforms));
     }
 
     void explain(std::int64_t layer, const Candidate& candidate)
@@ -277,18 +297,36 @@ private:
     void explainRow()
     {
         if (const BenchEntry* entry = chosen())
-            explain(entry->layer, m_run.candidateOf(*entry));
+            explain(shownLayer(*entry), m_run.candidateOf(*entry));
+    }
+
+    bool isShown(const BenchEntry& entry) const { return m_run.variantOf(entry) == m_document.variantText(); }
+
+    /// The entry's layer in the variant that is shown; −1: it has none of that name.
+    std::int64_t shownLayer(const BenchEntry& entry) const
+    {
+        return m_document.isOpen() ? m_document.model()->indexOf(m_run.layer(entry.layer).name) : -1;
+    }
+
+    QString transformFirst(const BenchEntry& entry) const
+    {
+        const QString variant = toQString(m_run.variantOf(entry));
+        return variant.isEmpty() ? tr("This is of the model as stored: choose Model ▸ As stored first.")
+                                 : tr("Transform the model by %1 first (Model ▸ Transform…).").arg(variant);
     }
 
     /// Why the entry cannot be assigned; empty if it can.
     QString assignRefusal(const BenchEntry& entry) const
     {
-        const Layer& layer = m_document.layer(entry.layer);
         if (!entry.refusal.empty())
             return toQString(entry.refusal);
-        if (!m_document.itemOf(entry.layer))
+        if (!isShown(entry))
+            return transformFirst(entry);
+        const std::int64_t index = shownLayer(entry);
+        if (!m_document.itemOf(index))
             return tr("The plan does not decide this layer.");
-        if (m_document.isLocked(entry.layer))
+        const Layer& layer = m_document.layer(index);
+        if (m_document.isLocked(index))
             return tr("The layer is locked.");
         if (const Target* target = m_document.target()) {
             const TargetProfile& profile = target->profile;
@@ -305,7 +343,7 @@ private:
         const BenchEntry* entry = chosen();
         if (!entry || !assignRefusal(*entry).isEmpty())
             return;
-        const std::int64_t layer = entry->layer;
+        const std::int64_t layer = shownLayer(*entry);
         const Candidate candidate = m_run.candidateOf(*entry);
         const QString text =
             tr("Assign %1 to %2").arg(toQString(printCandidate(candidate)), toQString(m_document.layer(layer).name));
@@ -330,7 +368,7 @@ private:
         m_layers->setItemText(kAll, tr("All layers (%1)").arg(countText(all)));
         for (QWidget* part : {static_cast<QWidget*>(m_layers), static_cast<QWidget*>(m_choice)})
             part->setEnabled(isOpen);
-        m_calibrate->setVisible(isOpen && m_choice->isWaiting());
+        m_calibrate->setVisible(isOpen && !m_document.variant() && m_choice->isWaiting());
         drawSummary();
         for (int column = 0; column < BenchModel::kColumns; ++column)
             m_table->setColumnHidden(column, !m_model->isUsed(column));
@@ -368,12 +406,14 @@ private:
     {
         const auto layers = layersToTry();
         const auto candidates = m_choice->candidates();
+        const auto transforms = m_choice->transforms();
         const bool running = m_run.isRunning();
         m_start->setText(running ? tr("Stop") : tr("Run"));
-        m_start->setEnabled(running || (!layers.empty() && candidates));
-        const QString problem = m_run.problem().isEmpty() && m_document.isOpen() && !candidates
-                                    ? errorText(candidates.error())
-                                    : m_run.problem();
+        m_start->setEnabled(running || (!layers.empty() && candidates && transforms));
+        const QString problem = !m_run.problem().isEmpty() || !m_document.isOpen() ? m_run.problem()
+                                : !candidates                                      ? errorText(candidates.error())
+                                : !transforms                                      ? errorText(transforms.error())
+                                                                                   : QString();
         setProblemColor(*m_summary, !problem.isEmpty());
         const QString what = layers.size() == 1 ? toQString(m_document.layer(layers.front()).name)
                                                 : tr("%1 layers").arg(countText(std::ssize(layers)));
@@ -383,7 +423,10 @@ private:
             : !m_document.isOpen() ? tr("Open a checkpoint to try number formats and quantizers on its layers.")
             : layers.empty()       ? emptyText()
             : m_run.entries().empty()
-                ? tr("Run tries %1 candidates on %2.").arg(countText(std::ssize(*candidates)), what)
+                ? (transforms->size() == 1
+                       ? tr("Run tries %1 candidates on %2.").arg(countText(std::ssize(*candidates)), what)
+                       : tr("Run tries %1 candidates × %2 transforms on %3.")
+                             .arg(countText(std::ssize(*candidates)), countText(std::ssize(*transforms)), what))
                 : resultText());
     }
 
@@ -405,8 +448,8 @@ private:
             std::ranges::count_if(entries, [](const BenchEntry& entry) { return !entry.refusal.empty(); });
         QString text =
             m_run.layers().size() == 1
-                ? tr("%1 candidates on %2")
-                      .arg(countText(std::ssize(entries)), toQString(m_document.layer(entries.front().layer).name))
+                ? (m_run.transforms().size() == 1 ? tr("%1 candidates on %2") : tr("%1 entries on %2"))
+                      .arg(countText(std::ssize(entries)), toQString(m_run.layer(entries.front().layer).name))
                 : tr("%1 entries of %2 layers")
                       .arg(countText(std::ssize(entries)), countText(std::ssize(m_run.layers())));
         if (refused > 0)
@@ -426,10 +469,14 @@ private:
         say(m_explain, entry, tr("Levels, formula, storage, source and options of the candidate (Enter)"));
         const bool offered = entry && std::ranges::find(m_document.table().candidates, m_run.candidateOf(*entry)) !=
                                           m_document.table().candidates.end();
-        const bool offerable = entry && entry->refusal.empty() && !offered;
+        const bool isOther = entry && !isShown(*entry);
+        const bool offerable = entry && entry->refusal.empty() && !offered && !isOther;
         say(m_offer, offerable,
-            offered ? tr("The plan offers it already.")
-                    : tr("Offers the candidate for every layer and measures it, beside those there are"));
+            isOther   ? transformFirst(*entry)
+            : offered ? tr("The plan offers it already.")
+                      : tr("Offers the candidate for every layer and measures it, beside those there are"));
+        m_transform->setVisible(isOther && entry->refusal.empty());
+        m_transform->setToolTip(tr("Shows the variant the entry is of, so that its candidate can be used"));
         const QString refusal = entry ? assignRefusal(*entry) : QString();
         say(m_assign, entry && refusal.isEmpty(),
             refusal.isEmpty() ? tr("Gives the candidate to the layer in the plan") : refusal);
@@ -439,8 +486,10 @@ private:
     std::int64_t chartLayer() const
     {
         const auto& tried = m_run.layers();
-        if (std::ranges::find(tried, m_document.selection().current()) != tried.end())
-            return m_document.selection().current();
+        const std::int64_t shown = m_document.selection().current();
+        const std::int64_t current = shown < 0 ? -1 : m_run.model()->indexOf(m_document.layer(shown).name);
+        if (std::ranges::find(tried, current) != tried.end())
+            return current;
         const BenchEntry* entry = chosen();
         return entry ? entry->layer : tried.front();
     }
@@ -465,6 +514,7 @@ private:
                  .error = benchError(entry, byOutput),
                  .candidate = toQString(printCandidate(candidate)),
                  .quantizer = hasQuantizer ? toQString(printQuantizerSpec(candidate.quantizer)) : tr("cast or kept"),
+                 .transform = toQString(printTransform(m_run.transformOf(entry))),
                  .onFront = entry.onFront});
         }
         m_chart->setMessage(!points.empty()        ? QString()
@@ -515,6 +565,7 @@ private:
     QPushButton* m_explain;
     QPushButton* m_offer;
     QPushButton* m_assign;
+    QPushButton* m_transform; // of entries of another variant
     QComboBox* m_shown;
     BenchChart* m_chart;
     std::int64_t m_chartLayer = -1; // that is drawn

@@ -59,13 +59,15 @@ public:
         connect(&m_document.selection(), &SelectionModel::currentChanged, this,
                 [this](qint64, const QObject* origin) { takeSelection(origin); });
         connect(&m_document.selection(), &SelectionModel::selectedChanged, this, &LayersPanel::takeSelection);
-        connect(&m_document, &Document::opened, this, [this] {
+        const auto expand = [this] {
             if (m_model->rowCount() <= 12)
                 m_view->expandAll();
             else if (m_document.selection().current() >= 0)
                 takeSelection(nullptr);
             countRows();
-        });
+        };
+        connect(&m_document, &Document::opened, this, expand);
+        connect(&m_document, &Document::modelChanged, this, expand, Qt::QueuedConnection); // another variant
         connect(&m_document, &Document::modelChanged, this, &LayersPanel::countRows);
         setFocusProxy(m_view);
         countRows();

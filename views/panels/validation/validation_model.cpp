@@ -78,8 +78,12 @@ QString textOf(const ValidationRecord& record, int column)
     case ValidationModel::kPlan:
         return record.runtime.isEmpty() ? record.plan
                                         : ValidationModel::tr("%1, as %2").arg(record.plan, record.runtime);
+    case ValidationModel::kVariant:
+        return record.variant;
     case ValidationModel::kBits:
         return fixedText(record.bitsPerWeight, 3);
+    case ValidationModel::kSize:
+        return record.fileBytes > 0 ? bytesText(record.fileBytes) : QString();
     case ValidationModel::kPredicted:
         return numberText(record.predictedLoss);
     case ValidationModel::kCount:
@@ -138,11 +142,14 @@ QVariant sortValue(const ValidationRecord& record, int column)
         return record.time;
     case ValidationModel::kBits:
         return record.bitsPerWeight;
+    case ValidationModel::kSize:
+        return record.fileBytes > 0 ? QVariant(static_cast<qlonglong>(record.fileBytes)) : QVariant();
     case ValidationModel::kPredicted:
         return record.predictedLoss;
     case ValidationModel::kCount:
         return static_cast<qlonglong>(record.count());
     case ValidationModel::kPlan:
+    case ValidationModel::kVariant:
     case ValidationModel::kSource:
         return textOf(record, column);
     default:
@@ -152,8 +159,8 @@ QVariant sortValue(const ValidationRecord& record, int column)
 
 int alignmentOf(int column)
 {
-    const bool isText =
-        column == ValidationModel::kTime || column == ValidationModel::kPlan || column == ValidationModel::kSource;
+    const bool isText = column == ValidationModel::kTime || column == ValidationModel::kPlan ||
+                        column == ValidationModel::kVariant || column == ValidationModel::kSource;
     return static_cast<int>((isText ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
 }
 
@@ -213,6 +220,10 @@ QString tipOf(const ValidationRecord& record, int column)
     switch (column) {
     case ValidationModel::kPlan:
         return record.plan;
+    case ValidationModel::kVariant:
+        return record.variant.isEmpty() ? ValidationModel::tr("The model as stored") : record.variant;
+    case ValidationModel::kSize:
+        return record.fileBytes > 0 ? ValidationModel::tr("%1 bytes").arg(countText(record.fileBytes)) : QString();
     case ValidationModel::kPredicted:
         return ValidationModel::tr("%1, in %2; a prediction to rank plans by, in another unit than what was measured")
             .arg(record.metric, unitOf(record.metric));
@@ -251,7 +262,7 @@ const ValidationRecord& ValidationModel::record(int row) const
 bool ValidationModel::isUsed(int column) const
 {
     if (m_count == 0)
-        return column < kSqnr || column > kPlanTop1;
+        return column != kVariant && column != kSize && (column < kSqnr || column > kPlanTop1);
     for (int row = 0; row < m_count; ++row)
         if (!textOf(record(row), column).isEmpty())
             return true;
@@ -293,7 +304,9 @@ QVariant ValidationModel::headerData(int section, Qt::Orientation orientation, i
     const bool areWindows = m_count == 0 || record(0).length > 0;
     const QString titles[] = {tr("when"),
                               tr("plan"),
+                              tr("variant"),
                               tr("bits"),
+                              tr("size"),
                               tr("perplexity"),
                               tr("plan's"),
                               tr("KLD / nats"),
@@ -309,7 +322,9 @@ QVariant ValidationModel::headerData(int section, Qt::Orientation orientation, i
                               areWindows ? tr("text") : tr("inputs")};
     const QString tips[] = {{},
                             tr("Candidates and on how many layers; double click or Enter adopts the plan"),
+                            tr("Transforms of the model that the plan is for; empty: as stored"),
                             tr("Stored bits per weight"),
+                            tr("Exact bytes of the files that the target would write"),
                             tr("Of the unquantized model: exp of the mean negative log-likelihood"),
                             tr("Perplexity of the plan"),
                             tr("Mean KL divergence of the plan from the model, with its standard error over windows"),

@@ -16,7 +16,9 @@ public:
     enum Column {
         kTime,
         kPlan,
+        kVariant,
         kBits,
+        kSize,
         kPerplexity,
         kPlanPerplexity,
         kKld,

@@ -25,6 +25,7 @@
 #include <QLegendMarker>
 #include <QLineSeries>
 #include <QLocale>
+#include <QPointer>
 #include <QPushButton>
 #include <QSortFilterProxyModel>
 #include <QSplitter>
@@ -123,7 +124,9 @@ private:
         };
         wide(ValidationModel::kTime, QLocale().toString(QDateTime(QDate(2026, 11, 28), {}), QLocale::ShortFormat));
         wide(ValidationModel::kPlan, QStringLiteral("int4:g64:s=bf16 ×84"));
+        wide(ValidationModel::kVariant, QStringLiteral("smooth+hadamard"));
         wide(ValidationModel::kBits, QStringLiteral("16.000"));
+        wide(ValidationModel::kSize, QStringLiteral("123.4 MB"));
         wide(ValidationModel::kPerplexity, QStringLiteral("perplexity"));
         wide(ValidationModel::kPlanPerplexity, QStringLiteral("1234.567"));
         wide(ValidationModel::kKld, QStringLiteral("0.0123 ± 0.0008"));
@@ -159,11 +162,13 @@ private:
     void adopt(const QModelIndex& index)
     {
         const ValidationRecord& record = m_model->record(m_proxy->mapToSource(index).row());
-        const auto plan = parsePlan(record.planJson.toStdString(), *m_document.model());
-        if (plan)
-            m_document.adoptPlan(*plan, tr("Adopt the validated plan"));
-        else
-            m_summary->setText(errorText(plan.error()));
+        m_document.adoptPlanText(record.planJson.toStdString(), tr("Adopt the validated plan"),
+                                 [summary = QPointer(m_summary)](const Result<void>& adopted) {
+                                     if (!adopted && summary && adopted.error().code != Errc::cancelled) {
+                                         setProblemColor(*summary);
+                                         summary->setText(errorText(adopted.error()));
+                                     }
+                                 });
     }
 
     void draw() override

@@ -50,4 +50,15 @@ Candidates scaleCandidates(const Scheme& scheme, std::int64_t steps)
     return {.count = steps - 1, .fill = each(shrunk), .shrinking = scheme.zeroPoint == ZeroPoint::none ? 1 : 0};
 }
 
+Candidates clipCandidates(const Scheme& scheme)
+{
+    constexpr std::int64_t kClips = 111;
+    const auto fill = [](const RunRange& range, const ScaleRule& rule, const RunParameters&, std::int64_t first,
+                         std::span<RunParameters> out) {
+        for (RunParameters& parameters : out)
+            parameters = rule.chooseShrunk(range, static_cast<float>(120 - first++) / 100);
+    };
+    return {.count = kClips, .fill = fill, .shrinking = scheme.zeroPoint == ZeroPoint::none ? 1 : 0};
+}
+
 } // namespace ql

@@ -12,4 +12,10 @@ namespace ql {
 /// Those besides rtn's own.
 Candidates scaleCandidates(const Scheme& scheme, std::int64_t steps);
 
+/// Clips 1.2, 1.19 … 0.1 of the largest magnitude (of the range, with zero points or minima), 111 of them: a
+/// real-valued exponent bias of minifloats (van Baalen et al., FP8 versus INT8, 2023; Chen et al., Low-Bitwidth
+/// Floating Point Quantization for Diffusion Models, 2024). For scales in floating point that are a range over the
+/// largest level.
+Candidates clipCandidates(const Scheme& scheme);
+
 } // namespace ql

@@ -46,7 +46,7 @@ public:
         }
         return chooseShrunk(range, 1);
     }
-    /// The same for a range shrunk by a factor in (0, 1]: about 0, or for minima about its middle.
+    /// The same for a range times a factor in (0, 1.2]: about 0, or for minima about its middle.
     RunParameters chooseShrunk(const RunRange& range, float factor) const;
     /// The parameters with another stored scale; the zero point follows.
     RunParameters withScale(const RunRange& range, float scale) const;

@@ -269,6 +269,37 @@ private Q_SLOTS:
         QCOMPARE(result.error().code, Errc::usage);
         QVERIFY(!result.error().what.empty());
     }
+
+    /// mse:clips=published against every clip from 0.1 to 1.2 of the largest magnitude.
+    void publishedClips()
+    {
+        for (const char* text : {"e2m1", "e3m2:g64", "int4:restricted:g64", "int3:asym", "nf4:s=bf16"}) {
+            const std::vector<float> w = normalSamples(4 * 256, 61, 1);
+            const Scheme scheme = parseScheme(text).value();
+            const Searched found = runSearch(w, {4, 256}, text, "mse:clips=published");
+            const ScaleRule rule(scheme, RangeRule::standard, Dtype::f32, 1);
+            const ElementCoder coder(scheme);
+            const auto length = scheme.granularity == Granularity::group ? scheme.groupSize : 256;
+            double least = 0;
+            for (std::int64_t begin = 0; begin < std::ssize(w); begin += length) {
+                const RunRange range = rangeOfRun(w.data() + begin, length);
+                double best = squaredErrorOfRun(coder, rule.affine(rule.choose(range)), w.data() + begin, length);
+                for (int clip = 10; clip <= 120; ++clip) {
+                    const RunParameters tried = rule.chooseShrunk(range, static_cast<float>(clip) / 100);
+                    best = std::min(best, squaredErrorOfRun(coder, rule.affine(tried), w.data() + begin, length));
+                    if (text == std::string("e2m1")) { // the clip is where the largest level goes
+                        const double to = static_cast<double>(range.absMax) * clip / 100;
+                        QVERIFY(std::fabs(static_cast<double>(tried.scale) * 6 - to) < 1e-5 * to);
+                    }
+                }
+                least += best;
+            }
+            QVERIFY2(std::fabs(squaredError(viewOf(w, {4, 256}), found.tensor) - least) <= 1e-9 * least, text);
+        }
+        for (const char* scheme : {"mxfp4", "nvfp4", "gguf:q4_0", "gguf:q4_k"})
+            QVERIFY(!findQuantizer("mse").value()->accepts(parseScheme(scheme).value(),
+                                                           parseQuantizerSpec("mse:clips=published").value()));
+    }
 };
 
 QTEST_APPLESS_MAIN(ClipSearchesTest)

@@ -17,17 +17,24 @@ struct Options {
     std::string out;
     ActivationsOption activations;
     TransformsOption transforms;
+    bool biasCorrection = false;
 };
 
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations, options.plan));
-    const auto& [base, model, activations, variant] = opened;
-    QL_TRY(read, readPlan(options.plan, *model));
+    const auto& [base, uncorrected, activations, variant] = opened;
+    QL_TRY(read, readPlan(options.plan, *uncorrected));
     if (const auto same = checkActivations(read, activations.get()); !same && !read.activations.empty())
         return Error{same.error().code, same.error().what, options.plan};
     QL_TRY(target, findTarget(options.target.empty() ? read.target : options.target));
-    QL_TRY(plan, admit(target->profile, *model, read));
+    QL_TRY(plan, admit(target->profile, *uncorrected, read));
+    std::shared_ptr<const Model> model = uncorrected;
+    if (options.biasCorrection) {
+        QL_TRY(corrected,
+               withCorrectedBiases(console, model, plan, &target->profile, activations.get(), console.context()));
+        model = std::move(corrected);
+    }
     QL_TRY(predicted, target->profile.fileBytes(*model, plan));
     console.status("writing " + options.out);
     QL_TRY(files, exportPlan(*target, {*model, plan, activations.get()}, options.out, console.context()));
@@ -60,6 +67,7 @@ const Command export_{
         app.add_option("--plan", options->plan, "plan (JSON), as written by solve")->required();
         app.add_option("--target", options->target, "target (qloupe list targets); default: the plan's");
         app.add_option("--out", options->out, "file or folder to write")->required();
+        app.add_flag("--bias-correction", options->biasCorrection, kBiasCorrectionHelp);
         options->activations.declare(app);
         options->transforms.declare(app);
         return [options](Console& console) { return run(console, *options); };

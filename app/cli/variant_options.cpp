@@ -4,7 +4,9 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/checkpoint/reader.h"
+#include "core/model/frontends/frontend.h"
 #include "core/plan/plan_variant.h"
+#include "core/realize/bias_correction.h"
 
 #include <CLI/CLI.hpp>
 
@@ -60,6 +62,22 @@ Result<OpenedVariant> openVariantFor(Console& console, const std::string& file, 
         text = std::move(read);
     }
     return openVariant(console, std::move(base), transforms, activations, text);
+}
+
+Result<std::shared_ptr<const Model>> withCorrectedBiases(Console& console, const std::shared_ptr<const Model>& model,
+                                                         const Plan& plan, const TargetProfile* target,
+                                                         const Activations* activations, const JobContext& context)
+{
+    if (!activations)
+        return usageError("--bias-correction needs the means of the layers' inputs: add --activations, a study made by "
+                          "qloupe calibrate, or captured X");
+    QL_TRY(graph, buildGraph(*model));
+    console.status("correcting biases");
+    QL_TRY(done, correctBiases(model, graph, plan, target, *activations, context));
+    console.warn(done.notes);
+    if (done.corrected.empty())
+        console.warn(std::vector<Warning>{{{}, "no layer of the plan has a stored bias: nothing was corrected"}});
+    return done.model;
 }
 
 Result<std::shared_ptr<const Checkpoint>> openCheckpointFor(Console& console, const std::string& file,

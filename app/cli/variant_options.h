@@ -3,6 +3,7 @@
 #pragma once
 
 #include "app/cli/study_options.h"
+#include "core/plan/target.h"
 #include "core/transforms/variant.h"
 
 namespace ql::cli {
@@ -33,6 +34,14 @@ Result<OpenedVariant> openVariant(Console& console, std::shared_ptr<const Model>
 /// Opens the model, too; the plan is a file, or empty.
 Result<OpenedVariant> openVariantFor(Console& console, const std::string& file, const TransformsOption& transforms,
                                      const ActivationsOption& activations, const std::string& plan = {});
+
+/// For --bias-correction: the model with biases that take back what the plan does to means; shows what was not done and
+/// how much was. An error if no activations are given.
+Result<std::shared_ptr<const Model>> withCorrectedBiases(Console& console, const std::shared_ptr<const Model>& model,
+                                                         const Plan& plan, const TargetProfile* target,
+                                                         const Activations* activations, const JobContext& context);
+inline constexpr const char* kBiasCorrectionHelp =
+    "biases take back what quantized weights do to the means of outputs; needs --activations";
 
 /// The tensors of a file, which need be no model's without transforms; shows the file's warnings.
 Result<std::shared_ptr<const Checkpoint>> openCheckpointFor(Console& console, const std::string& file,

@@ -12,23 +12,38 @@ struct Options {
     std::string path;
     std::string against;
     ActivationsOption activations;
+    bool biasCorrection = false;
+};
+
+struct Embedded {
+    const Target* target = nullptr;
+    std::string plan;
 };
 
 /// Of the first target that finds one; what else is wrong with the file verifyExport() says.
-std::string embeddedPlan(const std::string& path)
+Embedded embeddedPlan(const std::string& path)
 {
     for (const Target* target : allTargets())
         if (const auto plan = target->embeddedPlan(path))
-            return *plan;
+            return {target, *plan};
     return {};
 }
 
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(base, openModelFor(console, options.against));
-    QL_TRY(opened, openVariant(console, base, {}, options.activations, embeddedPlan(options.path)));
+    const Embedded embedded = embeddedPlan(options.path);
+    QL_TRY(opened, openVariant(console, base, {}, options.activations, embedded.plan));
+    std::shared_ptr<const Model> model = opened.model;
+    if (options.biasCorrection && embedded.target) {
+        QL_TRY(parsed, parsePlan(embedded.plan, *model));
+        QL_TRY(plan, admit(embedded.target->profile, *model, parsed));
+        QL_TRY(corrected, withCorrectedBiases(console, model, plan, &embedded.target->profile, opened.activations.get(),
+                                              console.context()));
+        model = std::move(corrected);
+    }
     console.status("verifying " + options.path);
-    QL_TRY(report, verifyExport(*opened.model, options.path, opened.activations.get(), console.context()));
+    QL_TRY(report, verifyExport(*model, options.path, opened.activations.get(), console.context()));
     auto failed = nlohmann::ordered_json::array();
     std::int64_t elements = 0;
     for (const VerifiedTensor& tensor : report.tensors) {
@@ -59,6 +74,8 @@ const Command verify_{"verify", "read an exported model back and compare every t
                           app.add_option("PATH", options->path, "exported file or folder")->required();
                           app.add_option("--against", options->against, "the checkpoint it was made from")->required();
                           options->activations.declare(app);
+                          app.add_flag("--bias-correction", options->biasCorrection,
+                                       "the export was given it: compare with corrected biases");
                           return [options](Console& console) { return run(console, *options); };
                       }};
 

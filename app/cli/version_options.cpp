@@ -18,6 +18,7 @@ void VersionOptions::declare(CLI::App& app)
                    "scheme of keys and values in the other version: q8_0, q4_0, int8:token, int4:g64, fp8_e4m3, …");
     app.add_flag("--keep-first-token", keepFirstToken,
                  "activation schemes leave the first token of each text (BOS) as it is");
+    app.add_flag("--bias-correction", biasCorrection, kBiasCorrectionHelp);
     transforms.declare(app);
     activations.declare(app);
 }
@@ -26,8 +27,10 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
                                                            const JobContext& context) const
 {
     const bool isTransformed = !transforms.texts.empty();
-    if (plan.empty() && (keepFirstToken || (!isTransformed && !activations.path.empty())))
-        return usageError(std::string(keepFirstToken ? "--keep-first-token" : "--activations") +
+    if (plan.empty() && (keepFirstToken || biasCorrection || (!isTransformed && !activations.path.empty())))
+        return usageError(std::string(keepFirstToken   ? "--keep-first-token"
+                                      : biasCorrection ? "--bias-correction"
+                                                       : "--activations") +
                           " says how a plan is run: add --plan, or leave it out");
     if (plan.empty() && !isTransformed && runtime.empty() && keysValues.empty())
         return std::unique_ptr<OtherVersion>();
@@ -39,7 +42,8 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
     }
     QL_TRY(opened, openVariant(console, model, transforms, activations, planText));
     other->opened = std::move(opened);
-    const Model& ran = *other->opened.model;
+    const std::shared_ptr<const Model> uncorrected = other->opened.model;
+    const Model& ran = *uncorrected;
     const Activations* const known = other->opened.activations.get();
     std::vector<std::string> titles;
     VersionSettings settings{.activations = known, .keepFirstToken = keepFirstToken};
@@ -52,6 +56,12 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
         settings.plan = &*other->plan;
         settings.target = target ? &target->profile : nullptr;
         titles.emplace_back("plan");
+        if (biasCorrection) {
+            QL_TRY(corrected,
+                   withCorrectedBiases(console, other->opened.model, *other->plan, settings.target, known, context));
+            other->opened.model = std::move(corrected);
+            titles.emplace_back("biases corrected");
+        }
     }
     if (!runtime.empty()) {
         QL_TRY(found, findRuntime(runtime));
@@ -70,7 +80,7 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
                       (other->opened.variant ? "\n" + ran.checkpoint->fingerprint() : "") +
                       (other->plan ? "\n" + printPlan(*other->plan, ran) : "") +
                       (known ? "\n" + known->fingerprint() : "");
-    QL_TRY(version, plannedVersion(ran, settings, context));
+    QL_TRY(version, plannedVersion(*other->opened.model, settings, context));
     other->version = std::move(version);
     return other;
 }

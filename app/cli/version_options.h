@@ -17,12 +17,13 @@ struct OtherVersion {
     ModelVersion version;
 };
 
-/// --plan P, --transform T, --as RUNTIME, --kv SCHEME, --keep-first-token, --activations A.
+/// --plan P, --transform T, --as RUNTIME, --kv SCHEME, --keep-first-token, --bias-correction, --activations A.
 struct VersionOptions {
     std::string plan;
     std::string runtime;
     std::string keysValues;
     bool keepFirstToken = false;
+    bool biasCorrection = false;
     ActivationsOption activations;
     TransformsOption transforms;
     void declare(CLI::App& app);

@@ -3,6 +3,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/calibration/channel_means.h"
 #include "core/calibration/imatrix_activations.h"
 #include "core/calibration/reduce.h"
 #include "core/checkpoint/reader.h"
@@ -26,7 +27,7 @@ std::int64_t layerOf(const Model& model, const std::string& entry)
                : model.indexOf(entry + ".weight");
 }
 
-class OpenedActivations final : public Activations {
+class OpenedActivations final : public Activations, public KnowsChannelMeans {
 public:
     OpenedActivations(std::shared_ptr<const Checkpoint> file, std::map<std::int64_t, std::int64_t> entries,
                       std::map<std::int64_t, std::int64_t> widths)
@@ -58,6 +59,20 @@ public:
             return error;
         }
         return keep(layer, std::make_shared<const ActivationStatistics>(std::move(*reduced)));
+    }
+
+    Result<std::vector<double>> channelMeans(std::int64_t layer, const JobContext& context) const override
+    {
+        const auto entry = m_entries.find(layer);
+        if (entry == m_entries.end())
+            return std::vector<double>();
+        QL_TRY(data, m_file->load(entry->second, context));
+        QL_TRY(gram, asGram(data.view, context));
+        if (gram)
+            return std::vector<double>();
+        QL_TRY(means, meansOfInputs(data.view, m_widths.at(layer), context));
+        QL_CHECK(m_file->checkIntact());
+        return means;
     }
 
 private:

@@ -2,6 +2,7 @@
 #include "core/calibration/calibrated_activations.h"
 
 #include "core/base/hash.h"
+#include "core/calibration/channel_means.h"
 #include "core/calibration/fisher.h"
 #include "core/jobs/parallel.h"
 
@@ -118,7 +119,7 @@ Result<void> addLossGram(ActivationStatistics& statistics, const LayerLossGram& 
     });
 }
 
-class CalibratedActivations final : public Activations {
+class CalibratedActivations final : public Activations, public KnowsChannelMeans {
 public:
     CalibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites, std::filesystem::path path)
         : m_sink(std::move(sink)),
@@ -184,6 +185,34 @@ public:
             all.tokens = seen.front().tokens; // the same came by all of them
         all.parts = std::move(seen);
         return std::make_shared<const ActivationStatistics>(std::move(all));
+    }
+
+    Result<std::vector<double>> channelMeans(std::int64_t layer, const JobContext& context) const override
+    {
+        std::vector<double> sums;
+        const auto readings = m_readings.find(layer);
+        if (readings == m_readings.end())
+            return sums;
+        std::vector<std::int64_t> tokens;
+        for (const auto& [reader, key] : readings->second) {
+            QL_CHECK(context.checkStop());
+            const auto bytes = m_sink->find(key);
+            const auto site = bytes ? SiteStatistics::decode(*bytes) : std::nullopt;
+            const bool isEach = reader.part == SiteReader::kEach;
+            const std::size_t parts = isEach ? 1 : static_cast<std::size_t>(reader.parts);
+            if (!site || (!sums.empty() && (sums.size() != parts * site->sum.size() || tokens.size() != parts)))
+                return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key);
+            sums.resize(parts * site->sum.size());
+            tokens.resize(parts);
+            const std::size_t part = isEach ? 0 : static_cast<std::size_t>(reader.part);
+            tokens[part] += site->tokens;
+            for (std::size_t c = 0; c < site->sum.size(); ++c)
+                sums[part * site->sum.size() + c] += site->sum[c];
+        }
+        const std::size_t width = sums.size() / tokens.size();
+        for (std::size_t i = 0; i < sums.size(); ++i)
+            sums[i] /= static_cast<double>(std::max<std::int64_t>(tokens[i / std::max<std::size_t>(width, 1)], 1));
+        return sums;
     }
 
     std::vector<std::int64_t> seenTokens(std::int64_t layer) const override

@@ -118,6 +118,32 @@ std::int64_t inputsOf(const Layer& layer)
     return layer.shape.size() < 2 || layer.shape[0] == 0 ? 0 : layer.numel() / layer.shape[0];
 }
 
+Result<std::vector<double>> meansOfInputs(const TensorView& x, std::int64_t in, const JobContext& context)
+{
+    const std::int64_t rows = x.numel() / in;
+    const auto width = static_cast<std::size_t>(in);
+    const std::int64_t grain = std::max<std::int64_t>(ceilDiv(kGrainElements, in), ceilDiv(rows, 64));
+    QL_TRY(sums, deterministicReduce(
+                     context, rows, grain, std::vector<double>(width),
+                     [&](std::int64_t begin, std::int64_t end) {
+                         std::vector<double> part(width);
+                         std::vector<double> row(width);
+                         for (std::int64_t r = begin; r < end && !context.stopRequested(); ++r) {
+                             decode(x.dtype, x.data, r * in, in, row.data());
+                             for (std::size_t c = 0; c < width; ++c)
+                                 part[c] += row[c];
+                         }
+                         return part;
+                     },
+                     [](std::vector<double>& into, const std::vector<double>& next) {
+                         for (std::size_t c = 0; c < into.size(); ++c)
+                             into[c] += next[c];
+                     }));
+    for (double& sum : sums)
+        sum /= static_cast<double>(std::max<std::int64_t>(rows, 1));
+    return sums;
+}
+
 Result<ActivationStatistics> reduceInputs(const TensorView& x, std::int64_t in, const JobContext& context)
 {
     const std::int64_t rows = x.numel() / in;

@@ -15,6 +15,9 @@ std::int64_t inputsOf(const Layer& layer);
 /// X[rows, in]: the leading dimensions of the view are one. Errors name no place.
 Result<ActivationStatistics> reduceInputs(const TensorView& x, std::int64_t in, const JobContext& context);
 
+/// The mean of each column of X, likewise.
+Result<std::vector<double>> meansOfInputs(const TensorView& x, std::int64_t in, const JobContext& context);
+
 /// The view as XᵀX[in, in] if it is one: symmetric up to rounding, with no negative diagonal element. Nothing if not.
 Result<std::optional<ActivationStatistics>> asGram(const TensorView& view, const JobContext& context);
 

@@ -3,8 +3,7 @@
 // factors, shapes and values that are odd.
 #include "core/formats/block_format.h"
 #include "tests/support/acceptance.h"
-#include "tests/support/layer_inputs.h"
-#include "tests/support/quantize_support.h"
+#include "tests/support/layer_case.h"
 
 #include <Eigen/Dense>
 
@@ -16,34 +15,6 @@ using namespace ql;
 using namespace ql::tests;
 
 namespace {
-
-struct Case {
-    std::int64_t rows, cols;
-    std::vector<float> weights;
-    ActivationStatistics inputs;
-
-    TensorView view() const { return viewOf(weights, {rows, cols}); }
-    Result<QuantizedTensor> quantize(const std::string& scheme, const std::string& spec,
-                                     QuantizerReport* report = nullptr, Executor& pool = sharedExecutor()) const
-    {
-        return ql::quantize({.weights = view(),
-                             .scheme = parseScheme(scheme).value(),
-                             .spec = parseQuantizerSpec(spec).value(),
-                             .inputs = &inputs,
-                             .report = report},
-                            JobContext(pool));
-    }
-    double error(const QuantizedTensor& tensor) const { return outputError(weights, restored(tensor), inputs); }
-};
-
-Case makeCase(std::int64_t rows, std::int64_t cols, std::uint64_t seed = 1, std::int64_t tokens = 512)
-{
-    const CounterRng rng(seed);
-    Case c{rows, cols, {}, statisticsOf(correlatedInputs(tokens, cols, 32, 0.3, seed), cols)};
-    for (std::int64_t i = 0; i < rows * cols; ++i)
-        c.weights.push_back(static_cast<float>(rng.normal(static_cast<std::uint64_t>(i))));
-    return c;
-}
 
 /// Optimal brain quantization of one row, columns in the given order: each is rounded by `round`, the others make up
 /// for it with the inverse of H, from which the column is then eliminated.
@@ -72,7 +43,7 @@ class GptqTest : public QObject {
 private Q_SLOTS:
     void equalsElimination()
     {
-        const Case c = makeCase(6, 40);
+        const LayerCase c = layerCase(6, 40);
         const QuantizedTensor q = c.quantize("int4", "gptq:order=natural:scales=range").value();
         const std::vector<float> found = restored(q);
         Eigen::MatrixXd h = Eigen::Map<const Eigen::MatrixXd>(c.inputs.gram.data(), 40, 40);
@@ -92,7 +63,7 @@ private Q_SLOTS:
     void equalsEliminationInFallingOrder()
     {
         // Columns with very different inputs: the order is by their squares.
-        Case c = makeCase(4, 24);
+        LayerCase c = layerCase(4, 24);
         std::vector<float> x = correlatedInputs(300, 24);
         for (std::size_t i = 0; i < x.size(); ++i)
             x[i] *= static_cast<float>(1 + (i % 24 * 7) % 24);
@@ -143,9 +114,9 @@ private Q_SLOTS:
     {
         QFETCH(QByteArray, scheme);
         QFETCH(QByteArray, spec);
-        static const Case kPlain = makeCase(20, 200);
-        static const Case kWide = makeCase(20, 512);
-        const Case& theCase = parseScheme(scheme.toStdString()).value().isPacked() ? kWide : kPlain;
+        static const LayerCase kPlain = layerCase(20, 200);
+        static const LayerCase kWide = layerCase(20, 512);
+        const LayerCase& theCase = parseScheme(scheme.toStdString()).value().isPacked() ? kWide : kPlain;
         QuantizerReport report;
         const QuantizedTensor q = theCase.quantize(scheme.toStdString(), spec.toStdString(), &report).value();
         const double rtn = theCase.error(theCase.quantize(scheme.toStdString(), "rtn").value());
@@ -160,7 +131,7 @@ private Q_SLOTS:
     /// Methods B1, acceptance iii: three times less output error at 3 bits while the weights' error rises.
     void publishedFactor()
     {
-        const Case c = makeCase(64, 128, 3, 2048);
+        const LayerCase c = layerCase(64, 128, 3, 2048);
         const QuantizedTensor rtn = c.quantize("int3", "rtn").value();
         for (const char* spec : {"gptq", "gptq:scales=range", "gptq:polish=4"}) {
             const QuantizedTensor q = c.quantize("int3", spec).value();
@@ -171,7 +142,7 @@ private Q_SLOTS:
                             squaredError(c.view(), q) / squaredError(c.view(), rtn), 1);
         }
         // On inputs of the same law that were not seen, too.
-        Case unseen = c;
+        LayerCase unseen = c;
         unseen.inputs = statisticsOf(correlatedInputs(4096, 128, 32, 0.3, 3), 128);
         QL_AT_LEAST("B1", "int3@gptq, inputs not seen, output error of rtn over its own",
                     unseen.error(rtn) / unseen.error(c.quantize("int3", "gptq").value()), 3);
@@ -198,7 +169,7 @@ private Q_SLOTS:
         std::array<double, 3> onA{};
         std::array<double, 3> onB{};
         for (std::uint64_t seed = 1; seed <= 4; ++seed) {
-            Case layer = makeCase(32, kCols, seed);
+            LayerCase layer = layerCase(32, kCols, seed);
             std::array<QuantizedTensor, 3> made;
             for (std::size_t i = 0; i < 3; ++i) {
                 layer.inputs = known[i];
@@ -218,7 +189,7 @@ private Q_SLOTS:
 
     void polishingHelps()
     {
-        const Case c = makeCase(40, 192, 9);
+        const LayerCase c = layerCase(40, 192, 9);
         for (const char* scheme : {"int3:g64", "int4", "int3:g64:asym", "nf4:g64", "gguf:q4_1", "mxfp4"}) {
             const double before = c.error(c.quantize(scheme, "gptq").value());
             const double once = c.error(c.quantize(scheme, "gptq:polish=1").value());
@@ -231,8 +202,8 @@ private Q_SLOTS:
     /// hessian=loss works under G where it is known, both under the mean of G and XᵀX at one trace.
     void theLossWeighsInputs()
     {
-        Case c = makeCase(24, 96, 31);
-        const Case other = makeCase(24, 96, 32);
+        LayerCase c = layerCase(24, 96, 31);
+        const LayerCase other = layerCase(24, 96, 32);
         for (const char* quantizer : {"gptq:polish=1", "decoupleq"}) {
             const std::string id(quantizer);
             c.inputs.lossGram.clear();
@@ -246,8 +217,8 @@ private Q_SLOTS:
             QVERIFY(sameBits(plain, c.quantize("int3:g32", id).value()));
 
             constexpr double kUnits = 1e-6;
-            Case loss = c; // whose XᵀX is G
-            Case mean = c;
+            LayerCase loss = c; // whose XᵀX is G
+            LayerCase mean = c;
             double trace = 0;
             double otherTrace = 0;
             for (std::size_t i = 0; i < 96 * 97; i += 97) {
@@ -275,7 +246,7 @@ private Q_SLOTS:
 
     void everyThreadCountGivesTheSame()
     {
-        const Case c = makeCase(300, 256);
+        const LayerCase c = layerCase(300, 256);
         Executor one(1);
         Executor three(3);
         for (const char* scheme : {"int4:g64", "int3:asym", "e2m1:tensor", "gguf:q5_1", "gguf:iq2_xs", "bcq3"})
@@ -294,7 +265,7 @@ private Q_SLOTS:
         constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
         constexpr float kInf = std::numeric_limits<float>::infinity();
         for (const auto& [rows, cols] : {std::pair{1, 1}, {1, 5}, {3, 33}, {17, 1}, {129, 70}}) {
-            Case c = makeCase(rows, cols);
+            LayerCase c = layerCase(rows, cols);
             for (const char* scheme : {"int4:g32", "int4", "e2m1:g16", "int4:g32:asym", "int3:tensor"})
                 for (const char* spec : {"gptq:polish=1", "gptq:order=act:groups=static"}) {
                     c.weights.assign(c.weights.size(), 0);
@@ -303,7 +274,7 @@ private Q_SLOTS:
                     c.weights.assign(c.weights.size(), 0.75F);
                     for (const float x : restored(c.quantize(scheme, spec).value()))
                         QVERIFY(std::fabs(x - 0.75F) < 0.15F);
-                    c.weights = makeCase(rows, cols).weights;
+                    c.weights = layerCase(rows, cols).weights;
                     c.weights.front() = kNan;
                     c.weights.back() = -kInf;
                     const std::vector<float> values = restored(c.quantize(scheme, spec).value());
@@ -317,7 +288,7 @@ private Q_SLOTS:
 
     void inputsThatSayLittle()
     {
-        Case c = makeCase(8, 64);
+        LayerCase c = layerCase(8, 64);
         // A channel that is always 0, and one that repeats another: H is singular.
         for (std::size_t i = 0; i < 64; ++i) {
             c.inputs.gram[7 * 64 + i] = c.inputs.gram[i * 64 + 7] = 0;
@@ -344,9 +315,9 @@ private Q_SLOTS:
     /// Ranges of rows that see inputs of their own are coded as if each were a layer.
     void stacksOfExperts()
     {
-        const Case first = makeCase(12, 64, 21);
-        const Case second = makeCase(12, 64, 22);
-        Case both{36, 64, first.weights, {}};
+        const LayerCase first = layerCase(12, 64, 21);
+        const LayerCase second = layerCase(12, 64, 22);
+        LayerCase both{36, 64, first.weights, {}};
         both.weights.insert(both.weights.end(), second.weights.begin(), second.weights.end());
         both.weights.insert(both.weights.end(), first.weights.begin(), first.weights.end());
         both.inputs = first.inputs;
@@ -365,7 +336,7 @@ private Q_SLOTS:
     /// the importance of inputs by far, and descent what feedback found.
     void cellsAreCodedTogether()
     {
-        const Case c = makeCase(16, 512, 41);
+        const LayerCase c = layerCase(16, 512, 41);
         int formats = 0;
         for (const BlockFormat* block : allBlockFormats()) {
             if (!block->codesCells()) {
@@ -388,7 +359,7 @@ private Q_SLOTS:
     void oddValuesInCells()
     {
         constexpr float kInf = std::numeric_limits<float>::infinity();
-        Case c = makeCase(3, 512, 43);
+        LayerCase c = layerCase(3, 512, 43);
         c.weights[5] = std::numeric_limits<float>::quiet_NaN();
         c.weights[300] = kInf;
         c.weights[1023] = -kInf;
@@ -406,7 +377,7 @@ private Q_SLOTS:
                 c.weights.assign(c.weights.size(), 0);
                 for (const float x : restored(c.quantize(std::string(block->id), spec).value()))
                     QCOMPARE(x, 0.0F);
-                c.weights = makeCase(3, 512, 43).weights;
+                c.weights = layerCase(3, 512, 43).weights;
                 c.weights[5] = std::numeric_limits<float>::quiet_NaN();
                 c.weights[300] = kInf;
                 c.weights[1023] = -kInf;
@@ -415,7 +386,7 @@ private Q_SLOTS:
 
     void stopsWhenAsked()
     {
-        const Case c = makeCase(256, 256);
+        const LayerCase c = layerCase(256, 256);
         std::stop_source stop;
         stop.request_stop();
         const auto result = ql::quantize({.weights = c.view(),

@@ -351,8 +351,8 @@ Result<std::vector<TransformSpecs>> BenchChoice::transforms() const
 Result<std::vector<Candidate>> BenchChoice::candidates() const
 {
     const QString comma = QStringLiteral(",");
-    auto candidates =
-        crossCandidates(tickedSchemes().join(comma).toStdString(), tickedOf(*m_quantizers, *m_otherQuantizers).join(comma).toStdString());
+    auto candidates = crossCandidates(tickedSchemes().join(comma).toStdString(),
+                                      tickedOf(*m_quantizers, *m_otherQuantizers).join(comma).toStdString());
     if (!candidates || rank() == 0)
         return candidates;
     const std::vector<Candidate> plain = *candidates;

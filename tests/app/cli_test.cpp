@@ -347,6 +347,38 @@ private Q_SLOTS:
             qloupe({text("quantize"), kSample, text("--scheme"), text("int9"), text("--npz"), path("q.npz")}).exitCode,
             2);
     }
+    void quantizeWritesAdditions()
+    {
+        const Outcome outcome = qloupe({text("quantize"), kSample, text("--scheme"), text("int4:g64+cols3+sparse1+lr2"),
+                                        text("--layer"), kLayer, text("--npz"), path("sum.npz"), text("--json")});
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        const QJsonArray arrays =
+            qloupe({text("stats"), path("sum.npz"), text("--json")}).json().value(QLatin1String("tensors")).toArray();
+        const auto shapeOf = [&](const char* suffix) {
+            return find(arrays, "name", kLayer + text(suffix)).value(QLatin1String("shape")).toArray();
+        };
+        const int rows = shapeOf("").at(0).toInt();
+        const int cols = shapeOf("").at(1).toInt();
+        QVERIFY(rows > 0 && cols > 0);
+        const int count = (rows * cols + 99) / 100;
+        QCOMPARE(shapeOf(".kept_values"), (QJsonArray{rows, 3}));
+        QCOMPARE(shapeOf(".sparse_values"), (QJsonArray{count}));
+        QCOMPARE(shapeOf(".left"), (QJsonArray{rows, 2}));
+        QCOMPARE(shapeOf(".right"), (QJsonArray{2, cols}));
+        const double bits = outcome.json()
+                                .value(QLatin1String("layers"))
+                                .toArray()
+                                .first()
+                                .toObject()
+                                .value(QLatin1String("payload_bits"))
+                                .toDouble();
+        QCOMPARE(bits, (4 + 0.5) * rows * cols + 3 * (16.0 * rows + 32) + 32.0 * count + 32.0 * (rows + 1) +
+                           16.0 * 2 * (rows + cols));
+        const Outcome refused = qloupe({text("quantize"), kSample, text("--scheme"), text("int8+cols4:over6"),
+                                        text("--layer"), kLayer, text("--npz"), path("sum.npz")});
+        QCOMPARE(refused.exitCode, 3);
+        QVERIFY(QString::fromUtf8(refused.err).contains(text("captured activations")));
+    }
     /// A Keras kernel is stored [in, out]: weights and codes keep that shape, scales belong to W[out, in].
     void quantizeKeepsTheFilesOrder()
     {

@@ -349,6 +349,7 @@ private Q_SLOTS:
         constexpr std::int64_t kOut = 64;
         double leastGain = 1e9;
         double mostGain = 0;
+        bool allFound = true;
         for (std::uint64_t seed = 1; seed <= 8; ++seed) {
             std::vector<float> x = plainNormal(kTokens * kIn, seed);
             std::set<std::int32_t> outliers;
@@ -377,7 +378,7 @@ private Q_SLOTS:
             const QuantizedTensor mixed = filled(view, "int8+cols16:over6", "rtn", &inputs);
             std::vector<std::int32_t> expected(outliers.begin(), outliers.end());
             expected.resize(16, -1);
-            QL_HOLDS("C3", "decomposition finds exactly the 6 columns", mixed.additions->columns == expected);
+            allFound = allFound && mixed.additions->columns == expected;
             for (std::size_t r = 0; r < kOut; ++r) // their codes are 0
                 for (const std::int32_t j : outliers)
                     QCOMPARE(mixed.codes.as<std::int8_t>()[r * kIn + static_cast<std::size_t>(j)], std::int8_t{0});
@@ -402,6 +403,7 @@ private Q_SLOTS:
                      sameBits(plain, never) && sameBits(restored(plain), restored(never)) &&
                          runMixed(x, w, kIn, "int8", inputs) == runMixed(x, w, kIn, "int8+cols16:over9999", inputs));
         }
+        QL_HOLDS("C3", "decomposition finds exactly the 6 columns, 8 seeds", allFound);
         QL_AT_LEAST("C3", "gain of the decomposition, least of 8 seeds", leastGain, 10);
         QL_NEAR("C3", "gain of the decomposition, between 14.0 and 14.6", (leastGain + mostGain) / 2, 14.3, 0.6);
     }

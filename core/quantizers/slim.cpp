@@ -30,6 +30,7 @@ namespace {
 
 constexpr std::int64_t kTokens = 128; // drawn
 constexpr int kShrinks = 50;          // to either side
+constexpr double kWiden = 0.1;
 constexpr double kPower = 2.4;
 constexpr double kSalient = 2; // standard deviations
 constexpr double kLeastProbability = 1e-6;
@@ -38,6 +39,7 @@ struct SlimSettings {
     bool feedback = true;
     bool searches = true;
     double lambda = 1;
+    double shrink = 0.1;
 };
 
 Result<void> slimAccepts(const Scheme& scheme, const QuantizerSpec& spec)
@@ -236,7 +238,8 @@ Result<std::vector<int>> chooseWidths(const SlimLayer& layer, const ActivationSt
 }
 
 /// The range of a group by the search of p.
-LadderRange searchRange(const float* w, const double* delta, std::int64_t count, int width, double lambda)
+LadderRange searchRange(const float* w, const double* delta, std::int64_t count, int width,
+                        const SlimSettings& settings)
 {
     double mean = 0;
     for (std::int64_t i = 0; i < count; ++i)
@@ -253,13 +256,15 @@ LadderRange searchRange(const float* w, const double* delta, std::int64_t count,
     LadderRange best;
     double least = std::numeric_limits<double>::infinity();
     for (int i = 0; i <= 2 * kShrinks; ++i) {
-        const double p = i == 0 ? 1 : i % 2 == 1 ? 1 - 0.002 * ((i + 1) / 2) : 1 + 0.002 * (i / 2);
+        const double p = i == 0       ? 1
+                         : i % 2 == 1 ? 1 - settings.shrink * ((i + 1) / 2) / kShrinks
+                                      : 1 + kWiden * (i / 2) / kShrinks;
         const LadderRange range = plainLadderRange(w, count, width, p);
         double error = 0;
         for (std::int64_t j = 0; j < count && error < least; ++j) {
             const float back = ladderValue(range, width, ladderCode(range, width, w[j]));
             const double rest = std::fabs(static_cast<double>(w[j]) - static_cast<double>(back));
-            error += std::pow(rest, kPower) * (delta[j] >= threshold ? lambda : 1);
+            error += std::pow(rest, kPower) * (delta[j] >= threshold ? settings.lambda : 1);
         }
         if (error < least) {
             least = error;
@@ -293,7 +298,7 @@ void codeRow(const SlimLayer& layer, const SlimSettings& settings, const std::ve
             now.push_back(static_cast<float>(wanted[at]));
             delta.push_back(layer.feedback.cost[at] * wanted[at] * wanted[at]);
         }
-        ranges.push_back(settings.searches ? searchRange(now.data(), delta.data(), count, width, settings.lambda)
+        ranges.push_back(settings.searches ? searchRange(now.data(), delta.data(), count, width, settings)
                                            : plainLadderRange(now.data(), count, width));
         const LadderRange& range = ranges.back();
         for (std::int64_t c = first; c < first + count; ++c) {
@@ -354,7 +359,8 @@ Result<QuantizedTensor> quantizeSlim(const QuantizeTask& task, const JobContext&
     const double damp = optionNumber(slim, task.spec, "damp");
     const SlimSettings settings{.feedback = optionWord(slim, task.spec, "feedback") == "yes",
                                 .searches = optionWord(slim, task.spec, "ranges") == "search",
-                                .lambda = optionNumber(slim, task.spec, "lambda")};
+                                .lambda = optionNumber(slim, task.spec, "lambda"),
+                                .shrink = optionNumber(slim, task.spec, "shrink")};
     context.progress().addTotal(2 * shape.rows * shape.cols);
     QL_TRY(weights, finiteWeights(task.weights, context));
     std::vector<std::int64_t> order(static_cast<std::size_t>(shape.cols));
@@ -385,32 +391,37 @@ Result<QuantizedTensor> quantizeSlim(const QuantizeTask& task, const JobContext&
 
 } // namespace
 
-const Quantizer slim{.id = "slim",
-                     .title = "SliM-LLM: widths by salience, ranges by salient weights, error feedback",
-                     .formula =
-                         "widths = argmin KL(softmax(Y_q)‖softmax(Y)), ranges = argmin Σ|w − ŵ|^2.4, codes by feedback",
-                     .source = "Huang et al., SliM-LLM, ICML 2025, sections 3.2 and 3.3",
-                     .options = noWords,
-                     .values = {{.key = "lambda",
-                                 .meaning = "weight of salient errors in the ranges' search; the published code has 1",
-                                 .fallback = "1",
-                                 .least = 0,
-                                 .most = 1000},
-                                {.key = "ranges",
-                                 .meaning = "of the weights, or the least error of 101 of them",
-                                 .fallback = "search",
-                                 .words = {"plain", "search"}},
-                                {.key = "feedback",
-                                 .meaning = "whether columns make up for the errors of those before",
-                                 .fallback = "yes",
-                                 .words = {"yes", "no"}},
-                                {.key = "damp",
-                                 .meaning = "added to the diagonal of H, times its mean",
-                                 .fallback = "0.01",
-                                 .least = 0,
-                                 .most = 10}},
-                     .needs = InputNeeds::gram,
-                     .accepts = slimAccepts,
-                     .quantize = quantizeSlim};
+const Quantizer slim{
+    .id = "slim",
+    .title = "SliM-LLM: widths by salience, ranges by salient weights, error feedback",
+    .formula = "widths = argmin KL(softmax(Y_q)‖softmax(Y)), ranges = argmin Σ|w − ŵ|^2.4, codes by feedback",
+    .source = "Huang et al., SliM-LLM, ICML 2025, sections 3.2 and 3.3",
+    .options = noWords,
+    .values = {{.key = "lambda",
+                .meaning = "weight of salient errors in the ranges' search; the published code has 1",
+                .fallback = "1",
+                .least = 0,
+                .most = 1000},
+               {.key = "ranges",
+                .meaning = "of the weights, or the least error of 101 of them",
+                .fallback = "search",
+                .words = {"plain", "search"}},
+               {.key = "shrink",
+                .meaning = "how far ranges may shrink in the search; the published code has 0.1, 2 bits like more",
+                .fallback = "0.1",
+                .least = 0,
+                .most = 0.9},
+               {.key = "feedback",
+                .meaning = "whether columns make up for the errors of those before",
+                .fallback = "yes",
+                .words = {"yes", "no"}},
+               {.key = "damp",
+                .meaning = "added to the diagonal of H, times its mean",
+                .fallback = "0.01",
+                .least = 0,
+                .most = 10}},
+    .needs = InputNeeds::gram,
+    .accepts = slimAccepts,
+    .quantize = quantizeSlim};
 
 } // namespace ql::quantizers

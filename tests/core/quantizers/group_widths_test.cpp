@@ -311,6 +311,10 @@ private Q_SLOTS:
         for (std::size_t i = 0; i < y.size(); ++i)
             exact += (y[i] - z[i]) * (y[i] - z[i]);
         QVERIFY(std::fabs(report.reached / exact - 1) < 1e-6);
+        // Ranges that may shrink further have a lower error of the weights, and here of the output too.
+        QuantizerReport wider;
+        withInputs(layer.view(), "slim2:g128", "slim:shrink=0.6", layer.inputs, &wider);
+        QVERIFY(wider.reached < report.reached);
         static Executor one(1);
         static Executor three(3, Executor::Backend::threads);
         QVERIFY(sameBits(with, withInputs(layer.view(), "slim2:g128", "slim", layer.inputs, nullptr, one)));

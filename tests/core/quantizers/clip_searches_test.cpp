@@ -235,6 +235,23 @@ private Q_SLOTS:
         }
     }
 
+    /// Scales for codes and codes for scales: every step lowers the loss or changes nothing.
+    void decoupleqNeverRises()
+    {
+        const ActivationStatistics inputs = statisticsOf(correlatedInputs(1024, 128, 32, 0.3, 3), 128);
+        const std::vector<float> w = normalSamples(48 * 128, 31, 1);
+        for (const char* scheme : {"int2:min", "int3:g64", "int3:g32:asym"}) {
+            std::vector<double> losses;
+            for (int iterations = 0; iterations <= 6; ++iterations)
+                losses.push_back(
+                    runSearch(w, {48, 128}, scheme, "decoupleq:iterations=" + std::to_string(iterations), &inputs)
+                        .report.reached);
+            QL_HOLDS("C4", std::string(scheme) + "@decoupleq: the loss does not rise over 0 to 6 iterations",
+                     std::ranges::is_sorted(losses, std::greater<>()));
+            QVERIFY(losses.back() < losses.front());
+        }
+    }
+
     void refusals_data()
     {
         QTest::addColumn<QByteArray>("scheme");

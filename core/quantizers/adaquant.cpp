@@ -16,7 +16,7 @@ namespace {
 
 Result<void> adaquantAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
-    QL_CHECK(codesOneByOne("adaquant", scheme));
+    QL_CHECK(codesElements("adaquant", scheme));
     return checkOptions(adaquant, spec);
 }
 
@@ -33,14 +33,14 @@ Result<QuantizedTensor> quantizeAdaquant(const QuantizeTask& task, const JobCont
     const std::string_view startsFrom = optionWord(adaquant, task.spec, "start");
     QL_TRY(start, startOf(task, startsFrom, context));
     return quantizeUnderHessian(
-        task,
-        [&](const QuantizeTask& its, const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+        task, optionWord(adaquant, task.spec, "hessian"),
+        [&](const QuantizeTask& its, const Hessian& hessian, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
-            QL_TRY(layer, makeLayerUnderH(its, inputs.gram, damp, out, context));
+            QL_TRY(layer, makeLayerUnderH(its, hessian.matrix, damp, out, context));
             QL_TRY(done, learnStraightThrough(layer, settings, start ? &*start : nullptr, startsFrom == "gptq", begin,
                                               end, context));
             if (sweeps > 0) {
-                QL_TRY(gain, descend(its, inputs.gram.data(), layer.unit * layer.damping, sweeps, Moves::all, begin,
+                QL_TRY(gain, descend(its, hessian.matrix.data(), layer.unit * layer.damping, sweeps, Moves::all, begin,
                                      end, out, context));
                 done.reached -= gain;
             }
@@ -88,7 +88,8 @@ const Quantizer adaquant{
           .fallback = "0",
           .least = 0,
           .most = 100,
-          .whole = true}},
+          .whole = true},
+         hessianOption()},
     .needs = InputNeeds::gram,
     .accepts = adaquantAccepts,
     .quantize = quantizeAdaquant};

@@ -12,7 +12,7 @@ namespace {
 
 Result<void> adaroundAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
-    QL_CHECK(codesOneByOne("adaround", scheme));
+    QL_CHECK(codesElements("adaround", scheme));
     return checkOptions(adaround, spec);
 }
 
@@ -24,10 +24,10 @@ Result<QuantizedTensor> quantizeAdaround(const QuantizeTask& task, const JobCont
     const double damp = optionNumber(adaround, task.spec, "damp");
     QL_TRY(start, startOf(task, optionWord(adaround, task.spec, "start"), context));
     return quantizeUnderHessian(
-        task,
-        [&](const QuantizeTask& its, const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+        task, optionWord(adaround, task.spec, "hessian"),
+        [&](const QuantizeTask& its, const Hessian& hessian, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
-            QL_TRY(layer, makeLayerUnderH(its, inputs.gram, damp, out, context));
+            QL_TRY(layer, makeLayerUnderH(its, hessian.matrix, damp, out, context));
             QL_TRY(learned, learnRounding(layer, settings, start ? &*start : nullptr, begin, end, context));
             return learned.objectives;
         },
@@ -55,7 +55,8 @@ const Quantizer adaround{
           .meaning = "added to the diagonal of H, times its mean",
           .fallback = "0.01",
           .least = 0,
-          .most = 10}},
+          .most = 10},
+         hessianOption()},
     .needs = InputNeeds::gram,
     .accepts = adaroundAccepts,
     .quantize = quantizeAdaround};

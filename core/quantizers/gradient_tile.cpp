@@ -34,7 +34,7 @@ void copyRows(const QuantizedTensor& from, std::int64_t first, std::int64_t last
 
 } // namespace
 
-Result<LayerUnderH> makeLayerUnderH(const QuantizeTask& task, const std::vector<double>& gram, double damping,
+Result<LayerUnderH> makeLayerUnderH(const QuantizeTask& task, std::span<const double> gram, double damping,
                                     QuantizedTensor& out, const JobContext& context)
 {
     const std::int64_t n = out.matrix().cols;
@@ -48,7 +48,7 @@ Result<LayerUnderH> makeLayerUnderH(const QuantizeTask& task, const std::vector<
     if (!(mean > 0) || !std::isfinite(mean))
         return badInput("XᵀX has values that are not finite, or a diagonal that is not positive; calibrate again");
     LayerUnderH layer{.task = task,
-                      .coder = elementCoderOf(task.scheme),
+                      .coder = elementCoderOf(task.scheme).value(),
                       .h = Buffer(4 * n * n),
                       .unit = mean,
                       .damping = damping,

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <functional>
 #include <optional>
+#include <span>
 
 namespace ql {
 
@@ -26,7 +27,7 @@ struct LayerUnderH {
 };
 
 /// For gram = XᵀX [cols, cols], not all 0, and λ = damping·unit.
-Result<LayerUnderH> makeLayerUnderH(const QuantizeTask& task, const std::vector<double>& gram, double damping,
+Result<LayerUnderH> makeLayerUnderH(const QuantizeTask& task, std::span<const double> gram, double damping,
                                     QuantizedTensor& out, const JobContext& context);
 
 class GradientTile {

@@ -31,6 +31,15 @@ Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme)
     return {};
 }
 
+Result<void> codesElements(std::string_view quantizer, const Scheme& scheme)
+{
+    const BlockFormat* block = findBlockFormat(scheme);
+    if (scheme.isPacked() && !(block && block->codesElements()))
+        return usageError(std::string(quantizer) + " codes one weight after the other, but " + printScheme(scheme) +
+                          " has codes of several together; use gptq or imatrix");
+    return {};
+}
+
 std::vector<double> Hessian::diagonal() const
 {
     std::vector<double> values;

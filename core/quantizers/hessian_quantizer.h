@@ -36,5 +36,7 @@ QuantizedTensor copyOf(const QuantizedTensor& tensor);
 /// Whether the scheme's codes are chosen one by one, of elements or of cells of a block; the error says what else there
 /// is.
 Result<void> codesOneByOne(std::string_view quantizer, const Scheme& scheme);
+/// Of elements only.
+Result<void> codesElements(std::string_view quantizer, const Scheme& scheme);
 
 } // namespace ql

@@ -28,10 +28,10 @@ Result<QuantizedTensor> quantizeOmniquant(const QuantizeTask& task, const JobCon
                                            .rangeRate = optionNumber(omniquant, task.spec, "rate")};
     const double damp = optionNumber(omniquant, task.spec, "damp");
     return quantizeUnderHessian(
-        task,
-        [&](const QuantizeTask& its, const ActivationStatistics& inputs, std::int64_t begin, std::int64_t end,
+        task, optionWord(omniquant, task.spec, "hessian"),
+        [&](const QuantizeTask& its, const Hessian& hessian, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
-            QL_TRY(layer, makeLayerUnderH(its, inputs.gram, damp, out, context));
+            QL_TRY(layer, makeLayerUnderH(its, hessian.matrix, damp, out, context));
             return learnStraightThrough(layer, settings, nullptr, false, begin, end, context);
         },
         context);
@@ -52,7 +52,8 @@ const Quantizer omniquant{
           .meaning = "added to the diagonal of H, times its mean",
           .fallback = "0.01",
           .least = 0,
-          .most = 10}},
+          .most = 10},
+         hessianOption()},
     .needs = InputNeeds::gram,
     .accepts = omniquantAccepts,
     .quantize = quantizeOmniquant};

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::int64_t kWhole = 256; // the shorter side up to which all eigenvectors are computed
 constexpr std::int64_t kExtra = 8;   // vectors of a block beside those that are wanted
-constexpr double kEnough = 1e-10;    // of ‖A‖², by which one more block may raise ‖A_r‖²
 constexpr int kRestarts = 24;
 
 using Values = std::vector<double>;
@@ -170,12 +169,13 @@ Result<Values> combine(const double* e, std::int64_t count, const Values& q, std
 /// The basis Q[k, m] with W = Q·M[k, n], orthonormal rows that grow block by block.
 class Krylov {
 public:
-    Krylov(const Flat& matrix, std::int64_t rank, double squares)
+    Krylov(const Flat& matrix, std::int64_t rank, double squares, double enough)
         : m_matrix(matrix),
           m_rank(rank),
           m_block(std::min(matrix.m(), rank + kExtra)),
           m_most(std::min(matrix.m(), std::max(kWhole, 3 * m_block))),
-          m_squares(squares)
+          m_squares(squares),
+          m_enough(enough)
     {}
 
     /// The best rank rows of the basis: Q[rank, m].
@@ -195,7 +195,7 @@ public:
                 captured = 0;
                 for (std::int64_t i = 0; i < m_rank; ++i)
                     captured += m_values[static_cast<std::size_t>(m_count - 1 - i)];
-                if (m_count == m_matrix.m() || (first > 0 && captured - before <= kEnough * m_squares))
+                if (m_count == m_matrix.m() || (first > 0 && captured - before <= m_enough * m_squares))
                     return best(m_rank, m_basis, m_matrix.m());
                 next = Values(size(m_count - first, m_matrix.m()));
                 QL_CHECK(
@@ -295,17 +295,17 @@ private:
 
     const Flat& m_matrix;
     const std::int64_t m_rank, m_block, m_most;
-    const double m_squares;
+    const double m_squares, m_enough;
     std::int64_t m_count = 0; // rows of the basis
     Values m_basis, m_images;
     Values m_vectors, m_values; // of W·Wᵀ
 };
 
 /// Rows of Q[rank, m] that span the best space, in any order.
-Result<Values> bestRows(const Flat& matrix, std::int64_t rank, double squares)
+Result<Values> bestRows(const Flat& matrix, std::int64_t rank, double squares, double enough)
 {
     if (matrix.m() > kWhole)
-        return Krylov(matrix, rank, squares).find();
+        return Krylov(matrix, rank, squares, enough).find();
     QL_TRY(vectors, matrix.square());
     QL_CHECK(eigenvectors(vectors, matrix.m()));
     return Values(vectors.end() - rank * matrix.m(), vectors.end());
@@ -314,7 +314,7 @@ Result<Values> bestRows(const Flat& matrix, std::int64_t rank, double squares)
 } // namespace
 
 Result<TruncatedSvd> truncatedSvd(const double* a, std::int64_t rows, std::int64_t cols, std::int64_t rank,
-                                  const TileRunner& run)
+                                  const TileRunner& run, double enough)
 {
     assert(rank >= 0 && rank <= 128);
     TruncatedSvd svd{.rank = std::min({rank, rows, cols}), .left = {}, .values = {}, .right = {}};
@@ -324,7 +324,7 @@ Result<TruncatedSvd> truncatedSvd(const double* a, std::int64_t rows, std::int64
     useOneBlasThread();
     QL_TRY(squares, sumOfSquares(a, rows * cols, run));
     const Flat matrix(a, rows, cols, run);
-    QL_TRY(basis, bestRows(matrix, r, squares));
+    QL_TRY(basis, bestRows(matrix, r, squares, enough));
     // Once more within that space, so that the values are those of its images and not roots of sums.
     Values images(size(r, matrix.n()));
     QL_CHECK(matrix.times(basis.data(), r, images.data()));

@@ -3,8 +3,8 @@
 // matrix of that rank (Eckart and Young, 1936): ‖A − A_r‖² = Σ_{k ≥ r} σ_k².
 // Up to 256 rows or columns by all eigenvectors of AAᵀ or AᵀA. Beyond by block Krylov spaces from random vectors, the
 // same in every run (Musco and Musco, NeurIPS 2015, algorithm 2), restarted with what was found, until a block adds
-// less than 1e-10 of ‖A‖² to ‖A_r‖², at most 24 times. Products in tiles over BLAS: can be stopped within 50 ms, equal
-// bits for any thread count on one CPU.
+// less than `enough` of ‖A‖² to ‖A_r‖², at most 24 times. Products in tiles over BLAS: can be stopped within 50 ms,
+// equal bits for any thread count on one CPU.
 #pragma once
 
 #include "core/base/linear_algebra.h"
@@ -22,6 +22,6 @@ struct TruncatedSvd {
 
 /// Of a row-major A without NaN and infinities; rank ≤ 128. Needs about 8·(256 + 3·rank)·(rows + cols) bytes.
 Result<TruncatedSvd> truncatedSvd(const double* a, std::int64_t rows, std::int64_t cols, std::int64_t rank,
-                                  const TileRunner& run);
+                                  const TileRunner& run, double enough = 1e-10);
 
 } // namespace ql

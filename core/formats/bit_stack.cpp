@@ -8,9 +8,10 @@
 // Bytes of a block: signs, each row from a byte of its own, the first column in the highest bit, 1 is plus; U, then V,
 // row-major f16: 1 + 16·k·(rows + cols)/(rows·cols) bits a weight where columns divide by 8.
 #include "core/base/text.h"
+#include "core/base/truncated_svd.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/formats/leading_factors.h"
+#include "core/jobs/tiles.h"
 #include "core/tensor/half.h"
 
 #include <algorithm>
@@ -24,6 +25,7 @@ namespace {
 constexpr int kMostBlocks = 16;
 constexpr int kMostRank = 64;
 constexpr float kMostF16 = 65504;
+constexpr double kEnough = 1e-5;     // of ‖R‖², by which one more round may improve the low-rank part
 constexpr double kLeastScale = 1e-3; // of the largest √importance
 
 std::uint16_t storedF16(double value)
@@ -113,40 +115,46 @@ public:
         const std::int64_t n = shape.rows * shape.cols;
         context.progress().addTotal(m_blocks * n);
         QL_TRY(rest, finiteWeights(from.weights, context));
-        QL_CHECK(context.checkMemory(8 * n, "the magnitudes of the rest"));
+        QL_CHECK(context.checkMemory(12 * n + 8 * (256 + 3 * m_rank) * (shape.rows + shape.cols),
+                                     "the magnitudes of the rest"));
         const std::vector<double> scales = scalesOf(meanImportance(from));
         const auto scaleOf = [&](std::int64_t column) {
             return scales.empty() ? 1.0 : scales[static_cast<std::size_t>(column)];
         };
-        Buffer magnitude(4 * n);
+        Buffer magnitude(8 * n);
         // Powers of two, so that neither the decomposition nor f16 sees more than the weights' own spread.
         const int exponent = rest.largest > 0 ? 2 * static_cast<int>(std::floor(std::ilogb(rest.largest) / 2.0)) : 0;
         const BlockBytes at(shape, m_rank);
         for (int b = 0; b < m_blocks; ++b, bytes += at.size) {
-            auto* a = magnitude.as<float>();
+            auto* a = magnitude.as<double>();
             QL_CHECK(forRows(context, shape, [&](std::int64_t row) {
                 const float* r = rest.row(row, shape.cols);
                 std::byte* signs = bytes + row * at.signsOfRow;
                 std::fill(signs, signs + at.signsOfRow, std::byte{});
                 for (std::int64_t c = 0; c < shape.cols; ++c) {
-                    a[row * shape.cols + c] =
-                        static_cast<float>(std::ldexp(std::fabs(static_cast<double>(r[c])), -exponent) * scaleOf(c));
+                    a[row * shape.cols + c] = std::ldexp(std::fabs(static_cast<double>(r[c])), -exponent) * scaleOf(c);
                     if (!(r[c] < 0))
                         signs[c / 8] |= std::byte{0x80} >> (c % 8);
                 }
             }));
-            QL_TRY(factors, leadingFactors(a, shape.rows, shape.cols, m_rank, context));
-            for (std::int64_t i = 0; i < shape.rows * m_rank; ++i)
-                put(bytes + at.left + 2 * i, std::ldexp(factors.left[static_cast<std::size_t>(i)], exponent / 2));
-            for (std::int64_t i = 0; i < shape.cols * m_rank; ++i)
-                put(bytes + at.right + 2 * i,
-                    std::ldexp(factors.right[static_cast<std::size_t>(i)], exponent / 2) / scaleOf(i % shape.cols));
+            QL_TRY(svd, truncatedSvd(a, shape.rows, shape.cols, m_rank, parallelTiles(context), kEnough));
+            // Beyond the rank of R factors are zeros.
+            for (std::int64_t k = 0; k < m_rank; ++k) {
+                const double root =
+                    k < svd.rank ? std::ldexp(std::sqrt(svd.values[static_cast<std::size_t>(k)]), exponent / 2) : 0;
+                for (std::int64_t i = 0; i < shape.rows; ++i)
+                    put(bytes + at.left + 2 * (i * m_rank + k),
+                        root > 0 ? root * svd.left[static_cast<std::size_t>(i * svd.rank + k)] : 0);
+                for (std::int64_t i = 0; i < shape.cols; ++i)
+                    put(bytes + at.right + 2 * (k * shape.cols + i),
+                        root > 0 ? root * svd.right[static_cast<std::size_t>(k * shape.cols + i)] / scaleOf(i) : 0);
+            }
             QL_CHECK(forRows(context, shape, [&](std::int64_t row) {
                 float* r = rest.row(row, shape.cols);
-                float* block = a + row * shape.cols;
-                magnitudes(bytes, at, m_rank, shape, row, 0, shape.cols, block);
+                std::vector<float> block(static_cast<std::size_t>(shape.cols));
+                magnitudes(bytes, at, m_rank, shape, row, 0, shape.cols, block.data());
                 for (std::int64_t c = 0; c < shape.cols; ++c)
-                    r[c] -= r[c] < 0 ? -block[c] : block[c];
+                    r[c] -= (r[c] < 0 ? -1.0F : 1.0F) * block[static_cast<std::size_t>(c)];
             }));
             context.progress().addDone(n);
         }

@@ -109,9 +109,8 @@ private Q_SLOTS:
             const float* row = logits.data() + (std::ssize(prompt) + static_cast<std::int64_t>(i) - 1) * logits.width();
             const double wanted = static_cast<double>(row[ids[i]]) - graph::logSumExp(row, logits.width());
             const double difference = generation->tokens[i].logProbability - wanted;
-            QVERIFY2(std::fabs(difference) <
-                         5e-5, // products of one row add up in another order, which differs from CPU to CPU
-                     qPrintable(QString::number(difference)));
+            // Products of one row add up in another order, which differs from CPU to CPU.
+            QVERIFY2(std::fabs(difference) < 5e-5, qPrintable(QString::number(difference)));
         }
     }
 

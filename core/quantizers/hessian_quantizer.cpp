@@ -56,6 +56,15 @@ QuantizerOption hessianOption()
             .words = {"inputs", "loss", "both"}};
 }
 
+QuantizerOption dampOption()
+{
+    return {.key = "damp",
+            .meaning = "added to the diagonal of H, times its mean",
+            .fallback = "0.01",
+            .least = 0,
+            .most = 10};
+}
+
 namespace {
 
 double traceOf(std::span<const double> matrix, std::int64_t n)

@@ -21,6 +21,8 @@ struct Hessian {
 /// Option "hessian": H of inputs is XᵀX; of the loss G (core/calibration/layer_loss_gram.h), in both cases scaled to
 /// the trace of XᵀX, and of both the mean of the two. "both" takes XᵀX where G is not known.
 QuantizerOption hessianOption();
+/// Option "damp": λ of H + λI, in means of the diagonal.
+QuantizerOption dampOption();
 
 /// Works on rows [begin, end) of `out`, which holds rtn's codes, and returns the objectives of both.
 using RangeQuantizer = std::function<Result<SweepResult>(const QuantizeTask& task, const Hessian& hessian,

@@ -48,11 +48,7 @@ const Quantizer omniquant{
     .values =
         {{.key = "iterations", .meaning = "of Adam", .fallback = "150", .least = 1, .most = 100000, .whole = true},
          {.key = "rate", .meaning = "of Adam, in u", .fallback = "0.1", .least = 1e-6, .most = 10},
-         {.key = "damp",
-          .meaning = "added to the diagonal of H, times its mean",
-          .fallback = "0.01",
-          .least = 0,
-          .most = 10},
+         dampOption(),
          hessianOption()},
     .needs = InputNeeds::gram,
     .accepts = omniquantAccepts,

@@ -415,11 +415,7 @@ const Quantizer slim{
                 .meaning = "whether columns make up for the errors of those before",
                 .fallback = "yes",
                 .words = {"yes", "no"}},
-               {.key = "damp",
-                .meaning = "added to the diagonal of H, times its mean",
-                .fallback = "0.01",
-                .least = 0,
-                .most = 10}},
+               dampOption()},
     .needs = InputNeeds::gram,
     .accepts = slimAccepts,
     .quantize = quantizeSlim};

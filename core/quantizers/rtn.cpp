@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Round to nearest: one scale from the range, codes nearest. Packed schemes have no rule of that kind: their search.
+// Round to nearest: one scale from the range, codes nearest; or ties away from zero, or by chance (other_rounding.h).
+// Packed schemes have no rule of that kind: their search.
 #include "core/formats/matrix_format.h"
 #include "core/quantizers/block_search.h"
 #include "core/quantizers/ggml_rule.h"
 #include "core/quantizers/options.h"
+#include "core/quantizers/other_rounding.h"
 #include "core/quantizers/unit_quantizer.h"
 
 #include <algorithm>
@@ -18,13 +20,15 @@ namespace {
 
 std::vector<std::string> rtnOptions()
 {
-    return {"", "ct", "ocp", "round", "ggml"};
+    return {"", "ct", "ocp", "round", "ggml", "away", "stochastic"};
 }
 
 Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
 {
     const std::string where = "rtn:" + spec.option + " on " + printScheme(scheme);
     QL_CHECK(checkOptions(quantizers::rtn, spec));
+    if (spec.values.contains("seed") && spec.option != "stochastic")
+        return usageError("rtn:seed= is for rtn:stochastic; nothing else in rtn goes by chance");
     if (spec.option.empty())
         return {};
     if (const MatrixFormat* matrix = findMatrixFormat(scheme);
@@ -44,6 +48,12 @@ Result<void> rtnAccepts(const Scheme& scheme, const QuantizerSpec& spec)
         return usageError(where + ": " + spec.option +
                           " rounds power-of-two scales (s=e8m0, s=pow2, the mx formats); use rtn");
     }
+    if (spec.option == "away" || spec.option == "stochastic") {
+        if (!scheme.isPacked())
+            return {};
+        return usageError(where + ": " + spec.option +
+                          " rounds weights that are coded one by one, packed schemes are searched by block; use rtn");
+    }
     if (isGgufScheme(scheme)) // and the option is ggml
         return {};
     return usageError(where + ": ggml is the rule of gguf:q4_0, q4_1, q5_0, q5_1 and q8_0; use rtn");
@@ -60,7 +70,13 @@ Result<QuantizedTensor> quantizeRtn(const QuantizeTask& task, const JobContext& 
                            : option == "ocp"   ? RangeRule::ocp
                            : option == "round" ? RangeRule::round
                                                : RangeRule::standard;
-    return quantizeUnits(task, rule, {}, context);
+    QL_TRY(out, quantizeUnits(task, rule, {}, context));
+    if (option == "away")
+        QL_CHECK(roundOtherwise(out, task.weights, OtherRounding::halfAway, 0, context));
+    if (option == "stochastic")
+        QL_CHECK(roundOtherwise(out, task.weights, OtherRounding::byChance,
+                                static_cast<std::uint64_t>(optionWhole(quantizers::rtn, task.spec, "seed")), context));
+    return out;
 }
 
 } // namespace
@@ -71,6 +87,12 @@ const Quantizer rtn{.id = "rtn",
                     .formula = "scale = max|w|/Q, code = nearest(w/scale)",
                     .source = "Krishnamoorthi 2018, section 2; OCP MX v1.0, section 6.3; ggml-quants.c",
                     .options = rtnOptions,
+                    .values = {{.key = "seed",
+                                .meaning = "of stochastic: equal seeds, equal codes",
+                                .fallback = "0",
+                                .least = 0,
+                                .most = 9007199254740991.0,
+                                .whole = true}},
                     .accepts = rtnAccepts,
                     .quantize = quantizeRtn};
 } // namespace quantizers

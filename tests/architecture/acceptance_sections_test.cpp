@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Every section of tests/data/acceptance_unreached.tsv's first line is named by a test that leaves rows, or has a
 // reason there. `./dev acceptance` asks the same of the rows themselves.
+#include <QRegularExpression>
 #include <QTest>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -38,10 +38,9 @@ private Q_SLOTS:
             const std::string text = readAll(entry.path());
             if (text.find("#include \"tests/support/acceptance.h\"") == std::string::npos)
                 continue;
-            static const std::regex kSection("\"([ABC][0-9]{1,2})\"");
-            for (std::sregex_iterator match(text.begin(), text.end(), kSection); match != std::sregex_iterator();
-                 ++match)
-                named.insert((*match)[1]);
+            static const QRegularExpression kSection(QStringLiteral("\"([ABC][0-9]{1,2})\""));
+            for (const QRegularExpressionMatch& match : kSection.globalMatch(QString::fromStdString(text)))
+                named.insert(match.captured(1).toStdString());
         }
         std::ifstream table(tests / "data/acceptance_unreached.tsv");
         const std::string opening = "# sections: ";

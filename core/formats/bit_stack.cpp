@@ -11,8 +11,8 @@
 #include "core/base/truncated_svd.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
+#include "core/formats/stored_f16.h"
 #include "core/jobs/tiles.h"
-#include "core/tensor/half.h"
 
 #include <algorithm>
 #include <cmath>
@@ -24,14 +24,8 @@ namespace {
 
 constexpr int kMostBlocks = 16;
 constexpr int kMostRank = 64;
-constexpr float kMostF16 = 65504;
 constexpr double kEnough = 1e-5;     // of ‖R‖², by which one more round may improve the low-rank part
 constexpr double kLeastScale = 1e-3; // of the largest √importance
-
-std::uint16_t storedF16(double value)
-{
-    return f16FromFloat(std::clamp(static_cast<float>(value), -kMostF16, kMostF16));
-}
 
 /// Where the parts of a block lie.
 struct BlockBytes {
@@ -143,11 +137,12 @@ public:
                 const double root =
                     k < svd.rank ? std::ldexp(std::sqrt(svd.values[static_cast<std::size_t>(k)]), exponent / 2) : 0;
                 for (std::int64_t i = 0; i < shape.rows; ++i)
-                    put(bytes + at.left + 2 * (i * m_rank + k),
-                        root > 0 ? root * svd.left[static_cast<std::size_t>(i * svd.rank + k)] : 0);
+                    putF16At(bytes + at.left, i * m_rank + k,
+                             root > 0 ? root * svd.left[static_cast<std::size_t>(i * svd.rank + k)] : 0);
                 for (std::int64_t i = 0; i < shape.cols; ++i)
-                    put(bytes + at.right + 2 * (k * shape.cols + i),
-                        root > 0 ? root * svd.right[static_cast<std::size_t>(k * shape.cols + i)] / scaleOf(i) : 0);
+                    putF16At(bytes + at.right, k * shape.cols + i,
+                             root > 0 ? root * svd.right[static_cast<std::size_t>(k * shape.cols + i)] / scaleOf(i)
+                                      : 0);
             }
             QL_CHECK(forRows(context, shape, [&](std::int64_t row) {
                 float* r = rest.row(row, shape.cols);
@@ -162,12 +157,6 @@ public:
     }
 
 private:
-    static void put(std::byte* to, double value)
-    {
-        const std::uint16_t half = storedF16(value);
-        std::memcpy(to, &half, sizeof half);
-    }
-
     static void addSigned(const std::byte* signs, std::int64_t column, std::int64_t count, const float* block,
                           bool first, float* out)
     {

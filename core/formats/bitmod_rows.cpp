@@ -9,7 +9,7 @@
 #include "core/formats/bitmod_grid.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +21,6 @@ namespace ql {
 namespace {
 
 constexpr std::int64_t kGroup = 128;
-constexpr float kMostF16 = 65504;
 constexpr double kMostScale = 255;
 
 struct RowBytes {
@@ -74,9 +73,7 @@ public:
                     std::int64_t count, float* out) const override
     {
         const RowBytes at(shape, kBits);
-        std::uint16_t half = 0;
-        std::memcpy(&half, bytes + at.units + 2 * row, sizeof half);
-        const float unit = floatFromF16(half);
+        const float unit = f16At(bytes + at.units, row);
         for (std::int64_t c = column; c < column + count; ++c) {
             const std::int64_t g = c / kGroup;
             const auto steps = static_cast<unsigned>(bytes[at.scales + row * at.groups + g]);
@@ -144,9 +141,7 @@ private:
                                      std::min(kGroup, shape.cols - g * kGroup)));
             most = std::max(most, choices.back().scale);
         }
-        const std::uint16_t half = f16FromFloat(std::min(static_cast<float>(most / kMostScale), kMostF16));
-        std::memcpy(bytes + at.units + 2 * row, &half, sizeof half);
-        const auto unit = static_cast<double>(floatFromF16(half));
+        const auto unit = static_cast<double>(putF16At(bytes + at.units, row, most / kMostScale));
         for (std::int64_t g = 0; g < at.groups; ++g) {
             const Choice& choice = choices[static_cast<std::size_t>(g)];
             const double steps = unit > 0 ? std::clamp(std::nearbyint(choice.scale / unit), 1.0, kMostScale) : 1.0;

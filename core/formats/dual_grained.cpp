@@ -9,7 +9,7 @@
 // f16 [rows]: 4 + 16/g + 16/cols bits a weight.
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +22,6 @@ namespace {
 
 constexpr int kMostCode = 15;
 constexpr int kMostInt8 = 127;
-constexpr float kMostF16 = 65504;
 
 struct DualBytes {
     DualBytes(MatrixShape shape, std::int64_t group)
@@ -127,9 +126,7 @@ public:
                     std::int64_t count, float* out) const override
     {
         const DualBytes at(shape, m_group);
-        std::uint16_t half = 0;
-        std::memcpy(&half, bytes + at.scales + 2 * row, sizeof half);
-        const float scale = floatFromF16(half);
+        const float scale = f16At(bytes + at.scales, row);
         for (std::int64_t i = 0; i < count; ++i) {
             const std::int64_t c = column + i;
             const std::int64_t group = row * at.groups + c / m_group;
@@ -172,8 +169,7 @@ private:
         double least = std::numeric_limits<double>::infinity();
         for (int step = 0; step <= 80; ++step) {
             const double ratio = step == 0 ? 1 : 1.02 - 0.82 * step / 80;
-            const auto wanted = static_cast<float>(ratio * largest / kMostInt8);
-            const std::uint16_t half = f16FromFloat(std::min(wanted, kMostF16));
+            const std::uint16_t half = boundedF16(ratio * largest / kMostInt8);
             const auto scale = static_cast<double>(floatFromF16(half));
             if (scale == 0)
                 continue;

@@ -4,7 +4,7 @@
 #include "core/formats/bit_run.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,13 +16,7 @@ namespace ql {
 
 namespace {
 
-constexpr float kMostF16 = 65504;
 constexpr unsigned kMeanLow = 31; // the five bits of μ in s
-
-std::uint16_t f16Of(double value)
-{
-    return f16FromFloat(static_cast<float>(std::min(value, static_cast<double>(kMostF16))));
-}
 
 void setSigns(LadderRange& range)
 {
@@ -52,7 +46,7 @@ LadderRange ladderRange(double low, double high, int width)
 {
     LadderRange range;
     const int most = (1 << width) - 1;
-    range.slot = f16Of((high - low) / most);
+    range.slot = boundedF16((high - low) / most);
     range.scale = floatFromF16(range.slot);
     if (range.scale > 0)
         range.zero = static_cast<unsigned>(
@@ -64,7 +58,7 @@ LadderRange ladderSigns(double a, double mean)
 {
     LadderRange range;
     // f16 bits without the sign, rounded to six bits of mantissa.
-    const unsigned bits = std::min((unsigned{f16Of(a)} + 8U) & ~15U, 0x7bf0U);
+    const unsigned bits = std::min((unsigned{boundedF16(a)} + 8U) & ~15U, 0x7bf0U);
     const auto stored = static_cast<double>(floatFromF16(static_cast<std::uint16_t>(bits)));
     const int coded = stored > 0 ? static_cast<int>(std::clamp(std::nearbyint(64 * mean / stored), -32.0, 31.0)) : 0;
     const unsigned pattern = static_cast<unsigned>(coded) & 63U;

@@ -7,7 +7,7 @@
 #include "core/formats/bit_run.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/phase_cell.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -20,7 +20,6 @@ namespace {
 constexpr std::int64_t kElements = 256;
 constexpr std::int64_t kCodeBytes = kElements / 4;
 constexpr std::int64_t kBlockBytes = kCodeBytes + 4;
-constexpr float kMostF16 = 65504;
 
 class PhaseBlocks final : public MatrixFormat {
 public:
@@ -58,10 +57,8 @@ public:
         const std::byte* rowBytes = bytes + (imaginary ? row - half : row) * (shape.cols / kElements) * kBlockBytes;
         for (std::int64_t c = column; c < column + count; ++c) {
             const std::byte* block = rowBytes + c / kElements * kBlockBytes;
-            std::array<std::uint16_t, 2> scales;
-            std::memcpy(scales.data(), block + kCodeBytes, sizeof scales);
-            const ComplexPart value =
-                phaseValue(getBits(block, 2 * (c % kElements), 2), {floatFromF16(scales[0]), floatFromF16(scales[1])});
+            const ComplexPart value = phaseValue(getBits(block, 2 * (c % kElements), 2),
+                                                 {f16At(block + kCodeBytes, 0), f16At(block + kCodeBytes, 1)});
             out[c - column] = imaginary ? value.im : value.re;
         }
     }
@@ -95,11 +92,9 @@ private:
             sums[one ? 0 : 1] += std::fabs(static_cast<double>(one ? re[e] : im[e]));
             ++counts[one ? 0 : 1];
         }
-        std::array<std::uint16_t, 2> scales{};
         for (std::size_t k = 0; k < 2; ++k)
             if (counts[k] > 0)
-                scales[k] = f16FromFloat(std::min(static_cast<float>(sums[k] / counts[k]), kMostF16));
-        std::memcpy(block + kCodeBytes, scales.data(), sizeof scales);
+                putF16At(block + kCodeBytes, static_cast<std::int64_t>(k), sums[k] / counts[k]);
     }
 };
 

@@ -10,7 +10,7 @@
 #include "core/formats/bit_run.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +21,6 @@ namespace ql {
 
 namespace {
 
-constexpr float kMostF16 = 65504;
 constexpr int kMostScale = 255;
 
 struct MixBytes {
@@ -83,9 +82,7 @@ public:
                     std::int64_t count, float* out) const override
     {
         const MixBytes at(shape, m_group, m_percent);
-        std::uint16_t half = 0;
-        std::memcpy(&half, bytes + at.units + 2 * row, sizeof half);
-        const float unit = floatFromF16(half);
+        const float unit = f16At(bytes + at.units, row);
         const std::byte* low = bytes + at.low + row * at.lowRow;
         const std::byte* high = bytes + at.high + row * at.highRow;
         std::int64_t promoted = 0;
@@ -157,9 +154,7 @@ private:
         double most = 0;
         for (std::size_t g = 0; g < ranges.size(); ++g)
             most = std::max(most, exactScale(g));
-        const std::uint16_t half = f16FromFloat(std::min(static_cast<float>(most / kMostScale), kMostF16));
-        std::memcpy(bytes + at.units + 2 * row, &half, sizeof half);
-        const auto unit = static_cast<double>(floatFromF16(half));
+        const auto unit = static_cast<double>(putF16At(bytes + at.units, row, most / kMostScale));
         std::byte* mask = bytes + row * at.maskRow;
         std::byte* low = bytes + at.low + row * at.lowRow;
         std::byte* high = bytes + at.high + row * at.highRow;

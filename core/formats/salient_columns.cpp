@@ -10,7 +10,7 @@
 #include "core/formats/bit_run.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +21,6 @@ namespace ql {
 
 namespace {
 
-constexpr double kMostF16 = 65504;
 constexpr int kRounds = 8;
 constexpr int kMostCode = 15;
 
@@ -43,21 +42,6 @@ struct SalientBytes {
     std::int64_t codeRow, signRow;
     std::int64_t codes, signs, zeros, scales, magnitudes, means, left, right;
 };
-
-float f16At(const std::byte* bytes, std::int64_t index)
-{
-    std::uint16_t half = 0;
-    std::memcpy(&half, bytes + 2 * index, sizeof half);
-    return floatFromF16(half);
-}
-
-/// Stores a value and gives back what was stored.
-double putF16(std::byte* bytes, std::int64_t index, double value)
-{
-    const std::uint16_t half = f16FromFloat(static_cast<float>(std::clamp(value, -kMostF16, kMostF16)));
-    std::memcpy(bytes + 2 * index, &half, sizeof half);
-    return static_cast<double>(floatFromF16(half));
-}
 
 /// Numerators and denominators of columns' least squares.
 struct ColumnSums {
@@ -193,9 +177,9 @@ private:
                 magnitude += std::fabs(x);
             }
         }
-        const double scale = putF16(bytes + at.scales, row, (high - low) / kMostCode);
-        putF16(bytes + at.magnitudes, row, magnitude / others);
-        const double mean = putF16(bytes + at.means, row, sum / others);
+        const double scale = putF16At(bytes + at.scales, row, (high - low) / kMostCode);
+        putF16At(bytes + at.magnitudes, row, magnitude / others);
+        const double mean = putF16At(bytes + at.means, row, sum / others);
         const double zero = scale > 0 ? std::clamp(std::nearbyint(-low / scale), 0.0, double{kMostCode}) : 0.0;
         std::byte* codes = bytes + at.codes + row * at.codeRow;
         std::byte* signs = bytes + at.signs + row * at.signRow;
@@ -256,9 +240,9 @@ private:
                     right[c] = sums.products[c] / sums.squares[c];
         }
         for (std::int64_t row = 0; row < shape.rows; ++row)
-            putF16(bytes + at.left, row, left[static_cast<std::size_t>(row)]);
+            putF16At(bytes + at.left, row, left[static_cast<std::size_t>(row)]);
         for (std::int64_t c = 0; c < shape.cols; ++c)
-            putF16(bytes + at.right, c, right[static_cast<std::size_t>(c)]);
+            putF16At(bytes + at.right, c, right[static_cast<std::size_t>(c)]);
         return {};
     }
 

@@ -10,7 +10,7 @@
 #include "core/formats/bit_run.h"
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -25,7 +25,6 @@ extern const FormatFamily minifloat;
 
 namespace {
 
-constexpr float kMostF16 = 65504;
 constexpr std::array<std::string_view, 2> kRules{"round", "ocp"};
 constexpr std::string_view kEnd = ":s=pow2";
 
@@ -74,9 +73,7 @@ public:
                     std::int64_t count, float* out) const override
     {
         const ShiftBytes at(shape, bits, m_group);
-        std::uint16_t half = 0;
-        std::memcpy(&half, bytes + at.scales + 2 * row, sizeof half);
-        const float scale = floatFromF16(half);
+        const float scale = f16At(bytes + at.scales, row);
         for (std::int64_t i = 0; i < count;) {
             const std::int64_t group = (column + i) / m_group;
             const unsigned shift = getBits(bytes + at.shifts + row * at.shiftRow, 4 * group, 4);
@@ -122,9 +119,7 @@ private:
             scales.push_back(largest / static_cast<double>(m_element->maxLevel));
         }
         const double most = *std::ranges::max_element(scales);
-        const std::uint16_t half = f16FromFloat(std::min(static_cast<float>(most), kMostF16));
-        std::memcpy(bytes + at.scales + 2 * row, &half, sizeof half);
-        const float stored = floatFromF16(half);
+        const float stored = putF16At(bytes + at.scales, row, most);
         for (std::int64_t g = 0; g < at.groups; ++g) {
             const int shift = shiftOf(most, scales[static_cast<std::size_t>(g)], rule);
             orBits(shifts, 4 * g, 4, static_cast<unsigned>(shift));

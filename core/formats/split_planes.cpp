@@ -9,7 +9,7 @@
 // half, likewise; f16 scales [rows].
 #include "core/formats/finite_weights.h"
 #include "core/formats/format_build.h"
-#include "core/tensor/half.h"
+#include "core/formats/stored_f16.h"
 
 #include <algorithm>
 #include <cmath>
@@ -23,7 +23,6 @@ extern const FormatFamily minifloat;
 
 namespace {
 
-constexpr float kMostF16 = 65504;
 constexpr int kLowBits = 4;
 
 struct PlaneBytes {
@@ -69,9 +68,7 @@ public:
                     std::int64_t count, float* out) const override
     {
         const PlaneBytes at(shape, m_highBits);
-        std::uint16_t half = 0;
-        std::memcpy(&half, bytes + at.scales + 2 * row, sizeof half);
-        const float scale = floatFromF16(half);
+        const float scale = f16At(bytes + at.scales, row);
         const std::byte* high = bytes + row * at.highRow;
         const std::byte* low = bytes + at.low + row * at.lowRow;
         const float shift = std::ldexp(1.0F, 16 - (1 << (m_element->exponentBits - 1)));
@@ -98,9 +95,7 @@ public:
             float largest = 0;
             for (std::int64_t c = 0; c < shape.cols; ++c)
                 largest = std::max(largest, std::fabs(w[c]));
-            const std::uint16_t half = f16FromFloat(std::min(largest / m_element->maxLevel, kMostF16));
-            std::memcpy(bytes + at.scales + 2 * row, &half, sizeof half);
-            const float scale = floatFromF16(half);
+            const float scale = putF16At(bytes + at.scales, row, static_cast<double>(largest / m_element->maxLevel));
             std::byte* high = bytes + row * at.highRow;
             std::byte* low = bytes + at.low + row * at.lowRow;
             std::fill(high, high + at.highRow, std::byte{});

@@ -3,10 +3,10 @@
 
 #include "core/base/sum.h"
 #include "core/base/truncated_svd.h"
+#include "core/formats/stored_f16.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
 #include "core/jobs/tiles.h"
-#include "core/quantizers/float16.h"
 
 #include <algorithm>
 #include <cmath>

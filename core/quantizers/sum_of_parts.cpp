@@ -2,10 +2,10 @@
 #include "core/quantizers/sum_of_parts.h"
 
 #include "core/calibration/activations.h"
+#include "core/formats/stored_f16.h"
 #include "core/formats/tensor_additions.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
-#include "core/quantizers/float16.h"
 #include "core/quantizers/kept_columns.h"
 #include "core/quantizers/low_rank.h"
 #include "core/quantizers/sparse_choice.h"

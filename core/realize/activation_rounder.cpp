@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/realize/activation_rounder.h"
 
+#include "core/formats/stored_f16.h"
 #include "core/jobs/parallel.h"
 #include "core/model/graph/operator.h"
-#include "core/quantizers/float16.h"
 #include "core/quantizers/ggml_rule.h"
 #include "core/quantizers/scale_rule.h"
 

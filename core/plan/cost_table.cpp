@@ -4,10 +4,18 @@
 #include "core/plan/plan_totals.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 
 namespace ql {
+
+std::string_view word(Evidence evidence)
+{
+    constexpr std::array<std::string_view, 5> kWords{"not measured", "data-free", "statistics", "gradients",
+                                                     "measured"};
+    return kWords[static_cast<std::size_t>(evidence)];
+}
 
 namespace {
 /// Sets of layers that are merged, each named by its first layer.

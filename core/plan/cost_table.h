@@ -7,13 +7,22 @@
 
 namespace ql {
 
-enum class Evidence { unmeasured, dataFree, measured };
+/// What a loss rests on, the less telling first.
+enum class Evidence {
+    unmeasured,
+    dataFree,   // the weights and their codes alone
+    statistics, // of the layer's inputs
+    gradients,  // of the model's loss
+    measured    // the model ran with the candidate
+};
+std::string_view word(Evidence evidence);
 
 struct Cost {
     double loss = 0;              // in the metric's unit; NaN if unmeasured or refused
     std::int64_t payloadBits = 0; // summed over the item's layers
     Evidence evidence = Evidence::unmeasured;
-    bool allowed = true; // false where the target or the quantizer refuses
+    bool allowed = true;      // false where the target or the quantizer refuses
+    double standardError = 0; // of the loss where it was sampled; 0: nothing was drawn
 };
 
 /// What the solver decides: one layer, or layers tied together.

@@ -53,8 +53,9 @@ CostTable makeCostTable(const Model& model, const MeasureRequest& request, std::
         for (std::size_t column = 0; column < columns; ++column) {
             Cost cost{.loss = 0,
                       .payloadBits = 0,
-                      .evidence = measured.needs == MetricNeeds::nothing ? Evidence::dataFree : Evidence::measured,
-                      .allowed = true};
+                      .evidence = evidenceOf(measured.needs),
+                      .allowed = true,
+                      .standardError = 0};
             for (const std::int64_t number : item.layers) {
                 const Layer& layer = model.layers[static_cast<std::size_t>(number)];
                 Candidate candidate = request.candidates[column];

@@ -13,6 +13,7 @@ namespace ql {
 /// What a metric is made of, besides the weights and their codes.
 enum class MetricNeeds { nothing, diagonal, gram, fisher }; // of XᵀX its diagonal, or all
 std::string_view word(MetricNeeds needs);
+Evidence evidenceOf(MetricNeeds needs);
 
 struct MetricInput {
     const Model& model;

@@ -60,4 +60,18 @@ std::string_view word(MetricNeeds needs)
     return kWords[static_cast<std::size_t>(needs)];
 }
 
+Evidence evidenceOf(MetricNeeds needs)
+{
+    switch (needs) {
+    case MetricNeeds::nothing:
+        return Evidence::dataFree;
+    case MetricNeeds::diagonal:
+    case MetricNeeds::gram:
+        return Evidence::statistics;
+    case MetricNeeds::fisher:
+        return Evidence::gradients;
+    }
+    return Evidence::unmeasured;
+}
+
 } // namespace ql

@@ -50,7 +50,8 @@ void drag(benchmark::State& state)
                                    .payloadBits = layerPayloadBits(
                                        model.layers[static_cast<std::size_t>(item.layers.front())], candidate),
                                    .evidence = Evidence::dataFree,
-                                   .allowed = true});
+                                   .allowed = true,
+                                   .standardError = 0});
     PlanTotals totals(model, table, keepPlan(model));
     std::size_t move = 0;
     for (auto _ : state) {

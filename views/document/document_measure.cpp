@@ -162,9 +162,7 @@ void Document::addCell(const Measurement& cell)
         loss += lossOf(*part);
     }
     cost.loss = cost.allowed ? loss : std::numeric_limits<double>::quiet_NaN();
-    cost.evidence = std::isnan(cost.loss)                     ? Evidence::unmeasured
-                    : metric()->needs == MetricNeeds::nothing ? Evidence::dataFree
-                                                              : Evidence::measured;
+    cost.evidence = std::isnan(cost.loss) ? Evidence::unmeasured : evidenceOf(metric()->needs);
     if (!cost.allowed)
         std::erase(m_ladders[*item], cell.candidate);
 }

@@ -293,7 +293,8 @@ private Q_SLOTS:
                     Cost cost{.loss = std::exp(9 * rng.normal(i * 8 + c)),
                               .payloadBits = 0,
                               .evidence = Evidence::dataFree,
-                              .allowed = true};
+                              .allowed = true,
+                              .standardError = 0};
                     if (i % 17 == 4 && c == 0)
                         cost.loss = std::numeric_limits<double>::quiet_NaN();
                     for (const std::int64_t layer : table.items[i].layers)

@@ -70,7 +70,7 @@ Result<int> run(Console& console, const Options& options)
     auto metrics = nlohmann::ordered_json::array();
     for (const Metric* metric : request.metrics) {
         metrics.push_back({{"id", metric->id}, {"unit", metric->unit}, {"formula", metric->formula}});
-        if (metric->needs == MetricNeeds::fisher)
+        if (evidenceOf(metric->needs) == Evidence::gradients)
             metrics.back()["windows"] = activations->fisherWindows();
     }
     console.show({{"metrics", std::move(metrics)}, {"cells", std::move(rows)}});

@@ -54,6 +54,8 @@ public:
     virtual std::span<const std::int64_t> fisherLayers() const { return {}; }
     /// Windows of text behind the Fisher diagonals; 0 if there are none.
     virtual std::int64_t fisherWindows() const { return 0; }
+    /// Whether the loss-weighted XᵀX of some layer is known, too.
+    virtual bool knowsLossGrams() const { return false; }
     /// Null if the layer has none.
     virtual Result<std::shared_ptr<const FisherDiagonal>> fisher(std::int64_t layer, const JobContext& context) const;
 };

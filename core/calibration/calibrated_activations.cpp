@@ -147,6 +147,7 @@ public:
     bool isDiagonal() const override { return m_isDiagonal; }
     std::span<const std::int64_t> fisherLayers() const override { return m_fisherLayers; }
     std::int64_t fisherWindows() const override { return m_sites.fisherWindows; }
+    bool knowsLossGrams() const override { return !m_sites.lossGramKeys.empty() && !m_isDiagonal; }
 
     Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                    const JobContext& context) const override

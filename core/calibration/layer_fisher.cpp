@@ -23,6 +23,13 @@ bool readHead(ByteReader& reader, LayerFisher& fisher)
 
 } // namespace
 
+void LayerFisher::addPerToken(std::int64_t begin, std::int64_t n, double* to) const
+{
+    const double perToken = 1 / static_cast<double>(tokens);
+    for (std::int64_t i = 0; i < n; ++i)
+        to[i] += perToken * static_cast<double>(floatFromBf16(sums[static_cast<std::size_t>(begin + i)]));
+}
+
 std::vector<std::byte> LayerFisher::encode() const
 {
     ByteWriter out;
@@ -63,11 +70,8 @@ std::int64_t FisherDiagonal::windows() const
 void FisherDiagonal::read(std::int64_t begin, std::int64_t n, double* out) const
 {
     std::fill_n(out, n, 0.0);
-    for (const LayerFisher& use : uses) {
-        const double perToken = 1 / static_cast<double>(use.tokens);
-        for (std::int64_t i = 0; i < n; ++i)
-            out[i] += perToken * static_cast<double>(floatFromBf16(use.sums[static_cast<std::size_t>(begin + i)]));
-    }
+    for (const LayerFisher& use : uses)
+        use.addPerToken(begin, n, out);
 }
 
 std::vector<double> FisherDiagonal::outputMeanSquares() const

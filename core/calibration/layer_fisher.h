@@ -23,6 +23,9 @@ struct LayerFisher {
     std::vector<std::uint16_t> sums;    // bf16: Σ over windows of (∂ Σ over tokens of ln p/∂w)²
     std::vector<double> outputSquares;  // Σ over tokens of (∂ Σ ln p/∂y)² of each output; only of linear layers
 
+    /// Adds F of the weights [begin, begin + n), per token.
+    void addPerToken(std::int64_t begin, std::int64_t n, double* to) const;
+
     std::vector<std::byte> encode() const;
     /// Nothing if the bytes are not what encode() wrote.
     static std::optional<LayerFisher> decode(std::span<const std::byte> bytes);

@@ -163,8 +163,9 @@ private:
             return what == MetricNeeds::nothing;
         if (what == MetricNeeds::gram && m_request.activations->isDiagonal())
             return false;
-        const auto layers =
-            what == MetricNeeds::fisher ? m_request.activations->fisherLayers() : m_request.activations->layers();
+        const auto layers = what == MetricNeeds::fisher || what == MetricNeeds::lossGram
+                                ? m_request.activations->fisherLayers()
+                                : m_request.activations->layers();
         return std::ranges::find(layers, layer) != layers.end();
     }
     bool needs(MetricNeeds what) const
@@ -181,12 +182,13 @@ private:
             return (quantizer && (*quantizer)->needs != InputNeeds::nothing) ||
                    cell.candidate.weights.additions.useInputs();
         });
-        if ((needs(MetricNeeds::diagonal) || needs(MetricNeeds::gram) || quantizerNeeds) &&
+        if ((needs(MetricNeeds::diagonal) || needs(MetricNeeds::gram) || needs(MetricNeeds::lossGram) ||
+             quantizerNeeds) &&
             has(MetricNeeds::diagonal, work.layer)) {
             QL_TRY(found, m_request.activations->statistics(work.layer, context));
             known.activations = std::move(found);
         }
-        if (needs(MetricNeeds::fisher) && has(MetricNeeds::fisher, work.layer)) {
+        if ((needs(MetricNeeds::fisher) || needs(MetricNeeds::lossGram)) && has(MetricNeeds::fisher, work.layer)) {
             QL_TRY(found, m_request.activations->fisher(work.layer, context));
             known.fisher = std::move(found);
         }

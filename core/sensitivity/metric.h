@@ -11,7 +11,8 @@
 namespace ql {
 
 /// What a metric is made of, besides the weights and their codes.
-enum class MetricNeeds { nothing, diagonal, gram, fisher }; // of XᵀX its diagonal, or all
+/// Of XᵀX its diagonal, or all; the Fisher diagonal; with it the loss-weighted XᵀX of a layer at least.
+enum class MetricNeeds { nothing, diagonal, gram, fisher, lossGram };
 std::string_view word(MetricNeeds needs);
 Evidence evidenceOf(MetricNeeds needs);
 

@@ -44,6 +44,8 @@ Result<void> checkUsable(const Metric& metric, const Activations* activations)
                        std::string(metric.id));
     if (metric.needs == MetricNeeds::fisher && (!activations || activations->fisherLayers().empty()))
         return usageError("needs a study calibrated with --fisher", std::string(metric.id));
+    if (metric.needs == MetricNeeds::lossGram && (!activations || !activations->knowsLossGrams()))
+        return usageError("needs a study calibrated with --fisher and --gram full", std::string(metric.id));
     return {};
 }
 
@@ -56,7 +58,8 @@ const Metric& bestMetric(const Activations* activations)
 
 std::string_view word(MetricNeeds needs)
 {
-    constexpr std::array<std::string_view, 4> kWords{"nothing", "diagonal of XᵀX", "XᵀX", "fisher"};
+    constexpr std::array<std::string_view, 5> kWords{"nothing", "diagonal of XᵀX", "XᵀX", "fisher",
+                                                     "fisher and loss-weighted XᵀX"};
     return kWords[static_cast<std::size_t>(needs)];
 }
 
@@ -69,6 +72,7 @@ Evidence evidenceOf(MetricNeeds needs)
     case MetricNeeds::gram:
         return Evidence::statistics;
     case MetricNeeds::fisher:
+    case MetricNeeds::lossGram:
         return Evidence::gradients;
     }
     return Evidence::unmeasured;

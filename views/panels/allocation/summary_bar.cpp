@@ -33,6 +33,7 @@ QString lossText(const Document& document, double loss)
     case MetricNeeds::gram:
         return SummaryBar::tr("predicted loss %1  (squared output error, not KLD)").arg(number);
     case MetricNeeds::fisher:
+    case MetricNeeds::lossGram:
         return SummaryBar::tr("predicted KLD %1 nats per token, after %2 windows")
             .arg(number)
             .arg(document.activations() ? document.activations()->fisherWindows() : 0);

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The metric kfac against its sum written out token by token, from the gradients and inputs of each.
+#include "core/calibration/calibrated_activations.h"
+#include "core/calibration/fisher.h"
+#include "core/model/evaluation/loss_gradients.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/realize.h"
+#include "core/sensitivity/metric.h"
+#include "tests/support/memory_sink.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace ql;
+using test::MemorySink;
+
+namespace {
+
+/// A layer's inputs and the gradients of its outputs where it is multiplied by, all tokens of all windows.
+struct Seen {
+    std::vector<float> inputs, gradients;
+};
+
+class Watch final : public GradientSink<float> {
+public:
+    explicit Watch(std::vector<std::int64_t> layers) : m_layers(std::move(layers)) {}
+    bool wants(std::size_t, std::int64_t layer) const override
+    {
+        return std::ranges::find(m_layers, layer) != m_layers.end();
+    }
+    Result<void> enter(std::size_t) override { return {}; }
+    Result<void> add(std::int64_t layer, std::span<const WeightUse<float>> uses) override
+    {
+        for (const WeightUse<float>& use : uses)
+            if (use.input) {
+                Seen& its = seen[layer];
+                its.inputs.insert(its.inputs.end(), use.input.data(), use.input.data() + use.input.numel());
+                its.gradients.insert(its.gradients.end(), use.outputGradient.data(),
+                                     use.outputGradient.data() + use.outputGradient.numel());
+            }
+        return {};
+    }
+    Result<void> leave(std::size_t) override { return {}; }
+
+    std::map<std::int64_t, Seen> seen;
+
+private:
+    std::vector<std::int64_t> m_layers;
+};
+
+} // namespace
+
+class KfacTest : public QObject {
+    Q_OBJECT
+private:
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+    std::shared_ptr<const Model> m_model;
+    graph::Graph m_graph;
+    Windows m_windows;
+
+    std::vector<double> weightsOf(std::int64_t layer) const
+    {
+        const auto weights = m_model->loadWeights(layer, m_context).value();
+        std::vector<double> w(static_cast<std::size_t>(weights.view.numel()));
+        decode(weights.view.dtype, weights.view.data, 0, std::ssize(w), w.data());
+        return w;
+    }
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        m_model = openModel(std::filesystem::path(QL_SOURCE_DIR) / "resources/sample", m_context).value();
+        m_graph = buildGraph(*m_model).value();
+        m_windows = {32, {}};
+        for (std::int64_t i = 0; i < 2 * 32; ++i)
+            m_windows.ids.push_back((i * i + 7 * i) % 97);
+    }
+
+    void isItsFormulaTokenByToken()
+    {
+        const auto sink = std::make_shared<MemorySink>();
+        const graph::CheckpointWeights weights(*m_model);
+        const Cases cases = windowCases(m_graph, m_windows).value();
+        QVERIFY(calibrate({*m_model, m_graph, weights, cases, {}, *sink, {}}, m_context));
+        QVERIFY(estimateFisher(
+            {*m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 3, .gramLimit = 8192}, *sink, {}},
+            m_context));
+        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
+        const Metric* metric = findMetric("kfac").value();
+        QVERIFY(activations->knowsLossGrams());
+        QVERIFY(checkUsable(*metric, activations.get()));
+        QCOMPARE(&bestMetric(activations.get()), metric);
+
+        const std::int64_t embedding = m_model->indexOf("model.embed_tokens.weight"); // and head
+        const std::int64_t down = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
+        const std::int64_t key = m_model->indexOf("model.layers.1.self_attn.k_proj.weight");
+        Watch watch({embedding, down, key});
+        QVERIFY(lossGradients<float>({m_graph, weights, m_windows, 0, 2, sampledLabels<float>(3)}, watch, m_context));
+
+        MeasureRequest request;
+        request.layers = {embedding, down, key};
+        request.candidates = parseCandidates("int3:g64,int4:g64@gptq,keep").value();
+        request.metrics = {metric};
+        request.activations = activations.get();
+        int cells = 0;
+        const auto check = [&](const Measurement& cell) {
+            ++cells;
+            const Candidate& candidate = request.candidates[cell.candidate];
+            if (candidate.weights.isKeep()) {
+                QCOMPARE(cell.losses[0], 0.0);
+                return;
+            }
+            const auto quantized = realize(*m_model, cell.layer, candidate, activations.get(), m_context).value();
+            const Buffer restored = restore(quantized, m_context).value();
+            std::vector<double> delta = weightsOf(cell.layer);
+            for (std::size_t i = 0; i < delta.size(); ++i)
+                delta[i] -= static_cast<double>(restored.as<float>()[i]);
+            const auto [rows, cols] = quantized.matrix();
+            const Seen& seen = watch.seen.at(cell.layer);
+            constexpr std::int64_t kTokens = 64;
+            QCOMPARE(std::ssize(seen.inputs), kTokens * cols);
+            std::vector<double> s(static_cast<std::size_t>(rows));
+            std::vector<double> c(kTokens);
+            double mean = 0;
+            for (std::int64_t t = 0; t < kTokens; ++t)
+                for (std::int64_t r = 0; r < rows; ++r) {
+                    const auto g = static_cast<double>(seen.gradients[static_cast<std::size_t>(t * rows + r)]);
+                    s[static_cast<std::size_t>(r)] += g * g;
+                    c[static_cast<std::size_t>(t)] += g * g / static_cast<double>(rows);
+                    mean += g * g / static_cast<double>(rows);
+                }
+            double expected = 0;
+            for (std::int64_t r = 0; r < rows; ++r)
+                for (std::int64_t t = 0; t < kTokens; ++t) {
+                    double dot = 0;
+                    for (std::int64_t i = 0; i < cols; ++i)
+                        dot += delta[static_cast<std::size_t>(r * cols + i)] *
+                               static_cast<double>(seen.inputs[static_cast<std::size_t>(t * cols + i)]);
+                    expected += s[static_cast<std::size_t>(r)] / mean * c[static_cast<std::size_t>(t)] * dot * dot;
+                }
+            if (cell.layer == embedding) { // the rows that tokens look up: the first use, not multiplied by
+                const auto fisher = keptFisher(*sink, "model.embed_tokens.weight");
+                QCOMPARE(std::ssize(fisher->uses), 2);
+                std::vector<double> f(delta.size());
+                for (const LayerFisher& use : fisher->uses)
+                    if (use.outputSquares.empty())
+                        use.addPerToken(0, std::ssize(f), f.data());
+                double table = 0;
+                for (std::size_t i = 0; i < f.size(); ++i)
+                    table += f[i] * delta[i] * delta[i];
+                QVERIFY(table > 0);
+                expected += table * kTokens;
+            }
+            expected /= 2 * kTokens;
+            QVERIFY2(std::fabs(cell.losses[0] - expected) <= 1e-5 * expected,
+                     qPrintable(QStringLiteral("%1 %2").arg(cell.losses[0]).arg(expected)));
+        };
+        QVERIFY(measure(*m_model, request, check, m_context));
+        QCOMPARE(cells, 9);
+    }
+
+    void withoutGramMatricesItIsTheDiagonal()
+    {
+        const auto sink = std::make_shared<MemorySink>();
+        const graph::CheckpointWeights weights(*m_model);
+        const Cases cases = windowCases(m_graph, m_windows).value();
+        QVERIFY(calibrate({*m_model, m_graph, weights, cases, {}, *sink, {}}, m_context));
+        const std::int64_t down = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
+        const std::int64_t up = m_model->indexOf("model.layers.2.mlp.up_proj.weight");
+        QVERIFY(estimateFisher(
+            {*m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 3, .gramOf = {down}}, *sink, {}},
+            m_context));
+        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
+        MeasureRequest request;
+        request.layers = {down, up};
+        request.candidates = parseCandidates("int3:g64").value();
+        request.metrics = {findMetric("kfac").value(), findMetric("fisher").value()};
+        request.activations = activations.get();
+        const auto check = [&](const Measurement& cell) {
+            QVERIFY(cell.losses[0] > 0);
+            QCOMPARE(cell.losses[0] == cell.losses[1], cell.layer == up);
+        };
+        QVERIFY(measure(*m_model, request, check, m_context));
+
+        const auto bare = std::make_shared<MemorySink>();
+        QVERIFY(
+            estimateFisher({*m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 3}, *bare, {}}, m_context));
+        const auto diagonal = calibratedActivations(bare, findCalibration(*bare, *m_model), "here");
+        const auto refused = checkUsable(*request.metrics[0], diagonal.get());
+        QVERIFY(!refused);
+        QVERIFY(refused.error().what.find("--gram full") != std::string::npos);
+        QCOMPARE(bestMetric(diagonal.get()).id, std::string_view("fisher"));
+    }
+};
+
+QTEST_APPLESS_MAIN(KfacTest)
+#include "kfac_test.moc"

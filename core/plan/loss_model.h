@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// From an additive sum to a measured quantity: measured = floor + curve(Σ items), with an interval, fitted on plans
+// that were measured. Values of the measured quantity are KLD in nats per token, or any other that is positive and
+// grows.
+//
+// The curve is monotone: with x = ln Σ − c, c the mean of ln Σ over the plans,
+//   ln(measured − floor) − ln Σ = α + β·x + γ·x² + ε,   α, β, γ, ε normal,
+// and, because few plans say little, a prior: α, β, γ around 0 (the sum is what is measured) with the spreads of
+// LossModelSettings, Var ε a scaled inverse χ² around residual² with priorDegrees. It is conjugate, so that posterior
+// and the predictive Student t are closed forms (Gelman et al., Bayesian Data Analysis, 3rd ed., §14.2, 14.8). The bend
+// γ is left out where the curve would fall or turn anywhere between the plans; beyond them it goes on straight, in
+// logarithms. Errors that sums and measurements are known to have, and a tenth of the floor, widen their own ε. Without
+// plans the interval is the prior's: three to four times up and down.
+#pragma once
+
+#include "core/plan/cost_table.h"
+
+#include <array>
+
+namespace ql {
+
+/// What is predicted of a plan before the curve.
+struct PredictedSum {
+    double sum = 0;      // of its items' losses, in the metric's unit; > 0, or NaN where not all is known
+    double sumError = 0; // its standard error
+    double floor = 0;    // what its target's own rounding of activations costs, in the measured quantity's unit
+};
+
+/// A plan that was measured.
+struct MeasuredPlan {
+    PredictedSum predicted;
+    double measured = 0;
+    double standardError = 0;   // of `measured`; 0 where all plans were measured on the same text
+    std::vector<double> shares; // of the sum by group (role, block), for suspects(); may be empty
+};
+
+struct Prediction {
+    double value = 0;
+    double low = 0, high = 0; // the measured value is between them with probability `level`
+    double level = 0;
+    std::int64_t plans = 0; // it rests on
+    bool holds(double measured) const { return low <= measured && measured <= high; }
+};
+
+/// A group whose share of the sum goes with the residuals: its measured loss is 1 + excess times what is predicted.
+struct Suspect {
+    std::size_t group = 0;
+    double excess = 0;
+    double t = 0; // excess ÷ its standard error
+};
+
+struct LossModelSettings {
+    double level = 0.9;
+    /// Whether the sum is in the unit of what is measured. If not α is not known before, and there is no prediction
+    /// below two plans.
+    bool isAbsolute = true;
+    double residual = 0.15;   // of ln(measured − floor), before plans tell
+    double priorDegrees = 2;  // plans that this is worth
+    double scaleSpread = 0.4; // of α
+    double slopeSpread = 0.2; // of β
+    double bendSpread = 0.1;  // of γ
+};
+
+/// Immutable. Equal bits for equal plans in equal order.
+class LossModel {
+public:
+    /// Plans whose sum is not positive and finite, or whose measurement is not, are left out.
+    explicit LossModel(std::span<const MeasuredPlan> plans, const LossModelSettings& settings = {});
+
+    std::int64_t planCount() const { return static_cast<std::int64_t>(m_plans.size()); }
+    /// NaN, and an interval without ends, where the sum is not known or too few plans are. `measurementError`: standard
+    /// error of the measurement to come, where it is on another text than the plans'.
+    Prediction predict(const PredictedSum& sum, double measurementError = 0) const;
+    /// Groups by which the residuals of the plans are explained, found by forward selection: each next one lowers the
+    /// sum of squares most; those with |t| < 2 are none. At most three; none below six plans with shares.
+    std::vector<Suspect> suspects() const;
+
+private:
+    using Terms = std::array<double, 3>; // of α, β, γ
+    Terms termsOf(double sum) const;
+    void fit(std::size_t terms);
+    /// Of d ln(curve) ÷ d ln Σ, the least anywhere.
+    double leastSlope() const;
+
+    LossModelSettings m_settings;
+    std::vector<MeasuredPlan> m_plans;
+    double m_center = 0, m_first = 0, m_last = 0; // ln Σ, and x at the ends
+    std::size_t m_terms = 3;                      // that are used
+    Terms m_mean{};
+    std::array<Terms, 3> m_covariance{}; // over the residual variance
+    double m_variance = 0;               // residual
+    double m_degrees = 0;
+};
+
+/// Standard error of predictLoss(): entries are taken as independent.
+double predictionError(const CostTable& table, const Plan& plan);
+/// Predicted sum of the plan by the table, with its error.
+PredictedSum predictedSum(const CostTable& table, const Plan& plan);
+/// The groups that shares are counted by, and a plan's shares: roles first, then blocks.
+struct SharesByGroup {
+    std::vector<std::string> groups; // "q_proj", "block 3"
+    std::vector<double> shares;      // of the sum; each half adds up to 1 where all items have role and block
+};
+SharesByGroup sharesOf(const Model& model, const CostTable& table, const Plan& plan);
+
+} // namespace ql

@@ -6,6 +6,7 @@
 #include "core/calibration/next_batch.h"
 #include "core/calibration/reduce.h"
 #include "core/model/evaluation/loss_gradients.h"
+#include "core/model/evaluation/run_cost.h"
 
 #include <array>
 
@@ -218,21 +219,6 @@ private:
     std::int64_t m_after = 0;                         // one past the last window of the batch
 };
 
-/// Floats of one window's activations in a segment: what its linear nodes take and make, twice for the gradients.
-std::int64_t activationFloats(const FisherTask& task, const graph::Segment& segment)
-{
-    std::int64_t widths = 0;
-    for (std::size_t n = segment.begin; n < segment.end; ++n) {
-        const Node& node = task.graph.nodes[n];
-        if (node.op->id != "linear")
-            continue;
-        if (const std::int64_t layer = task.graph.layerOf(node); layer >= 0)
-            for (const std::int64_t size : task.model.layers[static_cast<std::size_t>(layer)].shape)
-                widths += size;
-    }
-    return 2 * task.windows.length * widths;
-}
-
 } // namespace
 
 CalibrationCost fisherCost(const FisherTask& task)
@@ -262,7 +248,8 @@ CalibrationCost fisherCost(const FisherTask& task)
         // Decoded weights and sums; the largest piece on its way into the study.
         segmentBytes =
             std::max(segmentBytes, 8 * weights + 8 * grams + onItsWay + 4 * task.windows.length * largestInput +
-                                       4 * activationFloats(task, task.graph.segments[segment]));
+                                       4 * activationFloats(task.model, task.graph, task.graph.segments[segment],
+                                                            task.windows.length));
     }
     const std::int64_t windows = std::min(task.settings.batchWindows, task.count());
     const auto hidden = static_cast<std::int64_t>(task.model.configNumber("hidden_size").value_or(0));

@@ -12,8 +12,8 @@ namespace ql {
 
 std::string_view word(Evidence evidence)
 {
-    constexpr std::array<std::string_view, 5> kWords{"not measured", "data-free", "statistics", "gradients",
-                                                     "measured"};
+    constexpr std::array<std::string_view, 6> kWords{"not measured", "data-free", "statistics",
+                                                     "gradients",    "probed",    "measured"};
     return kWords[static_cast<std::size_t>(evidence)];
 }
 

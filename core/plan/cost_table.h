@@ -13,6 +13,7 @@ enum class Evidence {
     dataFree,   // the weights and their codes alone
     statistics, // of the layer's inputs
     gradients,  // of the model's loss
+    probed,     // gradients of the model's loss along the change itself, sampled
     measured    // the model ran with the candidate
 };
 std::string_view word(Evidence evidence);

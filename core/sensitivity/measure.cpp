@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/hash.h"
-#include "core/formats/block_format.h"
 #include "core/jobs/parallel.h"
 #include "core/realize/realize.h"
-#include "core/sensitivity/metric.h"
+#include "core/sensitivity/cell.h"
 
 #include <cstring>
 #include <limits>
@@ -69,12 +68,6 @@ bool unpack(std::span<const std::byte> bytes, std::size_t metrics, Measurement& 
     return true;
 }
 
-/// What is known of a layer beside its weights, as far as the metrics and quantizers need it.
-struct Knowledge {
-    std::shared_ptr<const ActivationStatistics> activations;
-    std::shared_ptr<const FisherDiagonal> fisher;
-};
-
 class Measuring {
 public:
     Measuring(const Model& model, const MeasureRequest& request, const std::function<void(const Measurement&)>& deliver,
@@ -114,13 +107,14 @@ private:
         for (std::size_t column = 0; column < m_request.candidates.size(); ++column) {
             Measurement cell{.layer = layer, .candidate = column, .error = {}, .losses = {}, .allowed = true};
             cell.losses.assign(m_request.metrics.size(), std::numeric_limits<double>::quiet_NaN());
-            const auto candidate = admitted(layer, m_request.candidates[column]);
+            const auto candidate =
+                admitted(m_model, layer, m_request.candidates[column], m_request.target, m_request.activations);
             if (!candidate) {
                 cell.allowed = false;
             } else if (candidate->weights.isKeep()) {
                 cell.error.count = layerAt(layer).numel();
                 for (std::size_t m = 0; m < cell.losses.size(); ++m)
-                    if (has(m_request.metrics[m]->needs, layer))
+                    if (isKnown(m_request.activations, m_request.metrics[m]->needs, layer))
                         cell.losses[m] = 0;
             } else {
                 Cell left{.column = column, .candidate = *candidate, .key = {}};
@@ -137,61 +131,13 @@ private:
         return work;
     }
 
-    /// The candidate as the target completes it; an error if target or quantizer refuse it for the layer.
-    Result<Candidate> admitted(std::int64_t layer, const Candidate& candidate) const
-    {
-        const TargetProfile* target = m_request.target;
-        Candidate completed = target ? target->complete(m_model, layerAt(layer), candidate) : candidate;
-        if (target)
-            QL_CHECK(target->accepts(m_model, layerAt(layer), completed));
-        if (!completed.weights.isKeep() && !completed.weights.isCast()) {
-            QL_TRY(quantizer, findQuantizer(completed.quantizer.id));
-            QL_CHECK(quantizer->accepts(completed.weights, completed.quantizer));
-            QL_CHECK(checkWholeBlocks(completed.weights, layerAt(layer).shape));
-            if ((quantizer->needs == InputNeeds::gram && !has(MetricNeeds::gram, layer)) ||
-                (quantizer->needs == InputNeeds::diagonal && !has(MetricNeeds::diagonal, layer)))
-                return refused("needs activations");
-            if (completed.weights.additions.needInputs() && !has(MetricNeeds::diagonal, layer))
-                return refused("needs activations");
-        }
-        return completed;
-    }
-
-    bool has(MetricNeeds what, std::int64_t layer) const
-    {
-        if (what == MetricNeeds::nothing || !m_request.activations)
-            return what == MetricNeeds::nothing;
-        if (what == MetricNeeds::gram && m_request.activations->isDiagonal())
-            return false;
-        const auto layers = what == MetricNeeds::fisher || what == MetricNeeds::lossGram
-                                ? m_request.activations->fisherLayers()
-                                : m_request.activations->layers();
-        return std::ranges::find(layers, layer) != layers.end();
-    }
-    bool needs(MetricNeeds what) const
-    {
-        return std::ranges::find(m_request.metrics, what, &Metric::needs) != m_request.metrics.end();
-    }
-
     Result<void> measureLayer(const LayerWork& work, const JobContext& context)
     {
         QL_CHECK(context.checkStop());
-        Knowledge known;
-        const bool quantizerNeeds = std::any_of(work.cells.begin(), work.cells.end(), [](const Cell& cell) {
-            const auto quantizer = findQuantizer(cell.candidate.quantizer.id);
-            return (quantizer && (*quantizer)->needs != InputNeeds::nothing) ||
-                   cell.candidate.weights.additions.useInputs();
-        });
-        if ((needs(MetricNeeds::diagonal) || needs(MetricNeeds::gram) || needs(MetricNeeds::lossGram) ||
-             quantizerNeeds) &&
-            has(MetricNeeds::diagonal, work.layer)) {
-            QL_TRY(found, m_request.activations->statistics(work.layer, context));
-            known.activations = std::move(found);
-        }
-        if ((needs(MetricNeeds::fisher) || needs(MetricNeeds::lossGram)) && has(MetricNeeds::fisher, work.layer)) {
-            QL_TRY(found, m_request.activations->fisher(work.layer, context));
-            known.fisher = std::move(found);
-        }
+        std::vector<const Candidate*> candidates;
+        for (const Cell& cell : work.cells)
+            candidates.push_back(&cell.candidate);
+        QL_TRY(known, knowledgeOf(m_request.activations, work.layer, m_request.metrics, candidates, context));
         QL_TRY(weights, m_model.loadWeights(work.layer, context));
         for (const Cell& cell : work.cells) {
             if (auto done = measureCell(work.layer, cell, weights.view, known, context); !done)
@@ -202,8 +148,8 @@ private:
         return {};
     }
 
-    Result<void> measureCell(std::int64_t layer, const Cell& cell, const TensorView& weights, const Knowledge& known,
-                             const JobContext& context)
+    Result<void> measureCell(std::int64_t layer, const Cell& cell, const TensorView& weights,
+                             const LayerKnowledge& known, const JobContext& context)
     {
         QL_TRY(shared, sharedAbsMax(m_model, layer, cell.candidate, context));
         QL_TRY(quantized, realize(weights, cell.candidate, known.activations.get(), context, nullptr, shared));
@@ -219,7 +165,7 @@ private:
                                 .fisher = known.fisher.get()};
         for (const Metric* metric : m_request.metrics) {
             double loss = std::numeric_limits<double>::quiet_NaN();
-            if (has(metric->needs, layer)) {
+            if (isKnown(m_request.activations, metric->needs, layer)) {
                 QL_TRY(measured, metric->measure(input, context));
                 loss = measured;
             }

@@ -89,6 +89,7 @@ private:
             LayerUses uses;
             QL_CHECK(isHead ? head(w, weights, values, uses) : back(segment, weights, values, w, uses));
             values.clear();
+            m_sink.turnTo(m_task.first + static_cast<std::int64_t>(w));
             for (const auto& [layer, parts] : uses)
                 QL_CHECK(m_sink.add(layer, parts));
             m_context.progress().addDone(isHead ? kForward + kBackward : kBackward);

@@ -21,6 +21,8 @@ public:
     /// with a wanted layer are not run backward.
     virtual bool wants(std::size_t segment, std::int64_t layer) const = 0;
     virtual Result<void> enter(std::size_t segment) = 0;
+    /// What is added next is of this window, an index into the text's.
+    virtual void turnTo(std::int64_t) {}
     /// Everything one window adds to the gradient of a wanted layer in this segment.
     virtual Result<void> add(std::int64_t layer, std::span<const WeightUse<T>> uses) = 0;
     virtual Result<void> leave(std::size_t segment) = 0;

@@ -27,6 +27,21 @@ double multiplyAddsPerToken(const Model& model, const graph::Graph& graph)
     return sum;
 }
 
+std::int64_t activationFloats(const Model& model, const graph::Graph& graph, const graph::Segment& segment,
+                              std::int64_t tokens)
+{
+    std::int64_t widths = 0;
+    for (std::size_t n = segment.begin; n < segment.end; ++n) {
+        const graph::Node& node = graph.nodes[n];
+        if (node.op->id != "linear")
+            continue;
+        if (const std::int64_t layer = graph.layerOf(node); layer >= 0)
+            for (const std::int64_t size : model.layers[static_cast<std::size_t>(layer)].shape)
+                widths += size;
+    }
+    return 2 * tokens * widths;
+}
+
 Result<RunSpeed> measureSpeed(const Model& model, const graph::Graph& graph, const Cases& cases,
                               const JobContext& context)
 {

@@ -11,6 +11,10 @@ namespace ql {
 /// window, is left out. All experts of a layer are counted.
 double multiplyAddsPerToken(const Model& model, const graph::Graph& graph);
 
+/// Floats of so many tokens' activations in a segment, for gradients: what its linear nodes take and make, twice.
+std::int64_t activationFloats(const Model& model, const graph::Graph& graph, const graph::Segment& segment,
+                              std::int64_t tokens);
+
 struct RunSpeed {
     double secondsPerMultiplyAdd = 0;
     std::int64_t tokens = 0; // in a case, at least 1

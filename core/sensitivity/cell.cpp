@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/sensitivity/cell.h"
+
+#include "core/formats/block_format.h"
+
+namespace ql {
+
+bool isKnown(const Activations* activations, MetricNeeds what, std::int64_t layer)
+{
+    if (what == MetricNeeds::nothing || !activations)
+        return what == MetricNeeds::nothing;
+    if (what == MetricNeeds::gram && activations->isDiagonal())
+        return false;
+    const auto layers = what == MetricNeeds::fisher || what == MetricNeeds::lossGram ? activations->fisherLayers()
+                                                                                     : activations->layers();
+    return std::ranges::find(layers, layer) != layers.end();
+}
+
+Result<Candidate> admitted(const Model& model, std::int64_t layer, const Candidate& candidate,
+                           const TargetProfile* target, const Activations* activations)
+{
+    const Layer& its = model.layers[static_cast<std::size_t>(layer)];
+    Candidate completed = target ? target->complete(model, its, candidate) : candidate;
+    if (target)
+        QL_CHECK(target->accepts(model, its, completed));
+    if (completed.weights.isKeep() || completed.weights.isCast())
+        return completed;
+    QL_TRY(quantizer, findQuantizer(completed.quantizer.id));
+    QL_CHECK(quantizer->accepts(completed.weights, completed.quantizer));
+    QL_CHECK(checkWholeBlocks(completed.weights, its.shape));
+    const auto knows = [&](MetricNeeds what) { return isKnown(activations, what, layer); };
+    if ((quantizer->needs == InputNeeds::gram && !knows(MetricNeeds::gram)) ||
+        (quantizer->needs == InputNeeds::diagonal && !knows(MetricNeeds::diagonal)))
+        return refused("needs activations");
+    if (completed.weights.additions.needInputs() && !knows(MetricNeeds::diagonal))
+        return refused("needs activations");
+    return completed;
+}
+
+Result<LayerKnowledge> knowledgeOf(const Activations* activations, std::int64_t layer,
+                                   std::span<const Metric* const> metrics, std::span<const Candidate* const> candidates,
+                                   const JobContext& context)
+{
+    const auto needs = [&](MetricNeeds what) {
+        return std::ranges::find(metrics, what, &Metric::needs) != metrics.end();
+    };
+    const bool quantizerNeeds = std::ranges::any_of(candidates, [](const Candidate* candidate) {
+        const auto quantizer = findQuantizer(candidate->quantizer.id);
+        return (quantizer && (*quantizer)->needs != InputNeeds::nothing) || candidate->weights.additions.useInputs();
+    });
+    LayerKnowledge known;
+    if ((needs(MetricNeeds::diagonal) || needs(MetricNeeds::gram) || needs(MetricNeeds::lossGram) || quantizerNeeds) &&
+        isKnown(activations, MetricNeeds::diagonal, layer)) {
+        QL_TRY(found, activations->statistics(layer, context));
+        known.activations = std::move(found);
+    }
+    if ((needs(MetricNeeds::fisher) || needs(MetricNeeds::lossGram)) &&
+        isKnown(activations, MetricNeeds::fisher, layer)) {
+        QL_TRY(found, activations->fisher(layer, context));
+        known.fisher = std::move(found);
+    }
+    return known;
+}
+
+} // namespace ql

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The gradient probe on the sample: its products against gradients written out in full, its losses against the
+// divergence of the model run with the codes, and itself when it is stopped, batched and run on other threads.
+#include "core/model/evaluation/evaluate.h"
+#include "core/model/evaluation/loss_gradients.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/planned_version.h"
+#include "core/realize/realize.h"
+#include "core/sensitivity/gradient_probe.h"
+#include "tests/support/fused_target.h"
+#include "tests/support/memory_sink.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace ql;
+using test::MemorySink;
+
+namespace {
+
+/// Gradients of whole windows, [window][weight] by layer, added up in double.
+class WholeGradients final : public GradientSink<float> {
+public:
+    WholeGradients(const Model& model, std::vector<std::int64_t> layers, std::size_t windows)
+        : m_model(model), m_layers(std::move(layers)), m_windows(windows)
+    {}
+    bool wants(std::size_t, std::int64_t layer) const override
+    {
+        return std::ranges::find(m_layers, layer) != m_layers.end();
+    }
+    Result<void> enter(std::size_t) override { return {}; }
+    void turnTo(std::int64_t window) override { m_window = static_cast<std::size_t>(window); }
+    Result<void> add(std::int64_t layer, std::span<const WeightUse<float>> uses) override
+    {
+        auto& all = of[layer];
+        all.resize(m_windows);
+        std::vector<double>& sum = all[m_window];
+        const Layer& its = m_model.layers[static_cast<std::size_t>(layer)];
+        sum.resize(static_cast<std::size_t>(its.numel()));
+        const std::int64_t cols = its.shape.back();
+        for (const WeightUse<float>& use : uses)
+            for (std::int64_t t = 0; t < use.right.rows(); ++t)
+                for (std::int64_t r = 0; r < (use.left ? use.left.width() : 1); ++r) {
+                    const std::int64_t row = use.left ? r : use.ids.data()[t];
+                    const double left = use.left ? static_cast<double>(use.left.data()[t * use.left.width() + r]) : 1;
+                    for (std::int64_t c = 0; c < cols; ++c)
+                        sum[static_cast<std::size_t>(row * cols + c)] +=
+                            left * static_cast<double>(use.right.data()[t * cols + c]);
+                }
+        return {};
+    }
+    Result<void> leave(std::size_t) override { return {}; }
+
+    std::map<std::int64_t, std::vector<std::vector<double>>> of;
+
+private:
+    const Model& m_model;
+    std::vector<std::int64_t> m_layers;
+    std::size_t m_windows;
+    std::size_t m_window = 0;
+};
+
+} // namespace
+
+class GradientProbeTest : public QObject {
+    Q_OBJECT
+private:
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+    std::shared_ptr<const Model> m_model;
+    graph::Graph m_graph;
+    Windows m_windows; // 24
+
+    using Cells = std::map<std::pair<std::int64_t, std::size_t>, ProbedCell>;
+
+    GradientProbeTask task(const graph::WeightSource& weights, std::vector<std::int64_t> layers,
+                           std::string_view candidates) const
+    {
+        return {.model = *m_model,
+                .graph = m_graph,
+                .weights = weights,
+                .windows = m_windows,
+                .layers = std::move(layers),
+                .candidates = parseCandidates(candidates).value()};
+    }
+    Cells probed(const GradientProbeTask& task, const JobContext& context) const
+    {
+        Cells cells;
+        const auto done = probeGradients(
+            task,
+            [&](const ProbedCell& cell) {
+                cells[{cell.layer, cell.candidate}] = cell;
+            },
+            context);
+        if (!done)
+            qFatal("%s", describe(done.error()).c_str());
+        return cells;
+    }
+    std::int64_t layer(const char* name) const { return m_model->indexOf(name); }
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        const std::filesystem::path sample = std::filesystem::path(QL_SOURCE_DIR) / "resources/sample";
+        m_model = openModel(sample, m_context).value();
+        m_graph = buildGraph(*m_model).value();
+        const auto file = openCheckpoint(sample / "golden/tokens.npy", m_context).value();
+        const auto data = file->load(0, m_context).value();
+        std::vector<double> ids(static_cast<std::size_t>(data.view.numel()));
+        decode(data.view.dtype, data.view.data, 0, data.view.numel(), ids.data());
+        m_windows.length = 16;
+        for (std::size_t i = 0; i < 24 * 16; ++i)
+            m_windows.ids.push_back(static_cast<std::int64_t>(ids[i % ids.size()]));
+    }
+
+    void productsAreThoseOfWholeGradients()
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        const std::vector<std::int64_t> layers{layer("model.embed_tokens.weight"), // table and head
+                                               layer("model.layers.1.self_attn.k_proj.weight"),
+                                               layer("model.layers.3.mlp.down_proj.weight")};
+        GradientProbeTask its = task(weights, layers, "int3:g64 int8:channel keep");
+        its.settings = {.windows = 3, .scored = Scored::all, .seed = 4, .batchWindows = 2};
+        const Cells cells = probed(its, m_context);
+        QCOMPARE(cells.size(), std::size_t{9});
+        WholeGradients whole(*m_model, layers, 3);
+        QVERIFY(lossGradients<float>({m_graph, weights, m_windows, 0, 3, sampledLabels<float>(4)}, whole, m_context));
+        for (const auto& [where, cell] : cells) {
+            QVERIFY(cell.allowed);
+            QCOMPARE(cell.tokens, 16);
+            const Candidate& candidate = its.candidates[cell.candidate];
+            if (candidate.weights.isKeep()) {
+                QCOMPARE(cell.loss(), 0.0);
+                QCOMPARE(cell.standardError(), 0.0);
+                continue;
+            }
+            const auto codes = realize(*m_model, cell.layer, candidate, nullptr, m_context).value();
+            const Buffer restored = restore(codes, m_context).value();
+            const auto own = m_model->loadWeights(cell.layer, m_context).value();
+            std::vector<double> delta(static_cast<std::size_t>(own.view.numel()));
+            decode(own.view.dtype, own.view.data, 0, own.view.numel(), delta.data());
+            QCOMPARE(cell.products.size(), std::size_t{3});
+            double squares = 0;
+            for (std::size_t s = 0; s < 3; ++s) {
+                double product = 0;
+                double noise = 0; // what the rounding of each element may add
+                for (std::size_t i = 0; i < delta.size(); ++i) {
+                    const double change = static_cast<double>(restored.as<float>()[i]) - delta[i];
+                    const double term = whole.of.at(cell.layer)[s][i] * change;
+                    product += term;
+                    noise += term * term;
+                }
+                QVERIFY(product != 0);
+                QVERIFY2(std::fabs(cell.products[s] - product) <=
+                             4 * std::sqrt(noise) / 512 + 1e-5 * std::fabs(product),
+                         qPrintable(QStringLiteral("%1 %2").arg(cell.products[s]).arg(product)));
+                squares += cell.products[s] * cell.products[s];
+            }
+            QVERIFY(std::fabs(cell.loss() - squares / (2 * 3 * 16)) <= 1e-12 * squares);
+        }
+    }
+
+    /// Of a small change, KLD is the loss: factor, tokens and scoring.
+    void predictsTheMeasuredDivergence()
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        const std::int64_t down = layer("model.layers.3.mlp.down_proj.weight");
+        GradientProbeTask its = task(weights, {down}, "int5:channel");
+        const Cells cells = probed(its, m_context);
+        const ProbedCell& cell = cells.begin()->second;
+        QCOMPARE(cell.products.size(), std::size_t{24});
+        QCOMPARE(cell.tokens, 8);
+        Plan plan = keepPlan(*m_model);
+        plan.candidates[static_cast<std::size_t>(down)] = its.candidates[0];
+        const auto version = plannedVersion(*m_model, {.plan = &plan}, m_context).value();
+        const EvaluationTask evaluation{.graph = m_graph,
+                                        .windows = m_windows,
+                                        .model = ownVersion(*m_model),
+                                        .other = &version,
+                                        .onScores = {},
+                                        .known = {}};
+        const auto scores = evaluate(evaluation, m_context).value();
+        const double kld = comparisonOf(scores, m_windows.count()).kld.value;
+        QVERIFY(kld > 0);
+        QVERIFY2(
+            std::fabs(cell.loss() - kld) <= 3 * cell.standardError(),
+            qPrintable(QStringLiteral("%1 ± %2, measured %3").arg(cell.loss()).arg(cell.standardError()).arg(kld)));
+        QVERIFY(cell.standardError() < 0.5 * cell.loss());
+    }
+
+    void interruptionsBatchesAndThreadsGiveTheSame()
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        const std::vector<std::int64_t> layers{layer("model.embed_tokens.weight"),
+                                               layer("model.layers.0.self_attn.q_proj.weight"),
+                                               layer("model.layers.2.mlp.up_proj.weight")};
+        MemorySink whole;
+        GradientProbeTask its = task(weights, layers, "int4:g64@mse int3:channel");
+        its.settings.windows = 5;
+        its.sink = &whole;
+        const Cells expected = probed(its, m_context);
+        QCOMPARE(whole.pieces.size(), std::size_t{6});
+        for (const int kept : {0, 2, 6, 9}) {
+            MemorySink sink;
+            sink.untilFailure = kept;
+            its.sink = &sink;
+            its.settings.batchWindows = 2;
+            const auto failed = probeGradients(
+                its, [](const ProbedCell&) {}, m_context);
+            QVERIFY(!failed);
+            QCOMPARE(failed.error().code, Errc::io);
+            sink.untilFailure = -1;
+            its.settings.batchWindows = 3;
+            its.settings.codesLimitBytes = kept == 6 ? 0 : 1 << 30;
+            Executor other(3, Executor::Backend::threads);
+            const Cells cells = probed(its, JobContext(other));
+            QVERIFY2(sink.pieces == whole.pieces, qPrintable(QString::number(kept)));
+            for (const auto& [where, cell] : cells)
+                QCOMPARE(cell.products, expected.at(where).products);
+        }
+        // What is known is delivered at once; more windows add to it.
+        int batches = 0;
+        its.sink = &whole;
+        its.onBatch = [&](std::int64_t) {
+            ++batches;
+            return Result<void>();
+        };
+        QCOMPARE(probed(its, m_context).size(), expected.size());
+        QCOMPARE(batches, 0);
+        its.settings.windows = 6;
+        const Cells more = probed(its, m_context);
+        QCOMPARE(batches, 1);
+        for (const auto& [where, cell] : more) {
+            QCOMPARE(cell.products.size(), std::size_t{6});
+            QVERIFY(std::ranges::equal(std::span(cell.products).first(5), expected.at(where).products));
+        }
+    }
+
+    void targetsRefuseAndStopsAreSeen()
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        GradientProbeTask its = task(weights, {layer("model.embed_tokens.weight")}, "int4:g64 int8:g64 int8:g64@gptq");
+        its.target = &test::kFusedTarget;
+        its.settings.windows = 2;
+        const Cells cells = probed(its, m_context);
+        QCOMPARE(cells.size(), std::size_t{3});
+        QVERIFY(!cells.at({its.layers[0], 0}).allowed);
+        QVERIFY(cells.at({its.layers[0], 1}).allowed);
+        QVERIFY(!cells.at({its.layers[0], 2}).allowed); // needs activations
+        QCOMPARE(cells.at({its.layers[0], 1}).products.size(), std::size_t{2});
+        const CalibrationCost cost = gradientProbeCost(its);
+        QVERIFY(cost.memoryBytes > 0 && cost.resultBytes > 0 && cost.multiplyAdds > 0);
+        std::stop_source source;
+        source.request_stop();
+        const auto stopped = probeGradients(
+            its, [](const ProbedCell&) {}, JobContext(m_executor, source.get_token()));
+        QVERIFY(!stopped);
+        QCOMPARE(stopped.error().code, Errc::cancelled);
+        QVERIFY(std::isinf(ProbedCell{.tokens = 1, .products = {1.0}}.standardError()));
+    }
+};
+
+QTEST_APPLESS_MAIN(GradientProbeTest)
+#include "gradient_probe_test.moc"

@@ -122,7 +122,10 @@ Result<int> run(Console& console, const Options& options)
         plan = std::move(admitted);
     }
 
-    nameActivations(plan, activations.get());
+    if (!solved)
+        nameActivations(plan, activations.get());
+    else if (takesInputs(plan))
+        plan.activations = solved->activations;
 
     const std::filesystem::path folder = options.out;
     std::error_code error;

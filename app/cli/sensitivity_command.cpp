@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/variant_options.h"
+#include "app/cli/sensitivity_probe.h"
 #include "core/base/text.h"
+#include "core/plan/plan_inputs.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 namespace ql::cli::commands {
 
@@ -18,7 +20,30 @@ struct Options {
     CandidatesOption candidates;
     ActivationsOption activations;
     TransformsOption transforms;
+    ProbeOptions probe;
+    std::string out;
 };
+
+/// What the last metric says, for solve --losses.
+LayerLosses lossesOf(const Model& model, const MeasureRequest& request, const std::vector<Measurement>& cells)
+{
+    LayerLosses losses{.metric = std::string(request.metrics.back()->id),
+                       .activations = inputsFingerprint(request.activations),
+                       .candidates = request.candidates,
+                       .cells = {}};
+    for (const Measurement& cell : cells) {
+        const Candidate& candidate = request.candidates[cell.candidate];
+        const Layer& layer = model.layers[static_cast<std::size_t>(cell.layer)];
+        if (cell.allowed && std::isfinite(cell.losses.back()))
+            losses.cells.push_back(
+                {.layer = cell.layer,
+                 .candidate = request.target ? request.target->complete(model, layer, candidate) : candidate,
+                 .loss = cell.losses.back(),
+                 .standardError = 0,
+                 .evidence = evidenceOf(request.metrics.back()->needs)});
+    }
+    return losses;
+}
 
 Result<int> run(Console& console, const Options& options)
 {
@@ -36,9 +61,21 @@ Result<int> run(Console& console, const Options& options)
     if (request.layers.empty())
         return usageError("no quantizable layer matches '" + options.layer + "'; qloupe info lists the names",
                           options.file);
+    if (options.probe.isGiven()) {
+        QL_TRY(probed, runProbe(console, options.file, options.probe, opened, request));
+        if (!options.out.empty())
+            QL_CHECK(writeLosses(probed.losses, *model, options.out));
+        console.show(probed.document);
+        return 0;
+    }
     for (const Metric* metric : allMetrics())
         if (checkUsable(*metric, activations.get()))
             request.metrics.push_back(metric);
+    if (!options.out.empty() && evidenceOf(request.metrics.back()->needs) != Evidence::gradients)
+        return usageError(
+            "a table of losses is in nats per token, which takes --activations of a study calibrated with "
+            "--fisher, or --probe",
+            "--out");
 
     console.status("measuring " + std::to_string(request.layers.size()) + " layers × " +
                    std::to_string(request.candidates.size()) + " candidates");
@@ -49,6 +86,8 @@ Result<int> run(Console& console, const Options& options)
         return std::pair(a.layer, a.candidate) < std::pair(b.layer, b.candidate);
     });
 
+    if (!options.out.empty())
+        QL_CHECK(writeLosses(lossesOf(*model, request, cells), *model, options.out));
     auto rows = nlohmann::ordered_json::array();
     for (const Measurement& cell : cells) {
         const Layer& layer = model->layers[static_cast<std::size_t>(cell.layer)];
@@ -90,6 +129,8 @@ const Command sensitivity_{
         options->activations.declare(app);
         options->transforms.declare(app);
         app.add_option("--target", options->target, "target that completes and refuses candidates");
+        options->probe.declare(app);
+        app.add_option("--out", options->out, "table of losses (JSON) for qloupe solve --losses");
         return [options](Console& console) { return run(console, *options); };
     }};
 

@@ -24,7 +24,8 @@ Result<int> run(Console& console, const Options& options)
     const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(solved, solvePlan(console, *model, options.solve, target, activations.get()));
-    nameActivations(solved.result.plan, activations.get());
+    if (takesInputs(solved.result.plan))
+        solved.result.plan.activations = solved.activations;
     QL_CHECK(writePlan(solved.result.plan, *model, options.out));
 
     std::map<std::string, std::int64_t> layersPerCandidate;
@@ -37,6 +38,7 @@ Result<int> run(Console& console, const Options& options)
         {"metric", solved.table.metric},
         {"unit", solved.table.unit},
         {"predicted_loss", solved.result.predictedLoss},
+        {"standard_error", solved.standardError()},
         {"optimal", solved.result.allocation.optimal},
         {"lower_bound", solved.result.allocation.lowerBound},
         {"solver_ms", solved.result.milliseconds}};

@@ -5,9 +5,12 @@
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/expert_coverage.h"
+#include "core/plan/layer_losses.h"
+#include "core/plan/plan_inputs.h"
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <map>
 
 namespace ql::cli {
@@ -84,8 +87,12 @@ void SolveOptions::declare(CLI::App& app)
     auto* bpw =
         app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")->check(above(0));
     app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB")->excludes(bpw);
-    app.add_option("--metric", metric,
-                   "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
+    auto* its = app.add_option(
+        "--metric", metric, "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
+    app.add_option("--losses", losses,
+                   "tables of losses that qloupe sensitivity --out wrote, solved without measuring anew; may be "
+                   "repeated: of each layer and candidate the one with the best evidence counts")
+        ->excludes(its);
     app.add_option("--solver", solver, "solver (qloupe list solvers)")->capture_default_str();
     app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
 }
@@ -154,7 +161,58 @@ void warnOfRefusals(Console& console, const Model& model, const TargetProfile& t
     }
 }
 
+Result<Solved> solveTable(const Model& model, BalanceRequest request, Solved solved, const JobContext& context)
+{
+    request.table = &solved.table;
+    QL_TRY(result, balance(model, request, context));
+    solved.result = std::move(result);
+    solved.uniform = bestUniform(model, request, solved.result);
+    return solved;
+}
+
+/// Merges the tables that were given; says what they lack.
+Result<Solved> tableFromLosses(Console& console, const Model& model, const SolveOptions& options, const Target* target,
+                               const Activations* activations)
+{
+    LayerLosses losses;
+    for (const std::string& path : options.losses) {
+        QL_TRY(read, readLosses(path, model));
+        if (&path == &options.losses.front()) {
+            losses = std::move(read);
+        } else {
+            QL_TRY(both, merged(std::move(losses), read));
+            losses = std::move(both);
+        }
+    }
+    if (activations && inputsFingerprint(activations) != losses.activations)
+        return usageError("were measured with other activations than those given; leave --activations out",
+                          options.losses.front());
+    std::vector<Candidate> candidates = losses.candidates;
+    if (options.candidates.isGiven()) {
+        QL_TRY(chosen, options.candidates.choose(model, target));
+        candidates = std::move(chosen);
+    }
+    Solved solved;
+    solved.table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
+    solved.activations = losses.activations;
+    const auto isLacking = [](const Cost& cost) { return cost.allowed && std::isnan(cost.loss); };
+    if (const auto lacking = std::ranges::count_if(solved.table.costs, isLacking); lacking > 0)
+        console.warn(std::vector<Warning>{{"--losses", "has no loss for " + std::to_string(lacking) + " of " +
+                                                           std::to_string(solved.table.costs.size()) +
+                                                           " choices, which are left out"}});
+    return solved;
+}
+
 } // namespace
+
+double Solved::standardError() const
+{
+    double variance = 0;
+    for (std::size_t item = 0; item < table.items.size(); ++item)
+        if (const std::size_t column = result.allocation.choice[item]; column < table.candidates.size())
+            variance += table.at(item, column).standardError * table.at(item, column).standardError;
+    return std::sqrt(variance);
+}
 
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
                          const Activations* activations)
@@ -179,6 +237,10 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
         request.start.target = target->profile.id;
     QL_CHECK(applyPins(model, options.pins, request.start));
 
+    if (!options.losses.empty()) {
+        QL_TRY(solved, tableFromLosses(console, model, options, target, activations));
+        return solveTable(model, std::move(request), std::move(solved), console.context());
+    }
     MeasureRequest measureRequest;
     QL_TRY(candidates, options.candidates.choose(model, target));
     measureRequest.candidates = std::move(candidates);
@@ -193,16 +255,13 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
         warnOfRefusals(console, model, target->profile, measureRequest.candidates, request.planLayers);
 
     Solved solved;
+    solved.activations = inputsFingerprint(activations);
     console.status("measuring " + std::to_string(measureRequest.layers.size()) + " layers × " +
                    std::to_string(measureRequest.candidates.size()) + " candidates");
     QL_CHECK(measure(
         model, measureRequest, [&](const Measurement& cell) { solved.cells.push_back(cell); }, console.context()));
     solved.table = makeCostTable(model, measureRequest, 0, solved.cells);
-    request.table = &solved.table;
-    QL_TRY(result, balance(model, request, console.context()));
-    solved.result = std::move(result);
-    solved.uniform = bestUniform(model, request, solved.result);
-    return solved;
+    return solveTable(model, std::move(request), std::move(solved), console.context());
 }
 
 } // namespace ql::cli

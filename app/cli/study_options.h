@@ -30,12 +30,14 @@ struct CandidatesOption {
     Result<std::vector<Candidate>> choose(const Model& model, const Target* target) const;
 };
 
-/// --bpw X | --size 90MB, --metric M, --solver S, --pin NAME=CANDIDATE…: measures and solves.
+/// --bpw X | --size 90MB, --metric M | --losses TABLE…, --solver S, --pin NAME=CANDIDATE…: measures, or takes what was
+/// measured, and solves.
 struct SolveOptions {
     CandidatesOption candidates;
     double bitsPerWeight = 0;
     std::string size;
     std::string metric;
+    std::vector<std::string> losses;
     std::string solver = "exact";
     std::vector<std::string> pins;
 
@@ -45,10 +47,13 @@ struct SolveOptions {
 
 struct Solved {
     CostTable table;
-    std::vector<Measurement> cells;
+    std::vector<Measurement> cells; // none where losses were given
+    std::string activations;        // fingerprint of what the quantizers saw of the layers' inputs
     BalanceResult result;
     std::optional<UniformPlan> uniform; // within the same budget: what mixing is compared with
 
+    /// Of the predicted loss, items taken for independent.
+    double standardError() const;
     const Candidate& uniformCandidate() const { return table.candidates[uniform->column]; }
 };
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,

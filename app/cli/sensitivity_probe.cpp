@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/sensitivity_probe.h"
+
+#include "app/cli/number_check.h"
+#include "core/base/text.h"
+#include "core/model/evaluation/generate.h"
+#include "core/model/evaluation/run_cost.h"
+#include "core/model/frontends/frontend.h"
+#include "core/plan/plan_inputs.h"
+#include "core/sensitivity/gradient_probe.h"
+#include "core/sensitivity/pooled_losses.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+
+namespace ql::cli {
+
+namespace {
+
+/// What like layers are pooled by; null if none is known.
+const Metric* predictor(const Activations* activations)
+{
+    const Metric& best = bestMetric(activations);
+    return evidenceOf(best.needs) == Evidence::gradients ? &best : nullptr;
+}
+
+std::vector<PooledLoss> pooledOf(const Model& model, const std::vector<ProbedCell>& cells)
+{
+    std::vector<SampledLoss> sampled;
+    for (const ProbedCell& cell : cells) {
+        const Layer& layer = model.layers[static_cast<std::size_t>(cell.layer)];
+        sampled.push_back(
+            {.group = (layer.role.empty() ? layer.name : layer.role) + " " + std::to_string(cell.candidate),
+             .loss = cell.loss(),
+             .standardError = cell.standardError(),
+             .windows = std::ssize(cell.products),
+             .predicted = cell.predicted});
+    }
+    return poolLosses(sampled);
+}
+
+Result<void> announce(Console& console, const GradientProbeTask& task, const Cases& cases)
+{
+    const CalibrationCost cost = gradientProbeCost(task);
+    QL_TRY(speed, measureSpeed(task.model, task.graph, cases, console.context()));
+    console.status("probing " + std::to_string(task.layers.size()) + " layers × " +
+                   std::to_string(task.candidates.size()) + " candidates on " + std::to_string(task.count()) +
+                   " windows: about " + formatFixed(cost.multiplyAdds * speed.secondsPerMultiplyAdd, 0) +
+                   " s beside what the quantizers take, " + formatBytes(cost.memoryBytes) + " of memory");
+    return {};
+}
+
+} // namespace
+
+void ProbeOptions::declare(CLI::App& app)
+{
+    auto* probe =
+        app.add_option("--probe", kind,
+                       "gradient: the predicted KLD of the codes themselves, from gradients along the change "
+                       "that they make, with standard errors; needs --text, and --activations calibrated with "
+                       "--fisher to steady cells by those of like layers")
+            ->check(CLI::IsMember({"gradient"}));
+    text.declare(app);
+    app.add_flag("--score-all", scoreAll, kScoreAllHelp)->needs(probe);
+    app.add_option("--seed", seed, "of the labels drawn from the model")->capture_default_str()->needs(probe);
+    app.add_option("--batch", batch, "windows that go forward and backward together")
+        ->capture_default_str()
+        ->needs(probe)
+        ->check(atLeast(1));
+    app.add_option("--study", study,
+                   "study (.qloupe) that keeps the probe's results as they arrive: a run that was stopped continues")
+        ->needs(probe);
+    for (const char* const name : {"--text", "--tokens"})
+        app.get_option(name)->needs(probe);
+}
+
+Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOptions& options,
+                        const OpenedVariant& opened, const MeasureRequest& request)
+{
+    const Model& model = *opened.model;
+    QL_TRY(graph, buildGraph(model));
+    if (!isCausalLanguageModel(graph))
+        return usageError("--probe gradient is for language models that continue text", file);
+    TextOptions all = options.text; // so that more windows add to what a study holds of these
+    all.windows = 0;
+    QL_TRY(windows, all.read(console, *opened.base));
+    QL_TRY(cases, windowCases(graph, windows));
+    std::optional<OpenedStudy> study;
+    if (!options.study.empty()) {
+        QL_TRY(its, openStudyFor(console, options.study, *opened.base, file));
+        study = std::move(its);
+        QL_CHECK(study->study->save(study->document)); // a study that was never saved is not found again
+    }
+    const graph::CheckpointWeights weights(model);
+    const Metric* const metric = predictor(request.activations);
+    GradientProbeTask task{.model = model,
+                           .graph = graph,
+                           .weights = weights,
+                           .windows = windows,
+                           .layers = request.layers,
+                           .candidates = request.candidates,
+                           .target = request.target,
+                           .activations = request.activations,
+                           .metric = metric};
+    task.settings = {.windows = options.text.windows,
+                     .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
+                     .seed = options.seed,
+                     .batchWindows = options.batch};
+    task.sink = study ? study->study.get() : nullptr;
+    task.onBatch = [&](std::int64_t) { return study ? study->study->save(study->document) : Result<void>(); };
+    QL_CHECK(announce(console, task, cases));
+
+    std::map<std::pair<std::int64_t, std::size_t>, ProbedCell> latest;
+    QL_CHECK(probeGradients(
+        task,
+        [&](const ProbedCell& cell) {
+            latest[{cell.layer, cell.candidate}] = cell;
+        },
+        console.context()));
+    std::vector<ProbedCell> cells;
+    for (auto& [where, cell] : latest)
+        cells.push_back(std::move(cell));
+    const std::vector<PooledLoss> pooled = pooledOf(model, cells);
+
+    Probed probed;
+    probed.losses = {.metric = "gradient_probe",
+                     .activations = inputsFingerprint(request.activations),
+                     .candidates = request.candidates,
+                     .cells = {}};
+    auto rows = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+        const ProbedCell& cell = cells[i];
+        const Layer& layer = model.layers[static_cast<std::size_t>(cell.layer)];
+        Candidate candidate = request.candidates[cell.candidate];
+        if (request.target)
+            candidate = request.target->complete(model, layer, candidate);
+        nlohmann::ordered_json row{
+            {"name", layer.name}, {"candidate", printCandidate(candidate)}, {"allowed", cell.allowed}};
+        if (cell.allowed) {
+            row["bits_per_weight"] =
+                static_cast<double>(layerPayloadBits(layer, candidate)) / static_cast<double>(layer.numel());
+            row["loss"] = numberOrNull(pooled[i].loss);
+            row["standard_error"] = numberOrNull(pooled[i].standardError);
+            row["sampled"] = numberOrNull(cell.loss());
+            row["sampled_error"] = numberOrNull(cell.standardError());
+            if (metric)
+                row[std::string(metric->id)] = numberOrNull(cell.predicted);
+            if (std::isfinite(pooled[i].standardError))
+                probed.losses.cells.push_back({.layer = cell.layer,
+                                               .candidate = candidate,
+                                               .loss = pooled[i].loss,
+                                               .standardError = pooled[i].standardError,
+                                               .evidence = Evidence::probed});
+        }
+        rows.push_back(std::move(row));
+    }
+    probed.document = {{"probe", options.kind},
+                       {"unit", "nats per token"},
+                       {"windows", task.count()},
+                       {"context", windows.length},
+                       {"cells", std::move(rows)}};
+    return probed;
+}
+
+} // namespace ql::cli

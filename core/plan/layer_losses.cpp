@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/plan/layer_losses.h"
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace ql {
+
+namespace {
+
+using Key = std::pair<std::int64_t, std::string>;
+
+Key keyOf(const LayerLoss& cell)
+{
+    return {cell.layer, printCandidate(cell.candidate)};
+}
+
+/// The cells by layer and candidate.
+std::map<Key, const LayerLoss*> indexed(const LayerLosses& losses)
+{
+    std::map<Key, const LayerLoss*> index;
+    for (const LayerLoss& cell : losses.cells)
+        index[keyOf(cell)] = &cell;
+    return index;
+}
+
+bool tellsMore(const LayerLoss& a, const LayerLoss& b)
+{
+    return a.evidence != b.evidence ? a.evidence > b.evidence : a.standardError < b.standardError;
+}
+
+} // namespace
+
+Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more)
+{
+    if (losses.activations != more.activations)
+        return refused("tables of losses were measured with different activations, so their codes differ; measure "
+                       "both with the same --activations");
+    const auto added = indexed(more);
+    for (LayerLoss& cell : losses.cells)
+        if (const auto other = added.find(keyOf(cell)); other != added.end() && tellsMore(*other->second, cell))
+            cell = *other->second;
+    const auto known = indexed(losses);
+    std::vector<LayerLoss> others;
+    for (const LayerLoss& cell : more.cells)
+        if (!known.contains(keyOf(cell)))
+            others.push_back(cell);
+    losses.cells.insert(losses.cells.end(), others.begin(), others.end());
+    for (const Candidate& candidate : more.candidates)
+        if (std::ranges::find(losses.candidates, candidate) == losses.candidates.end())
+            losses.candidates.push_back(candidate);
+    return losses;
+}
+
+CostTable makeCostTable(const Model& model, const LayerLosses& losses, std::span<const Candidate> candidates,
+                        const TargetProfile* target)
+{
+    CostTable table{.metric = losses.metric,
+                    .unit = "nats per token",
+                    .items = makeItems(model, target),
+                    .candidates = {candidates.begin(), candidates.end()},
+                    .costs = {},
+                    .completed = {}};
+    const auto index = indexed(losses);
+    for (const Item& item : table.items)
+        for (const Candidate& candidate : candidates) {
+            Cost cost{.loss = 0, .payloadBits = 0, .evidence = Evidence::measured, .allowed = true, .standardError = 0};
+            double variance = 0;
+            for (const std::int64_t number : item.layers) {
+                const Layer& layer = model.layers[static_cast<std::size_t>(number)];
+                const Candidate its = target ? target->complete(model, layer, candidate) : candidate;
+                cost.allowed = cost.allowed && (!target || target->accepts(model, layer, its));
+                cost.payloadBits += layerPayloadBits(layer, its);
+                if (target && number == item.layers.front())
+                    table.completed.push_back(its);
+                if (its.weights.isKeep())
+                    continue;
+                auto found = index.find({number, printCandidate(its)});
+                if (found == index.end())
+                    found = index.find({number, printCandidate(candidate)});
+                if (found == index.end()) {
+                    cost.loss = std::numeric_limits<double>::quiet_NaN();
+                    continue;
+                }
+                cost.loss += found->second->loss;
+                variance += found->second->standardError * found->second->standardError;
+                cost.evidence = std::min(cost.evidence, found->second->evidence);
+            }
+            if (!cost.allowed)
+                cost.loss = std::numeric_limits<double>::quiet_NaN();
+            cost.standardError = std::sqrt(variance);
+            if (std::isnan(cost.loss))
+                cost.evidence = Evidence::unmeasured;
+            table.costs.push_back(cost);
+        }
+    return table;
+}
+
+} // namespace ql

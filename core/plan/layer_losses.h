@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Losses of layers under candidates, as they were measured once: a table that is written to a file, merged with others
+// and solved from without measuring anew. In nats per token, so that what rests on different evidence can stand in one
+// table. As text (JSON):
+//   {"quantloupe_losses": 1, "checkpoint": {"fingerprint": …, "name": …}, "variant": "", "activations":
+//    "<fingerprint>", "metric": "gradient_probe", "candidates": ["int4:g64", …], "cells": [{"layer": …, "candidate":
+//    "int4:g64:s=f16", "loss": 0.00123, "standard_error": 0.0001, "evidence": "probed"}, …]}
+#pragma once
+
+#include "core/plan/cost_table.h"
+
+namespace ql {
+
+struct LayerLoss {
+    std::int64_t layer = 0; // of the model
+    Candidate candidate;    // as a target completed it
+    double loss = 0;        // nats per token
+    double standardError = 0;
+    Evidence evidence = Evidence::unmeasured;
+};
+
+struct LayerLosses {
+    std::string metric;                // what most of it was measured by
+    std::string activations;           // fingerprint of what quantizers saw of the layers' inputs; empty: nothing
+    std::vector<Candidate> candidates; // columns, as they were asked for
+    std::vector<LayerLoss> cells;      // each layer and candidate once; what is not measured is not there
+};
+
+/// Of a layer under a candidate the loss with more telling evidence stays; under equal evidence the one with the
+/// smaller standard error. Refused where quantizers saw different activations.
+Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more);
+
+/// The table of items as the target ties and completes them; an item's loss is the sum over its layers, its evidence
+/// the least telling of theirs. Cells that are not there, or that the target refuses, have no loss.
+CostTable makeCostTable(const Model& model, const LayerLosses& losses, std::span<const Candidate> candidates,
+                        const TargetProfile* target);
+
+std::string printLosses(const LayerLosses& losses, const Model& model);
+/// Errors: no such text, unknown layers or candidates, another checkpoint or variant, losses that are negative or not
+/// finite, a layer twice under a candidate.
+Result<LayerLosses> parseLosses(std::string_view json, const Model& model);
+Result<LayerLosses> readLosses(const std::filesystem::path& path, const Model& model);
+Result<void> writeLosses(const LayerLosses& losses, const Model& model, const std::filesystem::path& path);
+
+} // namespace ql

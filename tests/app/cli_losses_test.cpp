@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The real qloupe measuring losses of codes, and solving from what it wrote.
+#include "tests/support/qloupe.h"
+
+#include <QJsonArray>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace ql::test;
+
+namespace {
+
+const QString kSample = QStringLiteral(QL_SOURCE_DIR "/resources/sample");
+
+Outcome sensitivity(const QStringList& more)
+{
+    return qloupe(QStringList{text("sensitivity"), kSample, text("--json")} + more);
+}
+
+} // namespace
+
+class CliLossesTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void probedLossesAreSolved()
+    {
+        QTemporaryDir folder;
+        const QString table = folder.filePath(text("losses.json"));
+        const QString study = folder.filePath(text("probe.qloupe"));
+        const QStringList request{text("--probe"),      text("gradient"),
+                                  text("--text"),       kSample + text("/calibration.txt"),
+                                  text("--context"),    text("32"),
+                                  text("--candidates"), text("int4:g64,int8:g64"),
+                                  text("--study"),      study,
+                                  text("--out"),        table};
+        const Outcome outcome = sensitivity(request + QStringList{text("--windows"), text("3")});
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        QVERIFY(outcome.err.contains("windows: about"));
+        const QJsonArray cells = outcome.json().value(QLatin1String("cells")).toArray();
+        QCOMPARE(cells.size(), 2 * 29);
+        QCOMPARE(outcome.json().value(QLatin1String("unit")).toString(), text("nats per token"));
+        for (const auto& value : cells)
+            for (const char* key : {"loss", "standard_error", "sampled", "sampled_error", "bits_per_weight"})
+                QVERIFY2(value.toObject().value(QLatin1String(key)).toDouble() > 0, key);
+        const Outcome more = sensitivity(request + QStringList{text("--windows"), text("4")});
+        QVERIFY2(more.exitCode == 0, more.err.constData());
+        QCOMPARE(more.json().value(QLatin1String("windows")).toInt(), 4);
+
+        const QString plan = folder.filePath(text("plan.json"));
+        const QStringList solve{text("solve"), kSample, text("--json"), text("--out"), plan, text("--bpw"), text("6")};
+        const Outcome solved = qloupe(solve + QStringList{text("--losses"), table});
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        QVERIFY(!solved.err.contains("measuring"));
+        QCOMPARE(solved.json().value(QLatin1String("metric")).toString(), text("gradient_probe"));
+        const double predicted = solved.json().value(QLatin1String("predicted_loss")).toDouble();
+        const double error = solved.json().value(QLatin1String("standard_error")).toDouble();
+        QVERIFY(predicted > 0 && error > 0 && error < predicted);
+        QVERIFY(solved.json().value(QLatin1String("best_uniform_loss")).toDouble() > predicted);
+
+        const Outcome lacking = qloupe(
+            solve + QStringList{text("--losses"), table, text("--candidates"), text("int4:g64,int8:g64,int3:g64")});
+        QVERIFY2(lacking.exitCode == 0, lacking.err.constData());
+        QVERIFY(lacking.err.contains("29 of 87 choices"));
+        const Outcome both = qloupe(solve + QStringList{text("--losses"), table, text("--metric"), text("fisher")});
+        QVERIFY(both.exitCode != 0);
+        QVERIFY(both.err.contains("excludes"));
+        const Outcome other = qloupe(
+            solve + QStringList{text("--losses"), table, text("--activations"), kSample + text("/activations.npz")});
+        QVERIFY(other.exitCode != 0);
+        QVERIFY(other.err.contains("other activations"));
+    }
+
+    void tablesAreInNatsPerToken()
+    {
+        QTemporaryDir folder;
+        const Outcome outcome = sensitivity({text("--out"), folder.filePath(text("losses.json"))});
+        QVERIFY(outcome.exitCode != 0);
+        QVERIFY(outcome.err.contains("nats per token"));
+        const Outcome probe = sensitivity({text("--text"), kSample + text("/calibration.txt")});
+        QVERIFY(probe.exitCode != 0);
+        QVERIFY(probe.err.contains("--probe"));
+    }
+};
+
+QTEST_GUILESS_MAIN(CliLossesTest)
+#include "cli_losses_test.moc"

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/plan/layer_losses.h"
+#include "tests/support/fused_target.h"
+#include "tests/support/memory_model.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace ql;
+
+namespace {
+
+Candidate candidate(const char* text)
+{
+    return parseCandidate(text).value();
+}
+
+LayerLoss loss(std::int64_t layer, const char* text, double value, double error, Evidence evidence)
+{
+    return {.layer = layer, .candidate = candidate(text), .loss = value, .standardError = error, .evidence = evidence};
+}
+
+} // namespace
+
+class LayerLossesTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void textKeepsEveryDigit()
+    {
+        const Model model = test::tinyModel(1, 32);
+        LayerLosses losses{.metric = "gradient_probe",
+                           .activations = "abc",
+                           .candidates = parseCandidates("int4:g16,keep,int8:g16@mse").value(),
+                           .cells = {loss(0, "int4:g16:s=f16", 1.0 / 3, 1e-9 / 7, Evidence::probed),
+                                     loss(2, "int8:g16@mse", 0, 0, Evidence::measured)}};
+        const std::string text = printLosses(losses, model);
+        const LayerLosses read = parseLosses(text, model).value();
+        QCOMPARE(read.metric, losses.metric);
+        QCOMPARE(read.activations, losses.activations);
+        QVERIFY(read.candidates == losses.candidates);
+        QCOMPARE(read.cells.size(), std::size_t{2});
+        for (std::size_t i = 0; i < 2; ++i) {
+            QCOMPARE(read.cells[i].layer, losses.cells[i].layer);
+            QVERIFY(read.cells[i].candidate == losses.cells[i].candidate);
+            QCOMPARE(read.cells[i].loss, losses.cells[i].loss);
+            QCOMPARE(read.cells[i].standardError, losses.cells[i].standardError);
+            QCOMPARE(read.cells[i].evidence, losses.cells[i].evidence);
+        }
+        QCOMPARE(printLosses(read, model), text);
+        losses.cells.clear();
+        losses.candidates.clear();
+        QVERIFY(parseLosses(printLosses(losses, model), model));
+    }
+
+    void damagedTextIsRefusedByName()
+    {
+        const Model model = test::tinyModel(1, 32);
+        const LayerLosses losses{.metric = "m",
+                                 .activations = "",
+                                 .candidates = {candidate("int4:g16")},
+                                 .cells = {loss(0, "int4:g16", 0.5, 0.25, Evidence::gradients)}};
+        const std::string text = printLosses(losses, model);
+        const auto refusal = [&](std::string_view from, std::string_view to) {
+            std::string changed = text;
+            changed.replace(changed.find(from), from.size(), to);
+            const auto read = parseLosses(changed, model);
+            return read ? std::string() : describe(read.error());
+        };
+        const auto says = [&](std::string_view from, std::string_view to, const char* what) {
+            const std::string found = refusal(from, to);
+            QVERIFY2(found.find(what) != std::string::npos, (found + " / " + what).c_str());
+        };
+        says("\"loss\": 0.5", "\"loss\": -0.5", "not negative");
+        says("\"loss\": 0.5", "\"loss\": 1e999", "JSON");
+        says("\"loss\": 0.5", "\"loss\": null", "not negative");
+        says("0.25", "\"0.25\"", "standard_error");
+        says("\"gradients\"", "\"hearsay\"", "there are");
+        says("\"layer\": \"", "\"layer\": \"x", "another model");
+        says("losses\": 1", "losses\": 2", "version");
+        says("quantloupe_losses", "quantloupe_plan", "no table of losses");
+        says("\"fingerprint\": \"", "\"fingerprint\": \"x", "open that one");
+        says("\"variant\": \"", "\"variant\": \"hadamard", "--transform hadamard");
+        says("]", "", "JSON");
+        const std::size_t cell = text.find("{\"layer\"");
+        const std::string row = text.substr(cell, text.find('\n', cell) - cell);
+        says(row, row + "," + row, "twice");
+    }
+
+    void betterEvidenceStays()
+    {
+        const LayerLosses cheap{.metric = "kfac",
+                                .activations = "a",
+                                .candidates = parseCandidates("int4:g16,int8:g16").value(),
+                                .cells = {loss(0, "int4:g16", 1, 0, Evidence::gradients),
+                                          loss(1, "int4:g16", 2, 0.5, Evidence::probed),
+                                          loss(2, "int4:g16", 3, 0, Evidence::measured)}};
+        const LayerLosses dear{
+            .metric = "gradient_probe",
+            .activations = "a",
+            .candidates = parseCandidates("int3:g16,int8:g16").value(),
+            .cells = {loss(0, "int4:g16", 10, 1, Evidence::probed), loss(1, "int4:g16", 20, 0.4, Evidence::probed),
+                      loss(2, "int4:g16", 30, 0.1, Evidence::probed), loss(3, "int3:g16", 40, 0.1, Evidence::probed)}};
+        const LayerLosses both = merged(cheap, dear).value();
+        QCOMPARE(both.cells.size(), std::size_t{4});
+        QCOMPARE(both.cells[0].loss, 10.0);
+        QCOMPARE(both.cells[1].loss, 20.0);
+        QCOMPARE(both.cells[2].loss, 3.0);
+        QCOMPARE(both.cells[3].loss, 40.0);
+        QCOMPARE(both.candidates.size(), std::size_t{3});
+        LayerLosses other = dear;
+        other.activations = "b";
+        QCOMPARE(merged(cheap, other).error().code, Errc::refused);
+    }
+
+    void itemsAddUpTheirLayers()
+    {
+        const Model model = test::tinyModel(2, 32);
+        LayerLosses losses{.metric = "m", .activations = "", .candidates = {}, .cells = {}};
+        const std::vector<Candidate> columns = parseCandidates("int4:g16 int8:g16 keep").value();
+        for (const std::int64_t layer : model.quantizableLayers())
+            for (const char* text : {"int4:g16:s=f16", "int8:g16"}) // the second as it was asked for
+                losses.cells.push_back(loss(layer, text, static_cast<double>(1 + layer), 0.5,
+                                            layer % 2 == 0 ? Evidence::probed : Evidence::measured));
+        const CostTable table = makeCostTable(model, losses, columns, &test::kFusedTarget);
+        QCOMPARE(table.items.size(), makeItems(model, &test::kFusedTarget).size());
+        bool anyTied = false;
+        for (std::size_t i = 0; i < table.items.size(); ++i) {
+            const auto& layers = table.items[i].layers;
+            anyTied = anyTied || layers.size() > 1;
+            double sum = 0;
+            bool anyProbed = false;
+            std::int64_t bits = 0;
+            for (const std::int64_t layer : layers) {
+                sum += static_cast<double>(1 + layer);
+                anyProbed = anyProbed || layer % 2 == 0;
+                bits += layerPayloadBits(model.layers[static_cast<std::size_t>(layer)], candidate("int8:g16:s=f16"));
+            }
+            QCOMPARE(table.at(i, 1).loss, sum);
+            QCOMPARE(table.at(i, 1).payloadBits, bits);
+            QCOMPARE(table.at(i, 1).standardError, 0.5 * std::sqrt(static_cast<double>(layers.size())));
+            QCOMPARE(table.at(i, 1).evidence, anyProbed ? Evidence::probed : Evidence::measured);
+            QCOMPARE(table.at(i, 2).loss, 0.0);
+            const bool isEmbedding =
+                model.layers[static_cast<std::size_t>(layers.front())].op == Operator::embedding; // refused at 4 bits
+            QCOMPARE(table.at(i, 0).allowed, !isEmbedding);
+            QCOMPARE(std::isnan(table.at(i, 0).loss), isEmbedding);
+            QCOMPARE(printCandidate(table.candidateOf(i, 1)), std::string("int8:g16:s=f16"));
+        }
+        QVERIFY(anyTied);
+        losses.cells.erase(losses.cells.begin()); // the embedding at 4 bits, refused anyway
+        losses.cells.erase(losses.cells.begin());
+        const CostTable lacking = makeCostTable(model, losses, columns, nullptr);
+        QVERIFY(lacking.at(0, 1).allowed);
+        QVERIFY(std::isnan(lacking.at(0, 1).loss));
+        QCOMPARE(lacking.at(0, 1).evidence, Evidence::unmeasured);
+    }
+};
+
+QTEST_APPLESS_MAIN(LayerLossesTest)
+#include "layer_losses_test.moc"

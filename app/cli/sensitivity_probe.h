@@ -17,6 +17,8 @@ struct ProbeOptions {
     std::uint64_t seed = 1;
     std::int64_t batch = 32;
     std::string study;
+    std::vector<std::string> losses; // that say what is most worth measuring
+    std::int64_t limit = 0;
 
     void declare(CLI::App& app);
     bool isGiven() const { return !kind.empty(); }

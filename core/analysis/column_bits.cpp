@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/analysis/column_bits.h"
 
-#include "core/analysis/water_filling.h"
 #include "core/base/matrix_product.h"
+#include "core/base/water_filling.h"
 #include "core/formats/quantized_tensor.h"
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Bits in closed form against brute force and published figures; GPTQ twice with levels of their own for columns.
 #include "core/analysis/column_bits.h"
-#include "core/analysis/water_filling.h"
 #include "core/base/rng.h"
+#include "core/base/water_filling.h"
 #include "tests/support/acceptance.h"
 #include "tests/support/layer_case.h"
 

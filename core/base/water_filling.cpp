@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "core/analysis/water_filling.h"
+#include "core/base/water_filling.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/balance.h"
 
-#include "core/allocation/file_sizes.h"
-#include "core/allocation/free_items.h"
+#include "core/allocation/least_size.h"
+#include "core/allocation/side_sums.h"
 #include "core/base/text.h"
-#include "core/plan/plan_totals.h"
 
 #include <algorithm>
 #include <chrono>
@@ -21,119 +20,154 @@ public:
           m_request(request),
           m_table(*request.table),
           m_context(context),
-          m_plan(request.start),
-          m_planLayers(request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers)
+          m_planLayers(request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers),
+          m_problem(model, *request.table, request.target, request.start)
     {}
 
     Result<BalanceResult> run()
     {
-        QL_TRY(solver, findSolver(m_request.solver));
-        m_solver = solver;
+        if (!m_request.solver.empty()) {
+            QL_TRY(solver, findSolver(m_request.solver));
+            m_solver = solver;
+        }
         if (m_request.target)
             QL_CHECK(m_request.target->acceptsModel(m_model));
-        separate();
-        makeProblem();
-        return m_request.fileBytes ? solveForFiles() : solveForBits();
+        countBits();
+        if (countsFiles())
+            QL_CHECK(m_problem.countFileBytes(m_context));
+        QL_TRY(sides, sideConstraints(m_problem, m_request.constraints));
+        if (m_request.fileBytes && m_request.bitsPerWeight)
+            sides.push_back(bitsAsSide());
+        const auto& memory = m_request.constraints.memory;
+        if (!memory) {
+            m_problem.problem().sides = std::move(sides);
+            return solveOnce();
+        }
+        return solveSplits(*memory, sides);
     }
 
 private:
-    void give(std::size_t item, std::size_t column, Plan& plan) const
+    /// Whether sizes are bytes of the target's files; else payload bits.
+    bool countsFiles() const
     {
-        assignColumn(m_model, m_table, m_request.target, item, column, plan);
+        return m_request.fileBytes || (m_request.target && m_request.constraints.loss && !m_request.bitsPerWeight);
     }
 
-    /// Finds the items to decide; gives tied layers the candidate of a locked one.
-    void separate()
+    void countBits()
     {
-        m_free = freeItems(m_table, m_plan);
-        for (const FreeItem& free : m_free)
-            give(free.item, free.columns.front(), m_plan);
-        for (const Item& item : m_table.items) {
-            const auto locked = std::ranges::find_if(
-                item.layers, [&](std::int64_t layer) { return m_plan.locked[static_cast<std::size_t>(layer)]; });
-            if (locked == item.layers.end())
+        for (const std::int64_t layer : m_planLayers) {
+            const auto index = static_cast<std::size_t>(layer);
+            m_weights += m_model.layers[index].numel();
+            m_fixedBits += layerPayloadBits(m_model.layers[index], m_problem.start().candidates[index]);
+        }
+        for (const FreeItem& free : m_problem.free())
+            m_fixedBits -= m_table.at(free.item, free.columns.front()).payloadBits;
+    }
+    SideConstraint bitsAsSide() const
+    {
+        SideConstraint side{.name = "bits of the plan's layers",
+                            .amounts = {},
+                            .atMost = *m_request.bitsPerWeight * static_cast<double>(m_weights) -
+                                      static_cast<double>(m_fixedBits)};
+        for (const FreeItem& free : m_problem.free())
+            for (const std::size_t column : free.columns)
+                side.amounts.push_back(static_cast<double>(m_table.at(free.item, column).payloadBits));
+        return side;
+    }
+
+    /// The best of all splits of the blocks over the devices.
+    Result<BalanceResult> solveSplits(const MemoryLimits& memory, const std::vector<SideConstraint>& sides)
+    {
+        std::optional<BalanceResult> best;
+        std::optional<Error> error;
+        const std::int64_t last = memory.secondBytes ? m_model.blockCount : 0;
+        for (std::int64_t split = 0; split <= last; ++split) {
+            QL_CHECK(m_context.checkStop());
+            QL_TRY(ofMemory, memoryConstraints(m_problem, memory, split));
+            m_problem.problem().sides = sides;
+            m_problem.problem().sides.insert(m_problem.problem().sides.end(), ofMemory.begin(), ofMemory.end());
+            auto found = solveOnce();
+            if (!found) {
+                if (found.error().code != Errc::refused)
+                    return found.error();
+                if (!error)
+                    error = found.error();
                 continue;
-            for (const std::int64_t layer : item.layers)
-                if (!m_plan.locked[static_cast<std::size_t>(layer)])
-                    m_plan.candidates[static_cast<std::size_t>(layer)] =
-                        m_plan.candidates[static_cast<std::size_t>(*locked)];
-        }
-    }
-
-    void makeProblem()
-    {
-        m_problem.offsets.assign(1, 0);
-        for (const FreeItem& free : m_free) {
-            for (const std::size_t column : free.columns) {
-                m_problem.sizes.push_back(m_table.at(free.item, column).payloadBits);
-                m_problem.losses.push_back(m_table.at(free.item, column).loss);
             }
-            m_problem.offsets.push_back(m_problem.sizes.size());
+            const auto isBetter = [&] {
+                if (m_request.constraints.loss && found->allocation.size != best->allocation.size)
+                    return found->allocation.size < best->allocation.size;
+                return found->allocation.loss < best->allocation.loss;
+            };
+            if (!best || isBetter()) {
+                best = std::move(found).value();
+                if (memory.secondBytes)
+                    best->blocksOnSecond = split;
+            }
         }
+        if (!best)
+            return *error;
+        best->milliseconds = m_milliseconds;
+        return std::move(*best);
     }
 
-    std::vector<std::size_t> smallestChoice() const
+    Result<BalanceResult> solveOnce()
     {
-        std::vector<std::size_t> choice;
-        for (std::size_t i = 0; i < m_free.size(); ++i) {
-            const auto first = m_problem.sizes.begin() + static_cast<std::ptrdiff_t>(m_problem.offsets[i]);
-            const auto last = m_problem.sizes.begin() + static_cast<std::ptrdiff_t>(m_problem.offsets[i + 1]);
-            choice.push_back(static_cast<std::size_t>(std::min_element(first, last) - first));
-        }
-        return choice;
-    }
-    std::int64_t sizeOf(const std::vector<std::size_t>& choice) const
-    {
-        std::int64_t size = 0;
-        for (std::size_t i = 0; i < choice.size(); ++i)
-            size += m_problem.sizes[m_problem.offsets[i] + choice[i]];
-        return size;
-    }
-
-    Result<Plan> planOf(const std::vector<std::size_t>& choice) const
-    {
-        Plan plan = m_plan;
-        for (std::size_t i = 0; i < choice.size(); ++i)
-            give(m_free[i].item, m_free[i].columns[choice[i]], plan);
-        if (m_request.target)
-            return admit(*m_request.target, m_model, plan);
-        return plan;
+        return m_request.fileBytes ? solveForFiles() : m_request.constraints.loss ? solveForLoss() : solveForBits();
     }
 
     Result<Allocation> solve(std::int64_t budget)
     {
-        m_problem.budget = budget;
+        AllocationProblem& problem = m_problem.problem();
+        problem.budget = budget;
+        const Solver& solver = m_solver ? *m_solver : solverFor(problem);
         const auto start = std::chrono::steady_clock::now();
-        auto allocation = m_solver->solve(m_problem, m_context);
+        auto allocation =
+            m_request.constraints.loss
+                ? leastSize(solver, problem, *m_request.constraints.loss - m_problem.fixedLoss(), m_context)
+                : solveWith(solver, problem, m_context);
         m_milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
         return allocation;
     }
 
+    /// The least size whose loss is within the limit, and within the bits per weight, if any.
+    Result<BalanceResult> solveForLoss()
+    {
+        if (m_request.bitsPerWeight)
+            return solveForBits();
+        QL_TRY(allocation, solve(largestSize()));
+        QL_TRY(plan, m_problem.planOf(allocation.choice));
+        return resultOf(std::move(plan), std::move(allocation), 0);
+    }
+    std::int64_t largestSize() const
+    {
+        std::int64_t size = 0;
+        const AllocationProblem& problem = m_problem.problem();
+        for (std::size_t i = 0; i < problem.itemCount(); ++i)
+            size += *std::max_element(problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i]),
+                                      problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i + 1]));
+        return size;
+    }
+
     Result<BalanceResult> solveForBits()
     {
-        std::int64_t weights = 0;
-        std::int64_t bits = 0; // of what the solver does not decide
-        for (const std::int64_t layer : m_planLayers) {
-            const auto index = static_cast<std::size_t>(layer);
-            weights += m_model.layers[index].numel();
-            bits += layerPayloadBits(m_model.layers[index], m_plan.candidates[index]);
+        std::int64_t budget = largestSize();
+        if (m_request.bitsPerWeight) {
+            const auto weights = static_cast<double>(m_weights);
+            const double wanted = std::floor(*m_request.bitsPerWeight * weights);
+            if (!(std::fabs(wanted) < 0x1p60))
+                return usageError("the bits per weight must be a number like 4.5");
+            budget = static_cast<std::int64_t>(wanted) - m_fixedBits;
+            const std::int64_t least = m_problem.smallestSize();
+            if (least > budget)
+                return refused(
+                    "the smallest choice has " +
+                    formatFixed(std::ceil(static_cast<double>(least + m_fixedBits) / weights * 1e4) / 1e4, 4) +
+                    " bits per weight, more than the " + formatDouble(*m_request.bitsPerWeight) +
+                    " asked for; raise the budget, unlock layers or add smaller candidates");
         }
-        for (const FreeItem& free : m_free)
-            bits -= m_table.at(free.item, free.columns.front()).payloadBits;
-        const double wanted = std::floor(*m_request.bitsPerWeight * static_cast<double>(weights));
-        if (!(std::fabs(wanted) < 0x1p60))
-            return usageError("the bits per weight must be a number like 4.5");
-        const std::int64_t budget = static_cast<std::int64_t>(wanted) - bits;
-        const std::int64_t least = sizeOf(smallestChoice());
-        if (least > budget)
-            return refused(
-                "the smallest choice has " +
-                formatFixed(std::ceil(static_cast<double>(least + bits) / static_cast<double>(weights) * 1e4) / 1e4,
-                            4) +
-                " bits per weight, more than the " + formatDouble(*m_request.bitsPerWeight) +
-                " asked for; raise the budget, unlock layers or add smaller candidates");
         QL_TRY(allocation, solve(budget));
-        QL_TRY(plan, planOf(allocation.choice));
+        QL_TRY(plan, m_problem.planOf(allocation.choice));
         return resultOf(std::move(plan), std::move(allocation), 0);
     }
 
@@ -142,21 +176,9 @@ private:
     Result<BalanceResult> solveForFiles()
     {
         const TargetProfile& target = *m_request.target;
-        QL_TRY(reference, admit(target, m_model, m_plan));
-        QL_TRY(referenceBytes, target.fileBytes(m_model, reference));
-        FileSizes sizes(m_model, target, reference, referenceBytes);
-        std::int64_t referenceSize = 0;
-        for (std::size_t i = 0; i < m_free.size(); ++i) {
-            QL_CHECK(m_context.checkStop());
-            for (std::size_t c = 0; c < m_free[i].columns.size(); ++c) {
-                QL_TRY(bytes, sizes.added(m_table.items[m_free[i].item], m_table.candidates[m_free[i].columns[c]]));
-                m_problem.sizes[m_problem.offsets[i] + c] = bytes;
-            }
-            referenceSize += m_problem.sizes[m_problem.offsets[i]];
-        }
         const std::int64_t budget = *m_request.fileBytes;
-        const std::int64_t forItems = budget - referenceBytes + referenceSize;
-        const std::int64_t least = sizeOf(smallestChoice());
+        const std::int64_t forItems = budget - m_problem.fixedSize();
+        const std::int64_t least = m_problem.smallestSize();
 
         std::optional<BalanceResult> best;
         std::int64_t missed = 0; // bytes the sizes did not foresee
@@ -164,9 +186,9 @@ private:
         for (int attempt = 0; attempt < 50; ++attempt) {
             const std::int64_t available = std::max(least, forItems - missed);
             QL_TRY(allocation, solve(available));
-            QL_TRY(plan, planOf(allocation.choice));
+            QL_TRY(plan, m_problem.planOf(allocation.choice));
             QL_TRY(bytes, target.fileBytes(m_model, plan));
-            const std::int64_t misses = bytes - (referenceBytes - referenceSize + allocation.size);
+            const std::int64_t misses = bytes - (m_problem.fixedSize() + allocation.size);
             if (bytes > budget) {
                 if (best)
                     break;
@@ -178,7 +200,7 @@ private:
                 missed = std::max(misses, missed + bytes - budget);
                 continue;
             }
-            if (!best || allocation.loss < best->allocation.loss)
+            if (!best || m_request.constraints.loss || allocation.loss < best->allocation.loss)
                 best = resultOf(std::move(plan), std::move(allocation), bytes);
             if (misses >= missed || (tooLittle && misses <= *tooLittle))
                 break;
@@ -198,23 +220,14 @@ private:
                              .predictedLoss = 0,
                              .bitsPerWeight = 0,
                              .fileBytes = bytes,
-                             .milliseconds = m_milliseconds};
-        std::vector<std::size_t> columns(m_table.items.size(), m_table.candidates.size());
-        std::vector<bool> decided(m_table.items.size(), false);
-        for (std::size_t i = 0; i < m_free.size(); ++i) {
-            columns[m_free[i].item] = m_free[i].columns[result.allocation.choice[i]];
-            decided[m_free[i].item] = true;
-        }
-        for (std::size_t i = 0; i < m_table.items.size(); ++i) {
-            if (decided[i])
-                continue;
-            const auto first = static_cast<std::size_t>(m_table.items[i].layers.front());
-            columns[i] = m_table.columnOf(i, result.plan.candidates[first]).value_or(columns[i]);
-            const double loss = plannedLoss(m_table, i, result.plan);
-            result.allocation.loss += std::isnan(loss) ? 0 : loss;
-            result.allocation.lowerBound += std::isnan(loss) ? 0 : loss;
-        }
-        result.allocation.choice = std::move(columns);
+                             .sizesAreBytes = countsFiles(),
+                             .milliseconds = m_milliseconds,
+                             .sides = m_problem.problem().sides};
+        for (const SideConstraint& side : result.sides)
+            result.sideSums.push_back(allocation::sumOf(side, m_problem.problem(), result.allocation.choice));
+        result.allocation.loss += m_problem.fixedLoss();
+        result.allocation.lowerBound += m_problem.fixedLoss();
+        result.allocation.choice = m_problem.columnsOf(result.allocation.choice);
         result.predictedLoss = predictLoss(m_table, result.plan);
         result.bitsPerWeight = bitsPerWeight(m_model, result.plan, m_planLayers);
         return result;
@@ -225,10 +238,10 @@ private:
     const CostTable& m_table;
     const JobContext& m_context;
     const Solver* m_solver = nullptr;
-    Plan m_plan; // free items at their first column
     std::vector<std::int64_t> m_planLayers;
-    std::vector<FreeItem> m_free;
-    AllocationProblem m_problem;
+    PlanProblem m_problem;
+    std::int64_t m_weights = 0;   // of the plan's layers
+    std::int64_t m_fixedBits = 0; // of those that the solver does not decide
     double m_milliseconds = 0;
 };
 
@@ -236,8 +249,8 @@ private:
 
 Result<BalanceResult> balance(const Model& model, const BalanceRequest& request, const JobContext& context)
 {
-    if (request.fileBytes.has_value() == request.bitsPerWeight.has_value())
-        return usageError("give one budget: a size of the files or bits per weight");
+    if (!request.fileBytes && !request.bitsPerWeight && !request.constraints.hasAny())
+        return usageError("give a budget: a size of the files, bits per weight or another limit");
     if (request.fileBytes && !request.target)
         return usageError("a size of the files needs a target that says what the files hold; give one, or bits per "
                           "weight");

@@ -2,8 +2,7 @@
 // From a cost table to a plan: the problem a solver gets, respecting locks, pins and ties, and the plan it returns.
 #pragma once
 
-#include "core/allocation/solver.h"
-#include "core/plan/cost_table.h"
+#include "core/allocation/plan_constraints.h"
 
 namespace ql {
 
@@ -13,8 +12,9 @@ struct BalanceRequest {
     const TargetProfile* target = nullptr;
     std::vector<std::int64_t> planLayers;  // layersInPlan(model, target); empty: found anew
     std::optional<std::int64_t> fileBytes; // budget: exact bytes of the target's files …
-    std::optional<double> bitsPerWeight;   // … or bits per weight of the plan's layers
-    std::string solver = "exact";
+    std::optional<double> bitsPerWeight;   // … or bits per weight of the plan's layers, or both
+    PlanConstraints constraints = {};      // further limits
+    std::string solver = {};               // empty: the first that honours the limits
 };
 
 struct BalanceResult {
@@ -25,14 +25,20 @@ struct BalanceResult {
     Allocation allocation;
     double predictedLoss = 0;
     double bitsPerWeight = 0;
-    std::int64_t fileBytes = 0; // 0 without a target
-    double milliseconds = 0;    // of the solver alone
+    std::int64_t fileBytes = 0;                      // 0 without a target
+    bool sizesAreBytes = false;                      // of allocation: bytes of the target's files; else payload bits
+    double milliseconds = 0;                         // of the solver alone
+    std::vector<SideConstraint> sides = {};          // the limits kept beside the size …
+    std::vector<double> sideSums = {};               // … and what the plan's items add up to, without locked ones
+    std::optional<std::int64_t> blocksOnSecond = {}; // with memory of two devices
 };
 
 /// Solves. Locked layers keep their candidate (and give it to layers tied to them), as do items of which no candidate
 /// was measured. With a file budget the bytes each choice adds are counted by the target itself, once per kind of
-/// layer, and the result's files, counted anew, never exceed the budget. Errors: usage (no budget, or two; a file
-/// budget without target), refused (what cannot fit: the error says how much would do; what the target refuses).
+/// layer, and the result's files, counted anew, never exceed the budget. With a limit of the loss the size is the least
+/// that keeps it: file bytes with a target, bits without. With memory of two devices every split of the blocks is
+/// tried. Errors: usage (no limit at all; a file budget without target; a limit that the solver does not honour),
+/// refused (what cannot fit: the error says how much would do; what the target refuses).
 Result<BalanceResult> balance(const Model& model, const BalanceRequest& request, const JobContext& context);
 
 } // namespace ql

@@ -263,4 +263,13 @@ Result<CoreSearch> searchCore(const Relaxation& relaxation, const JobContext& co
     return search;
 }
 
+Allocation makeAllocation(const AllocationProblem& problem, const Relaxation& relaxation, const CoreSearch& search)
+{
+    Allocation found = makeAllocation(problem, relaxation, search.choice);
+    const double bound = search.complete ? found.loss : relaxation.lowerBound + search.bound;
+    found.optimal = search.complete;
+    found.lowerBound = std::min(found.loss, std::max(found.lowerBound, bound));
+    return found;
+}
+
 } // namespace ql::allocation

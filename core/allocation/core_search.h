@@ -30,4 +30,7 @@ struct CoreSearch {
 /// Improves on the greedy choice until it is proven optimal, or until the lists would pass about 10⁶ partial solutions.
 Result<CoreSearch> searchCore(const Relaxation& relaxation, const JobContext& context);
 
+/// What the search finds, as the answer to the problem that was relaxed.
+Allocation makeAllocation(const AllocationProblem& problem, const Relaxation& relaxation, const CoreSearch& search);
+
 } // namespace ql::allocation

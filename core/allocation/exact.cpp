@@ -2,8 +2,6 @@
 // Relaxation, then a search of its core that proves the optimum.
 #include "core/allocation/core_search.h"
 
-#include <algorithm>
-
 namespace ql::solvers {
 
 namespace {
@@ -12,11 +10,7 @@ Result<Allocation> solveExactly(const AllocationProblem& problem, const JobConte
     QL_TRY(relaxation, allocation::relax(problem));
     QL_CHECK(context.checkStop());
     QL_TRY(search, allocation::searchCore(relaxation, context));
-    Allocation found = allocation::makeAllocation(problem, relaxation, search.choice);
-    const double bound = search.complete ? found.loss : relaxation.lowerBound + search.bound;
-    found.optimal = search.complete;
-    found.lowerBound = std::min(found.loss, std::max(found.lowerBound, bound));
-    return found;
+    return allocation::makeAllocation(problem, relaxation, search);
 }
 } // namespace
 

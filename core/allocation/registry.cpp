@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "core/allocation/solver.h"
+#include "core/allocation/side_sums.h"
 
 namespace ql {
 
@@ -28,6 +28,28 @@ Result<const Solver*> findSolver(std::string_view id)
         known += (known.empty() ? "" : ", ") + std::string(solver->id);
     }
     return usageError("there is no solver '" + std::string(id) + "'; there are " + known);
+}
+
+const Solver& solverFor(const AllocationProblem& problem)
+{
+    for (const Solver* solver : allSolvers())
+        if (solver->honoursSides || problem.sides.empty())
+            return *solver;
+    return *allSolvers().front();
+}
+
+Result<Allocation> solveWith(const Solver& solver, const AllocationProblem& problem, const JobContext& context)
+{
+    if (!problem.sides.empty() && !solver.honoursSides) {
+        std::string able;
+        for (const Solver* other : allSolvers())
+            if (other->honoursSides)
+                able += (able.empty() ? "" : ", ") + std::string(other->id);
+        return usageError("the solver '" + std::string(solver.id) + "' has one budget and cannot keep the limit of " +
+                          problem.sides.front().name + "; take " + able);
+    }
+    QL_CHECK(allocation::checkSides(problem));
+    return solver.solve(problem, context);
 }
 
 } // namespace ql

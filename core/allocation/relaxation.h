@@ -12,6 +12,7 @@
 #include "core/allocation/solver.h"
 
 #include <cstdint>
+#include <optional>
 
 namespace ql::allocation {
 
@@ -33,8 +34,10 @@ struct Relaxation {
     std::vector<Option> options;        // undominated, by size within an item
     std::vector<std::uint32_t> offsets; // items + 1
     std::vector<Step> steps;            // by descending slope as far as the break; those behind it in any order
+    std::vector<std::int64_t> reached;  // Σ sizes of the first steps, steps + 1; empty unless all are in order
     std::int64_t unit = 1;              // sizes were divided by it
     std::int64_t smallestSize = 0;      // of the problem, in its own unit
+    std::vector<std::int64_t> smallest; // likewise of each item
     std::int64_t capacity = 0;          // what the budget leaves beyond it, in units
     std::vector<std::uint32_t> base;    // per item an index into options: the relaxation's choice, rounded down
     std::int64_t slack = 0;             // units left by base
@@ -50,6 +53,15 @@ struct Relaxation {
 /// Checks and relaxes. Errors: usage for malformed problems (an item without options, a loss that is negative or not
 /// finite, sizes that overflow), refused if even the smallest allocation exceeds the budget.
 Result<Relaxation> relax(const AllocationProblem& problem);
+
+/// Puts all steps in order, after which other budgets are cheap: O(log steps) to find the break, O(items) for the rest.
+void orderSteps(Relaxation& relaxation);
+/// The relaxation under another budget, after orderSteps. Errors: refused as by relax.
+Result<void> setBudget(Relaxation& relaxation, std::int64_t budget);
+/// Takes over what the problem now says of one item, or of the one option that is left to it, after orderSteps;
+/// setBudget must follow. Copies; sorts nothing but the item's own.
+Result<void> replaceItem(Relaxation& relaxation, const AllocationProblem& problem, std::size_t item,
+                         std::optional<std::size_t> only = {});
 
 /// The allocation of a choice per item (indices into options), with sums over the problem's own numbers; lowerBound and
 /// optimal are the caller's to tighten.

@@ -13,8 +13,8 @@ struct UniformPlan {
 };
 
 /// Of the columns that every free item (see free_items.h) of the layers a plan decides may take and whose plan the
-/// target admits, within the request's budget, the one with the least predicted loss; nothing if none fits. What is not
-/// free stays as in `balanced`, which balance() made for the request.
+/// target admits, within the request's limits, the one with the least predicted loss, or under a limit of the loss with
+/// the least bits; nothing if none fits. What is not free stays as in `balanced`, which balance() made for the request.
 std::optional<UniformPlan> bestUniform(const Model& model, const BalanceRequest& request,
                                        const BalanceResult& balanced);
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/plan/cost_table.h"
 
+#include "core/plan/merged_sets.h"
 #include "core/plan/plan_totals.h"
 
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <numeric>
 
 namespace ql {
 
@@ -16,27 +16,6 @@ std::string_view word(Evidence evidence)
                                                      "gradients",    "probed",    "measured"};
     return kWords[static_cast<std::size_t>(evidence)];
 }
-
-namespace {
-/// Sets of layers that are merged, each named by its first layer.
-class Groups {
-public:
-    explicit Groups(std::size_t n) : m_parent(n) { std::iota(m_parent.begin(), m_parent.end(), std::size_t{0}); }
-    std::size_t find(std::size_t i)
-    {
-        while (m_parent[i] != i)
-            i = m_parent[i] = m_parent[m_parent[i]];
-        return i;
-    }
-    void merge(std::size_t a, std::size_t b)
-    {
-        const auto [first, second] = std::minmax({find(a), find(b)});
-        m_parent[second] = first;
-    }
-
-private:
-    std::vector<std::size_t> m_parent;
-};
 
 std::string itemName(const Model& model, const std::vector<std::int64_t>& layers)
 {
@@ -52,11 +31,10 @@ std::string itemName(const Model& model, const std::vector<std::int64_t>& layers
     }
     return first.block < 0 ? name : name + " " + std::to_string(first.block);
 }
-} // namespace
 
 std::vector<Item> makeItems(const Model& model, const TargetProfile* target)
 {
-    Groups groups(model.layers.size());
+    MergedSets groups(model.layers.size());
     for (const Tie& tie : target ? target->ties(model) : std::vector<Tie>()) {
         std::optional<std::size_t> first;
         for (const std::int64_t index : tie.layers) {

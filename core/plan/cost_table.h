@@ -55,6 +55,9 @@ struct CostTable {
     std::optional<std::size_t> columnOf(std::size_t item, const Candidate& candidate) const;
 };
 
+/// The name of an item of these layers, in their order.
+std::string itemName(const Model& model, const std::vector<std::int64_t>& layers);
+
 /// Items of the quantizable layers under a target's ties (none if target is null), in the order of their first layers.
 std::vector<Item> makeItems(const Model& model, const TargetProfile* target);
 

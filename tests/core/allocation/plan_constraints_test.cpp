@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/allocation/balance.h"
+#include "core/allocation/uniform.h"
+#include "tests/support/measured_model.h"
+#include "tests/support/temporary_folder.h"
+
+#include <QTest>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+using namespace ql;
+using namespace ql::test;
+
+namespace {
+
+/// Every plan of the table's columns, by its loss; `fits` says which count.
+template<typename Fits>
+double bestOfAll(const Measured& measured, const Fits& fits)
+{
+    const std::size_t columns = measured.table.candidates.size();
+    double best = std::numeric_limits<double>::infinity();
+    std::size_t total = 1;
+    for (std::size_t i = 0; i < measured.table.items.size(); ++i)
+        total *= columns;
+    for (std::size_t number = 0; number < total; ++number) {
+        Plan plan = keepPlan(measured.model);
+        std::size_t rest = number;
+        for (std::size_t i = 0; i < measured.table.items.size(); ++i, rest /= columns)
+            for (const std::int64_t layer : measured.table.items[i].layers)
+                plan.candidates[static_cast<std::size_t>(layer)] = measured.table.candidates[rest % columns];
+        const double loss = predictLoss(measured.table, plan);
+        if (loss < best && fits(plan))
+            best = loss;
+    }
+    return best;
+}
+
+std::vector<std::int64_t> ofRole(const Model& model, std::string_view role)
+{
+    std::vector<std::int64_t> found;
+    for (const std::int64_t layer : model.quantizableLayers())
+        if (model.layers[static_cast<std::size_t>(layer)].role == role)
+            found.push_back(layer);
+    return found;
+}
+
+double operations(const Model& model, const Plan& plan)
+{
+    double sum = 0;
+    for (const std::int64_t layer : model.quantizableLayers())
+        sum += operationsOf(model, model.layers[static_cast<std::size_t>(layer)],
+                            plan.candidates[static_cast<std::size_t>(layer)]);
+    return sum;
+}
+
+} // namespace
+
+class PlanConstraintsTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void operationsAreProductsOfBits()
+    {
+        const Model model = tinyModel(1, 32);
+        const Layer& layer = model.layers[static_cast<std::size_t>(ofRole(model, "q_proj").front())];
+        const auto numel = static_cast<double>(layer.numel());
+        QCOMPARE(operationsOf(model, layer, parseCandidate("int4:g16").value()), numel * 4 * 16);
+        QCOMPARE(operationsOf(model, layer, parseCandidate("int8:channel+a:int8:token").value()), numel * 8 * 8);
+        QCOMPARE(operationsOf(model, layer, parseCandidate("bf16").value()), numel * 16 * 16);
+        QCOMPARE(operationsOf(model, layer, parseCandidate("keep").value()),
+                 numel * info(layer.dtype).bitsPerElement() * 16);
+    }
+
+    void operationsAndBitsTogether()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 int5:g16 bf16");
+        BalanceRequest request = requestFor(small);
+        request.bitsPerWeight = 9;
+        const auto free = balanced(small, request);
+        QVERIFY(free);
+        request.constraints.operations = 0.85 * operations(small.model, free->plan);
+        const auto limited = balanced(small, request);
+        QVERIFY2(limited, limited ? "" : describe(limited.error()).c_str());
+        QVERIFY(operations(small.model, limited->plan) <= *request.constraints.operations);
+        QCOMPARE(limited->sides.size(), std::size_t{1});
+        QVERIFY(limited->sideSums[0] <= limited->sides[0].atMost);
+        const double best = bestOfAll(small, [&](const Plan& plan) {
+            return bitsPerWeight(small.model, plan) <= 9 &&
+                   operations(small.model, plan) <= *request.constraints.operations;
+        });
+        QVERIFY(std::abs(limited->predictedLoss - best) <= 1e-12 * best);
+        QVERIFY(limited->predictedLoss > free->predictedLoss);
+
+        const auto uniform = bestUniform(small.model, request, *limited);
+        QVERIFY(uniform);
+        QVERIFY(operations(small.model, uniform->plan) <= *request.constraints.operations);
+        QVERIFY(uniform->predictedLoss >= limited->predictedLoss);
+
+        request.solver = "exact";
+        QCOMPARE(balanced(small, request).error().code, Errc::usage);
+        request.solver.clear();
+        request.constraints.operations = 1;
+        const auto refused = balanced(small, request);
+        QCOMPARE(refused.error().code, Errc::refused);
+        QVERIFY(refused.error().where.find("operations") != std::string::npos);
+    }
+
+    void groupsHaveBudgetsOfTheirOwn()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 int5:g16 bf16");
+        BalanceRequest request = requestFor(small);
+        request.bitsPerWeight = 10;
+        const auto layers = ofRole(small.model, "down_proj");
+        request.constraints.groups = {{.name = "down_proj", .layers = layers, .bitsPerWeight = 6.5, .tolerance = {}}};
+        const auto result = balanced(small, request);
+        QVERIFY2(result, result ? "" : describe(result.error()).c_str());
+        QVERIFY(bitsPerWeight(small.model, result->plan, layers) <= 6.5);
+        QVERIFY(bitsPerWeight(small.model, result->plan) <= 10);
+        request.constraints.groups[0].tolerance = 0.05;
+        QCOMPARE(balanced(small, request).error().code, Errc::refused); // 4, 6 or 16 bits
+        request.constraints.groups[0].bitsPerWeight = 6;
+        const auto band = balanced(small, request);
+        QVERIFY(band);
+        QCOMPARE(printCandidate(band->plan.candidates[static_cast<std::size_t>(layers[0])]), std::string("int5:g16"));
+    }
+
+    void latencyOfATable()
+    {
+        const TemporaryFolder folder;
+        const auto path = folder.path() / "latency.csv";
+        std::ofstream(path) << "layer,candidate,ms\n*embed*,int3:g16,1\n*embed*,bf16,1 # the embedding\n"
+                               "q_proj,int3:g16,0.5\nq_proj,bf16,4\r\n\n*,int3:g16,1\n*,bf16,2\n";
+        const auto table = readLatencyTable(path);
+        QVERIFY2(table, table ? "" : describe(table.error()).c_str());
+        QCOMPARE(table->lines.size(), std::size_t{6});
+        const Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        const Layer& q = small.model.layers[static_cast<std::size_t>(ofRole(small.model, "q_proj").front())];
+        QCOMPARE(table->of(q, parseCandidate("bf16").value()).value(), 4.0);
+        const auto missing = table->of(q, parseCandidate("int5:g16").value());
+        QCOMPARE(missing.error().code, Errc::usage);
+        QVERIFY(missing.error().what.find("int5:g16") != std::string::npos);
+
+        const auto timeOf = [&](const Plan& plan) {
+            double sum = 0;
+            for (const std::int64_t layer : small.model.quantizableLayers())
+                sum += table
+                           ->of(small.model.layers[static_cast<std::size_t>(layer)],
+                                plan.candidates[static_cast<std::size_t>(layer)])
+                           .value();
+            return sum;
+        };
+        BalanceRequest request = requestFor(small);
+        request.constraints.latency = table.value();
+        request.constraints.milliseconds =
+            0.6 * timeOf(uniformPlan(small.model, parseCandidate("bf16").value())); // no size at all
+        const auto result = balanced(small, request);
+        QVERIFY2(result, result ? "" : describe(result.error()).c_str());
+        QVERIFY(timeOf(result->plan) <= request.constraints.milliseconds);
+        const double best =
+            bestOfAll(small, [&](const Plan& plan) { return timeOf(plan) <= request.constraints.milliseconds; });
+        QVERIFY(std::abs(result->predictedLoss - best) <= 1e-12 * best);
+
+        std::ofstream(path) << "a,int4\n";
+        QCOMPARE(readLatencyTable(path).error().code, Errc::badInput);
+        std::ofstream(path) << "a,int4:g16,1\nb,int4:g16,fast\n";
+        const auto bad = readLatencyTable(path);
+        QVERIFY(bad.error().where.find("line 2") != std::string::npos);
+    }
+
+    void leastSizeForALoss()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 int5:g16 bf16");
+        BalanceRequest request = requestFor(small);
+        request.bitsPerWeight = 7;
+        const auto there = balanced(small, request);
+        request.bitsPerWeight.reset();
+        request.constraints.loss = there->predictedLoss * 1.1;
+        const auto result = balanced(small, request);
+        QVERIFY2(result, result ? "" : describe(result.error()).c_str());
+        QVERIFY(result->allocation.optimal);
+        QVERIFY(result->predictedLoss <= *request.constraints.loss * (1 + 1e-12));
+        // One bit less does not do.
+        std::int64_t weights = 0;
+        for (const std::int64_t layer : small.model.quantizableLayers())
+            weights += small.model.layers[static_cast<std::size_t>(layer)].numel();
+        request.constraints.loss.reset();
+        request.bitsPerWeight = result->bitsPerWeight - 1.5 / static_cast<double>(weights);
+        QVERIFY(balanced(small, request)->predictedLoss > there->predictedLoss * 1.1);
+        request.bitsPerWeight.reset();
+        request.constraints.loss = 1e-30;
+        const auto refused = balanced(small, request);
+        QCOMPARE(refused.error().code, Errc::refused);
+    }
+
+    void nothingAskedForIsAnError()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        QCOMPARE(balanced(small, requestFor(small)).error().code, Errc::usage);
+    }
+};
+
+QTEST_APPLESS_MAIN(PlanConstraintsTest)
+#include "plan_constraints_test.moc"

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/variant_options.h"
+#include "core/allocation/plan_changes.h"
 #include "core/plan/plan_inputs.h"
 
 #include <nlohmann/json.hpp>
+
+#include <cmath>
 
 namespace ql::cli::commands {
 
@@ -13,6 +16,7 @@ struct Options {
     std::string file;
     std::string target;
     std::string out;
+    std::string against;
     ActivationsOption activations;
     TransformsOption transforms;
     SolveOptions solve;
@@ -28,6 +32,20 @@ Result<int> run(Console& console, const Options& options)
         solved.result.plan.activations = solved.activations;
     QL_CHECK(writePlan(solved.result.plan, *model, options.out));
 
+    auto changes = nlohmann::ordered_json::array();
+    if (!options.against.empty()) {
+        QL_TRY(before, readPlan(options.against, *model));
+        for (const PlanChange& change :
+             planChanges(*model, solved.table, before, solved.result.plan,
+                         solved.result.allocation.shadowPrice / (solved.result.sizesAreBytes ? 8 : 1)))
+            changes.push_back({{"item", solved.table.items[change.item].name},
+                               {"before", printCandidate(change.before)},
+                               {"after", printCandidate(change.after)},
+                               {"added_bytes", static_cast<double>(change.addedBits) / 8},
+                               {"added_loss", numberOrNull(change.addedLoss)},
+                               {"why", word(change.reason)}});
+    }
+
     std::map<std::string, std::int64_t> layersPerCandidate;
     for (const std::int64_t layer : model->quantizableLayers())
         ++layersPerCandidate[printCandidate(solved.result.plan.candidates[static_cast<std::size_t>(layer)])];
@@ -42,6 +60,20 @@ Result<int> run(Console& console, const Options& options)
         {"optimal", solved.result.allocation.optimal},
         {"lower_bound", solved.result.allocation.lowerBound},
         {"solver_ms", solved.result.milliseconds}};
+    if (!solved.result.sides.empty()) {
+        auto limits = nlohmann::ordered_json::array();
+        for (std::size_t i = 0; i < solved.result.sides.size(); ++i) {
+            const SideConstraint& side = solved.result.sides[i];
+            nlohmann::ordered_json row{
+                {"limit", side.name}, {"used", solved.result.sideSums[i]}, {"at_most", numberOrNull(side.atMost)}};
+            if (std::isfinite(side.atLeast))
+                row["at_least"] = side.atLeast;
+            limits.push_back(std::move(row));
+        }
+        document["limits"] = std::move(limits);
+    }
+    if (solved.result.blocksOnSecond)
+        document["blocks_in_ram"] = *solved.result.blocksOnSecond;
     if (solved.uniform) {
         document["best_uniform"] = printCandidate(solved.uniformCandidate());
         document["best_uniform_loss"] = solved.uniform->predictedLoss;
@@ -50,6 +82,8 @@ Result<int> run(Console& console, const Options& options)
     for (const auto& [candidate, layers] : layersPerCandidate)
         counts.push_back({{"candidate", candidate}, {"layers", layers}});
     document["candidates"] = std::move(counts);
+    if (!options.against.empty())
+        document["changes"] = std::move(changes);
     console.show(document);
     return 0;
 }
@@ -57,17 +91,18 @@ Result<int> run(Console& console, const Options& options)
 } // namespace
 
 extern const Command solve_;
-const Command solve_{"solve", "find the plan with the least predicted loss within a budget",
-                     [](CLI::App& app) -> CommandRun {
-                         const auto options = std::make_shared<Options>();
-                         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
-                         options->solve.declare(app);
-                         options->activations.declare(app);
-                         options->transforms.declare(app);
-                         app.add_option("--target", options->target,
-                                        "target whose limits, ties and file bytes count (qloupe list targets)");
-                         app.add_option("--out", options->out, "where the plan goes (JSON)")->required();
-                         return [options](Console& console) { return run(console, *options); };
-                     }};
+const Command solve_{
+    "solve", "find the plan with the least predicted loss within a budget", [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        options->solve.declare(app);
+        options->activations.declare(app);
+        options->transforms.declare(app);
+        app.add_option("--target", options->target,
+                       "target whose limits, ties and file bytes count (qloupe list targets)");
+        app.add_option("--out", options->out, "where the plan goes (JSON)")->required();
+        app.add_option("--against", options->against, "another plan: what changes against it, item by item, and why");
+        return [options](Console& console) { return run(console, *options); };
+    }};
 
 } // namespace ql::cli::commands

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -83,18 +84,24 @@ Result<std::vector<Candidate>> CandidatesOption::choose(const Model& model, cons
 
 void SolveOptions::declare(CLI::App& app)
 {
+    app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")->check(above(0));
+    app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB");
+    app.add_option("--solver", solver,
+                   "solver (qloupe list solvers); otherwise the first that keeps all the limits that are given");
+    declareTable(app);
+}
+
+void SolveOptions::declareTable(CLI::App& app)
+{
     candidates.declare(app, "int4:g64,int8:g64");
-    auto* bpw =
-        app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")->check(above(0));
-    app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB")->excludes(bpw);
     auto* its = app.add_option(
         "--metric", metric, "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
     app.add_option("--losses", losses,
                    "tables of losses that qloupe sensitivity --out wrote, solved without measuring anew; may be "
                    "repeated: of each layer and candidate the one with the best evidence counts")
         ->excludes(its);
-    app.add_option("--solver", solver, "solver (qloupe list solvers)")->capture_default_str();
     app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
+    limits.declare(app);
 }
 
 Result<const Target*> targetOrNull(const std::string& id)
@@ -161,18 +168,9 @@ void warnOfRefusals(Console& console, const Model& model, const TargetProfile& t
     }
 }
 
-Result<Solved> solveTable(const Model& model, BalanceRequest request, Solved solved, const JobContext& context)
-{
-    request.table = &solved.table;
-    QL_TRY(result, balance(model, request, context));
-    solved.result = std::move(result);
-    solved.uniform = bestUniform(model, request, solved.result);
-    return solved;
-}
-
 /// Merges the tables that were given; says what they lack.
-Result<Solved> tableFromLosses(Console& console, const Model& model, const SolveOptions& options, const Target* target,
-                               const Activations* activations)
+Result<CostTable> tableFromLosses(Console& console, const Model& model, const SolveOptions& options,
+                                  const Target* target, const Activations* activations, PreparedSolve& prepared)
 {
     LayerLosses losses;
     for (const std::string& path : options.losses) {
@@ -192,18 +190,73 @@ Result<Solved> tableFromLosses(Console& console, const Model& model, const Solve
         QL_TRY(chosen, options.candidates.choose(model, target));
         candidates = std::move(chosen);
     }
-    Solved solved;
-    solved.table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
-    solved.activations = losses.activations;
+    CostTable table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
+    prepared.activations = losses.activations;
     const auto isLacking = [](const Cost& cost) { return cost.allowed && std::isnan(cost.loss); };
-    if (const auto lacking = std::ranges::count_if(solved.table.costs, isLacking); lacking > 0)
+    if (const auto lacking = std::ranges::count_if(table.costs, isLacking); lacking > 0)
         console.warn(std::vector<Warning>{{"--losses", "has no loss for " + std::to_string(lacking) + " of " +
-                                                           std::to_string(solved.table.costs.size()) +
+                                                           std::to_string(table.costs.size()) +
                                                            " choices, which are left out"}});
-    return solved;
+    return table;
+}
+
+Result<CostTable> measuredTable(Console& console, const Model& model, const SolveOptions& options, const Target* target,
+                                const Activations* activations, PreparedSolve& prepared)
+{
+    MeasureRequest request;
+    QL_TRY(candidates, options.candidates.choose(model, target));
+    request.candidates = std::move(candidates);
+    request.layers = model.quantizableLayers();
+    request.target = prepared.request.target;
+    request.activations = activations;
+    QL_TRY(metric, options.metric.empty() ? Result(&bestMetric(activations)) : findMetric(options.metric));
+    QL_CHECK(checkUsable(*metric, activations));
+    request.metrics = {metric};
+
+    if (target && options.candidates.isGiven())
+        warnOfRefusals(console, model, target->profile, request.candidates, prepared.request.planLayers);
+
+    console.status("measuring " + std::to_string(request.layers.size()) + " layers × " +
+                   std::to_string(request.candidates.size()) + " candidates");
+    prepared.activations = inputsFingerprint(activations);
+    QL_CHECK(measure(
+        model, request, [&](const Measurement& cell) { prepared.cells.push_back(cell); }, console.context()));
+    return makeCostTable(model, request, 0, prepared.cells);
 }
 
 } // namespace
+
+Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const SolveOptions& options,
+                                   const Target* target, const Activations* activations)
+{
+    if (!options.size.empty() && !target)
+        return usageError("--size counts the bytes of a target's files: add --target");
+    PreparedSolve prepared;
+    BalanceRequest& request = prepared.request;
+    if (options.bitsPerWeight > 0)
+        request.bitsPerWeight = options.bitsPerWeight;
+    if (!options.size.empty()) {
+        request.fileBytes = parseBytes(options.size);
+        if (!request.fileBytes)
+            return usageError("'" + options.size + "' is not a size; try 90MB or 1.5GiB");
+    }
+    request.target = target ? &target->profile : nullptr;
+    request.planLayers = layersInPlan(model, request.target);
+    request.solver = options.solver;
+    QL_TRY(constraints, options.limits.constraints(model));
+    request.constraints = std::move(constraints);
+    request.start = keepPlan(model);
+    if (target)
+        request.start.target = target->profile.id;
+    QL_CHECK(applyPins(model, options.pins, request.start));
+
+    QL_TRY(losses, options.losses.empty() ? measuredTable(console, model, options, target, activations, prepared)
+                                          : tableFromLosses(console, model, options, target, activations, prepared));
+    QL_TRY(table, options.limits.apply(model, std::move(losses)));
+    prepared.table = std::make_unique<CostTable>(std::move(table));
+    request.table = prepared.table.get();
+    return prepared;
+}
 
 double Solved::standardError() const
 {
@@ -218,50 +271,16 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
                          const Activations* activations)
 {
     if (!options.hasBudget())
-        return usageError("give a budget: --bpw X or --size 90MB");
-    if (!options.size.empty() && !target)
-        return usageError("--size counts the bytes of a target's files: add --target");
-    BalanceRequest request;
-    if (options.bitsPerWeight > 0)
-        request.bitsPerWeight = options.bitsPerWeight;
-    if (!options.size.empty()) {
-        request.fileBytes = parseBytes(options.size);
-        if (!request.fileBytes)
-            return usageError("'" + options.size + "' is not a size; try 90MB or 1.5GiB");
-    }
-    request.target = target ? &target->profile : nullptr;
-    request.planLayers = layersInPlan(model, request.target);
-    request.solver = options.solver;
-    request.start = keepPlan(model);
-    if (target)
-        request.start.target = target->profile.id;
-    QL_CHECK(applyPins(model, options.pins, request.start));
-
-    if (!options.losses.empty()) {
-        QL_TRY(solved, tableFromLosses(console, model, options, target, activations));
-        return solveTable(model, std::move(request), std::move(solved), console.context());
-    }
-    MeasureRequest measureRequest;
-    QL_TRY(candidates, options.candidates.choose(model, target));
-    measureRequest.candidates = std::move(candidates);
-    measureRequest.layers = model.quantizableLayers();
-    measureRequest.target = request.target;
-    measureRequest.activations = activations;
-    QL_TRY(metric, options.metric.empty() ? Result(&bestMetric(activations)) : findMetric(options.metric));
-    QL_CHECK(checkUsable(*metric, activations));
-    measureRequest.metrics = {metric};
-
-    if (target && options.candidates.isGiven())
-        warnOfRefusals(console, model, target->profile, measureRequest.candidates, request.planLayers);
-
+        return usageError("give a budget: --bpw X, --size 90MB or another limit (qloupe solve --help)");
+    QL_TRY(prepared, prepareSolve(console, model, options, target, activations));
     Solved solved;
-    solved.activations = inputsFingerprint(activations);
-    console.status("measuring " + std::to_string(measureRequest.layers.size()) + " layers × " +
-                   std::to_string(measureRequest.candidates.size()) + " candidates");
-    QL_CHECK(measure(
-        model, measureRequest, [&](const Measurement& cell) { solved.cells.push_back(cell); }, console.context()));
-    solved.table = makeCostTable(model, measureRequest, 0, solved.cells);
-    return solveTable(model, std::move(request), std::move(solved), console.context());
+    QL_TRY(result, balance(model, prepared.request, console.context()));
+    solved.result = std::move(result);
+    solved.uniform = bestUniform(model, prepared.request, solved.result);
+    solved.table = std::move(*prepared.table);
+    solved.cells = std::move(prepared.cells);
+    solved.activations = std::move(prepared.activations);
+    return solved;
 }
 
 } // namespace ql::cli

@@ -2,7 +2,7 @@
 // Options shared by subcommands that measure, solve, export or report, and what they name.
 #pragma once
 
-#include "app/cli/console.h"
+#include "app/cli/limit_options.h"
 #include "core/allocation/uniform.h"
 #include "core/export/export.h"
 #include "core/sensitivity/metric.h"
@@ -30,20 +30,33 @@ struct CandidatesOption {
     Result<std::vector<Candidate>> choose(const Model& model, const Target* target) const;
 };
 
-/// --bpw X | --size 90MB, --metric M | --losses TABLE…, --solver S, --pin NAME=CANDIDATE…: measures, or takes what was
-/// measured, and solves.
+/// --bpw X, --size 90MB, --metric M | --losses TABLE…, --solver S, --pin NAME=CANDIDATE… and further limits: measures, or
+/// takes what was measured, and solves.
 struct SolveOptions {
     CandidatesOption candidates;
     double bitsPerWeight = 0;
     std::string size;
     std::string metric;
     std::vector<std::string> losses;
-    std::string solver = "exact";
+    std::string solver;
     std::vector<std::string> pins;
+    LimitOptions limits;
 
     void declare(CLI::App& app);
-    bool hasBudget() const { return bitsPerWeight > 0 || !size.empty(); }
+    /// What does not depend on the size: candidates, metric, pins, limits.
+    void declareTable(CLI::App& app);
+    bool hasBudget() const { return bitsPerWeight > 0 || !size.empty() || limits.hasLimit(); }
 };
+
+/// Measured, and what is to be solved.
+struct PreparedSolve {
+    std::unique_ptr<CostTable> table;
+    std::vector<Measurement> cells;
+    std::string activations; // fingerprint of what the quantizers saw of the layers' inputs
+    BalanceRequest request;  // refers to the table
+};
+Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const SolveOptions& options,
+                                   const Target* target, const Activations* activations);
 
 struct Solved {
     CostTable table;

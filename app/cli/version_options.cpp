@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/version_options.h"
 
+#include "app/cli/keys_values.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/checkpoint/stored_type.h"
@@ -69,9 +70,7 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
         titles.push_back(runtime);
     }
     if (!keysValues.empty()) {
-        // llama.cpp's own words for the types of its cache
-        const bool isBare = keysValues.starts_with("q") && keysValues.find('_') != std::string::npos;
-        QL_TRY(scheme, parseActivationScheme((isBare ? "gguf:" : "") + keysValues));
+        QL_TRY(scheme, parseKeysValues(keysValues));
         settings.keysValues = std::move(scheme);
         titles.push_back("kv " + keysValues);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/plan_prediction.h"
 #include "app/cli/variant_options.h"
 #include "core/allocation/plan_changes.h"
 #include "core/plan/plan_inputs.h"
@@ -21,6 +22,29 @@ struct Options {
     TransformsOption transforms;
     SolveOptions solve;
 };
+
+/// What the study says the plan's KLD will be; null where it has measured no plan and the sum alone says nothing.
+nlohmann::ordered_json predictionOf(Console& console, const Options& options, const Solved& solved)
+{
+    const std::vector<std::string> paths{options.activations.path};
+    const std::vector<PredictionRecord> records = predictionsIn(paths);
+    const auto usual = usualQuantity(records, solved.table.metric);
+    if (!usual)
+        return {};
+    PredictedSum sum = predictedSum(solved.table, solved.result.plan);
+    sum.floor = usualFloor(records, *usual);
+    nlohmann::ordered_json json = predictionJson(lossModelOf(records, *usual).predict(sum), records, *usual);
+    json["floor"] = sum.floor;
+    if (!usual->runtime.empty())
+        json["runtime"] = usual->runtime;
+    if (!isTrusted(records, *usual)) {
+        json["suspects"] = describeSuspects(records, *usual);
+        console.warn(std::vector<Warning>{
+            {solved.table.metric, "predicted the last validated plan wrongly, so this plan is no recommendation until "
+                                  "it is validated: qloupe validate --plan … --out STUDY"}});
+    }
+    return json;
+}
 
 Result<int> run(Console& console, const Options& options)
 {
@@ -81,6 +105,8 @@ Result<int> run(Console& console, const Options& options)
     auto counts = nlohmann::ordered_json::array();
     for (const auto& [candidate, layers] : layersPerCandidate)
         counts.push_back({{"candidate", candidate}, {"layers", layers}});
+    if (auto prediction = predictionOf(console, options, solved); !prediction.is_null())
+        document["prediction"] = std::move(prediction);
     document["candidates"] = std::move(counts);
     if (!options.against.empty())
         document["changes"] = std::move(changes);

@@ -2,6 +2,7 @@
 #include "app/cli/candidates_validation.h"
 #include "app/cli/command.h"
 #include "app/cli/output_validation.h"
+#include "app/cli/plan_prediction.h"
 #include "app/cli/text_options.h"
 #include "app/cli/version_options.h"
 #include "core/base/text.h"
@@ -41,7 +42,13 @@ Figures of encoders and classifiers:
   mean_cosine, least_cosine: over the rows of an output in both versions; embedding is the mean of hidden over tokens
   loss          mean of -ln p(answer), nats; answers are labels, or tokens hidden behind the mask
   top1, top5    shares of answers that are the most likely, and among the five most likely
-  error         standard error of the mean over rows)";
+  error         standard error of the mean over rows
+Prediction of a plan's kld (with --activations of a study calibrated with --fisher), made before it is measured:
+  predicted_sum the plan's losses by the metric, added up;  floor: kld of the rounding of activations alone (--as, +a:)
+  value, low, high: floor + a curve through the sum fitted on the plans that the studies (--activations, --out) remember,
+                and the interval that holds the measured kld with probability level; without plans it is wide
+  inside, trusted: whether it did; a prediction is not trusted while the last one of its metric was outside, and
+                suspects are the roles and blocks whose share of the sum goes with the errors)";
 
 nlohmann::ordered_json json(const Estimate& estimate, const char* unit)
 {
@@ -66,6 +73,59 @@ Result<int> runCandidates(Console& console, const Options& options)
     QL_CHECK(opened.base->checkpoint->checkIntact());
     console.show({{"windows", windows.count()}, {"context", windows.length}, {"candidates", std::move(rows)}});
     return 0;
+}
+
+/// KLD of what the other version does to activations, keys and values alone: its weights are the model's.
+Result<double> activationFloor(EvaluationTask task, const OtherVersion& other, ResultSink* sink,
+                               const JobContext& context)
+{
+    if (!other.version.layerInput && !other.version.keysValues)
+        return 0.0;
+    ModelVersion rounded = other.version;
+    rounded.weights = task.model.weights;
+    task.other = &rounded;
+    QL_TRY(scores,
+           sink ? evaluateKept(task, "activations alone\n" + other.identity, *sink, context) : evaluate(task, context));
+    return comparisonOf(scores, task.windows.count()).kld.value;
+}
+
+/// Null where nothing predicts the plan's KLD.
+Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& options, const EvaluationTask& task,
+                                            const OtherVersion& other, const Estimate& kld, ResultSink* sink)
+{
+    const OpenedVariant& opened = other.opened;
+    if (!other.plan || bestMetric(opened.activations.get()).unit != kNatsPerToken)
+        return nlohmann::ordered_json();
+    console.status("running the rounding of activations alone");
+    QL_TRY(floor, activationFloor(task, other, sink, console.context()));
+    QL_TRY(target, targetOrNull(other.plan->target));
+    const std::vector<std::string> paths{options.version.activations.path, options.study};
+    std::vector<PredictionRecord> records = predictionsIn(paths);
+    QL_TRY(predicted, predictPlan(console,
+                                  {.model = *opened.model,
+                                   .plan = *other.plan,
+                                   .target = target ? &target->profile : nullptr,
+                                   .activations = opened.activations.get(),
+                                   .runtime = options.version.runtime,
+                                   .windows = task.windows,
+                                   .scored = task.scored,
+                                   .text = options.text.name()},
+                                  floor, records, sink));
+    if (!predicted)
+        return nlohmann::ordered_json();
+    predicted->point.measured = kld.value;
+    predicted->point.standardError = kld.windowError;
+    records.push_back(*predicted);
+    nlohmann::ordered_json json = predictionJson(predicted->expected, records, predicted->of);
+    json["predicted_sum"] = numberOrNull(predicted->point.predicted.sum);
+    json["floor"] = floor;
+    json["measured"] = kld.value;
+    json["inside"] = predicted->expected.holds(kld.value);
+    if (!predicted->expected.holds(kld.value))
+        json["suspects"] = describeSuspects(records, predicted->of);
+    if (sink)
+        QL_CHECK(keepPredictions(*sink, {*predicted}));
+    return json;
 }
 
 Result<int> run(Console& console, const Options& options)
@@ -103,6 +163,12 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(scores, study ? evaluateKept(task, other ? other->identity : "", *study->study, console.context())
                          : evaluate(task, console.context()));
     QL_CHECK(model->checkpoint->checkIntact());
+    nlohmann::ordered_json prediction;
+    if (other) {
+        QL_TRY(made, predictionOf(console, options, task, *other, comparisonOf(scores, windows.count()).kld,
+                                  study ? study->study.get() : nullptr));
+        prediction = std::move(made);
+    }
     if (study)
         QL_CHECK(study->study->save(study->document));
     const PerplexityScore own_ = perplexityOf(scores, windows.count());
@@ -124,6 +190,8 @@ Result<int> run(Console& console, const Options& options)
                              {"mean_delta_p", json(comparison.meanDeltaP, "probability")},
                              {"rms_delta_p", json(comparison.rmsDeltaP, "probability")}};
     }
+    if (!prediction.is_null())
+        document["prediction"] = std::move(prediction);
     console.show(document);
     return 0;
 }
@@ -144,8 +212,10 @@ const Command validate_{
         options->cases.declare(app);
         app.add_option("--labels", options->cases.labels, "CSV instead of subfolders: file,number")
             ->needs(app.get_option("--images"));
-        app.add_option("--out", options->study,
-                       "study (.qloupe) that keeps the scores as they arrive: a run that was stopped continues");
+        app.add_option(
+            "--out", options->study,
+            "study (.qloupe) that keeps the scores as they arrive, so that a run that was stopped continues, and "
+            "predicted beside measured");
         auto* const candidates = app.add_option(
             "--candidates", options->candidates,
             "instead of --plan: candidates, separated by commas, each run on every layer that can be quantized");

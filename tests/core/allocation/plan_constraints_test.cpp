@@ -118,8 +118,8 @@ private Q_SLOTS:
         QVERIFY(bitsPerWeight(small.model, result->plan, layers) <= 6.5);
         QVERIFY(bitsPerWeight(small.model, result->plan) <= 10);
         request.constraints.groups[0].tolerance = 0.05;
-        QCOMPARE(balanced(small, request).error().code, Errc::refused); // 4, 6 or 16 bits
-        request.constraints.groups[0].bitsPerWeight = 6;
+        QCOMPARE(balanced(small, request).error().code, Errc::refused); // 5, 7 or 16 bits
+        request.constraints.groups[0].bitsPerWeight = 7;
         const auto band = balanced(small, request);
         QVERIFY(band);
         QCOMPARE(printCandidate(band->plan.candidates[static_cast<std::size_t>(layers[0])]), std::string("int5:g16"));

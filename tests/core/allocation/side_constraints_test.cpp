@@ -157,6 +157,46 @@ private Q_SLOTS:
         QVERIFY(infeasible > 500 && infeasible < 8000);
     }
 
+    /// More items than can be tried: the optimum by dynamic programming over both sums.
+    void agreesWithDynamicProgramming()
+    {
+        for (std::uint64_t seed = 0; seed < 25; ++seed) {
+            test::InstanceMaker make(seed + 500);
+            SideConstraint side{.name = "others", .amounts = {}, .atMost = 0};
+            for (int i = 0; i < 24; ++i, make.endItem())
+                for (int o = 0; o < 5; ++o) {
+                    make.option(make.integer(0, 9), make.uniform());
+                    side.amounts.push_back(static_cast<double>(make.integer(0, 9)));
+                }
+            AllocationProblem problem = make.finish(0.2 + 0.05 * static_cast<double>(seed % 10));
+            side.atMost = static_cast<double>(60 + 3 * (seed % 8));
+            problem.sides.push_back(side);
+            const auto sizes = static_cast<std::size_t>(problem.budget) + 1;
+            const auto others = static_cast<std::size_t>(side.atMost) + 1;
+            std::vector<double> best(sizes * others, 0);
+            for (std::size_t i = 0; i < problem.itemCount(); ++i) {
+                std::vector<double> next(best.size(), kInfinite);
+                for (std::size_t o = problem.offsets[i]; o < problem.offsets[i + 1]; ++o) {
+                    const auto size = static_cast<std::size_t>(problem.sizes[o]);
+                    const auto other = static_cast<std::size_t>(side.amounts[o]);
+                    for (std::size_t s = size; s < sizes; ++s)
+                        for (std::size_t a = other; a < others; ++a)
+                            next[s * others + a] = std::min(
+                                next[s * others + a], best[(s - size) * others + (a - other)] + problem.losses[o]);
+                }
+                best = std::move(next);
+            }
+            const auto found = solve("ilp", problem);
+            QCOMPARE(found.has_value(), best.back() < kInfinite);
+            if (!found)
+                continue;
+            QVERIFY(allocation::keepsLimits(problem, found->choice));
+            QVERIFY2(found->optimal, qPrintable(QString::number(seed)));
+            QVERIFY2(std::abs(found->loss - best.back()) <= 1e-12 * (1 + best.back()),
+                     qPrintable(QString::number(seed)));
+        }
+    }
+
     /// Bounds of larger networks hold against what a second search with other limits of work finds, and are tight.
     void networks()
     {

@@ -68,7 +68,7 @@ private Q_SLOTS:
             }
         BalanceRequest request = test::requestFor(measured);
         request.table = &tied;
-        request.bitsPerWeight = 6;
+        request.bitsPerWeight = 7;
         const auto solved = test::balanced(measured, request);
         QVERIFY(solved);
         std::set<std::string> candidates;
@@ -83,7 +83,7 @@ private Q_SLOTS:
         const auto layers = named(measured.model, "*down_proj*");
         QVERIFY(allowOnly(measured.table, layers, parseCandidates("bf16").value()));
         BalanceRequest request = test::requestFor(measured);
-        request.bitsPerWeight = 9;
+        request.bitsPerWeight = 14;
         const auto solved = test::balanced(measured, request);
         QVERIFY(solved);
         for (const std::int64_t layer : layers)

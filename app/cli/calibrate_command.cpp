@@ -6,6 +6,7 @@
 #include "app/cli/text_options.h"
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
+#include "core/calibration/depth_figures.h"
 #include "core/calibration/fisher.h"
 #include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
@@ -24,6 +25,7 @@ struct Options {
     CaseOptions cases;
     CalibrationSettings settings;
     std::vector<std::string> full;
+    bool depth = false;
     bool fisher = false;
     FisherSettings fisherSettings;
 };
@@ -73,6 +75,12 @@ Result<int> run(Console& console, const Options& options)
         console.warn(coverageWarnings(coverage));
         result["experts"] = coverageRows(coverage);
     }
+    if (options.depth) {
+        console.status("along the depth, on " + std::to_string(windows.count() * windows.length) + " tokens");
+        QL_CHECK(measureDepth({*model, graph, weights, windows, *opened.study}, console.context()));
+        QL_CHECK(opened.study->save(opened.document));
+        result["depth"] = {{"windows", windows.count()}, {"tokens", windows.count() * windows.length}};
+    }
     if (options.fisher) {
         FisherSettings its = options.fisherSettings;
         its.gramLimit = settings.gram == GramKind::full ? settings.fullLimit : 0;
@@ -114,12 +122,15 @@ const Command calibrate_{
         app.add_option("--batch", options->settings.batchWindows,
                        "windows, or cases, that go through the model together")
             ->capture_default_str();
+        auto* depth = app.add_flag("--depth", options->depth,
+                                   "also how far each block turns hidden states (LIM), and the entropy of inputs");
         auto* fisher =
             app.add_flag("--fisher", options->fisher,
                          "also how much each weight matters to the predictions (Fisher diagonal), and, of inputs "
                          "that get all of XᵀX, each token as much as the loss feels it");
         for (const char* other : {"--inputs", "--images"})
-            fisher->excludes(app.get_option(other));
+            for (auto* only : {depth, fisher})
+                only->excludes(app.get_option(other));
         app.add_option("--fisher-windows", options->fisherSettings.windows, "how many of the windows for it; 0: all")
             ->capture_default_str()
             ->needs(fisher);

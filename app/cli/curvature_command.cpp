@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/number_check.h"
+#include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
-#include "core/model/evaluation/hessian.h"
 #include "core/model/frontends/frontend.h"
-#include "core/sensitivity/curvature.h"
+#include "core/sensitivity/layer_curvature.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -16,12 +16,32 @@ namespace {
 struct Options {
     std::string file;
     std::string layer = "*";
+    std::string study;
     TextOptions text;
-    std::int64_t probes = 100;
-    double tolerance = 1e-3;
-    std::int64_t iterations = 20;
-    std::uint64_t seed = 1;
+    CurvatureSettings settings;
 };
+
+nlohmann::ordered_json rowOf(const Model& model, const LayerCurvature& its)
+{
+    const auto figure = [&](std::string_view name) -> nlohmann::ordered_json {
+        const auto found = its.figures.values.find(name);
+        return found == its.figures.values.end() ? nlohmann::ordered_json() : numberOrNull(found->second);
+    };
+    nlohmann::ordered_json row{{"name", model.layers[static_cast<std::size_t>(its.layer)].name},
+                               {"trace", figure("trace")},
+                               {"trace_error", figure("trace_error")},
+                               {"mean_eigenvalue", figure("mean_curvature")},
+                               {"eigenvalue_mean", figure("eigenvalue_mean")},
+                               {"eigenvalue_std", figure("eigenvalue_std")},
+                               {"top_eigenvalue", figure("top_eigenvalue")},
+                               {"from_study", its.isKept}};
+    if (!its.isKept) {
+        row["probes"] = its.trace.probes;
+        row["top_residual"] = numberOrNull(its.top.front().residual);
+        row["iterations"] = its.top.front().iterations;
+    }
+    return row;
+}
 
 Result<int> run(Console& console, const Options& options)
 {
@@ -34,29 +54,41 @@ Result<int> run(Console& console, const Options& options)
     if (layers.empty())
         return usageError("none of the layers that '" + options.layer + "' matches is one to be quantized",
                           options.file);
+    std::optional<OpenedStudy> opened;
+    if (!options.study.empty()) {
+        QL_TRY(found, openStudyFor(console, options.study, *model, options.file));
+        opened = std::move(found);
+        QL_CHECK(opened->study->save(opened->document)); // a study that was never saved is not found again
+    }
     const graph::CheckpointWeights weights(*model);
     auto rows = nlohmann::ordered_json::array();
-    for (const std::int64_t layer : layers) {
-        const std::string& name = model->layers[static_cast<std::size_t>(layer)].name;
-        console.status("differentiating twice: " + name);
-        const LossFunction loss{graph, weights, windows, {layer}};
-        QL_TRY(size, weightCount(loss, console.context()));
-        const ProductWith product = [&](std::span<const double> v) {
-            return hessianVectorProduct<float>(loss, v, console.context());
-        };
-        QL_TRY(trace,
-               hutchinsonTrace(product, size, options.probes, options.tolerance, options.seed, console.context()));
-        QL_TRY(top,
-               topEigenvalue(product, size, options.iterations, options.tolerance, options.seed, console.context()));
-        rows.push_back({{"name", name},
-                        {"trace", numberOrNull(trace.trace)},
-                        {"trace_error", numberOrNull(trace.standardError)},
-                        {"probes", trace.probes},
-                        {"mean_eigenvalue", numberOrNull(trace.trace / static_cast<double>(size))},
-                        {"top_eigenvalue", numberOrNull(top.value)},
-                        {"top_residual", numberOrNull(top.residual)},
-                        {"iterations", top.iterations}});
-    }
+    const std::string passes = std::to_string(curvaturePasses(options.settings));
+    std::size_t done = 0;
+    const auto announce = [&] {
+        if (done < layers.size())
+            console.status("differentiating twice, at most " + passes + " passes over " +
+                           std::to_string(windows.count()) + " windows a layer, " + std::to_string(done) + " of " +
+                           std::to_string(layers.size()) +
+                           " layers done: " + model->layers[static_cast<std::size_t>(layers[done])].name);
+    };
+    Result<void> saved;
+    announce();
+    const CurvatureTask task{.model = *model,
+                             .graph = graph,
+                             .weights = weights,
+                             .windows = windows,
+                             .layers = layers,
+                             .settings = options.settings,
+                             .sink = opened ? opened->study.get() : nullptr,
+                             .onLayer = [&](const LayerCurvature& its) {
+                                 rows.push_back(rowOf(*model, its));
+                                 if (opened && saved)
+                                     saved = opened->study->save(opened->document);
+                                 ++done;
+                                 announce();
+                             }};
+    QL_CHECK(measureCurvature(task, console.context()));
+    QL_CHECK(std::move(saved));
     console.show({{"windows", windows.count()}, {"tokens", windows.count() * windows.length}, {"layers", rows}});
     return 0;
 }
@@ -71,17 +103,24 @@ const Command curvature_{
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         app.add_option("--layer", options->layer, "layer name or glob")->capture_default_str();
         options->text.declare(app);
-        app.add_option("--probes", options->probes, "random vectors for the trace, at most")
+        app.add_option("--probes", options->settings.probes, "random vectors for the trace, at most")
             ->capture_default_str()
             ->check(atLeast(1));
-        app.add_option("--iterations", options->iterations, "power iterations, at most")
+        app.add_option("--iterations", options->settings.iterations, "power iterations, at most")
             ->capture_default_str()
             ->check(atLeast(1));
-        app.add_option("--tolerance", options->tolerance,
+        app.add_option("--subsets", options->settings.subsets,
+                       "runs of windows with an eigenvalue of their own, for its mean and deviation")
+            ->capture_default_str()
+            ->check(atLeast(1));
+        app.add_option(
+            "--study", options->study,
+            "study (.qloupe) the results are kept in; a run that was stopped continues, and metrics use them");
+        app.add_option("--tolerance", options->settings.tolerance,
                        "relative change of the trace, or relative residual of the eigenvalue, that is small enough")
             ->capture_default_str()
             ->check(atLeast(0));
-        app.add_option("--seed", options->seed, "of the random vectors")->capture_default_str();
+        app.add_option("--seed", options->settings.seed, "of the random vectors")->capture_default_str();
         return [options](Console& console) { return run(console, *options); };
     }};
 

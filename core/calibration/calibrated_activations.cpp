@@ -119,7 +119,7 @@ Result<void> addLossGram(ActivationStatistics& statistics, const LayerLossGram& 
     });
 }
 
-class CalibratedActivations final : public Activations, public KnowsChannelMeans {
+class CalibratedActivations final : public Activations, public KnowsChannelMeans, public KnowsFigures {
 public:
     CalibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites, std::filesystem::path path)
         : m_sink(std::move(sink)),
@@ -136,6 +136,8 @@ public:
         }
         m_fingerprint = hasher.hex() + (m_sites.fisherName.empty() ? "" : "-" + m_sites.fisherFingerprint) +
                         (m_sites.lossGramKeys.empty() ? "" : "-" + m_sites.lossGramFingerprint);
+        if (!m_sites.figures.empty())
+            m_fingerprint += "-" + m_sites.figuresFingerprint;
         for (const auto& [layer, readings] : m_readings)
             if (std::ranges::any_of(readings, [&](const Reading& it) { return m_sites.sites.at(it.key).tokens > 0; }))
                 m_layers.push_back(layer);
@@ -148,6 +150,15 @@ public:
     std::span<const std::int64_t> fisherLayers() const override { return m_fisherLayers; }
     std::int64_t fisherWindows() const override { return m_sites.fisherWindows; }
     bool knowsLossGrams() const override { return !m_sites.lossGramKeys.empty() && !m_isDiagonal; }
+    bool knowsFigure(std::string_view name) const override { return m_sites.figures.contains(name); }
+    std::optional<double> figure(std::string_view name, std::int64_t layer) const override
+    {
+        const auto found = m_sites.figures.find(name);
+        if (found == m_sites.figures.end())
+            return std::nullopt;
+        const auto its = found->second.find(layer);
+        return its == found->second.end() ? std::nullopt : std::optional(its->second);
+    }
 
     Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
                                                                    const JobContext& context) const override
@@ -299,6 +310,7 @@ void CalibratedSites::note(const Model& model, const std::string& key, std::span
 CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
 {
     CalibratedSites sites;
+    Hasher figures;
     std::int64_t fisherTokens = 0; // of all layers
     std::int64_t gramTokens = 0;
     for (std::int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
@@ -315,11 +327,21 @@ CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
             gramTokens += use.tokens;
             sites.lossGramFingerprint = use.source + "-" + std::to_string(gramTokens);
         }
+        for (const FigureKind kind : kFigureKinds) {
+            const auto bytes = sink.find(figuresKey(kind, name));
+            const auto its = bytes ? LayerFigures::decode(*bytes) : std::nullopt;
+            if (!its)
+                continue;
+            figures.add(*bytes);
+            for (const auto& [figure, value] : its->values)
+                sites.figures[figure][layer] = value;
+        }
         std::string key = siteKey(model, layer);
         for (std::int64_t number = 0; const auto head = sink.findHead(key, SiteStatistics::kHeadBytes);
              key = siteKey(model, layer, ++number))
             sites.note(model, key, *head);
     }
+    sites.figuresFingerprint = figures.hex();
     return sites;
 }
 
@@ -334,6 +356,9 @@ Result<void> copyCalibration(const ResultSink& from, ResultSink& to, const Model
             keys.push_back(fisherKey(name, static_cast<std::int64_t>(use)));
     for (const auto& [layer, its] : found.lossGramKeys)
         keys.insert(keys.end(), its.begin(), its.end());
+    for (const Layer& layer : model.layers)
+        for (const FigureKind kind : kFigureKinds)
+            keys.push_back(figuresKey(kind, layer.name));
     for (const std::string& key : keys)
         if (const auto piece = from.find(key))
             QL_CHECK(to.keep(key, *piece));
@@ -343,7 +368,7 @@ Result<void> copyCalibration(const ResultSink& from, ResultSink& to, const Model
 std::shared_ptr<const Activations> calibratedActivations(std::shared_ptr<const ResultSink> sink, CalibratedSites sites,
                                                          const std::filesystem::path& path)
 {
-    if (sites.sites.empty() && sites.fisherName.empty())
+    if (sites.sites.empty() && sites.fisherName.empty() && sites.figures.empty())
         return nullptr;
     return std::make_shared<CalibratedActivations>(std::move(sink), std::move(sites), path);
 }

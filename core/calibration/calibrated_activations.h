@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/calibration/calibrate.h"
+#include "core/calibration/layer_figures.h"
 
 namespace ql {
 
@@ -21,6 +22,8 @@ struct CalibratedSites {
     std::string fisherFingerprint;
     std::map<std::int64_t, std::vector<std::string>> lossGramKeys; // of layers with such a matrix, one for each use
     std::string lossGramFingerprint;
+    std::map<std::string, std::map<std::int64_t, double>, std::less<>> figures; // by name and layer
+    std::string figuresFingerprint;
     /// Takes notice of a piece or its head; one that is no site's statistics (a Fisher diagonal's) changes nothing.
     void note(const Model& model, const std::string& key, std::span<const std::byte> piece);
 };

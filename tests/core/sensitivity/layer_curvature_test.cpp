@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Curvature layer by layer on a tiny model: what is kept is what the estimators say, subset by subset; runs continue.
+#include "core/model/frontends/frontend.h"
+#include "core/sensitivity/layer_curvature.h"
+#include "tests/support/acceptance.h"
+#include "tests/support/memory_sink.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_llama.h"
+
+#include <cmath>
+
+using namespace ql;
+using ql::test::MemorySink;
+
+class LayerCurvatureTest : public QObject {
+    Q_OBJECT
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+
+private Q_SLOTS:
+    /// Methods A6, acceptance 1: the population's deviation.
+    void spreadOfEigenvalues()
+    {
+        QL_NEAR("A6", "|mean| + deviation of eigenvalues 1 and 3", eigenvalueSpread(std::vector<double>{1, 3}), 3,
+                1e-15);
+        QL_NEAR("A6", "the same of -1 and -3", eigenvalueSpread(std::vector<double>{-1, -3}), 3, 1e-15);
+        QL_NEAR("A6", "the same of one", eigenvalueSpread(std::vector<double>{-2}), 2, 0);
+    }
+
+    void figuresAreTheEstimators()
+    {
+        const test::TemporaryFolder folder;
+        test::TinyLlama shape;
+        shape.hidden = 32;
+        shape.inner = 48;
+        shape.heads = 4;
+        shape.keyValueHeads = 2;
+        shape.blocks = 1;
+        shape.dtype = "F32";
+        shape.writeFolder(folder.path() / "model");
+        const auto model = openModel(folder.path() / "model", m_context).value();
+        const graph::Graph graph = buildGraph(*model).value();
+        const graph::CheckpointWeights weights(*model);
+        Windows windows{.length = 8, .ids = {}};
+        for (std::int64_t i = 0; i < 32; ++i)
+            windows.ids.push_back((7 * i + i * i) % shape.vocabulary);
+        const std::int64_t layer = model->indexOf("model.layers.0.self_attn.q_proj.weight");
+        QVERIFY(layer >= 0);
+        const CurvatureSettings settings{.probes = 3, .tolerance = 0, .iterations = 3, .subsets = 2, .seed = 4};
+        MemorySink sink;
+        std::vector<LayerCurvature> found;
+        CurvatureTask task{.model = *model,
+                           .graph = graph,
+                           .weights = weights,
+                           .windows = windows,
+                           .layers = {layer},
+                           .settings = settings,
+                           .sink = &sink,
+                           .onLayer = [&](const LayerCurvature& its) { found.push_back(its); }};
+        QVERIFY(measureCurvature(task, m_context));
+        QCOMPARE(found.size(), std::size_t{1});
+        const auto& figures = found.front().figures.values;
+        QCOMPARE(found.front().weights, 32 * 32);
+
+        const auto productOf = [&](const Windows& its) -> ProductWith {
+            return [&](std::span<const double> v) {
+                return hessianVectorProduct<float>({graph, weights, its, {layer}}, v, m_context);
+            };
+        };
+        const TraceEstimate trace = hutchinsonTrace(productOf(windows), 32 * 32, 3, 0, 4, m_context).value();
+        QCOMPARE(figures.at("trace"), trace.trace);
+        QCOMPARE(figures.at("trace_error"), trace.standardError);
+        QCOMPARE(figures.at("mean_curvature"), trace.trace / (32 * 32));
+        std::vector<double> values;
+        for (std::size_t half = 0; half < 2; ++half) {
+            const auto begin = windows.ids.begin() + static_cast<std::ptrdiff_t>(half) * 16;
+            const Windows its{.length = 8, .ids = {begin, begin + 16}};
+            values.push_back(topEigenvalue(productOf(its), 32 * 32, 3, 0, 4, m_context).value().value);
+        }
+        QCOMPARE(figures.at("eigenvalue_mean"), (values[0] + values[1]) / 2);
+        QVERIFY(std::fabs(figures.at("eigenvalue_std") - std::fabs(values[0] - values[1]) / 2) <
+                1e-12 * std::fabs(values[0]));
+        QCOMPARE(figures.at("eigenvalue_spread"), eigenvalueSpread(values));
+        QVERIFY(!figures.contains("top_eigenvalue")); // of all windows it was not asked for
+
+        // What is there is found, other settings are measured anew, and a stop passes.
+        QVERIFY(measureCurvature(task, m_context));
+        QVERIFY(found.back().isKept && found.back().figures.values == figures);
+        task.settings.subsets = 1;
+        std::stop_source stop;
+        stop.request_stop();
+        const auto stopped = measureCurvature(task, JobContext(m_executor, stop.get_token()));
+        QVERIFY(!stopped && stopped.error().code == Errc::cancelled);
+        QVERIFY(measureCurvature(task, m_context));
+        QVERIFY(!found.back().isKept && found.back().figures.values.contains("top_eigenvalue"));
+    }
+};
+
+QTEST_APPLESS_MAIN(LayerCurvatureTest)
+#include "layer_curvature_test.moc"

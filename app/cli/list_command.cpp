@@ -112,7 +112,9 @@ Json metrics()
                         {"title", metric->title},
                         {"unit", metric->unit},
                         {"formula", metric->formula},
-                        {"needs", word(metric->needs)}});
+                        {"needs", word(metric->needs)},
+                        {"evidence", word(evidenceOf(metric->needs))},
+                        {"source", metric->source}});
     return rows;
 }
 
@@ -232,6 +234,21 @@ Result<Json> explainedQuantizer(const std::string& name)
     return show(explainQuantizer(*quantizer));
 }
 
+Result<Json> explainedMetric(const std::string& name)
+{
+    QL_TRY(metric, findMetric(name));
+    return Json{{"id", metric->id},
+                {"title", metric->title},
+                {"formula", metric->formula},
+                {"unit", metric->unit},
+                {"judges", metric->judgesLayers() ? "layers: its value times the relative weight error of the candidate"
+                                                  : "candidates of layers"},
+                {"needs", word(metric->needs)},
+                {"evidence", word(evidenceOf(metric->needs))},
+                {"taken", metric->isProxy ? "when it is asked for" : "by default, if none is known that tells more"},
+                {"source", metric->source}};
+}
+
 /// Schemes by where they run on a model: of a layer inside its blocks, if it has some.
 Result<Json> groupedSchemes(Console& console, const std::string& file)
 {
@@ -273,7 +290,7 @@ constexpr Kind kKinds[] = {{"formats", formats, "formats", explainedFormat},
                            {"transforms", transforms},
                            {"readers", readers},
                            {"targets", targets},
-                           {"metrics", metrics},
+                           {"metrics", metrics, "metrics", explainedMetric},
                            {"solvers", solvers},
                            {"operators", operators},
                            {"onnx-operators", onnxOperators},
@@ -307,7 +324,7 @@ Result<int> run(Console& console, const Options& options)
             continue;
         }
         if (!kind.explain)
-            return usageError("--explain is for formats, schemes and quantizers; of " + options.kind +
+            return usageError("--explain is for formats, schemes, quantizers and metrics; of " + options.kind +
                               " the list says what there is to say");
         QL_TRY(explained, kind.explain(options.explain));
         document = std::move(explained);
@@ -330,8 +347,8 @@ const Command list_{
             names.emplace_back(k.name);
         app.add_option("KIND", options->kind, "what to list")->required()->check(CLI::IsMember(names));
         app.add_option("--explain", options->explain,
-                       "one format, scheme (int4:g64, also int4:g64+lr8, int4:g64@mse) or quantizer: formula, storage, "
-                       "source, options");
+                       "one format, scheme (int4:g64, also int4:g64+lr8, int4:g64@mse), quantizer or metric: formula, "
+                       "storage, source, options");
         app.add_option("--model", options->model, "schemes: grouped by where they run on this checkpoint");
         return [options](Console& console) { return run(console, *options); };
     }};

@@ -18,6 +18,7 @@ struct Options {
     std::string layer = "*";
     std::string target;
     CandidatesOption candidates;
+    MetricsOption metrics;
     ActivationsOption activations;
     TransformsOption transforms;
     ProbeOptions probe;
@@ -45,6 +46,28 @@ LayerLosses lossesOf(const Model& model, const MeasureRequest& request, const st
     return losses;
 }
 
+/// What metrics of layers say, a row for each layer; none where there are no such metrics.
+nlohmann::ordered_json layerRows(const Model& model, const MeasureRequest& request,
+                                 const std::vector<Measurement>& cells)
+{
+    auto rows = nlohmann::ordered_json::array();
+    const auto judgesLayers = [](const Metric* metric) { return metric->judgesLayers(); };
+    if (std::ranges::none_of(request.metrics, judgesLayers))
+        return rows;
+    for (std::size_t i = 0; i < cells.size(); ++i) { // by layer
+        const bool isKnown = std::ranges::any_of(cells[i].ofLayer, [](double value) { return !std::isnan(value); });
+        const std::string& name = model.layers[static_cast<std::size_t>(cells[i].layer)].name;
+        if (!isKnown || (!rows.empty() && rows.back()["name"] == name))
+            continue;
+        nlohmann::ordered_json row{{"name", name}};
+        for (std::size_t m = 0; m < request.metrics.size(); ++m)
+            if (request.metrics[m]->judgesLayers())
+                row[std::string(request.metrics[m]->id)] = numberOrNull(cells[i].ofLayer[m]);
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
 Result<int> run(Console& console, const Options& options)
 {
     QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
@@ -68,10 +91,9 @@ Result<int> run(Console& console, const Options& options)
         console.show(probed.document);
         return 0;
     }
-    for (const Metric* metric : allMetrics())
-        if (checkUsable(*metric, activations.get()))
-            request.metrics.push_back(metric);
-    if (!options.out.empty() && evidenceOf(request.metrics.back()->needs) != Evidence::gradients)
+    QL_TRY(metrics, options.metrics.choose(activations.get()));
+    request.metrics = std::move(metrics);
+    if (!options.out.empty() && request.metrics.back()->unit != "nats per token")
         return usageError(
             "a table of losses is in nats per token, which takes --activations of a study calibrated with "
             "--fisher, or --probe",
@@ -106,13 +128,17 @@ Result<int> run(Console& console, const Options& options)
         }
         rows.push_back(std::move(row));
     }
-    auto metrics = nlohmann::ordered_json::array();
+    auto list = nlohmann::ordered_json::array();
     for (const Metric* metric : request.metrics) {
-        metrics.push_back({{"id", metric->id}, {"unit", metric->unit}, {"formula", metric->formula}});
-        if (evidenceOf(metric->needs) == Evidence::gradients)
-            metrics.back()["windows"] = activations->fisherWindows();
+        list.push_back({{"id", metric->id}, {"unit", metric->unit}, {"formula", metric->formula}});
+        if (metric->needs == MetricNeeds::fisher || metric->needs == MetricNeeds::lossGram)
+            list.back()["windows"] = activations->fisherWindows();
     }
-    console.show({{"metrics", std::move(metrics)}, {"cells", std::move(rows)}});
+    nlohmann::ordered_json document{{"metrics", std::move(list)}};
+    if (auto layers = layerRows(*model, request, cells); !layers.empty())
+        document["layers"] = std::move(layers);
+    document["cells"] = std::move(rows);
+    console.show(document);
     return 0;
 }
 
@@ -120,12 +146,13 @@ Result<int> run(Console& console, const Options& options)
 
 extern const Command sensitivity_;
 const Command sensitivity_{
-    "sensitivity", "what each candidate does to each layer, by every metric that can be computed",
+    "sensitivity", "what each candidate does to each layer, by metrics that can be computed",
     [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         app.add_option("--layer", options->layer, "layer name or glob");
         options->candidates.declare(app, "int4:g64,int8:g64");
+        options->metrics.declare(app);
         options->activations.declare(app);
         options->transforms.declare(app);
         app.add_option("--target", options->target, "target that completes and refuses candidates");

@@ -82,6 +82,32 @@ Result<std::vector<Candidate>> CandidatesOption::choose(const Model& model, cons
     return parseCandidates(text.empty() ? fallback : text);
 }
 
+void MetricsOption::declare(CLI::App& app)
+{
+    app.add_option(
+        "--metrics", text,
+        "metrics, separated by commas (qloupe list metrics), or all that can be computed; otherwise those that "
+        "are taken by default");
+}
+
+Result<std::vector<const Metric*>> MetricsOption::choose(const Activations* activations) const
+{
+    std::vector<const Metric*> chosen;
+    if (text.empty() || text == "all") {
+        for (const Metric* metric : allMetrics())
+            if (checkUsable(*metric, activations) && (text == "all" || !metric->isProxy))
+                chosen.push_back(metric);
+        return chosen;
+    }
+    for (const std::string_view part : split(text, ',')) {
+        QL_TRY(metric, findMetric(trim(part)));
+        QL_CHECK(checkUsable(*metric, activations));
+        if (std::ranges::find(chosen, metric) == chosen.end())
+            chosen.push_back(metric);
+    }
+    return chosen;
+}
+
 void SolveOptions::declare(CLI::App& app)
 {
     app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")->check(above(0));

@@ -30,6 +30,15 @@ struct CandidatesOption {
     Result<std::vector<Candidate>> choose(const Model& model, const Target* target) const;
 };
 
+/// --metrics a,b | all
+struct MetricsOption {
+    std::string text;
+    void declare(CLI::App& app);
+    /// Those asked for, each of which has to be computable; `all`: every one that is; not given: those that are and are
+    /// no proxies.
+    Result<std::vector<const Metric*>> choose(const Activations* activations) const;
+};
+
 /// --bpw X, --size 90MB, --metric M | --losses TABLE…, --solver S, --pin NAME=CANDIDATE… and further limits: measures, or
 /// takes what was measured, and solves.
 struct SolveOptions {

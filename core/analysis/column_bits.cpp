@@ -171,10 +171,15 @@ Result<ColumnPass> pass(const TensorView& weights, const MatrixShape& matrix, co
     return all;
 }
 
-} // namespace
+/// What both sweeps go by.
+struct Ground {
+    MatrixShape matrix;
+    ErrorFeedback feedback;
+    std::vector<float> h;
+};
 
-Result<ColumnBits> columnBits(const TensorView& weights, const ActivationStatistics& inputs,
-                              const ColumnBitsSettings& settings, const JobContext& context)
+Result<Ground> groundOf(const TensorView& weights, const ActivationStatistics& inputs,
+                        const ColumnBitsSettings& settings, const JobContext& context)
 {
     const MatrixShape matrix = matrixShape(weights.shape);
     if (inputs.gram.empty())
@@ -197,9 +202,33 @@ Result<ColumnBits> columnBits(const TensorView& weights, const ActivationStatist
             QL_CHECK(context.checkStop());
         h[i] = static_cast<float>(inputs.gram[i]);
     }
+    return Ground{.matrix = matrix, .feedback = std::move(feedback), .h = std::move(h)};
+}
+
+Result<ColumnPass> passOf(const TensorView& weights, const Ground& ground, const std::vector<int>& levels,
+                          const JobContext& context)
+{
+    return pass(weights, ground.matrix, ground.feedback, ground.h, levels, context);
+}
+
+} // namespace
+
+Result<ColumnPass> uniformColumnPass(const TensorView& weights, const ActivationStatistics& inputs,
+                                     const ColumnBitsSettings& settings, const JobContext& context)
+{
+    QL_TRY(ground, groundOf(weights, inputs, settings, context));
+    const std::vector<int> levels(static_cast<std::size_t>(ground.matrix.cols), 1 << settings.bits);
+    return passOf(weights, ground, levels, context);
+}
+
+Result<ColumnBits> columnBits(const TensorView& weights, const ActivationStatistics& inputs,
+                              const ColumnBitsSettings& settings, const JobContext& context)
+{
+    QL_TRY(ground, groundOf(weights, inputs, settings, context));
+    const auto n = static_cast<std::size_t>(ground.matrix.cols);
     ColumnBits result;
     const int levels = 1 << settings.bits;
-    QL_TRY(uniform, pass(weights, matrix, feedback, h, std::vector<int>(n, levels), context));
+    QL_TRY(uniform, passOf(weights, ground, std::vector<int>(n, levels), context));
     result.uniform = std::move(uniform);
     const double least = kLeastLoss * result.uniform.loss / static_cast<double>(n);
     std::vector<double> losses = result.uniform.losses;
@@ -217,8 +246,8 @@ Result<ColumnBits> columnBits(const TensorView& weights, const ActivationStatist
         result.meanBits += std::log2(result.levels.back()) / static_cast<double>(n);
         result.meanStoredBits += std::ceil(std::log2(result.levels.back())) / static_cast<double>(n);
     }
-    result.sideBitsPerWeight = 16.0 / static_cast<double>(matrix.rows);
-    QL_TRY(allocated, pass(weights, matrix, feedback, h, result.levels, context));
+    result.sideBitsPerWeight = 16.0 / static_cast<double>(ground.matrix.rows);
+    QL_TRY(allocated, passOf(weights, ground, result.levels, context));
     result.allocated = std::move(allocated);
     return result;
 }

@@ -43,4 +43,8 @@ struct ColumnBitsSettings {
 Result<ColumnBits> columnBits(const TensorView& weights, const ActivationStatistics& inputs,
                               const ColumnBitsSettings& settings, const JobContext& context);
 
+/// The first of both sweeps alone, with equal levels; the same errors.
+Result<ColumnPass> uniformColumnPass(const TensorView& weights, const ActivationStatistics& inputs,
+                                     const ColumnBitsSettings& settings, const JobContext& context);
+
 } // namespace ql

@@ -5,33 +5,18 @@
 #include "core/plan/runs_in.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
+#include "core/sensitivity/quadratic_error.h"
 #include "core/transforms/variant.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <map>
 
 namespace ql {
 
 namespace {
-
-/// Codes that restore to 0 everywhere: their error is the energy of the weights.
-Result<QuantizedTensor> nothing(const Shape& shape, const JobContext& context)
-{
-    QL_TRY(scheme, parseScheme("int8:tensor"));
-    const std::int64_t n = numel(shape);
-    QL_CHECK(context.checkMemory(n, "the energy of the output"));
-    QuantizedTensor zeros;
-    zeros.scheme = std::move(scheme);
-    zeros.shape = shape;
-    zeros.codes = Buffer(n);
-    zeros.scales = {1};
-    std::memset(zeros.codes.data(), 0, static_cast<std::size_t>(n));
-    return zeros;
-}
 
 /// What candidates are tried on: the model as it is, a variant of it, or nothing and why.
 struct Tried {
@@ -105,8 +90,7 @@ public:
         }
         QL_TRY(weights, m_model.loadWeights(m_index, m_context));
         if (m_inputs && m_inputs->knowsGram()) {
-            QL_TRY(zeros, nothing(weights.view.shape, m_context));
-            QL_TRY(energy, outputError(weights.view, zeros));
+            QL_TRY(energy, metrics::outputEnergy(weights.view, m_inputs.get(), m_context));
             m_energy = energy;
         }
         for (std::size_t i = 0; i < m_request.candidates.size(); ++i) {

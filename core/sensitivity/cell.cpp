@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/sensitivity/cell.h"
 
+#include "core/calibration/layer_figures.h"
 #include "core/formats/block_format.h"
 
 namespace ql {
@@ -11,6 +12,8 @@ bool isKnown(const Activations* activations, MetricNeeds what, std::int64_t laye
         return what == MetricNeeds::nothing;
     if (what == MetricNeeds::gram && activations->isDiagonal())
         return false;
+    if (what == MetricNeeds::depth || what == MetricNeeds::curvature)
+        return figureOf(activations, what == MetricNeeds::depth ? "entropy_l1" : "trace", layer).has_value();
     const auto layers = what == MetricNeeds::fisher || what == MetricNeeds::lossGram ? activations->fisherLayers()
                                                                                      : activations->layers();
     return std::ranges::find(layers, layer) != layers.end();
@@ -42,7 +45,7 @@ Result<LayerKnowledge> knowledgeOf(const Activations* activations, std::int64_t 
                                    const JobContext& context)
 {
     const auto needs = [&](MetricNeeds what) {
-        return std::ranges::find(metrics, what, &Metric::needs) != metrics.end();
+        return std::ranges::any_of(metrics, [&](const Metric* metric) { return metric && metric->needs == what; });
     };
     const bool quantizerNeeds = std::ranges::any_of(candidates, [](const Candidate* candidate) {
         const auto quantizer = findQuantizer(candidate->quantizer.id);

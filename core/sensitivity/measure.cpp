@@ -34,12 +34,12 @@ std::string keyOf(const Model& model, const Layer& layer, const Candidate& candi
         hasher.add(std::to_string(text.size()) + ":");
         hasher.add(text);
     };
-    add("measurement 1");
+    add("measurement 2");
     add(model.checkpoint->fingerprint());
     add(layer.name);
     add(printCandidate(candidate));
     for (const Metric* metric : request.metrics)
-        add(metric->id);
+        add(metric ? metric->id : "");
     add(request.activations ? request.activations->fingerprint() : "");
     return "measurement/" + hasher.hex();
 }
@@ -50,13 +50,14 @@ std::vector<std::byte> pack(const Measurement& cell)
     std::vector<double> values{cell.error.sumSquaredError, cell.error.sumSquares, cell.error.maxAbsError,
                                static_cast<double>(cell.error.count)};
     values.insert(values.end(), cell.losses.begin(), cell.losses.end());
+    values.insert(values.end(), cell.ofLayer.begin(), cell.ofLayer.end());
     const auto bytes = std::as_bytes(std::span(values));
     return {bytes.begin(), bytes.end()};
 }
 
 bool unpack(std::span<const std::byte> bytes, std::size_t metrics, Measurement& cell)
 {
-    std::vector<double> values(4 + metrics);
+    std::vector<double> values(4 + 2 * metrics);
     if (bytes.size() != values.size() * sizeof(double))
         return false;
     std::memcpy(values.data(), bytes.data(), bytes.size());
@@ -64,8 +65,15 @@ bool unpack(std::span<const std::byte> bytes, std::size_t metrics, Measurement& 
                   .sumSquares = values[1],
                   .maxAbsError = values[2],
                   .count = static_cast<std::int64_t>(values[3])};
-    cell.losses.assign(values.begin() + 4, values.end());
+    const auto ofLayer = values.begin() + 4 + static_cast<std::ptrdiff_t>(metrics);
+    cell.losses.assign(values.begin() + 4, ofLayer);
+    cell.ofLayer.assign(ofLayer, values.end());
     return true;
+}
+
+double relativeError(const ErrorStats& error)
+{
+    return error.sumSquares > 0 ? error.sumSquaredError / error.sumSquares : 0;
 }
 
 class Measuring {
@@ -107,6 +115,7 @@ private:
         for (std::size_t column = 0; column < m_request.candidates.size(); ++column) {
             Measurement cell{.layer = layer, .candidate = column, .error = {}, .losses = {}, .allowed = true};
             cell.losses.assign(m_request.metrics.size(), std::numeric_limits<double>::quiet_NaN());
+            cell.ofLayer = cell.losses;
             const auto candidate =
                 admitted(m_model, layer, m_request.candidates[column], m_request.target, m_request.activations);
             if (!candidate) {
@@ -114,7 +123,7 @@ private:
             } else if (candidate->weights.isKeep()) {
                 cell.error.count = layerAt(layer).numel();
                 for (std::size_t m = 0; m < cell.losses.size(); ++m)
-                    if (isKnown(m_request.activations, m_request.metrics[m]->needs, layer))
+                    if (m_request.metrics[m] && isKnown(m_request.activations, m_request.metrics[m]->needs, layer))
                         cell.losses[m] = 0;
             } else {
                 Cell left{.column = column, .candidate = *candidate, .key = {}};
@@ -139,33 +148,67 @@ private:
             candidates.push_back(&cell.candidate);
         QL_TRY(known, knowledgeOf(m_request.activations, work.layer, m_request.metrics, candidates, context));
         QL_TRY(weights, m_model.loadWeights(work.layer, context));
-        for (const Cell& cell : work.cells) {
-            if (auto done = measureCell(work.layer, cell, weights.view, known, context); !done)
-                return done.error().where.empty()
-                           ? Error{done.error().code, done.error().what, layerAt(work.layer).name}
-                           : done.error();
-        }
+        if (auto done = measureCells(work, weights.view, known, context); !done)
+            return done.error().where.empty() ? Error{done.error().code, done.error().what, layerAt(work.layer).name}
+                                              : done.error();
         return {};
     }
 
+    Result<void> measureCells(const LayerWork& work, const TensorView& weights, const LayerKnowledge& known,
+                              const JobContext& context)
+    {
+        QL_TRY(ofLayer, valuesOfLayer({.model = m_model,
+                                       .layer = work.layer,
+                                       .weights = weights,
+                                       .activations = known.activations.get(),
+                                       .fisher = known.fisher.get(),
+                                       .known = m_request.activations},
+                                      context));
+        for (const Cell& cell : work.cells)
+            QL_CHECK(measureCell(work.layer, cell, weights, known, ofLayer, context));
+        return {};
+    }
+
+    /// One per requested metric.
+    Result<std::vector<double>> valuesOfLayer(const LayerInput& input, const JobContext& context) const
+    {
+        std::vector<double> values(m_request.metrics.size(), std::numeric_limits<double>::quiet_NaN());
+        for (std::size_t m = 0; m < values.size(); ++m) {
+            const Metric* metric = m_request.metrics[m];
+            if (!metric || !metric->ofLayer || !isKnown(m_request.activations, metric->needs, input.layer))
+                continue;
+            QL_TRY(value, metric->ofLayer(input, context));
+            values[m] = value;
+        }
+        return values;
+    }
+
     Result<void> measureCell(std::int64_t layer, const Cell& cell, const TensorView& weights,
-                             const LayerKnowledge& known, const JobContext& context)
+                             const LayerKnowledge& known, const std::vector<double>& ofLayer, const JobContext& context)
     {
         QL_TRY(shared, sharedAbsMax(m_model, layer, cell.candidate, context));
         QL_TRY(quantized, realize(weights, cell.candidate, known.activations.get(), context, nullptr, shared));
         QL_TRY(error, measureError(weights, quantized, context));
-        Measurement measurement{
-            .layer = layer, .candidate = cell.column, .error = error, .losses = {}, .allowed = true};
-        const MetricInput input{.model = m_model,
-                                .layer = layer,
-                                .weights = weights,
-                                .quantized = quantized,
+        Measurement measurement{.layer = layer,
+                                .candidate = cell.column,
                                 .error = error,
-                                .activations = known.activations.get(),
-                                .fisher = known.fisher.get()};
-        for (const Metric* metric : m_request.metrics) {
+                                .losses = {},
+                                .allowed = true,
+                                .ofLayer = ofLayer};
+        MetricInput input{.model = m_model,
+                          .layer = layer,
+                          .weights = weights,
+                          .quantized = quantized,
+                          .error = error,
+                          .activations = known.activations.get(),
+                          .fisher = known.fisher.get()};
+        for (std::size_t m = 0; m < m_request.metrics.size(); ++m) {
+            const Metric* metric = m_request.metrics[m];
             double loss = std::numeric_limits<double>::quiet_NaN();
-            if (isKnown(m_request.activations, metric->needs, layer)) {
+            input.ofLayer = ofLayer[m];
+            if (metric && metric->judgesLayers()) {
+                loss = metric->importanceOf(input.ofLayer) * relativeError(error);
+            } else if (metric && isKnown(m_request.activations, metric->needs, layer)) {
                 QL_TRY(measured, metric->measure(input, context));
                 loss = measured;
             }

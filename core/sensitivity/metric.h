@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A sensitivity metric measures what a candidate does to a layer. One line in metrics.def and one file add a metric.
+// A sensitivity metric measures what a candidate does to a layer, or how much a layer matters whatever its candidate.
+// One line in metrics.def and one file add a metric.
 #pragma once
 
 #include "core/calibration/activations.h"
@@ -11,10 +12,21 @@
 namespace ql {
 
 /// What a metric is made of, besides the weights and their codes.
-/// Of XᵀX its diagonal, or all; the Fisher diagonal; with it the loss-weighted XᵀX of a layer at least.
-enum class MetricNeeds { nothing, diagonal, gram, fisher, lossGram };
+/// Of XᵀX its diagonal, or all; the Fisher diagonal; with it the loss-weighted XᵀX of a layer at least; figures of a
+/// run of its own (core/calibration/layer_figures.h).
+enum class MetricNeeds { nothing, diagonal, gram, fisher, lossGram, depth, curvature };
 std::string_view word(MetricNeeds needs);
 Evidence evidenceOf(MetricNeeds needs);
+
+/// A layer, whatever its candidate.
+struct LayerInput {
+    const Model& model;
+    std::int64_t layer;
+    const TensorView& weights;
+    const ActivationStatistics* activations; // null if none
+    const FisherDiagonal* fisher;            // null if none
+    const Activations* known = nullptr;      // figures of layers; null if none
+};
 
 struct MetricInput {
     const Model& model;
@@ -24,8 +36,12 @@ struct MetricInput {
     const ErrorStats& error;                 // already measured
     const ActivationStatistics* activations; // null if none
     const FisherDiagonal* fisher;            // null if none
+    double ofLayer = 0;                      // what the metric's own ofLayer() said
 };
 
+/// A metric of candidates has `measure`. One of layers has only `ofLayer`, the larger the more the layer matters or as
+/// `importance` says; its loss of a candidate is importance × NMSE, NMSE = Σ(w − ŵ)² / Σw² of that candidate: published
+/// as a rank of layers, it tells candidates apart by their error alone.
 struct Metric {
     std::string_view id;      // "weight_error", "output_error"
     std::string_view title;   // "Squared weight error (not KLD)"
@@ -33,12 +49,23 @@ struct Metric {
     std::string_view formula; // "Σ (w − ŵ)²"
     std::string_view source;
     MetricNeeds needs;
-    Result<double> (*measure)(const MetricInput& input, const JobContext& context);
+    Result<double> (*measure)(const MetricInput& input, const JobContext& context) = nullptr;
+    /// Once for all candidates: a layer's own value, or what measure() divides by. NaN where it is not known.
+    Result<double> (*ofLayer)(const LayerInput& input, const JobContext& context) = nullptr;
+    /// Of a value of ofLayer(), not negative; null: the value itself.
+    double (*importance)(double value) = nullptr;
+    /// Shown for comparison and taken when it is asked for, never by default.
+    bool isProxy = false;
+    /// Takes much longer than the codes it judges (a factorization of XᵀX): the window measures it once it is chosen.
+    bool isSlow = false;
+
+    bool judgesLayers() const { return measure == nullptr; }
+    double importanceOf(double value) const { return importance ? importance(value) : value; }
 };
 
 std::span<const Metric* const> allMetrics();
 Result<const Metric*> findMetric(std::string_view id);
-/// The last of them that can be computed: they are in the order of what they tell.
+/// The last of them that can be computed and is no proxy: they are in the order of what they tell.
 const Metric& bestMetric(const Activations* activations);
 /// An error that names the mend unless the activations (null: none) hold what the metric needs, of some layer.
 Result<void> checkUsable(const Metric& metric, const Activations* activations);
@@ -50,12 +77,14 @@ struct Measurement {
     ErrorStats error;
     std::vector<double> losses; // one per requested metric; NaN where what it needs is lacking
     bool allowed = true;
+    /// One per requested metric: what ofLayer() said; NaN of one that has none, and of keep.
+    std::vector<double> ofLayer = {};
 };
 
 struct MeasureRequest {
     std::vector<std::int64_t> layers;
     std::vector<Candidate> candidates;
-    std::vector<const Metric*> metrics;
+    std::vector<const Metric*> metrics;    // null: a place whose losses stay NaN
     const TargetProfile* target = nullptr; // completes and refuses candidates
     const Activations* activations = nullptr;
     ResultSink* sink = nullptr; // finished cells are found there and kept there, if given

@@ -13,4 +13,8 @@ namespace ql::metrics {
 Result<double> quadraticError(const MetricInput& input, std::int64_t begin, std::int64_t end, const double* h,
                               std::span<const double> rowWeights, const JobContext& context);
 
+/// tr(W·H·Wᵀ) = ‖X·Wᵀ‖² of the weights themselves, H = XᵀX, the energy of the layer's output. Ranges of rows that see
+/// inputs of their own have their own H; nothing is added for those that saw none. NaN where H is not known.
+Result<double> outputEnergy(const TensorView& weights, const ActivationStatistics* inputs, const JobContext& context);
+
 } // namespace ql::metrics

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/calibration/layer_figures.h"
 #include "core/sensitivity/metric.h"
 
 #include <array>
@@ -46,20 +47,24 @@ Result<void> checkUsable(const Metric& metric, const Activations* activations)
         return usageError("needs a study calibrated with --fisher", std::string(metric.id));
     if (metric.needs == MetricNeeds::lossGram && (!activations || !activations->knowsLossGrams()))
         return usageError("needs a study calibrated with --fisher and --gram full", std::string(metric.id));
+    if (metric.needs == MetricNeeds::depth && !knowsFigure(activations, "entropy_l1"))
+        return usageError("needs a study calibrated with --depth", std::string(metric.id));
+    if (metric.needs == MetricNeeds::curvature && !knowsFigure(activations, "trace"))
+        return usageError("needs a study that qloupe curvature --study wrote to", std::string(metric.id));
     return {};
 }
 
 const Metric& bestMetric(const Activations* activations)
 {
     const auto all = std::views::reverse(allMetrics());
-    return **std::ranges::find_if(all,
-                                  [&](const Metric* metric) { return checkUsable(*metric, activations).has_value(); });
+    return **std::ranges::find_if(
+        all, [&](const Metric* metric) { return !metric->isProxy && checkUsable(*metric, activations).has_value(); });
 }
 
 std::string_view word(MetricNeeds needs)
 {
-    constexpr std::array<std::string_view, 5> kWords{"nothing", "diagonal of XᵀX", "XᵀX", "fisher",
-                                                     "fisher and loss-weighted XᵀX"};
+    constexpr std::array<std::string_view, 7> kWords{
+        "nothing", "diagonal of XᵀX", "XᵀX", "fisher", "fisher and loss-weighted XᵀX", "depth", "curvature"};
     return kWords[static_cast<std::size_t>(needs)];
 }
 
@@ -70,9 +75,11 @@ Evidence evidenceOf(MetricNeeds needs)
         return Evidence::dataFree;
     case MetricNeeds::diagonal:
     case MetricNeeds::gram:
+    case MetricNeeds::depth:
         return Evidence::statistics;
     case MetricNeeds::fisher:
     case MetricNeeds::lossGram:
+    case MetricNeeds::curvature:
         return Evidence::gradients;
     }
     return Evidence::unmeasured;

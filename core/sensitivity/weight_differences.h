@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include "core/base/sum.h"
-#include "core/jobs/parallel.h"
-#include "core/sensitivity/metric.h"
-
-#include <limits>
-#include <span>
-#include <vector>
+#include "core/sensitivity/layer_sums.h"
 
 namespace ql::metrics {
 
@@ -51,28 +45,11 @@ Result<double> sumOverDifferences(const MetricInput& input, const JobContext& co
     return sumOverDifferences(input, 0, input.quantized.matrix().rows, context, add);
 }
 
-/// Sum of measure(statistics, firstRow, lastRow) over the ranges of rows that see inputs of their own: all rows, or the
-/// experts of a stack. Of an expert that no token went to nothing is known, and nothing is added. NaN where nothing is
-/// known of the whole layer, or measure says so.
+/// The layer's own ranges of rows.
 template<typename Measure>
 Result<double> sumOverParts(const MetricInput& input, const Measure& measure)
 {
-    const std::int64_t rows = input.quantized.matrix().rows;
-    const ActivationStatistics* all = input.activations;
-    if (!all || all->isEmpty())
-        return std::numeric_limits<double>::quiet_NaN();
-    if (all->parts.empty())
-        return measure(*all, std::int64_t{0}, rows);
-    CompensatedSum sum;
-    const std::int64_t range = rows / std::ssize(all->parts);
-    for (std::int64_t part = 0; part < std::ssize(all->parts); ++part) {
-        const ActivationStatistics& its = all->parts[static_cast<std::size_t>(part)];
-        if (its.isEmpty())
-            continue;
-        QL_TRY(measured, measure(its, part * range, (part + 1) * range));
-        sum.add(measured);
-    }
-    return sum.value();
+    return sumOverParts(input.activations, input.quantized.matrix().rows, measure);
 }
 
 } // namespace ql::metrics

@@ -36,7 +36,7 @@ const std::map<std::string, std::set<std::string>>& allowedInCore()
         extend("plan", "transforms", {"quantizers"});
         extend("realize", "plan");
         extend("analysis", "plan");
-        extend("sensitivity", "plan", {"realize"});
+        extend("sensitivity", "plan", {"realize", "analysis"});
         extend("allocation", "plan");
         extend("export", "realize");
         extend("report", "export", {"analysis", "sensitivity", "allocation"});

@@ -115,7 +115,8 @@ void Document::startMeasuring()
     request.layers = m_planLayers;
     request.candidates = m_table->candidates;
     const auto metrics = allMetrics();
-    request.metrics.assign(metrics.begin(), metrics.end());
+    for (const Metric* its : metrics)
+        request.metrics.push_back(its->isSlow && its != metric() ? nullptr : its);
     request.target = m_target ? &m_target->profile : nullptr;
     request.activations = m_activations.get();
     const std::shared_ptr<ResultSink> sink = this->sink();

@@ -25,8 +25,12 @@ namespace {
 QString lossText(const Document& document, double loss)
 {
     const QString number = numberText(loss, 4);
+    if (document.metric() && document.metric()->isProxy)
+        return SummaryBar::tr("predicted loss %1  (%2, not KLD)").arg(number, toQString(document.metric()->title));
     switch (document.metric() ? document.metric()->needs : MetricNeeds::nothing) {
     case MetricNeeds::nothing:
+    case MetricNeeds::depth:
+    case MetricNeeds::curvature:
         return SummaryBar::tr("predicted loss %1  (squared weight error, not KLD)").arg(number);
     case MetricNeeds::diagonal:
         return SummaryBar::tr("predicted loss %1  (squared output error of uncorrelated inputs, not KLD)").arg(number);

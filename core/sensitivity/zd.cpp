@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Few and extreme weights make a layer important, so its importance is 1/ZD.
+#include "core/sensitivity/deviation_share.h"
+
+#include <algorithm>
+
+namespace ql::metrics {
+
+namespace {
+Result<double> shareOf(const LayerInput& input, const JobContext& context)
+{
+    return shareBeyondDeviation(input.weights, false, context);
+}
+double inverse(double share)
+{
+    return 1 / std::max(share, 1e-9); // none at all counts as one of 10⁹
+}
+} // namespace
+
+extern const Metric zd;
+const Metric zd{
+    .id = "zd",
+    .title = "Share of weights above one standard deviation",
+    .unit = "1/share · NMSE",
+    .formula = "1/ZD · NMSE, ZD = #{k: z_k > 1} / n, z = (w − mean)/std",
+    .source = "Dumitru et al., Layer-Wise Quantization, 2024 (arXiv 2406.17415), ZD",
+    .needs = MetricNeeds::nothing,
+    .ofLayer = shareOf,
+    .importance = inverse,
+    .isProxy = true,
+};
+
+} // namespace ql::metrics

@@ -75,6 +75,14 @@ ShortcutsDialog::ShortcutsDialog(const QWidget& root, QWidget* parent) : QDialog
     auto* benchGroup = group(tr("Bench"));
     for (const auto& [key, text] : bench)
         new QTreeWidgetItem(benchGroup, {key, text});
+    const std::pair<QString, QString> plans[] = {
+        {tr("Enter"), tr("Switch to the plan")},
+        {tr("F2"), tr("Rename it")},
+        {tr("Ctrl+click"), tr("Choose two plans to compare")},
+    };
+    auto* plansGroup = group(tr("Plans"));
+    for (const auto& [key, text] : plans)
+        new QTreeWidgetItem(plansGroup, {key, text});
     tree->expandAll();
     tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
 

@@ -2,6 +2,7 @@
 #include "views/dialogs/validate_dialog.h"
 
 #include "views/document/document.h"
+#include "views/document/plan_figures.h"
 #include "views/runs/runs.h"
 #include "views/runs/source_choice.h"
 #include "views/text/format.h"
@@ -17,16 +18,30 @@
 
 namespace ql::views {
 
-ValidateDialog::ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, QWidget* parent)
+void measurePlan(Document& document, JobRunner& jobs, Runs& runs, const PlanToMeasure& plan, QWidget* parent)
+{
+    if (auto last = runs.validations.lastChoice()) {
+        last->plan = plan.plan;
+        runs.validations.start(*last);
+        return;
+    }
+    auto* dialog = new ValidateDialog(document, jobs, runs, parent, plan);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+}
+
+ValidateDialog::ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, QWidget* parent,
+                               std::optional<PlanToMeasure> plan)
     : QDialog(parent),
       m_document(document),
       m_runs(runs),
+      m_measured(std::move(plan)),
       m_runtime(new QComboBox(this)),
       m_plan(new QLabel(this)),
       m_cost(new QLabel(this)),
       m_command(new QLineEdit(this))
 {
-    setWindowTitle(tr("Validate the plan"));
+    setWindowTitle(m_measured ? tr("Validate %1").arg(m_measured->name) : tr("Validate the plan"));
     resize(720, 200);
     auto* column = new QVBoxLayout(this);
     auto* form = new QFormLayout;
@@ -79,10 +94,12 @@ const Runtime* ValidateDialog::runtime() const
 
 void ValidateDialog::refresh()
 {
-    m_plan->setText(
-        m_document.isOpen()
-            ? tr("%1 bits per weight: %2").arg(fixedText(m_document.totals().bitsPerWeight, 3), planInShort(m_document))
-            : QString());
+    m_plan->clear();
+    if (m_document.isOpen()) {
+        const Plan& plan = m_measured ? m_measured->plan : m_document.plan();
+        const double bits = m_measured ? figuresOf(m_document, plan).bitsPerWeight : m_document.totals().bitsPerWeight;
+        m_plan->setText(tr("%1 bits per weight: %2").arg(fixedText(bits, 3), planInShort(m_document, plan)));
+    }
     if (m_document.variant())
         m_plan->setText(tr("%1; of the variant %2, compared with the model as stored")
                             .arg(m_plan->text(), toQString(m_document.variantText())));
@@ -107,7 +124,10 @@ void ValidateDialog::refresh()
 void ValidateDialog::start()
 {
     m_source->remember();
-    m_runs.validations.start({m_source->source(), m_source->portion(), runtime()});
+    m_runs.validations.start({.source = m_source->source(),
+                              .portion = m_source->portion(),
+                              .runtime = runtime(),
+                              .plan = m_measured ? std::optional(m_measured->plan) : std::nullopt});
     Q_EMIT started();
     close();
 }

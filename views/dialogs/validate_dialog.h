@@ -3,7 +3,11 @@
 // what that will take. The validation panel shows the run.
 #pragma once
 
+#include "core/plan/plan.h"
+
 #include <QDialog>
+
+#include <optional>
 
 class QComboBox;
 class QLabel;
@@ -21,10 +25,21 @@ class JobRunner;
 class SourceChoice;
 struct Runs;
 
+/// A plan of the variant shown, that need not be the one that is edited.
+struct PlanToMeasure {
+    QString name;
+    Plan plan;
+};
+
+/// Validates the plan on what the last validation ran on, or asks on what.
+void measurePlan(Document& document, JobRunner& jobs, Runs& runs, const PlanToMeasure& plan, QWidget* parent);
+
 class ValidateDialog : public QDialog {
     Q_OBJECT
 public:
-    ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, QWidget* parent = nullptr);
+    /// Without a plan: the one that is edited, as it is at the start.
+    ValidateDialog(Document& document, JobRunner& jobs, Runs& runs, QWidget* parent = nullptr,
+                   std::optional<PlanToMeasure> plan = {});
 
 Q_SIGNALS:
     void started();
@@ -36,6 +51,7 @@ private:
 
     Document& m_document;
     Runs& m_runs;
+    std::optional<PlanToMeasure> m_measured;
     SourceChoice* m_source;
     QComboBox* m_runtime;
     QLabel* m_plan;

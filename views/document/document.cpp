@@ -18,8 +18,9 @@ namespace ql::views {
 
 namespace {
 
-constexpr int kDrainMs = 60;                       // batches of measured cells
-constexpr std::string_view kPlanSetting = "plan:"; // and its variant; of those that are not shown
+constexpr int kDrainMs = 60;                         // batches of measured cells
+constexpr std::string_view kPlanSetting = "plan:";   // and its variant; of those that are not shown
+constexpr std::string_view kPlansSetting = "plans:"; // and its variant: named plans
 
 } // namespace
 
@@ -193,6 +194,11 @@ std::map<std::string, std::string> Document::settings() const
     for (const auto& [variant, plan] : m_plans)
         if (variant != variantText())
             words[std::string(kPlanSetting) + variant] = plan;
+    for (const auto& [variant, plans] : m_plansNamed)
+        words[std::string(kPlansSetting) + variant] = plans;
+    words.erase(std::string(kPlansSetting) + variantText());
+    if (m_named != firstPlan())
+        words[std::string(kPlansSetting) + variantText()] = printNamedPlans(m_named);
     return words;
 }
 
@@ -205,6 +211,10 @@ void Document::takeSettings(const std::map<std::string, std::string>& settings)
     for (const auto& [key, plan] : settings)
         if (key.starts_with(kPlanSetting))
             m_plans[key.substr(kPlanSetting.size())] = plan;
+    for (const auto& [key, plans] : settings)
+        if (key.starts_with(kPlansSetting))
+            m_plansNamed[key.substr(kPlansSetting.size())] = plans;
+    takeNamedPlans();
     if (auto own = parseCandidates(setting("candidates")); own)
         m_ownCandidates = std::move(*own);
     const auto metrics = allMetrics();
@@ -223,6 +233,7 @@ void Document::restoreSettings(const std::map<std::string, std::string>& setting
         return;
     takeSettings(settings);
     m_settingsModified = true;
+    Q_EMIT plansChanged();
     Q_EMIT tableChanged();
     Q_EMIT settingsChanged();
     Q_EMIT titleChanged();

@@ -13,8 +13,10 @@
 #include "core/sensitivity/metric.h"
 #include "core/transforms/variant.h"
 #include "views/document/layer_facts.h"
+#include "views/document/named_plans.h"
 #include "views/document/selection_model.h"
 
+#include <QStringList>
 #include <QTimer>
 #include <QUndoStack>
 
@@ -158,6 +160,23 @@ public:
     void restoreSettings(const std::map<std::string, std::string>& settings);
     const std::vector<Candidate>& ownCandidates() const { return m_ownCandidates; }
 
+    // Named plans of the variant shown, see named_plans.h; every change is a step.
+    const NamedPlans& namedPlans() const { return m_named; }
+    /// The current one is plan(); an error where the text does not fit the model.
+    Result<Plan> namedPlan(std::size_t index) const;
+    /// A copy of the plan, which is current from then on.
+    void branchPlan(const QString& name);
+    /// One more that is not current.
+    void addPlan(const QString& name, const Plan& plan);
+    void renamePlan(std::size_t index, const QString& name);
+    /// Of the current one its neighbour takes the place; the last plan stays.
+    void removePlan(std::size_t index);
+    /// Makes it current, with its target.
+    void switchPlan(std::size_t index);
+    /// Gives the layers, and those tied to them, what another plan of the variant has there; locked ones stay. Returns
+    /// why the target refuses some; those stay, too.
+    QStringList takeLayers(const Plan& from, std::span<const std::int64_t> layers, const QString& text);
+
     // Variants, by jobs; transformed() or transformFailed() follows.
     /// Shows the variant of the model as stored, an undo step. Its plan is the one it had, or else the present one,
     /// carried over layer by layer. No transforms: the model as stored, at once.
@@ -185,6 +204,7 @@ public:
     void applyTarget(const Target* target, const Plan& plan);
     void applyCandidates(const std::vector<Candidate>& candidates);
     void applyVariant(std::shared_ptr<const Variant> variant, const Plan& plan);
+    void applyPlans(const NamedPlans& plans, const Target* target, const Plan& plan);
 
 Q_SIGNALS:
     void opening(const QString& path);
@@ -193,6 +213,7 @@ Q_SIGNALS:
     void modelChanged(); // another model, another variant of it, or none
     void tableChanged(); // other columns, items or target
     void planChanged(const std::vector<std::int64_t>& layers);
+    void plansChanged();                                        // names, number or choice of the named plans
     void factsChanged(const std::vector<std::int64_t>& layers); // statistics or measurements arrived
     void measured();                                            // every cell of the table is there, or was given up
     void totalsChanged();
@@ -216,6 +237,10 @@ private:
     void showVariant(std::shared_ptr<const Variant> variant, const Plan& plan, const QString& text);
     Result<Plan> planOf(const std::shared_ptr<const Variant>& variant) const;
     Plan carriedPlan(const std::shared_ptr<const Variant>& variant) const;
+    void showNamed(NamedPlans after, const QString& text);
+    void pushPlans(NamedPlans after, const Target* target, const Plan& plan, const QString& text);
+    void showPlan(const Target* target, const Plan& plan);
+    void takeNamedPlans();
     void stopMeasuring();
     void tellAll();
     void takeSettings(const std::map<std::string, std::string>& settings);
@@ -240,7 +265,9 @@ private:
     std::shared_ptr<const Model> m_model;                                // the variant's, or the base
     std::shared_ptr<const Activations> m_baseActivations, m_activations; // likewise
     std::shared_ptr<const Variant> m_variant;
-    std::map<std::string, std::string> m_plans; // as they were left, by variant
+    std::map<std::string, std::string> m_plans;      // as they were left, by variant
+    std::map<std::string, std::string> m_plansNamed; // likewise
+    NamedPlans m_named = firstPlan();                // of the variant shown
     std::uint64_t m_transformJob = 0;
     std::shared_ptr<Study> m_study;
     std::shared_ptr<MemorySink> m_sink;

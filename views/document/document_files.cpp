@@ -65,6 +65,7 @@ void Document::tellAll()
     Q_EMIT modelChanged();
     Q_EMIT tableChanged();
     Q_EMIT planChanged(m_planLayers);
+    Q_EMIT plansChanged();
     Q_EMIT activationsChanged();
     Q_EMIT settingsChanged();
     refreshTotals();
@@ -84,6 +85,7 @@ void Document::take(OpenedWork work)
     m_model = m_variant ? m_variant->model : m_base;
     m_activations = m_variant ? m_variant->activations : m_baseActivations;
     m_plans.clear();
+    m_plansNamed.clear();
     m_study = std::move(work.study);
     m_sink = std::make_shared<MemorySink>();
     m_studyPath = m_study ? pathText(m_study->path()) : QString();
@@ -181,6 +183,8 @@ void Document::close()
     m_baseActivations.reset();
     m_variant.reset();
     m_plans.clear();
+    m_plansNamed.clear();
+    m_named = firstPlan();
     m_study.reset();
     m_sink = std::make_shared<MemorySink>();
     m_studyPath.clear();

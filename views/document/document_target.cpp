@@ -83,9 +83,17 @@ std::vector<Candidate> Document::menuOf(const Target* target) const
                 add(candidate);
         }
     }
-    // What the checkpoint has is always one of the choices, and so is what a loaded plan brings along.
+    // What the checkpoint has is always one of the choices, and so is what a loaded plan brings along, and what the
+    // named plans of the target have: they are compared.
     for (const std::int64_t layer : m_planLayers)
         add(candidate(layer));
+    for (std::size_t i = 0; m_named.plans.size() > 1 && i < m_named.plans.size(); ++i) {
+        const auto named = namedPlan(i);
+        if (!named || named->target != (target ? target->profile.id : std::string_view()))
+            continue;
+        for (const std::int64_t layer : m_planLayers)
+            add(named->candidates[static_cast<std::size_t>(layer)]);
+    }
     return columns;
 }
 

@@ -161,6 +161,7 @@ void Document::applyVariant(std::shared_ptr<const Variant> variant, const Plan& 
 {
     stopMeasuring();
     m_plans[variantText()] = printPlan(m_plan, *m_model);
+    m_plansNamed[variantText()] = printNamedPlans(m_named);
     const auto nameOf = [this](std::int64_t layer) { return layer >= 0 ? this->layer(layer).name : std::string(); };
     const std::string current = nameOf(m_selection.current());
     std::vector<std::string> selected;
@@ -173,6 +174,7 @@ void Document::applyVariant(std::shared_ptr<const Variant> variant, const Plan& 
     m_planLayers = m_model->quantizableLayers();
     m_plan = plan;
     m_plan.target = m_target ? std::string(m_target->profile.id) : std::string();
+    takeNamedPlans();
     if (metric() && !checkUsable(*metric(), m_activations.get()))
         m_metric = 0;
     m_facts.assign(m_model->layers.size(), {});

@@ -74,6 +74,20 @@ void VariantCommand::redo()
     m_document.applyVariant(m_after, m_planAfter);
 }
 
+PlansCommand::PlansCommand(Document& document, State before, State after, const QString& text)
+    : QUndoCommand(text), m_document(document), m_before(std::move(before)), m_after(std::move(after))
+{}
+
+void PlansCommand::undo()
+{
+    m_document.applyPlans(m_before.plans, m_before.target, m_before.plan);
+}
+
+void PlansCommand::redo()
+{
+    m_document.applyPlans(m_after.plans, m_after.target, m_after.plan);
+}
+
 CandidatesCommand::CandidatesCommand(Document& document, std::vector<Candidate> before, std::vector<Candidate> after,
                                      const QString& text)
     : QUndoCommand(text), m_document(document), m_before(std::move(before)), m_after(std::move(after))

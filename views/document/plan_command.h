@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Undo steps of the document: a set of layers with old and new candidates and locks, a change of target, another list
-// of candidates, another variant of the model.
+// of candidates, another variant of the model, other named plans.
 #pragma once
 
 #include "views/document/document.h"
@@ -52,6 +52,23 @@ private:
     Document& m_document;
     std::shared_ptr<const Variant> m_before, m_after;
     Plan m_planBefore, m_planAfter;
+};
+
+/// The list of named plans and the plan that is shown.
+class PlansCommand : public QUndoCommand {
+public:
+    struct State {
+        NamedPlans plans;
+        const Target* target = nullptr;
+        Plan plan;
+    };
+    PlansCommand(Document& document, State before, State after, const QString& text);
+    void undo() override;
+    void redo() override;
+
+private:
+    Document& m_document;
+    State m_before, m_after;
 };
 
 class CandidatesCommand : public QUndoCommand {

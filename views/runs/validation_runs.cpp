@@ -3,6 +3,7 @@
 
 #include "core/realize/planned_version.h"
 #include "views/document/document.h"
+#include "views/document/plan_figures.h"
 #include "views/jobs/job_runner.h"
 #include "views/runs/validation_work.h"
 #include "views/text/format.h"
@@ -32,14 +33,18 @@ ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs)
 void ValidationRuns::start(const ValidationChoice& choice)
 {
     m_problem.clear();
+    m_last = choice;
+    m_last->plan.reset();
     m_wanted = choice.source->count(choice.portion);
+    const Plan plan = choice.plan.value_or(m_document.plan());
+    const PlanFigures figures = figuresOf(m_document, plan);
     m_begun = ValidationRecord{.time = QDateTime::currentDateTime(),
-                               .plan = planInShort(m_document),
-                               .planJson = toQString(printPlan(m_document.plan(), *m_document.model())),
+                               .plan = planInShort(m_document, plan),
+                               .planJson = toQString(printPlan(plan, *m_document.model())),
                                .variant = toQString(m_document.variantText()),
-                               .bitsPerWeight = m_document.totals().bitsPerWeight,
-                               .fileBytes = m_document.totals().fileBytes.value_or(0),
-                               .predictedLoss = m_document.totals().loss,
+                               .bitsPerWeight = figures.bitsPerWeight,
+                               .fileBytes = figures.fileBytes.value_or(0),
+                               .predictedLoss = figures.loss,
                                .metric = m_document.metric() ? toQString(m_document.metric()->id) : QString(),
                                .source = choice.source->path,
                                .length = choice.source->length(choice.portion),
@@ -47,9 +52,9 @@ void ValidationRuns::start(const ValidationChoice& choice)
                                .points = {}};
     m_feed.start(
         tr("Validating on %1").arg(QFileInfo(choice.source->path).fileName()),
-        [choice, plan = m_document.plan(), activations = m_document.activations(), base = m_document.baseModel(),
+        [choice, plan, activations = m_document.activations(), base = m_document.baseModel(),
          variant = m_document.variant(),
-         target = m_document.target()](JobMailbox<ValidationStep>& steps, const JobContext& context) -> Result<void> {
+         target = figures.target](JobMailbox<ValidationStep>& steps, const JobContext& context) -> Result<void> {
             QL_TRY(other, plannedVersion(choice.source->model(),
                                          {.plan = &plan,
                                           .target = target ? &target->profile : nullptr,
@@ -61,6 +66,12 @@ void ValidationRuns::start(const ValidationChoice& choice)
         },
         [this](const Result<void>& result) { finish(result); });
     Q_EMIT stateChanged();
+}
+
+std::optional<ValidationChoice> ValidationRuns::lastChoice() const
+{
+    return m_last && m_document.isOpen() && m_last->source->runnable->model == m_document.model() ? m_last
+                                                                                                  : std::nullopt;
 }
 
 void ValidationRuns::cancel()
@@ -108,6 +119,7 @@ void ValidationRuns::takeOver()
     m_feed.drop();
     m_begun.reset();
     m_problem.clear();
+    m_last = lastChoice();                            // it would hold a model that is gone
     if (m_base && m_base == m_document.baseModel()) { // another variant of it: what was measured compares
         if (wasRunning)
             keep();
@@ -137,11 +149,11 @@ void ValidationRuns::takeOver()
         });
 }
 
-QString planInShort(const Document& document)
+QString planInShort(const Document& document, const Plan& plan)
 {
     std::map<std::string, int> counts;
     for (const std::int64_t layer : document.planLayers())
-        ++counts[printCandidate(document.candidate(layer))];
+        ++counts[printCandidate(plan.candidates[static_cast<std::size_t>(layer)])];
     if (counts.size() > 1)
         counts.erase("keep");
     std::vector<std::pair<std::string, int>> sorted(counts.begin(), counts.end());

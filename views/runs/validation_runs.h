@@ -20,6 +20,7 @@ struct ValidationChoice {
     std::shared_ptr<const PreparedSource> source;
     Portion portion;
     const Runtime* runtime = nullptr;
+    std::optional<Plan> plan = {}; // of the variant shown; nothing: the document's as it is at the start
 };
 
 class ValidationRuns : public QObject {
@@ -27,8 +28,9 @@ class ValidationRuns : public QObject {
 public:
     ValidationRuns(Document& document, JobRunner& jobs);
 
-    /// Of the document's plan as it is now.
     void start(const ValidationChoice& choice);
+    /// What the last one ran on, without its plan; nothing if that was of another model or variant.
+    std::optional<ValidationChoice> lastChoice() const;
     void cancel();
     bool isRunning() const { return m_feed.isRunning(); }
     /// Windows or cases the run under way will take.
@@ -53,6 +55,7 @@ private:
     Document& m_document;
     std::shared_ptr<const Model> m_base; // that the records are of
     JobRunner& m_jobs;
+    std::optional<ValidationChoice> m_last;
     std::vector<ValidationRecord> m_records;
     std::optional<ValidationRecord> m_begun; // nothing is measured yet
     std::int64_t m_wanted = 0;
@@ -61,6 +64,6 @@ private:
 };
 
 /// "int4:g64 ×84, int8:g64 ×12": the plan's candidates, the most frequent first; keep is left out unless it is all.
-QString planInShort(const Document& document);
+QString planInShort(const Document& document, const Plan& plan);
 
 } // namespace ql::views

@@ -99,6 +99,12 @@ QString percentWithErrorText(double fraction, double error)
                                          QLocale().toString(error * 100, 'g', 2) + QStringLiteral("\u00a0%"));
 }
 
+QString signedText(const QString& number)
+{
+    const bool hasSign = number.startsWith(QLocale().negativeSign()) || number.startsWith(QChar(0x2212));
+    return hasSign || number == QStringLiteral("—") ? number : QLocale().positiveSign() + number;
+}
+
 QString durationText(double seconds)
 {
     const auto whole = static_cast<int>(std::lround(seconds));

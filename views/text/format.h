@@ -31,6 +31,8 @@ QString percentText(double fraction);
 /// A value with its standard error: "15.123 ± 0.2", "80 % ± 2.1 %".
 QString withErrorText(double value, double error, int decimals);
 QString percentWithErrorText(double fraction, double error);
+/// A difference: the number's text with a plus sign unless it has a minus sign or is no number.
+QString signedText(const QString& number);
 /// "3 s", "2 min 05 s".
 QString durationText(double seconds);
 /// The error as a sentence for people.

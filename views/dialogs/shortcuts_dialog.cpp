@@ -83,6 +83,14 @@ ShortcutsDialog::ShortcutsDialog(const QWidget& root, QWidget* parent) : QDialog
     auto* plansGroup = group(tr("Plans"));
     for (const auto& [key, text] : plans)
         new QTreeWidgetItem(plansGroup, {key, text});
+    const std::pair<QString, QString> front[] = {
+        {tr("Left, Right, Home, End"), tr("Walk along the front")},
+        {tr("Enter, double click"), tr("Adopt the chosen plan")},
+        {tr("Esc"), tr("Choose none")},
+    };
+    auto* frontGroup = group(tr("Pareto front"));
+    for (const auto& [key, text] : front)
+        new QTreeWidgetItem(frontGroup, {key, text});
     tree->expandAll();
     tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
 

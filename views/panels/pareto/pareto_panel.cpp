@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Size against loss: the plans that no other beats, the plan that is edited, the named ones and those that were
+// validated. A chosen mark shows what it would change; it is adopted, kept as a plan, or measured.
+#include "views/dialogs/validate_dialog.h"
+#include "views/document/document.h"
+#include "views/document/layer_names.h"
+#include "views/document/plan_figures.h"
+#include "views/jobs/job_runner.h"
+#include "views/panels/drawn_panel.h"
+#include "views/panels/panel.h"
+#include "views/panels/pareto/pareto_chart.h"
+#include "views/panels/pareto/plan_front.h"
+#include "views/panels/plan_changes.h"
+#include "views/panels/view_menu.h"
+#include "views/runs/measured_plans.h"
+#include "views/runs/runs.h"
+#include "views/text/elided_label.h"
+#include "views/text/format.h"
+#include "views/theme/problem_color.h"
+
+#include <QHBoxLayout>
+#include <QPushButton>
+#include <QSplitter>
+#include <QTableView>
+#include <QTimer>
+#include <QVBoxLayout>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql::views {
+
+namespace {
+
+constexpr int kBudgets = 40;
+constexpr int kSettleMs = 150;                      // after the last change, before the front is solved again
+constexpr std::string_view kKld = "nats per token"; // unit of losses that compare with a measured KLD
+
+/// A plan that has a mark.
+struct Entry {
+    ParetoKind kind = ParetoKind::front;
+    std::shared_ptr<const Plan> plan;
+    QString name; // of a named one
+    std::size_t named = 0;
+    std::int64_t fileBytes = 0;
+    double bitsPerWeight = 0;
+    double loss = 0;
+    const FrontPlan* front = nullptr;
+    const ValidationRecord* record = nullptr;
+};
+
+class ParetoPanel : public DrawnPanel {
+    Q_OBJECT
+public:
+    ParetoPanel(const PanelContext& context, QWidget* parent)
+        : DrawnPanel(parent),
+          m_document(context.document),
+          m_jobs(context.jobs),
+          m_runs(context.runs),
+          m_measured(context.document, context.runs.validations),
+          m_chart(new ParetoChart(this)),
+          m_summary(new ElidedLabel(this)),
+          m_changes(new PlanChanges(m_document, this)),
+          m_table(new QTableView(this)),
+          m_adopt(new QPushButton(tr("Adopt"), this)),
+          m_keep(new QPushButton(tr("Keep as a plan"), this)),
+          m_measure(new QPushButton(tr("Measure"), this))
+    {
+        auto* parts = new QSplitter(this);
+        parts->addWidget(m_chart);
+        parts->addWidget(chosenSide());
+        parts->setChildrenCollapsible(false);
+        parts->setStretchFactor(0, 3);
+        parts->setStretchFactor(1, 2);
+        auto* column = new QVBoxLayout(this);
+        column->setContentsMargins(0, 0, 0, 0);
+        column->addWidget(parts);
+        m_chart->setAccessibleName(tr("Size against loss"));
+        m_chart->setObjectName(QStringLiteral("paretoChart"));
+        m_settle.setSingleShot(true);
+        m_settle.setInterval(kSettleMs);
+        connectAll();
+        setFocusProxy(m_chart);
+        draw();
+    }
+
+private:
+    QWidget* chosenSide()
+    {
+        auto* side = new QWidget;
+        auto* column = new QVBoxLayout(side);
+        column->setContentsMargins(8, 4, 8, 4);
+        column->setSpacing(4);
+        column->addWidget(m_summary);
+        column->addWidget(m_table, 1);
+        auto* buttons = new QHBoxLayout;
+        for (QPushButton* button : {m_adopt, m_keep, m_measure})
+            buttons->addWidget(button);
+        buttons->addStretch(1);
+        column->addLayout(buttons);
+        showChanges(*m_table, *m_changes);
+        m_table->setAccessibleName(tr("Layers that the chosen plan changes"));
+        m_summary->setObjectName(QStringLiteral("paretoSummary"));
+        m_adopt->setObjectName(QStringLiteral("paretoAdopt"));
+        m_keep->setObjectName(QStringLiteral("paretoKeep"));
+        m_measure->setObjectName(QStringLiteral("paretoMeasure"));
+        m_keep->setToolTip(tr("Adds it to the named plans, beside the one that is edited"));
+        return side;
+    }
+
+    void connectAll()
+    {
+        const auto others = [this] {
+            m_staleOthers = true;
+            touch();
+        };
+        const auto solveAnew = [this] {
+            m_front.reset();
+            m_jobs.cancelChannel(QStringLiteral("front"));
+            m_staleFront = m_staleOthers = true;
+            touch();
+        };
+        connect(&m_document, &Document::modelChanged, this, solveAnew);
+        connect(&m_document, &Document::tableChanged, this, solveAnew);
+        connect(&m_document, &Document::measured, this, solveAnew);
+        connect(&m_document, &Document::planChanged, this, [this, solveAnew] {
+            if (m_front && !sameLocks())
+                solveAnew();
+            else
+                touch();
+        });
+        connect(&m_document, &Document::totalsChanged, this, [this] { touch(); });
+        connect(&m_document, &Document::plansChanged, this, others);
+        const ValidationRuns& runs = m_runs.validations;
+        for (const auto signal :
+             {&ValidationRuns::added, &ValidationRuns::grown, &ValidationRuns::reset, &ValidationRuns::stateChanged})
+            connect(&runs, signal, this, others);
+        connect(&m_settle, &QTimer::timeout, this, &ParetoPanel::solve);
+        connect(m_chart, &ParetoChart::markChosen, this, [this] { showChosen(); });
+        connect(m_chart, &ParetoChart::markAdopted, this, [this] { adopt(); });
+        connect(m_adopt, &QPushButton::clicked, this, &ParetoPanel::adopt);
+        connect(m_keep, &QPushButton::clicked, this, [this] {
+            if (const Entry* entry = chosen())
+                m_document.addPlan(titleOf(*entry), Plan(*entry->plan));
+        });
+        connect(m_measure, &QPushButton::clicked, this, [this] {
+            const Entry* entry = chosen();
+            if (entry && !m_runs.validations.isRunning())
+                measurePlan(m_document, m_jobs, m_runs, {.name = titleOf(*entry), .plan = *entry->plan}, window());
+        });
+        connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+                [this](const QModelIndex& index) {
+                    if (index.isValid())
+                        m_document.selection().setCurrent(
+                            index.siblingAtColumn(PlanChanges::kLayer).data(Qt::UserRole).toLongLong(), this);
+                });
+        addViewMenu(m_chart, [this] { return marksTable(); });
+    }
+
+    bool hasPlan() const { return m_document.isOpen() && !m_document.planLayers().empty(); }
+
+    /// Whether what the solver may not decide is as it was.
+    bool sameLocks() const
+    {
+        const Plan& now = m_document.plan();
+        if (now.locked != m_start.locked)
+            return false;
+        for (std::size_t i = 0; i < now.locked.size(); ++i)
+            if (now.locked[i] && !(now.candidates[i] == m_start.candidates[i]))
+                return false;
+        return true;
+    }
+
+    void solve()
+    {
+        if (!hasPlan() || m_document.isMeasuring())
+            return;
+        m_problem.clear();
+        m_start = m_document.plan();
+        m_jobs.start(
+            {.title = tr("Solving the front"), .channel = QStringLiteral("front"), .quiet = true}, this,
+            [model = m_document.model(), table = m_document.tableSnapshot(), start = m_start,
+             target = m_document.target()](const JobContext& context) {
+                BalanceRequest request;
+                request.table = table.get();
+                request.start = start;
+                request.target = target ? &target->profile : nullptr;
+                return planFront(*model, request, kBudgets, context);
+            },
+            [this](Result<PlanFront> front) {
+                if (front)
+                    m_front = std::move(*front);
+                else if (front.error().code != Errc::cancelled)
+                    m_problem = errorText(front.error());
+                m_staleOthers = true; // some of them are on the front
+                touch();
+            });
+    }
+
+    void draw() override
+    {
+        if (std::exchange(m_staleFront, false)) {
+            m_settle.start();
+            m_problem.clear();
+        }
+        if (!m_document.isOpen())
+            m_settle.stop();
+        const std::shared_ptr<const Plan> before = chosen() ? chosen()->plan : nullptr;
+        if (std::exchange(m_staleOthers, false))
+            findOthers();
+        m_entries = m_others;
+        if (hasPlan())
+            m_entries.push_back(currentEntry());
+        m_inFiles = hasPlan() && std::ranges::all_of(m_entries, [](const Entry& e) { return e.fileBytes > 0; });
+        std::vector<ParetoMark> marks;
+        for (const Entry& entry : m_entries)
+            marks.push_back(markOf(entry));
+        const Metric* metric = m_document.metric();
+        m_chart->setMarks(std::move(marks), m_inFiles ? tr("size / %1").arg(unit()) : tr("bits per weight"),
+                          metric ? tr("%1 / %2").arg(toQString(metric->title), toQString(metric->unit)) : QString());
+        m_chart->setMessage(message());
+        int again = -1;
+        for (std::size_t i = 0; before && i < m_entries.size(); ++i)
+            if (m_entries[i].plan->candidates == before->candidates && (again < 0 || m_entries[i].front))
+                again = static_cast<int>(i);
+        m_chart->setChosen(again);
+        showChosen();
+    }
+
+    QString message() const
+    {
+        if (!m_document.isOpen())
+            return tr("Open a checkpoint first.");
+        if (!hasPlan())
+            return tr("This checkpoint has no layer that can be quantized.");
+        if (!m_problem.isEmpty())
+            return m_problem;
+        if (m_front)
+            return m_front->plans.empty() ? tr("Nothing is left to decide: unlock layers, or measure candidates.")
+                                          : QString();
+        return m_document.isMeasuring() ? tr("Losses are being measured…") : tr("Solving…");
+    }
+
+    /// All but the plan that is edited.
+    void findOthers()
+    {
+        m_others.clear();
+        if (!hasPlan())
+            return;
+        if (m_front)
+            for (const FrontPlan& plan : m_front->plans)
+                m_others.push_back({.kind = ParetoKind::front,
+                                    .plan = plan.plan,
+                                    .name = {},
+                                    .named = 0,
+                                    .fileBytes = plan.fileBytes,
+                                    .bitsPerWeight = plan.bitsPerWeight,
+                                    .loss = plan.loss,
+                                    .front = &plan,
+                                    .record = m_measured.of(*plan.plan)});
+        const NamedPlans& named = m_document.namedPlans();
+        for (std::size_t i = 0; i < named.plans.size(); ++i) {
+            auto plan =
+                i == named.current ? Result<Plan>(usageError("is the one that is edited")) : m_document.namedPlan(i);
+            if (plan)
+                addOther(ParetoKind::named, std::make_shared<const Plan>(std::move(*plan)), named.plans[i].name, i);
+        }
+        for (const MeasuredPlan& measured : m_measured.all())
+            if (std::ranges::none_of(
+                    m_others, [&](const Entry& entry) { return entry.plan->candidates == measured.plan->candidates; }))
+                addOther(ParetoKind::measured, measured.plan, {}, 0);
+    }
+
+    void addOther(ParetoKind kind, std::shared_ptr<const Plan> plan, const QString& name, std::size_t named)
+    {
+        const PlanFigures figures = figuresOf(m_document, *plan);
+        m_others.push_back({.kind = kind,
+                            .plan = plan,
+                            .name = name,
+                            .named = named,
+                            .fileBytes = figures.fileBytes.value_or(0),
+                            .bitsPerWeight = figures.bitsPerWeight,
+                            .loss = figures.loss,
+                            .front = nullptr,
+                            .record = m_measured.of(*plan)});
+        if (figures.target != m_document.target()) // of other files: it has no place among these
+            m_others.pop_back();
+    }
+
+    Entry currentEntry()
+    {
+        const Totals& totals = m_document.totals();
+        const auto plan = std::make_shared<const Plan>(m_document.plan());
+        return {.kind = ParetoKind::current,
+                .plan = plan,
+                .name = m_document.namedPlans().plans[m_document.namedPlans().current].name,
+                .named = 0,
+                .fileBytes = totals.fileBytes.value_or(0),
+                .bitsPerWeight = totals.bitsPerWeight,
+                .loss = totals.loss,
+                .front = nullptr,
+                .record = m_measured.of(*plan)};
+    }
+
+    /// Of the files: the one that suits the largest.
+    bool inGigabytes() const
+    {
+        constexpr std::int64_t kFrom = 2'000'000'000;
+        return std::ranges::any_of(m_entries, [](const Entry& entry) { return entry.fileBytes >= kFrom; });
+    }
+    QString unit() const { return inGigabytes() ? QStringLiteral("GB") : QStringLiteral("MB"); }
+
+    ParetoMark markOf(const Entry& entry) const
+    {
+        ParetoMark mark{.kind = entry.kind,
+                        .size = m_inFiles ? static_cast<double>(entry.fileBytes) / (inGigabytes() ? 1e9 : 1e6)
+                                          : entry.bitsPerWeight,
+                        .loss = entry.loss,
+                        .measured = 0,
+                        .measuredError = 0,
+                        .isMeasured = entry.record != nullptr,
+                        .tip = tipOf(entry)};
+        const Metric* metric = m_document.metric();
+        if (entry.record && !entry.record->outputs && metric && metric->unit == kKld) {
+            mark.measured = entry.record->last().kld.value;
+            mark.measuredError = entry.record->last().kld.error;
+        }
+        return mark;
+    }
+
+    static QString titleOf(const Entry& entry)
+    {
+        if (!entry.name.isEmpty())
+            return entry.name;
+        return entry.fileBytes > 0 ? bytesText(entry.fileBytes) : tr("%1 bits").arg(fixedText(entry.bitsPerWeight, 2));
+    }
+
+    QString sizeText(const Entry& entry) const
+    {
+        const QString bits = tr("%1 bits per weight").arg(fixedText(entry.bitsPerWeight, 3));
+        return entry.fileBytes > 0 ? tr("%1 · %2").arg(bytesText(entry.fileBytes), bits) : bits;
+    }
+
+    QString tipOf(const Entry& entry) const
+    {
+        const Metric* metric = m_document.metric();
+        QString text = entry.name.isEmpty()                ? QString()
+                       : entry.kind == ParetoKind::current ? tr("%1, the current plan\n").arg(entry.name)
+                                                           : entry.name + QLatin1Char('\n');
+        text += sizeText(entry);
+        text += std::isnan(entry.loss) || !metric
+                    ? tr("\npredicted loss not measured")
+                    : tr("\npredicted %1 %2").arg(numberText(entry.loss, 4), toQString(metric->unit));
+        if (entry.record)
+            text += tr("\nmeasured %1: %2").arg(figureText(*entry.record), figureTip(*entry.record));
+        if (!entry.front)
+            return text;
+        if (entry.front->optimal)
+            text += tr("\nNo plan of this size is predicted to be better.");
+        const auto index = static_cast<std::size_t>(entry.front - m_front->plans.data());
+        if (index + 1 < m_front->plans.size())
+            text += QLatin1Char('\n') + stepText(*entry.front, m_front->plans[index + 1]);
+        return text;
+    }
+
+    /// What the next plan of the front changes, and what that buys.
+    QString stepText(const FrontPlan& from, const FrontPlan& to) const
+    {
+        std::vector<std::int64_t> changed;
+        for (const std::int64_t layer : m_document.planLayers())
+            if (!(from.plan->candidates[static_cast<std::size_t>(layer)] ==
+                  to.plan->candidates[static_cast<std::size_t>(layer)]))
+                changed.push_back(layer);
+        const QString more = from.fileBytes > 0
+                                 ? bytesText(to.fileBytes - from.fileBytes)
+                                 : tr("%1 bits per weight").arg(fixedText(to.bitsPerWeight - from.bitsPerWeight, 3));
+        QString text = tr("The next %1 buy %2").arg(more, signedText(numberText(to.loss - from.loss)));
+        constexpr double kBitsPerMegabyte = 8e6;
+        text += tr(" (an MB more here: %1)").arg(signedText(numberText(-from.shadowPrice * kBitsPerMegabyte)));
+        if (changed.empty())
+            return text;
+        const auto i = static_cast<std::size_t>(changed.front());
+        text += tr(":\n%1 from %2 to %3")
+                    .arg(nameWithBlock(m_document.layer(changed.front())),
+                         toQString(printCandidate(from.plan->candidates[i])),
+                         toQString(printCandidate(to.plan->candidates[i])));
+        if (changed.size() > 1)
+            text += changed.size() == 2 ? tr(" and one more layer") : tr(" and %1 more layers").arg(changed.size() - 1);
+        return text;
+    }
+
+    const Entry* chosen() const
+    {
+        const int mark = m_chart->chosen();
+        return mark >= 0 && mark < static_cast<int>(m_entries.size()) ? &m_entries[static_cast<std::size_t>(mark)]
+                                                                      : nullptr;
+    }
+
+    void showChosen()
+    {
+        const Entry* entry = chosen();
+        const bool isOther = entry && entry->kind != ParetoKind::current;
+        const auto now = entry ? std::make_shared<const Plan>(m_document.plan()) : nullptr;
+        m_changes->setPlans(now, tr("now"), entry ? entry->plan : nullptr, entry ? titleOf(*entry) : tr("chosen"));
+        const bool runs = m_runs.validations.isRunning();
+        m_adopt->setText(entry && entry->kind == ParetoKind::named ? tr("Switch to") : tr("Adopt"));
+        m_adopt->setEnabled(isOther);
+        m_adopt->setToolTip(tr("Enter or double click; can be undone"));
+        m_keep->setEnabled(entry && entry->kind != ParetoKind::named);
+        m_measure->setEnabled(entry && !runs);
+        m_measure->setToolTip(runs ? tr("A validation is running")
+                              : m_runs.validations.lastChoice()
+                                  ? tr("Validates the chosen plan on what the last validation ran on")
+                                  : tr("Validates the chosen plan: asks on what"));
+        setProblemColor(*m_summary, !m_problem.isEmpty());
+        m_summary->setText(summary(entry));
+        m_summary->setToolTip(entry ? tipOf(*entry) : QString());
+    }
+
+    QString summary(const Entry* entry) const
+    {
+        if (!m_problem.isEmpty())
+            return m_problem;
+        if (!entry)
+            return m_front && !m_front->plans.empty()
+                       ? tr("%1 plans that none beats. Choose one by mouse or arrow keys; Enter adopts it.")
+                             .arg(m_front->plans.size())
+                       : QString();
+        QString text = entry->name.isEmpty() ? sizeText(*entry) : tr("%1: %2").arg(entry->name, sizeText(*entry));
+        text += std::isnan(entry->loss) ? tr(" · loss not measured")
+                                        : tr(" · predicted %1").arg(numberText(entry->loss, 4));
+        if (entry->record)
+            text += tr(" · measured %1").arg(figureText(*entry->record));
+        const int count = m_changes->rowCount();
+        if (entry->kind != ParetoKind::current)
+            text += count == 0   ? tr(" · as the current plan")
+                    : count == 1 ? tr(" · one layer changes")
+                                 : tr(" · %1 layers change").arg(count);
+        return text;
+    }
+
+    void adopt()
+    {
+        const Entry* entry = chosen();
+        if (!entry || entry->kind == ParetoKind::current)
+            return;
+        if (entry->kind == ParetoKind::named)
+            m_document.switchPlan(entry->named);
+        else
+            m_document.adoptPlan(Plan(*entry->plan), tr("Adopt the plan of %1").arg(titleOf(*entry)));
+    }
+
+    ViewTable marksTable() const
+    {
+        ViewTable table{{QStringLiteral("kind"), QStringLiteral("plan"), QStringLiteral("file_bytes"),
+                         QStringLiteral("bits_per_weight"), QStringLiteral("predicted_loss"), QStringLiteral("proven"),
+                         QStringLiteral("shadow_price_per_bit"), QStringLiteral("measured")},
+                        {}};
+        static constexpr const char* kKinds[] = {"front", "named", "measured", "current"};
+        for (const Entry& entry : m_entries)
+            table.rows.push_back({QLatin1String(kKinds[static_cast<std::size_t>(entry.kind)]), entry.name,
+                                  entry.fileBytes > 0 ? QString::number(entry.fileBytes) : QString(),
+                                  plainNumber(entry.bitsPerWeight),
+                                  std::isnan(entry.loss) ? QString() : plainNumber(entry.loss),
+                                  !entry.front           ? QString()
+                                  : entry.front->optimal ? QStringLiteral("1")
+                                                         : QStringLiteral("0"),
+                                  entry.front ? plainNumber(entry.front->shadowPrice) : QString(),
+                                  entry.record ? plainNumber(figureOf(*entry.record)) : QString()});
+        return table;
+    }
+
+    Document& m_document;
+    JobRunner& m_jobs;
+    Runs& m_runs;
+    MeasuredPlans m_measured;
+    ParetoChart* m_chart;
+    ElidedLabel* m_summary;
+    PlanChanges* m_changes;
+    QTableView* m_table;
+    QPushButton* m_adopt;
+    QPushButton* m_keep;
+    QPushButton* m_measure;
+    QTimer m_settle;
+    std::optional<PlanFront> m_front; // of m_start's locks
+    Plan m_start;
+    QString m_problem;
+    std::vector<Entry> m_others, m_entries;
+    bool m_inFiles = false;
+    bool m_staleFront = true;
+    bool m_staleOthers = true;
+};
+
+} // namespace
+
+namespace panels {
+extern const Panel pareto;
+const Panel pareto{
+    "pareto", QT_TRANSLATE_NOOP("Panel", "Pareto front"), PanelPlace::bottom,
+    [](const PanelContext& context, QWidget* parent) -> QWidget* { return new ParetoPanel(context, parent); }};
+} // namespace panels
+
+} // namespace ql::views
+
+#include "pareto_panel.moc"

@@ -71,8 +71,9 @@ void BitBars::setLocked(int bar, bool locked)
     updateBar(bar);
 }
 
-void BitBars::setSensitivity(std::vector<double> values)
+void BitBars::setSensitivity(std::vector<double> values, bool hatched)
 {
+    m_hatched = hatched;
     for (std::size_t i = 0; i < m_bars.size() && i < values.size(); ++i)
         m_bars[i].sensitivity = values[i];
     update(sensitivityRect().adjusted(-1, -1, 1, 1));

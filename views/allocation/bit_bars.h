@@ -57,7 +57,9 @@ public:
     /// Changes one bar without a signal.
     void setLevel(int bar, int level, double bits);
     void setLocked(int bar, bool locked);
-    void setSensitivity(std::vector<double> values);
+    /// 0…1 of every bar, NaN where nothing is known: drawn empty, with a line through it. Hatched: they rest on the
+    /// weights alone.
+    void setSensitivity(std::vector<double> values, bool hatched = false);
     /// Hollow bars of a proposal; empty: none.
     void setPreview(std::vector<int> levels);
     void setCurrent(int bar);
@@ -138,6 +140,7 @@ private:
     void paintBars(QPainter& painter, const QRect& dirty) const;
     void paintBlocks(QPainter& painter, int first, int last, bool named) const;
     void paintBar(QPainter& painter, int bar, const Colors& c) const;
+    void paintSensitivity(QPainter& painter, double sensitivity, const QRect& strip, const Colors& c) const;
     void paintOverview(QPainter& painter, const QRect& dirty) const;
     void paintTag(QPainter& painter) const;
     double bitsOf(int bar, int level) const;
@@ -153,6 +156,7 @@ private:
     int m_labelWidth = 0; // of the bits beside the plot
     int m_blockWidth = 0; // of "block 00"
     bool m_byShare = false;
+    bool m_hatched = false; // the strip of sensitivities
     int m_current = -1;
     int m_anchor = -1;
     QString m_message;

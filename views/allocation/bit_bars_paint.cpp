@@ -190,15 +190,25 @@ void BitBars::paintBar(QPainter& painter, int bar, const Colors& c) const
         drawLock(painter, QPointF(fill.center().x() + 0.5, plot.bottom() - 6), inkOn(color));
     else if (b.locked)
         painter.fillRect(QRect(fill.left(), plot.bottom() - 3, fill.width(), 4), inkOn(color));
-    const QRect strip(column.left(), sensitivityRect().top(), column.width(), sensitivityRect().height());
-    painter.fillRect(strip, std::isnan(b.sensitivity)
-                                ? c.minorGrid
-                                : QColor::fromRgb(colorAt(ColorMap::inferno, 0.08 + 0.87 * b.sensitivity)));
+    paintSensitivity(painter, b.sensitivity,
+                     QRect(column.left(), sensitivityRect().top(), column.width(), sensitivityRect().height()), c);
     if (bar == m_current) {
         painter.setPen(QPen(hasFocus() ? c.accent : c.dim, 2));
         painter.setBrush(Qt::NoBrush);
         painter.drawRect(QRect(column.left(), plot.top(), std::max(2, column.width()), plot.height() - 1));
     }
+}
+
+void BitBars::paintSensitivity(QPainter& painter, double sensitivity, const QRect& strip, const Colors& c) const
+{
+    if (std::isnan(sensitivity)) {
+        painter.fillRect(strip, c.minorGrid);
+        painter.fillRect(QRect(strip.left(), strip.center().y(), strip.width(), 1), c.dim);
+        return;
+    }
+    painter.fillRect(strip, QColor::fromRgb(colorAt(ColorMap::inferno, 0.08 + 0.87 * sensitivity)));
+    if (m_hatched) // the colour still shows between the lines
+        painter.fillRect(strip, QBrush(c.surface, Qt::BDiagPattern));
 }
 
 void BitBars::paintOverview(QPainter& painter, const QRect& dirty) const

@@ -10,6 +10,7 @@
 #include <QTest>
 #include <QWheelEvent>
 
+#include <limits>
 #include <set>
 
 using namespace ql::views;
@@ -298,6 +299,31 @@ private Q_SLOTS:
         drag(*m_bars, {at(*m_bars, 3, 4), at(*m_bars, 3, 8)});
         const QImage after = m_bars->grab().toImage();
         QVERIFY(before.pixel(above + QPoint(8, 0)) != after.pixel(above + QPoint(8, 0)));
+    }
+
+    void theStripTellsWhatIsKnownFromWhatIsNot()
+    {
+        const QRect column = m_bars->columnRect(2);
+        const auto strip = [&] {
+            const QImage picture = m_bars->grab().toImage();
+            std::set<QRgb> inks;
+            for (int y = m_bars->plotRect().bottom() + 3; y < m_bars->plotRect().bottom() + 12; ++y)
+                for (int x = column.left() + 1; x < column.right(); ++x)
+                    inks.insert(picture.pixel(x, y));
+            return inks;
+        };
+        std::vector<double> values(m_bars->bars().size(), 0.5);
+        m_bars->setSensitivity(values);
+        const auto solid = strip();
+        m_bars->setSensitivity(values, true);
+        const auto hatched = strip();
+        QVERIFY(hatched.size() > solid.size());
+        values[2] = std::numeric_limits<double>::quiet_NaN();
+        m_bars->setSensitivity(values, true);
+        const auto unknown = strip();
+        values[2] = 0;
+        m_bars->setSensitivity(values);
+        QVERIFY(unknown != hatched && unknown != strip()); // nothing known is not zero
     }
 
     void aMoveOfADragRepaintsWhatItChangesAndLittleElse()

@@ -24,6 +24,12 @@ namespace ql::views {
 
 namespace {
 
+/// A loss per weight and the column of the table it is of.
+struct LossAt {
+    std::size_t column = 0;
+    double perWeight = 0;
+};
+
 class AllocationPanel : public QWidget {
     Q_OBJECT
 public:
@@ -116,7 +122,7 @@ private:
             for (const std::int64_t layer : layers)
                 takeLayer(layer);
         });
-        connect(&m_document, &Document::factsChanged, this, [this] { m_bars->setSensitivity(sensitivities()); });
+        connect(&m_document, &Document::factsChanged, this, &AllocationPanel::refreshSensitivities);
         connect(&m_document.selection(), &SelectionModel::currentChanged, this,
                 [this](qint64 layer, const QObject* origin) {
                     if (origin != m_bars)
@@ -167,7 +173,6 @@ private:
         if (m_document.isOpen()) {
             for (std::size_t column = 0; column < m_document.table().candidates.size(); ++column)
                 levels.push_back({m_document.columnText(column), m_document.columnBits(column)});
-            const std::vector<double> sensitive = sensitivities();
             for (const std::int64_t layer : m_document.planLayers()) {
                 const Layer& l = m_document.layer(layer);
                 Bar bar;
@@ -180,7 +185,6 @@ private:
                 bar.level = column ? static_cast<int>(*column) : -1;
                 bar.bits = column ? m_document.columnBits(*column) : m_document.layerBits(layer);
                 bar.locked = m_document.isLocked(layer);
-                bar.sensitivity = sensitive[bars.size()];
                 bars.push_back(std::move(bar));
             }
             m_bars->setMessage(tr("This checkpoint has no layer that can be quantized."));
@@ -188,38 +192,68 @@ private:
             m_bars->setMessage(tr("Open a checkpoint to assign bits to its layers."));
         }
         m_bars->setBars(std::move(levels), std::move(bars));
+        refreshSensitivities();
         m_bars->setCurrent(m_document.isOpen() ? barOf(m_document.selection().current()) : -1);
     }
 
-    /// Loss per weight at about four bits, as 0…1 of the logarithmic range over the layers.
+    /// The loss per weight at about four bits; nothing where none was measured.
+    std::optional<LossAt> sensitivityOf(std::int64_t layer) const
+    {
+        std::optional<LossAt> nearest;
+        double distance = INFINITY;
+        for (const std::size_t column : m_document.ladder(layer)) {
+            const Measurement* cell = m_document.cell(layer, column);
+            const double d = std::fabs(m_document.columnBits(column) - 4);
+            if (!cell || d >= distance)
+                continue;
+            const double loss = m_document.lossOf(*cell) / static_cast<double>(m_document.layer(layer).numel());
+            if (loss >= 0 && std::isfinite(loss)) {
+                distance = d;
+                nearest = LossAt{.column = column, .perWeight = loss};
+            }
+        }
+        return nearest;
+    }
+
+    /// The same as 0…1 of the logarithmic range over the layers; no loss at all is 0.
     std::vector<double> sensitivities() const
     {
         std::vector<double> values;
         double lowest = INFINITY;
         double highest = -INFINITY;
         for (const std::int64_t layer : m_document.planLayers()) {
-            double value = std::numeric_limits<double>::quiet_NaN();
-            double distance = INFINITY;
-            for (const std::size_t column : m_document.ladder(layer)) {
-                const Measurement* cell = m_document.cell(layer, column);
-                const double d = std::fabs(m_document.columnBits(column) - 4);
-                if (!cell || d >= distance)
-                    continue;
-                const double loss = m_document.lossOf(*cell) / static_cast<double>(m_document.layer(layer).numel());
-                if (loss > 0 && std::isfinite(loss)) {
-                    distance = d;
-                    value = std::log10(loss);
-                }
-            }
-            values.push_back(value);
-            if (!std::isnan(value)) {
-                lowest = std::min(lowest, value);
-                highest = std::max(highest, value);
+            const auto loss = sensitivityOf(layer);
+            values.push_back(loss ? std::log10(loss->perWeight) : std::numeric_limits<double>::quiet_NaN());
+            if (std::isfinite(values.back())) {
+                lowest = std::min(lowest, values.back());
+                highest = std::max(highest, values.back());
             }
         }
-        for (double& value : values)
-            value = highest > lowest ? (value - lowest) / (highest - lowest) : std::isnan(value) ? value : 0.5;
+        for (double& value : values) {
+            if (std::isinf(value))
+                value = 0;
+            else if (!std::isnan(value))
+                value = highest > lowest ? (value - lowest) / (highest - lowest) : 0.5;
+        }
         return values;
+    }
+
+    void refreshSensitivities()
+    {
+        const Metric* metric = m_document.metric();
+        m_bars->setSensitivity(sensitivities(), metric && evidenceOf(metric->needs) == Evidence::dataFree);
+    }
+
+    /// What the strip shows of the layer, and what it rests on.
+    QString sensitivityTip(std::int64_t layer) const
+    {
+        const Metric* metric = m_document.metric();
+        const auto loss = sensitivityOf(layer);
+        if (!metric || !loss)
+            return m_document.isMeasuring() ? tr("\nsensitivity: being measured") : tr("\nsensitivity: not measured");
+        return tr("\nsensitivity at %1: %2 %3 per weight (%4: %5)")
+            .arg(m_document.columnText(loss->column), numberText(loss->perWeight), toQString(metric->unit),
+                 toQString(metric->title), toQString(word(evidenceOf(metric->needs))));
     }
 
     QString tip(int bar) const
@@ -236,6 +270,7 @@ private:
                         .arg(fixedText(cell->error.sqnrDb(), 1), numberText(m_document.lossOf(*cell)),
                              metric ? toQString(metric->unit) : QString());
         }
+        text += sensitivityTip(layer);
         if (m_document.isLocked(layer))
             text += tr("\nlocked");
         const auto item = m_document.itemOf(layer);

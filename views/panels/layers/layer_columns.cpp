@@ -74,8 +74,9 @@ QString LayerColumns::titleTip(int column) const
     case kSize:
         return tr("Stored bytes under the plan (MB = 10⁶ bytes)");
     case kLoss:
-        return metric ? tr("%1, in %2: %3")
-                            .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
+        return metric ? tr("%1, in %2: %3\nIt rests on: %4. Choose another loss above the bars.")
+                            .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula),
+                                 toQString(word(evidenceOf(metric->needs))))
                       : QString();
     case kSqnr:
         return tr("Signal to quantization noise, 10·log₁₀(Σw² ÷ Σ(w−ŵ)²) in dB; higher is better");
@@ -239,6 +240,15 @@ QString LayerColumns::tip(std::int64_t layer, int column) const
     case kSize:
         return tr("%1 bytes, %2 bits")
             .arg(countText(m_document.layerBytes(layer)), countText(layerPayloadBits(l, m_document.candidate(layer))));
+    case kLoss: {
+        const Metric* metric = m_document.metric();
+        if (!l.quantizable || !metric)
+            return {};
+        if (!std::isnan(loss(layer)))
+            return tr("%1 %2, %3")
+                .arg(numberText(loss(layer), 6), toQString(metric->unit), toQString(word(evidenceOf(metric->needs))));
+        return m_document.isMeasuring() ? tr("Being measured") : tr("Not measured: %1").arg(toQString(metric->title));
+    }
     case kCandidate:
         return l.quantizable ? tr("Double click or F2 to change it; the selection changes along") : QString();
     default:

@@ -2,7 +2,6 @@
 #include "core/realize/plan_weights.h"
 
 #include "core/checkpoint/stored_type.h"
-#include "core/formats/tensor_additions.h"
 
 namespace ql {
 
@@ -10,24 +9,26 @@ namespace {
 constexpr std::int64_t kHeldBytes = std::int64_t{512} << 20;
 }
 
+PlanWeights::PlanWeights(const Model& model, const Plan& plan, const TargetProfile* target,
+                         const Activations* activations, std::shared_ptr<CodeCache> codes)
+    : m_model(model),
+      m_plan(plan),
+      m_target(target),
+      m_activations(activations),
+      m_holdsAll(codes != nullptr),
+      m_held(codes ? std::move(codes) : std::make_shared<CodeCache>(kHeldBytes))
+{}
+
 Result<std::shared_ptr<const QuantizedTensor>> PlanWeights::codes(std::int64_t layer, const JobContext& context) const
 {
-    {
-        const std::lock_guard lock(m_mutex);
-        if (const auto held = m_held.find(layer); held != m_held.end())
-            return held->second;
-    }
     const Candidate& candidate = m_plan.candidates[static_cast<std::size_t>(layer)];
+    if (auto held = m_held->find(layer, candidate))
+        return held;
     QL_TRY(quantized, realize(m_model, layer, candidate, m_activations, context));
-    const auto bytes = quantized.codes.sizeBytes() +
-                       static_cast<std::int64_t>(quantized.scales.size() * sizeof(float)) +
-                       (quantized.additions ? quantized.additions->sizeBytes() : 0);
+    auto made = std::make_shared<const QuantizedTensor>(std::move(quantized));
     const bool isQuick = candidate.quantizer.id == "rtn" && candidate.weights.additions.empty();
-    const auto made = std::make_shared<const QuantizedTensor>(std::move(quantized));
-    const std::lock_guard lock(m_mutex);
-    if (!isQuick && !candidate.weights.isCast() && m_heldBytes + bytes <= kHeldBytes &&
-        m_held.emplace(layer, made).second)
-        m_heldBytes += bytes;
+    if (m_holdsAll || (!isQuick && !candidate.weights.isCast()))
+        m_held->keep(layer, candidate, made);
     return made;
 }
 

@@ -100,7 +100,8 @@ Result<ModelVersion> plannedVersion(const Model& model, const VersionSettings& s
 {
     ModelVersion version = ownVersion(model);
     if (settings.plan) {
-        version.weights = std::make_shared<PlanWeights>(model, *settings.plan, settings.target, settings.activations);
+        version.weights =
+            std::make_shared<PlanWeights>(model, *settings.plan, settings.target, settings.activations, settings.codes);
         QL_TRY(rounders, roundersOf(model, *settings.plan, settings.activations, context));
         if (!rounders.empty() && settings.runtime)
             return refused("the plan has activation schemes, and " + std::string(settings.runtime->id) +

@@ -7,6 +7,7 @@
 #include "core/formats/activation_scheme.h"
 #include "core/model/evaluation/version.h"
 #include "core/plan/target.h"
+#include "core/realize/code_cache.h"
 #include "core/realize/runtime_activations.h"
 
 namespace ql {
@@ -21,6 +22,7 @@ struct VersionSettings {
     const Runtime* runtime = nullptr; // rounds inputs as it does; not beside activation schemes
     /// Of what attention keeps of each token, behind the rotary embedding.
     std::optional<ActivationScheme> keysValues = std::nullopt;
+    std::shared_ptr<CodeCache> codes = nullptr; // that several plans share
 };
 
 /// Refers to all it is given. Refused by name: static schemes of layers without calibrated ranges, activation schemes

@@ -52,11 +52,16 @@ Result<std::vector<TokenScore>> evaluate(const EvaluationTask& task, const JobCo
             runners.push_back({task.graph, *task.other, {}});
         for (Runner& runner : runners)
             runner.values[task.graph.inputs.front()].integers = tokens;
+        const bool isKnown = task.reference && task.reference->groups.contains(first);
+        if (isKnown)
+            runners.front().values = task.reference->groups.at(first);
         for (const graph::Segment& segment : body) {
-            for (Runner& runner : runners)
-                QL_CHECK(runner.segment(segment, context));
+            for (std::size_t i = isKnown ? 1 : 0; i < runners.size(); ++i)
+                QL_CHECK(runners[i].segment(segment, context));
             context.progress().addDone(count);
         }
+        if (task.reference && !isKnown)
+            task.reference->groups.emplace(first, runners.front().values);
         QL_TRY(model, runners.front().head(context));
         std::optional<ScoringHead> other;
         if (task.other) {

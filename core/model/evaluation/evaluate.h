@@ -10,8 +10,15 @@
 #include "core/model/evaluation/windows.h"
 
 #include <functional>
+#include <map>
 
 namespace ql {
+
+/// What enters the head of a task's `model`, by the first window of each group: one evaluation leaves it for the next of
+/// the same model and windows, which then runs only the other version. tokens · width floats in all.
+struct ReferenceStates {
+    std::map<std::int64_t, graph::Values<float>> groups;
+};
 
 struct EvaluationTask {
     const graph::Graph& graph; // with inputs[0] tokens and outputs[0] logits, the last segment rowwise
@@ -23,6 +30,7 @@ struct EvaluationTask {
     std::function<Result<void>(const std::vector<TokenScore>& scores, std::int64_t windows)> onScores;
     /// Scores already known of the first windows, to go on from.
     std::vector<TokenScore> known;
+    ReferenceStates* reference = nullptr; // taken where it is there, else left
 };
 
 /// Scores of all windows, in order. An error where logits are not finite.

@@ -63,6 +63,48 @@ private Q_SLOTS:
             m_windows.ids.push_back(i * i % 31 + i % 5);
     }
 
+    /// What the model computes and what layers become is the same whether it is made anew or held from another plan.
+    void plansShareStatesAndCodes()
+    {
+        const auto scores = [&](const Plan& plan, ReferenceStates* reference, std::shared_ptr<CodeCache> codes) {
+            VersionSettings settings{.plan = &plan};
+            settings.codes = std::move(codes);
+            const ModelVersion other = plannedVersion(*m_model, settings, m_context).value();
+            EvaluationTask task{.graph = m_graph,
+                                .windows = m_windows,
+                                .scored = Scored::all,
+                                .model = {.weights = m_weights},
+                                .other = &other,
+                                .onScores = {},
+                                .known = {}};
+            task.reference = reference;
+            std::vector<double> klds;
+            for (const TokenScore& score : evaluate(task, m_context).value())
+                klds.insert(klds.end(), {score.nll, score.kld});
+            return klds;
+        };
+        ReferenceStates reference;
+        const auto codes = std::make_shared<CodeCache>(std::int64_t{1} << 30);
+        const Plan first = plan("int3:g16");
+        Plan second = first;
+        const auto layer = static_cast<std::size_t>(m_model->match("*layers*_proj*").value().front());
+        second.candidates[layer] = parseCandidate("int5:g16").value();
+        const std::vector<double> wanted = scores(first, nullptr, nullptr);
+        QVERIFY(scores(first, &reference, codes) == wanted);
+        QCOMPARE(reference.groups.size(), std::size_t{1});
+        const std::int64_t held = codes->heldBytes();
+        QVERIFY(held > 0);
+        const auto shared = codes->find(static_cast<std::int64_t>(layer), first.candidates[layer]);
+        QVERIFY(shared);
+        QVERIFY(scores(second, &reference, codes) == scores(second, nullptr, nullptr));
+        QVERIFY(codes->heldBytes() > held); // one layer more
+        QVERIFY(scores(first, &reference, codes) == wanted);
+        QCOMPARE(codes->find(static_cast<std::int64_t>(layer), first.candidates[layer]), shared);
+        CodeCache none(0);
+        none.keep(0, first.candidates[layer], shared);
+        QVERIFY(!none.find(0, first.candidates[layer]));
+    }
+
     void nothingAsked()
     {
         const Plan keep = keepPlan(*m_model);

@@ -76,11 +76,12 @@ Result<int> runCandidates(Console& console, const Options& options)
 }
 
 /// KLD of what the other version does to activations, keys and values alone: its weights are the model's.
-Result<double> activationFloor(EvaluationTask task, const OtherVersion& other, ResultSink* sink,
-                               const JobContext& context)
+Result<double> activationFloor(Console& console, EvaluationTask task, const OtherVersion& other, ResultSink* sink)
 {
     if (!other.version.layerInput && !other.version.keysValues)
         return 0.0;
+    console.status("running the rounding of activations alone");
+    const JobContext& context = console.context();
     ModelVersion rounded = other.version;
     rounded.weights = task.model.weights;
     task.other = &rounded;
@@ -96,8 +97,7 @@ Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& opt
     const OpenedVariant& opened = other.opened;
     if (!other.plan || bestMetric(opened.activations.get()).unit != kNatsPerToken)
         return nlohmann::ordered_json();
-    console.status("running the rounding of activations alone");
-    QL_TRY(floor, activationFloor(task, other, sink, console.context()));
+    QL_TRY(floor, activationFloor(console, task, other, sink));
     QL_TRY(target, targetOrNull(other.plan->target));
     const std::vector<std::string> paths{options.version.activations.path, options.study};
     std::vector<PredictionRecord> records = predictionsIn(paths);

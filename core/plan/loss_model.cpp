@@ -14,8 +14,9 @@ namespace ql {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kFloorError = 0.1;   // of the floor
-constexpr double kLeastExcess = 0.02; // of what is measured, above the floor
+constexpr double kFloorError = 0.1;    // of the floor
+constexpr double kLeastExcess = 0.02;  // of what is measured, above the floor
+constexpr double kNormalDegrees = 1e4; // as good as normal
 constexpr std::size_t kMostSuspects = 3;
 constexpr std::size_t kFewestPlans = 6; // that name suspects
 
@@ -164,9 +165,10 @@ Prediction LossModel::predict(const PredictedSum& sum, double measurementError) 
     if (!std::isfinite(sum.sum) || sum.sum < 0 || (!m_settings.isAbsolute && m_plans.size() < 2))
         return prediction;
     const double tail = 0.5 + m_settings.level / 2;
-    const double around =
-        std::hypot(kFloorError * sum.floor, measurementError) * studentQuantile(tail, 1e6); // beside the curve's own
-    if (sum.sum == 0) {                                                                     // nothing is changed
+    double around = std::hypot(kFloorError * sum.floor, measurementError); // beside the curve's own
+    if (around > 0)
+        around *= studentQuantile(tail, kNormalDegrees);
+    if (sum.sum == 0) { // nothing is changed
         prediction.value = sum.floor;
         prediction.low = std::max(0.0, sum.floor - around);
         prediction.high = sum.floor + around;

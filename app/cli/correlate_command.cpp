@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/command.h"
+#include "app/cli/number_check.h"
+#include "app/cli/plan_prediction.h"
+#include "app/cli/text_options.h"
+#include "app/cli/variant_options.h"
+#include "core/allocation/sample_plans.h"
+#include "core/base/text.h"
+#include "core/model/evaluation/generate.h"
+#include "core/model/evaluation/kept_scores.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/planned_version.h"
+#include "core/sensitivity/correlation.h"
+#include "core/sensitivity/proxy_search.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace ql::cli::commands {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kTestPlans = 10; // of each kind
+constexpr std::int64_t kCodeBytes = std::int64_t{1} << 30;
+constexpr std::uint64_t kRandomSeed = 14;
+
+struct Options {
+    std::string file;
+    TextOptions text;
+    CandidatesOption candidates;
+    ActivationsOption activations;
+    TransformsOption transforms;
+    std::string target;
+    std::string study;
+    std::vector<double> bitsPerWeight{3.5, 4, 4.5, 5};
+    int plans = 40;
+    std::uint64_t seed = 1;
+    bool tests = false;
+    bool search = false;
+};
+
+/// A plan that was run.
+struct Point {
+    SampledPlan sample;
+    bool isTest = false;
+    Estimate kld;
+};
+
+/// The tables of all metrics that can be computed, the most telling first.
+Result<std::vector<CostTable>> tablesOf(Console& console, const Model& model, const Options& options,
+                                        const Target* target, const Activations* activations, ResultSink& sink)
+{
+    MeasureRequest request;
+    QL_TRY(candidates, options.candidates.choose(model, target));
+    request.candidates = std::move(candidates);
+    request.layers = model.quantizableLayers();
+    request.target = target ? &target->profile : nullptr;
+    request.activations = activations;
+    request.sink = &sink;
+    for (const Metric* metric : allMetrics())
+        if (checkUsable(*metric, activations))
+            request.metrics.push_back(metric);
+    console.status("measuring " + std::to_string(request.layers.size()) + " layers × " +
+                   std::to_string(request.candidates.size()) + " candidates by " +
+                   std::to_string(request.metrics.size()) + " metrics");
+    const JobContext inner(console.context().executor(), console.context().stopToken());
+    std::vector<Measurement> cells;
+    QL_CHECK(measure(
+        model, request, [&](const Measurement& cell) { cells.push_back(cell); }, inner));
+    std::vector<CostTable> tables;
+    for (std::size_t m = request.metrics.size(); m-- > 0;)
+        tables.push_back(makeCostTable(model, request, m, cells));
+    return tables;
+}
+
+Result<void> append(const Model& model, const SampleRequest& request, SampleKind kind, int count, bool isTest,
+                    std::vector<Point>& points, const JobContext& context)
+{
+    QL_TRY(samples, samplePlans(model, request, kind, count, context));
+    for (SampledPlan& sample : samples)
+        if (std::ranges::none_of(points, [&](const Point& point) { return point.sample.plan == sample.plan; }))
+            points.push_back({.sample = std::move(sample), .isTest = isTest, .kld = {}});
+    return {};
+}
+
+/// Four in ten random, three solved, two edited, one changed in one layer. Test plans are of other draws and sizes.
+Result<std::vector<Point>> samplesOf(const Model& model, const Options& options, const Target* target,
+                                     std::span<const CostTable> tables, const JobContext& context)
+{
+    SampleRequest request{.tables = tables,
+                          .target = target ? &target->profile : nullptr,
+                          .bitsPerWeight = options.bitsPerWeight,
+                          .seed = options.seed};
+    std::vector<Point> points;
+    const int solved = options.plans * 3 / 10;
+    const int edited = options.plans * 2 / 10;
+    const int single = options.plans / 10;
+    QL_CHECK(
+        append(model, request, SampleKind::random, options.plans - solved - edited - single, false, points, context));
+    QL_CHECK(append(model, request, SampleKind::solved, solved, false, points, context));
+    QL_CHECK(append(model, request, SampleKind::edited, edited, false, points, context));
+    QL_CHECK(append(model, request, SampleKind::single, single, false, points, context));
+    if (!options.tests)
+        return points;
+    request.seed = options.seed + 1;
+    QL_CHECK(append(model, request, SampleKind::random, kTestPlans, true, points, context));
+    QL_CHECK(append(model, request, SampleKind::edited, kTestPlans, true, points, context));
+    const auto [least, most] = std::ranges::minmax(options.bitsPerWeight);
+    request.bitsPerWeight.clear();
+    for (int i = 0; i < kTestPlans; ++i) // the given sizes are where the fitted plans are
+        request.bitsPerWeight.push_back(least + (most - least) * (i + 0.37) / kTestPlans);
+    request.tables = tables.first(1);
+    QL_CHECK(append(model, request, SampleKind::solved, kTestPlans, true, points, context));
+    return points;
+}
+
+Json correlationJson(const MetricCorrelation& correlation)
+{
+    return {{"metric", correlation.metric},
+            {"plans", correlation.plans},
+            {"spearman", numberOrNull(correlation.spearman)},
+            {"spearman_low", numberOrNull(correlation.spearmanInterval.low)},
+            {"spearman_high", numberOrNull(correlation.spearmanInterval.high)},
+            {"kendall", numberOrNull(correlation.kendall)},
+            {"kendall_low", numberOrNull(correlation.kendallInterval.low)},
+            {"kendall_high", numberOrNull(correlation.kendallInterval.high)},
+            {"pearson_log", numberOrNull(correlation.pearsonLog)}};
+}
+
+class Bench {
+public:
+    Bench(const Model& model, const Options& options, std::vector<CostTable> tables, std::vector<Point> points)
+        : m_model(model), m_options(options), m_tables(std::move(tables)), m_points(std::move(points))
+    {}
+
+    Result<void> run(Console& console, EvaluationTask task, const VersionSettings& settings, ResultSink& sink)
+    {
+        ReferenceStates reference;
+        const auto codes = std::make_shared<CodeCache>(kCodeBytes);
+        task.reference = &reference;
+        for (std::size_t i = 0; i < m_points.size(); ++i) {
+            console.status("running plan " + std::to_string(i + 1) + " of " + std::to_string(m_points.size()));
+            VersionSettings its = settings;
+            its.plan = &m_points[i].sample.plan;
+            its.codes = codes;
+            QL_TRY(version, plannedVersion(m_model, its, console.context()));
+            task.other = &version;
+            const std::string identity = "plan\n" + m_model.checkpoint->fingerprint() + "\n" +
+                                         printPlan(m_points[i].sample.plan, m_model) + "\n" +
+                                         (settings.activations ? settings.activations->fingerprint() : "");
+            QL_TRY(scores, evaluateKept(task, identity, sink, console.context()));
+            m_points[i].kld = comparisonOf(scores, task.windows.count()).kld;
+        }
+        for (const CostTable& table : m_tables)
+            m_correlations.push_back(correlationOf(table.metric, sums(table), measured()));
+        for (const CostTable& table : {sizeOnly(m_tables.back()), randomLosses(m_tables.back(), kRandomSeed)})
+            m_baselines.push_back(correlationOf(table.metric, sums(table), measured()));
+        return {};
+    }
+
+    Json show() const
+    {
+        Json rows = Json::array();
+        for (const auto* list : {&m_correlations, &m_baselines})
+            for (const MetricCorrelation& correlation : *list)
+                rows.push_back(correlationJson(correlation));
+        Json document{{"plans", m_points.size()}, {"correlations", std::move(rows)}};
+        if (const auto best = bestCorrelation(m_correlations)) {
+            const MetricCorrelation& its = m_correlations[*best];
+            document["recommended"] = its.metric;
+            document["evidence"] = "Spearman " + formatFixed(its.spearman, 3) + " (90 % of bootstrap draws " +
+                                   formatFixed(its.spearmanInterval.low, 3) + " to " +
+                                   formatFixed(its.spearmanInterval.high, 3) + ") over " + std::to_string(its.plans) +
+                                   " plans";
+        }
+        return document;
+    }
+
+    /// Coverage of intervals that were fitted on the plans that are no tests, of every metric in nats per token.
+    Json intervals() const
+    {
+        Json rows = Json::array();
+        for (const CostTable& table : m_tables) {
+            if (table.unit != kNatsPerToken)
+                continue;
+            std::vector<MeasuredPlan> fitted;
+            for (const Point& point : m_points)
+                if (!point.isTest)
+                    fitted.push_back(measuredPlan(table, point));
+            const LossModel model(fitted);
+            std::vector<double> widths;
+            std::map<SampleKind, std::pair<int, int>> heldOf; // of how many
+            int held = 0;
+            for (const Point& point : m_points) {
+                if (!point.isTest)
+                    continue;
+                const Prediction prediction = model.predict(predictedSum(table, point.sample.plan));
+                const bool isHeld = prediction.holds(point.kld.value);
+                held += isHeld ? 1 : 0;
+                heldOf[point.sample.kind].first += isHeld ? 1 : 0;
+                ++heldOf[point.sample.kind].second;
+                widths.push_back((prediction.high - prediction.low) / 2 / point.kld.value);
+            }
+            std::ranges::sort(widths);
+            Json row{{"metric", table.metric},
+                     {"fitted_plans", model.planCount()},
+                     {"test_plans", widths.size()},
+                     {"inside", held},
+                     {"median_half_width", widths.empty() ? Json() : numberOrNull(widths[widths.size() / 2])}};
+            for (const auto& [kind, counts] : heldOf)
+                row["inside_" + std::string(word(kind))] =
+                    std::to_string(counts.first) + " of " + std::to_string(counts.second);
+            rows.push_back(std::move(row));
+        }
+        return rows;
+    }
+
+    Json rows() const
+    {
+        Json rows = Json::array();
+        for (const Point& point : m_points) {
+            Json row{{"kind", word(point.sample.kind)},
+                     {"metric", point.sample.metric},
+                     {"test", point.isTest},
+                     {"bits_per_weight", point.sample.bitsPerWeight},
+                     {"kld", numberOrNull(point.kld.value)},
+                     {"kld_window_error", numberOrNull(point.kld.windowError)}};
+            for (const CostTable& table : m_tables)
+                row["sum_" + table.metric] = numberOrNull(predictLoss(table, point.sample.plan));
+            rows.push_back(std::move(row));
+        }
+        return rows;
+    }
+
+    /// Half of the plans judge what was found on the others.
+    Result<Json> search(const JobContext& context) const
+    {
+        ProxyProblem found = problem(0);
+        const ProxyProblem judged = problem(1);
+        QL_TRY(result,
+               searchProxy(found, {.population = 32, .generations = 24, .tournament = 4, .seed = m_options.seed},
+                           context));
+        const std::vector<double> sums = proxySums(result.expression, judged);
+        return Json{{"expression", printProxy(result.expression, found)},
+                    {"spearman", result.spearman},
+                    {"best_metric_alone", result.bestSeed},
+                    {"spearman_of_other_plans", sums.empty() ? Json() : numberOrNull(spearman(sums, judged.measured))},
+                    {"dropped", result.dropped}};
+    }
+
+    std::vector<PredictionRecord> records(const Windows& windows, const std::string& text) const
+    {
+        std::vector<PredictionRecord> records;
+        for (const CostTable& table : m_tables) {
+            if (table.unit != kNatsPerToken)
+                continue;
+            for (const Point& point : m_points) {
+                PredictionRecord record;
+                record.of = {.metric = table.metric,
+                             .unit = table.unit,
+                             .runtime = "",
+                             .windows = windowsHash(windows, Scored::secondHalf)};
+                record.plan = planHash(point.sample.plan, m_model);
+                record.text = text;
+                record.windowCount = windows.count();
+                record.point = measuredPlan(table, point);
+                SharesByGroup shares = sharesOf(m_model, table, point.sample.plan);
+                record.point.shares = std::move(shares.shares);
+                record.point.standardError = point.kld.windowError;
+                record.groups = std::move(shares.groups);
+                records.push_back(std::move(record));
+            }
+        }
+        return records;
+    }
+
+private:
+    std::vector<double> measured() const
+    {
+        std::vector<double> values;
+        for (const Point& point : m_points)
+            values.push_back(point.kld.value);
+        return values;
+    }
+    std::vector<double> sums(const CostTable& table) const
+    {
+        std::vector<double> values;
+        for (const Point& point : m_points)
+            values.push_back(predictLoss(table, point.sample.plan));
+        return values;
+    }
+    static MeasuredPlan measuredPlan(const CostTable& table, const Point& point)
+    {
+        return {.predicted = predictedSum(table, point.sample.plan),
+                .measured = point.kld.value,
+                .standardError = 0,
+                .shares = {}};
+    }
+    ProxyProblem problem(std::size_t half) const
+    {
+        ProxyProblem problem;
+        const CostTable& any = m_tables.front();
+        for (const CostTable& table : m_tables) {
+            problem.inputs.push_back(table.metric);
+            std::vector<double>& cells = problem.cells.emplace_back();
+            for (const Cost& cost : table.costs)
+                cells.push_back(std::isnan(cost.loss) ? 0 : cost.loss);
+        }
+        problem.inputs.emplace_back("bits");
+        std::vector<double>& bits = problem.cells.emplace_back();
+        for (const Cost& cost : any.costs)
+            bits.push_back(static_cast<double>(cost.payloadBits));
+        for (std::size_t i = half; i < m_points.size(); i += 2) {
+            std::vector<std::size_t>& cells = problem.plans.emplace_back();
+            for (std::size_t item = 0; item < any.items.size(); ++item) {
+                const auto layer = static_cast<std::size_t>(any.items[item].layers.front());
+                if (const auto column = any.columnOf(item, m_points[i].sample.plan.candidates[layer]))
+                    cells.push_back(item * any.candidates.size() + *column);
+            }
+            problem.measured.push_back(m_points[i].kld.value);
+        }
+        return problem;
+    }
+
+    const Model& m_model;
+    const Options& m_options;
+    std::vector<CostTable> m_tables;
+    std::vector<Point> m_points;
+    std::vector<MetricCorrelation> m_correlations, m_baselines;
+};
+
+Result<int> run(Console& console, const Options& options)
+{
+    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
+    const Model& model = *opened.model;
+    QL_TRY(graph, buildGraph(model));
+    if (!isCausalLanguageModel(graph))
+        return usageError("plans are measured by their KLD on text, which takes a causal language model", options.file);
+    QL_TRY(target, targetOrNull(options.target));
+    QL_TRY(windows, options.text.read(console, *opened.base));
+    QL_TRY(study, openStudyFor(console, options.study, *opened.base, options.file));
+    QL_TRY(tables, tablesOf(console, model, options, target, opened.activations.get(), *study.study));
+    QL_TRY(points, samplesOf(model, options, target, tables, console.context()));
+    Bench bench(model, options, std::move(tables), std::move(points));
+    const EvaluationTask task{
+        .graph = graph, .windows = windows, .model = opened.baseVersion(), .onScores = {}, .known = {}};
+    QL_CHECK(bench.run(console, task,
+                       {.target = target ? &target->profile : nullptr, .activations = opened.activations.get()},
+                       *study.study));
+    QL_CHECK(opened.base->checkpoint->checkIntact());
+    QL_CHECK(keepPredictions(*study.study, bench.records(windows, options.text.name())));
+    QL_CHECK(study.study->save(study.document));
+    Json document = bench.show();
+    document["windows"] = windows.count();
+    document["context"] = windows.length;
+    if (options.tests)
+        document["intervals"] = bench.intervals();
+    if (options.search) {
+        QL_TRY(found, bench.search(console.context()));
+        document["search"] = std::move(found);
+    }
+    document["measured"] = bench.rows();
+    console.show(document);
+    return 0;
+}
+
+} // namespace
+
+extern const Command correlate_;
+const Command correlate_{
+    "correlate", "which metric tells plans apart: predicted sums against the measured KLD of sampled plans",
+    [](CLI::App& app) -> CommandRun {
+        const auto options = std::make_shared<Options>();
+        options->text.windows = 4;
+        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        options->text.declare(app);
+        options->candidates.declare(app, "int3:g64,int4:g64,int5:g64,int8:g64");
+        options->activations.declare(app);
+        options->transforms.declare(app);
+        app.add_option("--target", options->target, "target that completes and refuses candidates, and ties layers");
+        app.add_option("--plans", options->plans, "how many plans: random ones, solvers' and edits of these")
+            ->capture_default_str()
+            ->check(atLeast(4));
+        app.add_option("--bpw", options->bitsPerWeight, "their sizes in bits per weight, separated by commas")
+            ->delimiter(',')
+            ->capture_default_str()
+            ->check(above(0));
+        app.add_option("--seed", options->seed, "of what is drawn")->capture_default_str();
+        app.add_flag(
+            "--intervals", options->tests,
+            "measure 30 more plans (random, solved at other sizes, edits of one) and count how many lie in the "
+            "90 % intervals fitted on the others");
+        app.add_flag("--search", options->search,
+                     "search for an expression of the metrics that orders the plans better; half of them judge it");
+        app.add_option("--out", options->study,
+                       "study (.qloupe) that keeps each plan as it is measured: a run that was stopped continues, and "
+                       "validate and solve predict from them")
+            ->required();
+        app.footer(
+            "Figures: spearman, kendall (tau-b) of predicted sums and measured KLD over all plans, pearson_log of "
+            "their logarithms; low and high hold 90 % of bootstrap draws over plans. size (fewer bits are worse) "
+            "and random (a drawn loss for every layer and candidate) are what a metric has to beat.");
+        return [options](Console& console) { return run(console, *options); };
+    }};
+
+} // namespace ql::cli::commands

@@ -2,7 +2,7 @@
 #include "core/model/evaluation/hessian.h"
 
 #include "core/jobs/parallel_sum.h"
-#include "core/model/evaluation/loss_gradients.h"
+#include "core/model/evaluation/layer_gradients.h"
 
 #include <cmath>
 #include <limits>
@@ -14,37 +14,18 @@ namespace {
 
 constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
 
-struct Place {
-    std::int64_t layer = 0;
-    std::int64_t offset = 0; // in the long vector
-    std::int64_t rows = 0, columns = 0;
-};
-
-Result<std::vector<Place>> placesOf(const LossFunction& loss, const JobContext& context)
-{
-    std::vector<Place> places;
-    std::int64_t offset = 0;
-    for (const std::int64_t layer : loss.layers) {
-        QL_TRY(data, loss.weights.weights(layer, context));
-        const std::int64_t n = data.view.numel();
-        const std::int64_t rows = data.view.shape.empty() ? 1 : data.view.shape.front();
-        places.push_back({layer, offset, rows, rows > 0 ? n / rows : 0});
-        offset += n;
-    }
-    return places;
-}
-
 /// The weights with step·direction added.
 template<typename T>
 class Shifted final : public graph::WeightSource {
 public:
-    Shifted(const LossFunction& loss, const std::vector<Place>& places, std::span<const double> direction, double step)
+    Shifted(const LossFunction& loss, const std::vector<LayerPlace>& places, std::span<const double> direction,
+            double step)
         : m_loss(loss), m_places(places), m_direction(direction), m_step(step)
     {}
     Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
     {
         QL_TRY(data, m_loss.weights.weights(layer, context));
-        const auto place = std::ranges::find(m_places, layer, &Place::layer);
+        const auto place = std::ranges::find(m_places, layer, &LayerPlace::layer);
         if (place == m_places.end())
             return data;
         const std::int64_t n = data.view.numel();
@@ -65,54 +46,16 @@ public:
 
 private:
     const LossFunction& m_loss;
-    const std::vector<Place>& m_places;
+    const std::vector<LayerPlace>& m_places;
     std::span<const double> m_direction;
     double m_step;
 };
 
 template<typename T>
-class Sum final : public GradientSink<T> {
-public:
-    Sum(const std::vector<Place>& places, const JobContext& context)
-        : m_places(places),
-          m_context(context),
-          m_sum(places.empty()
-                    ? 0
-                    : static_cast<std::size_t>(places.back().offset + places.back().rows * places.back().columns))
-    {}
-    bool wants(std::size_t, std::int64_t layer) const override
-    {
-        return std::ranges::find(m_places, layer, &Place::layer) != m_places.end();
-    }
-    Result<void> enter(std::size_t) override { return {}; }
-    Result<void> add(std::int64_t layer, std::span<const WeightUse<T>> uses) override
-    {
-        const Place& place = *std::ranges::find(m_places, layer, &Place::layer);
-        double* const sum = m_sum.data() + place.offset;
-        return forEachTile<T>(
-            uses,
-            [&](const GradientTile<T>& tile) {
-                for (std::int64_t r = 0; r < tile.rows; ++r)
-                    for (std::int64_t c = 0; c < tile.columns; ++c)
-                        sum[(tile.row + r) * place.columns + tile.column + c] +=
-                            static_cast<double>(tile.data[r * tile.columns + c]);
-            },
-            m_context);
-    }
-    Result<void> leave(std::size_t) override { return {}; }
-    std::vector<double> take() { return std::move(m_sum); }
-
-private:
-    const std::vector<Place>& m_places;
-    const JobContext& m_context;
-    std::vector<double> m_sum;
-};
-
-template<typename T>
 Result<std::vector<double>> gradientAt(const LossFunction& loss, const graph::WeightSource& weights,
-                                       const std::vector<Place>& places, const JobContext& context)
+                                       const std::vector<LayerPlace>& places, const JobContext& context)
 {
-    Sum<T> sum(places, context);
+    LayerGradientSum<T> sum(places, context);
     QL_CHECK(lossGradients<T>({loss.graph, weights, loss.windows, 0, loss.windows.count(), nextTokens<T>(loss.windows)},
                               sum, context));
     std::vector<double> gradient = sum.take();
@@ -141,7 +84,7 @@ Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
 template<typename T>
 Result<std::vector<double>> lossGradient(const LossFunction& loss, const JobContext& context)
 {
-    QL_TRY(places, placesOf(loss, context));
+    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
     return gradientAt<T>(loss, loss.weights, places, context);
 }
 
@@ -149,7 +92,7 @@ template<typename T>
 Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::span<const double> v,
                                                  const JobContext& context)
 {
-    QL_TRY(places, placesOf(loss, context));
+    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
     QL_TRY(square, parallelSum(context, std::ssize(v), [&](std::size_t i) { return v[i] * v[i]; }));
     const double norm = std::sqrt(square);
     if (norm == 0)
@@ -164,9 +107,9 @@ Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::
 
 Result<std::int64_t> weightCount(const LossFunction& loss, const JobContext& context)
 {
-    QL_TRY(places, placesOf(loss, context));
+    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
     return std::accumulate(places.begin(), places.end(), std::int64_t{0},
-                           [](std::int64_t n, const Place& place) { return n + place.rows * place.columns; });
+                           [](std::int64_t n, const LayerPlace& place) { return n + place.rows * place.columns; });
 }
 
 #define QL_HESSIAN(T)                                                                                                  \

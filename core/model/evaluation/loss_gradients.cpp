@@ -131,9 +131,13 @@ private:
         return {};
     }
 
-    /// Of −ln p(label): p, less 1 at the label.
+    /// Of −ln p(label): p, less 1 at the label; or of the task's own loss.
     Result<Array<T>> logitGradient(std::size_t w, std::int64_t firstPosition, Array<T> logits) const
     {
+        if (m_task.toGradient) {
+            QL_CHECK(m_task.toGradient(m_task.first + static_cast<std::int64_t>(w), firstPosition, logits));
+            return logits;
+        }
         const std::int64_t vocabulary = logits.width();
         T* rows = logits.write();
         QL_CHECK(parallelFor(m_context, logits.rows(), 1, [&](std::int64_t r, std::int64_t) -> Result<void> {
@@ -177,8 +181,8 @@ private:
         options.wantsWeights = [this, segment](std::int64_t layer) {
             return m_unfactored.contains(layer) && m_sink.wants(segment, layer);
         };
-        options.weightGradient = [&uses](const Node& node, std::int64_t layer, Array<T> gradient) {
-            if (!WeightUse<T>::isFactored(*node.op))
+        options.weightGradient = [this, &uses](const Node& node, std::int64_t layer, Array<T> gradient) {
+            if (!WeightUse<T>::isFactored(*node.op) || layer != m_graph.layerOf(node))
                 uses[layer].push_back({.firstRow = 0,
                                        .left = {},
                                        .ids = {},
@@ -194,9 +198,13 @@ private:
     {
         std::set<std::int64_t> layers;
         for (std::size_t n = m_graph.segments[segment].begin; n < m_graph.segments[segment].end; ++n)
-            for (const ValueId id : m_graph.nodes[n].inputs)
-                if (id != graph::kLeftOut && !WeightUse<T>::isFactored(*m_graph.nodes[n].op))
-                    layers.insert(m_graph.values[static_cast<std::size_t>(id)].layer);
+            for (const ValueId id : m_graph.nodes[n].inputs) {
+                if (id == graph::kLeftOut)
+                    continue;
+                const std::int64_t layer = m_graph.values[static_cast<std::size_t>(id)].layer;
+                if (!WeightUse<T>::isFactored(*m_graph.nodes[n].op) || layer != m_graph.layerOf(m_graph.nodes[n]))
+                    layers.insert(layer);
+            }
         return layers;
     }
 
@@ -207,7 +215,7 @@ private:
     std::size_t m_lowest;                           // first segment with a wanted layer
     std::vector<std::vector<Values<T>>> m_entering; // [segment][window]
     std::vector<Gradients<T>> m_gradients;          // [window], of what leaves the next segment
-    std::set<std::int64_t> m_unfactored; // of the segment at hand, read by operators other than linear ones and tables
+    std::set<std::int64_t> m_unfactored; // of the segment at hand: all but the matrices of linear nodes and tables
 };
 
 } // namespace

@@ -36,13 +36,16 @@ struct LossGradientTask {
     std::int64_t first = 0; // of the windows
     std::int64_t count = 0;
     Labels<T> labels;
+    /// Another loss, instead of labels: turns the logits of positions [first, first + rows) of a window into its
+    /// gradient with respect to them.
+    std::function<Result<void>(std::int64_t window, std::int64_t first, graph::Array<T>& logits)> toGradient = {};
 };
 
 /// Units of progress that windows take; the caller announces them.
 std::int64_t gradientUnits(const graph::Graph& graph, std::int64_t windows);
 
-/// Hands the gradients of each window's loss, Σ over its positions of −ln p(label), to the sink. An error where logits
-/// are not finite.
+/// Hands the gradients of each window's loss, Σ over its positions of −ln p(label) unless the task has another, to the
+/// sink. An error where logits are not finite.
 template<typename T>
 Result<void> lossGradients(const LossGradientTask<T>& task, GradientSink<T>& sink, const JobContext& context);
 

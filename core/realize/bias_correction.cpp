@@ -5,6 +5,7 @@
 #include "core/formats/weight_tile.h"
 #include "core/jobs/parallel.h"
 #include "core/model/stored_order.h"
+#include "core/realize/changed_tensors.h"
 #include "core/realize/plan_weights.h"
 
 #include <cmath>
@@ -13,30 +14,6 @@
 namespace ql {
 
 namespace {
-
-/// Another checkpoint with some tensors of its own, in float.
-class CorrectedCheckpoint final : public Checkpoint {
-public:
-    CorrectedCheckpoint(std::shared_ptr<const Checkpoint> base,
-                        std::map<std::size_t, std::shared_ptr<const Buffer>> changed)
-        : Checkpoint((*base).*&CorrectedCheckpoint::m_contents), m_base(std::move(base)), m_changed(std::move(changed))
-    {
-        for (const auto& [tensor, values] : m_changed)
-            m_contents.tensors[tensor].offset = -1;
-    }
-
-private:
-    Result<TensorData> loadTensor(std::size_t index, const JobContext& context) const override
-    {
-        const auto changed = m_changed.find(index);
-        if (changed == m_changed.end())
-            return m_base->load(static_cast<std::int64_t>(index), context);
-        return TensorData{{Dtype::f32, m_contents.tensors[index].shape, changed->second->data()}, changed->second};
-    }
-
-    std::shared_ptr<const Checkpoint> m_base;
-    std::map<std::size_t, std::shared_ptr<const Buffer>> m_changed;
-};
 
 struct Pair {
     std::int64_t layer, bias;
@@ -123,7 +100,7 @@ Result<BiasCorrection> correctBiases(const std::shared_ptr<const Model>& model, 
 {
     BiasCorrection result;
     const PlanWeights planned(*model, plan, target, &activations);
-    std::map<std::size_t, std::shared_ptr<const Buffer>> changed;
+    ChangedTensors changed;
     const std::vector<Pair> pairs = Finder(*model, graph).find(plan, result.notes);
     bool isKnown = pairs.empty();
     for (const auto& [layer, bias] : pairs) {
@@ -159,9 +136,7 @@ Result<BiasCorrection> correctBiases(const std::shared_ptr<const Model>& model, 
     if (!isKnown)
         return refused("correcting biases needs the means of layers' inputs: give --activations of a study made by "
                        "qloupe calibrate, or of captured X, and no transforms");
-    Model corrected = *model;
-    corrected.checkpoint = std::make_shared<CorrectedCheckpoint>(model->checkpoint, std::move(changed));
-    result.model = std::make_shared<const Model>(std::move(corrected));
+    result.model = withChangedTensors(*model, std::move(changed));
     return result;
 }
 

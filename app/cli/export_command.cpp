@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/repair_option.h"
 #include "app/cli/variant_options.h"
 #include "core/plan/plan_inputs.h"
 #include "core/realize/kept_rounding.h"
@@ -18,6 +19,7 @@ struct Options {
     ActivationsOption activations;
     TransformsOption transforms;
     bool biasCorrection = false;
+    std::string repair;
 };
 
 Result<int> run(Console& console, const Options& options)
@@ -30,6 +32,10 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(target, findTarget(options.target.empty() ? read.target : options.target));
     QL_TRY(plan, admit(target->profile, *uncorrected, read));
     std::shared_ptr<const Model> model = uncorrected;
+    if (!options.repair.empty()) {
+        QL_TRY(repaired, withRepair(console, model, plan, &target->profile, activations.get(), options.repair));
+        model = repaired.model;
+    }
     if (options.biasCorrection) {
         QL_TRY(corrected,
                withCorrectedBiases(console, model, plan, &target->profile, activations.get(), console.context()));
@@ -46,9 +52,10 @@ Result<int> run(Console& console, const Options& options)
     }
     nlohmann::ordered_json document{
         {"path", options.out}, {"target", target->profile.id}, {"bytes", bytes}, {"predicted_bytes", predicted}};
-    if (variant) {
+    if (variant || !options.repair.empty()) {
         QL_TRY(rounding, keptRounding(*model, plan, target->profile, console.context()));
-        document["variant"] = plan.variant;
+        if (variant)
+            document["variant"] = plan.variant;
         document["kept_rounding"] = {{"sqnr_db", numberOrNull(rounding.sqnrDb())},
                                      {"max_abs_error", rounding.maxAbsError}};
     }
@@ -68,6 +75,7 @@ const Command export_{
         app.add_option("--target", options->target, "target (qloupe list targets); default: the plan's");
         app.add_option("--out", options->out, "file or folder to write")->required();
         app.add_flag("--bias-correction", options->biasCorrection, kBiasCorrectionHelp);
+        app.add_option("--repair", options->repair, kRepairHelp);
         options->activations.declare(app);
         options->transforms.declare(app);
         return [options](Console& console) { return run(console, *options); };

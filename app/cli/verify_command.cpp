@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/repair_option.h"
 #include "app/cli/variant_options.h"
 
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@ struct Options {
     std::string against;
     ActivationsOption activations;
     bool biasCorrection = false;
+    std::string repair;
 };
 
 struct Embedded {
@@ -35,12 +37,19 @@ Result<int> run(Console& console, const Options& options)
     const Embedded embedded = embeddedPlan(options.path);
     QL_TRY(opened, openVariant(console, base, {}, options.activations, embedded.plan));
     std::shared_ptr<const Model> model = opened.model;
-    if (options.biasCorrection && embedded.target) {
+    if ((options.biasCorrection || !options.repair.empty()) && embedded.target) {
         QL_TRY(parsed, parsePlan(embedded.plan, *model));
         QL_TRY(plan, admit(embedded.target->profile, *model, parsed));
-        QL_TRY(corrected, withCorrectedBiases(console, model, plan, &embedded.target->profile, opened.activations.get(),
-                                              console.context()));
-        model = std::move(corrected);
+        const TargetProfile* const target = &embedded.target->profile;
+        const Activations* const known = opened.activations.get();
+        if (!options.repair.empty()) {
+            QL_TRY(repaired, withRepair(console, model, plan, target, known, options.repair));
+            model = repaired.model;
+        }
+        if (options.biasCorrection) {
+            QL_TRY(corrected, withCorrectedBiases(console, model, plan, target, known, console.context()));
+            model = std::move(corrected);
+        }
     }
     console.status("verifying " + options.path);
     QL_TRY(report, verifyExport(*model, options.path, opened.activations.get(), console.context()));
@@ -76,6 +85,8 @@ const Command verify_{"verify", "read an exported model back and compare every t
                           options->activations.declare(app);
                           app.add_flag("--bias-correction", options->biasCorrection,
                                        "the export was given it: compare with corrected biases");
+                          app.add_option("--repair", options->repair,
+                                         "the export was given this repair: compare with its gains");
                           return [options](Console& console) { return run(console, *options); };
                       }};
 

@@ -2,6 +2,7 @@
 #include "app/cli/version_options.h"
 
 #include "app/cli/keys_values.h"
+#include "app/cli/repair_option.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/checkpoint/stored_type.h"
@@ -20,6 +21,7 @@ void VersionOptions::declare(CLI::App& app)
     app.add_flag("--keep-first-token", keepFirstToken,
                  "activation schemes leave the first token of each text (BOS) as it is");
     app.add_flag("--bias-correction", biasCorrection, kBiasCorrectionHelp);
+    app.add_option("--repair", repair, kRepairHelp);
     transforms.declare(app);
     activations.declare(app);
 }
@@ -28,10 +30,12 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
                                                            const JobContext& context) const
 {
     const bool isTransformed = !transforms.texts.empty();
-    if (plan.empty() && (keepFirstToken || biasCorrection || (!isTransformed && !activations.path.empty())))
-        return usageError(std::string(keepFirstToken   ? "--keep-first-token"
-                                      : biasCorrection ? "--bias-correction"
-                                                       : "--activations") +
+    if (plan.empty() &&
+        (keepFirstToken || biasCorrection || !repair.empty() || (!isTransformed && !activations.path.empty())))
+        return usageError(std::string(keepFirstToken    ? "--keep-first-token"
+                                      : biasCorrection  ? "--bias-correction"
+                                      : !repair.empty() ? "--repair"
+                                                        : "--activations") +
                           " says how a plan is run: add --plan, or leave it out");
     if (plan.empty() && !isTransformed && runtime.empty() && keysValues.empty())
         return std::unique_ptr<OtherVersion>();
@@ -44,6 +48,7 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
     QL_TRY(opened, openVariant(console, model, transforms, activations, planText));
     other->opened = std::move(opened);
     const std::shared_ptr<const Model> uncorrected = other->opened.model;
+    std::string repairFingerprint;
     const Model& ran = *uncorrected;
     const Activations* const known = other->opened.activations.get();
     std::vector<std::string> titles;
@@ -57,6 +62,12 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
         settings.plan = &*other->plan;
         settings.target = target ? &target->profile : nullptr;
         titles.emplace_back("plan");
+        if (!repair.empty()) {
+            QL_TRY(repaired, withRepair(console, other->opened.model, *other->plan, settings.target, known, repair));
+            other->opened.model = repaired.model;
+            repairFingerprint = repaired.fingerprint;
+            titles.emplace_back("norms repaired");
+        }
         if (biasCorrection) {
             QL_TRY(corrected,
                    withCorrectedBiases(console, other->opened.model, *other->plan, settings.target, known, context));
@@ -78,7 +89,7 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
     other->identity = other->title + (keepFirstToken ? "\nfirst token kept" : "") +
                       (other->opened.variant ? "\n" + ran.checkpoint->fingerprint() : "") +
                       (other->plan ? "\n" + printPlan(*other->plan, ran) : "") +
-                      (known ? "\n" + known->fingerprint() : "");
+                      (known ? "\n" + known->fingerprint() : "") + (repair.empty() ? "" : "\n" + repairFingerprint);
     QL_TRY(version, plannedVersion(*other->opened.model, settings, context));
     other->version = std::move(version);
     return other;

@@ -17,13 +17,15 @@ struct OtherVersion {
     ModelVersion version;
 };
 
-/// --plan P, --transform T, --as RUNTIME, --kv SCHEME, --keep-first-token, --bias-correction, --activations A.
+/// --plan P, --transform T, --as RUNTIME, --kv SCHEME, --keep-first-token, --bias-correction, --repair R,
+/// --activations A.
 struct VersionOptions {
     std::string plan;
     std::string runtime;
     std::string keysValues;
     bool keepFirstToken = false;
     bool biasCorrection = false;
+    std::string repair;
     ActivationsOption activations;
     TransformsOption transforms;
     void declare(CLI::App& app);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/realize/kept_rounding.h"
 
-#include "core/checkpoint/stored_type.h"
 #include "core/formats/quantized_tensor.h"
 #include "core/jobs/parallel.h"
 #include "core/realize/plan_weights.h"
@@ -14,8 +13,6 @@ Result<ErrorStats> keptRounding(const Model& model, const Plan& plan, const Targ
                                 const JobContext& context)
 {
     ErrorStats all;
-    if (variantOf(*model.checkpoint).empty())
-        return all;
     const PlanWeights kept(model, plan, &target, nullptr);
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         const auto layer = static_cast<std::int64_t>(i);

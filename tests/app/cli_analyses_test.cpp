@@ -94,6 +94,68 @@ private Q_SLOTS:
         QCOMPARE(without.exitCode, 2);
         QVERIFY(without.err.contains("--activations"));
     }
+
+    void repairsAreKeptExportedAndVerify()
+    {
+        const Outcome solved = run(QStringLiteral("solve %1 --candidates gguf:q2_k --bpw 3 --target gguf --out %2")
+                                       .arg(kSample, at("repaired.json")));
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        const QString planned = QStringLiteral("%1 --plan %2").arg(kSample, at("repaired.json"));
+        const Outcome repaired = run(QStringLiteral("repair %1 --text %2/calibration.txt --context 64 --windows 16 "
+                                                    "--method kld:steps=8:rate=0.02 --out %3")
+                                         .arg(planned, kSample, at("repair.npz")));
+        QVERIFY2(repaired.exitCode == 0, repaired.err.constData());
+        const QJsonObject document = repaired.json();
+        QVERIFY(document[QStringLiteral("kept")].toBool());
+        QCOMPARE(document[QStringLiteral("windows")].toInt(), 12);
+        QCOMPARE(document[QStringLiteral("step_kld")].toArray().size(), 8);
+        const auto kldOf = [&](const QString& more) {
+            const Outcome shown = run(QStringLiteral("validate %1 --text %2/test.txt --context 64 --windows 8%3")
+                                          .arg(planned, kSample, more));
+            const QJsonObject other = shown.json()[QStringLiteral("other")].toObject();
+            return other[QStringLiteral("kld")].toObject()[QStringLiteral("value")].toDouble(-1);
+        };
+        const QString repair = QStringLiteral(" --repair ") + at("repair.npz");
+        const double before = kldOf({});
+        const double after = kldOf(repair);
+        QVERIFY2(after > 0 && after < before, qPrintable(QStringLiteral("%1 %2").arg(before).arg(after)));
+        const Outcome exported = run(QStringLiteral("export %1%2 --out %3").arg(planned, repair, at("repaired.gguf")));
+        QVERIFY2(exported.exitCode == 0, exported.err.constData());
+        QCOMPARE(exported.json()[QStringLiteral("bytes")], exported.json()[QStringLiteral("predicted_bytes")]);
+        const QJsonObject rounding = exported.json()[QStringLiteral("kept_rounding")].toObject();
+        QCOMPARE(rounding[QStringLiteral("max_abs_error")].toDouble(-1), 0.0); // gains are float32 in the file
+        const QString verify = QStringLiteral("verify %1 --against %2").arg(at("repaired.gguf"), kSample);
+        const Outcome same = run(verify + repair);
+        QVERIFY2(same.exitCode == 0, same.out.constData());
+        QCOMPARE(run(verify).exitCode, 1); // the gains are others
+
+        const Outcome another = run(QStringLiteral("solve %1 --candidates gguf:q4_k --bpw 5 --target gguf --out %2")
+                                        .arg(kSample, at("other.json")));
+        QVERIFY2(another.exitCode == 0, another.err.constData());
+        const Outcome refused = run(
+            QStringLiteral("export %1 --plan %2%3 --out %4").arg(kSample, at("other.json"), repair, at("none.gguf")));
+        QCOMPARE(refused.exitCode, 3);
+        QVERIFY(refused.err.contains("another plan"));
+        const Outcome without = run(QStringLiteral("validate %1 --text %1/test.txt%2").arg(kSample, repair));
+        QCOMPARE(without.exitCode, 2);
+        QVERIFY(without.err.contains("add --plan"));
+    }
+    /// Pictures have no KLD, and no repair of a plan that changes nothing is kept.
+    void repairsFromPictures()
+    {
+        const Outcome solved = run(QStringLiteral("solve %1 --candidates int2:channel --bpw 3 --target hdf5 --out %2")
+                                       .arg(vitPath(), at("vit.json")));
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        const QString repair = QStringLiteral("repair %1 --plan %2 --images %3 --out %4 --method ")
+                                   .arg(vitPath(), at("vit.json"), picturesPath(), at("vit.npz"));
+        const Outcome matched = run(repair + QStringLiteral("statistics"));
+        QVERIFY2(matched.exitCode == 0 || matched.exitCode == 1, matched.err.constData());
+        QCOMPARE(matched.json()[QStringLiteral("kept")].toBool(), matched.exitCode == 0);
+        QCOMPARE(QFile::exists(at("vit.npz")), matched.exitCode == 0);
+        const Outcome tuned = run(repair + QStringLiteral("kld"));
+        QCOMPARE(tuned.exitCode, 3);
+        QVERIFY(tuned.err.contains("statistics"));
+    }
 };
 
 QTEST_APPLESS_MAIN(CliAnalysesTest)

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/realize/repair.h"
+
+#include "core/base/sum.h"
+#include "core/base/text.h"
+#include "core/model/evaluation/evaluate.h"
+#include "core/realize/held_weights.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ql {
+
+namespace {
+
+constexpr std::int64_t kHeldBytes = std::int64_t{4} << 30; // of restored weights
+
+Windows part(const Windows& windows, std::int64_t first, std::int64_t last)
+{
+    return {.length = windows.length,
+            .ids = {windows.ids.begin() + first * windows.length, windows.ids.begin() + last * windows.length}};
+}
+
+Cases part(const Cases& cases, std::int64_t first, std::int64_t last)
+{
+    Cases some = cases;
+    some.count = last - first;
+    some.batch = [batch = cases.batch, first](std::int64_t from, std::int64_t to, const JobContext& context) {
+        return batch(first + from, first + to, context);
+    };
+    return some;
+}
+
+/// Mean KLD of each window.
+Result<std::vector<double>> divergences(const RepairTask& task, const Windows& windows, const ModelVersion& version,
+                                        const JobContext& context)
+{
+    QL_TRY(scores, evaluate({.graph = task.graph,
+                             .windows = windows,
+                             .scored = Scored::all,
+                             .model = task.own,
+                             .other = &version,
+                             .onScores = {},
+                             .known = {}},
+                            context));
+    std::vector<double> means;
+    const std::size_t each = scores.size() / static_cast<std::size_t>(windows.count());
+    for (std::size_t begin = 0; begin < scores.size(); begin += each) {
+        CompensatedSum sum;
+        for (std::size_t i = begin; i < begin + each; ++i)
+            sum.add(scores[i].kld);
+        means.push_back(sum.value() / static_cast<double>(each));
+    }
+    return means;
+}
+
+Result<HeldOutScore> score(const RepairTask& task, const Windows& windows, const ModelVersion& before,
+                           const ModelVersion& after, const JobContext& context)
+{
+    QL_TRY(old, divergences(task, windows, before, context));
+    QL_TRY(repaired, divergences(task, windows, after, context));
+    const auto n = static_cast<double>(old.size());
+    HeldOutScore result{.isKld = true, .cases = windows.count()};
+    for (std::size_t w = 0; w < old.size(); ++w) {
+        result.before += old[w] / n;
+        result.after += repaired[w] / n;
+    }
+    double squares = 0;
+    for (std::size_t w = 0; w < old.size(); ++w) {
+        const double off = repaired[w] - old[w] - (result.after - result.before);
+        squares += off * off;
+    }
+    if (old.size() > 1)
+        result.error = std::sqrt(squares / (n - 1) / n);
+    return result;
+}
+
+Result<HeldOutScore> score(const RepairTask& task, const Cases& cases, const ModelVersion& before,
+                           const ModelVersion& after, const JobContext& context)
+{
+    HeldOutScore result{.isKld = false, .cases = cases.count};
+    for (const auto& [version, value] : {std::pair(&before, &result.before), {&after, &result.after}}) {
+        QL_TRY(scores,
+               evaluateCases({.graph = task.graph, .cases = cases, .model = task.own, .other = version}, context));
+        if (scores.outputs.empty())
+            return refused("has no output of real numbers, so nothing tells whether a repair is one");
+        *value = -scores.outputs.front().sqnrDb;
+    }
+    return result;
+}
+
+} // namespace
+
+Result<RepairMethod> parseRepairMethod(std::string_view text)
+{
+    const auto wrong = [&](const std::string& what) {
+        return usageError("'" + printable(text) + "': " + what +
+                          "; take statistics, statistics:moments, statistics:least_squares, or kld with any of "
+                          "steps=, batch=, rate= and seed=, e.g. kld:steps=40:rate=0.01");
+    };
+    const auto words = split(text, ':');
+    RepairMethod method;
+    if (words.front() == "statistics") {
+        if (words.size() > 2 || (words.size() == 2 && words[1] != "moments" && words[1] != "least_squares"))
+            return wrong("statistics are matched by moments or least_squares");
+        if (words.size() == 2)
+            method.match = words[1] == "moments" ? NormMatch::moments : NormMatch::leastSquares;
+        return method;
+    }
+    if (words.front() != "kld")
+        return wrong("no such repair");
+    method.isTuned = true;
+    for (const std::string_view word : std::span(words).subspan(1)) {
+        const auto equals = word.find('=');
+        const std::string_view key = word.substr(0, equals);
+        const std::string_view value = equals == std::string_view::npos ? "" : word.substr(equals + 1);
+        const auto whole = parseInt(value);
+        const auto number = parseDouble(value);
+        constexpr std::int64_t kMost = 1'000'000;
+        if (key == "rate" && number && *number > 0 && *number <= 1)
+            method.tuning.rate = *number;
+        else if (key == "steps" && whole && *whole >= 1 && *whole <= kMost)
+            method.tuning.steps = *whole;
+        else if (key == "batch" && whole && *whole >= 1 && *whole <= kMost)
+            method.tuning.batch = *whole;
+        else if (key == "seed" && whole && *whole >= 0)
+            method.tuning.seed = static_cast<std::uint64_t>(*whole);
+        else
+            return wrong("'" + printable(word) + "' is no option, or its value is out of bounds");
+    }
+    return method;
+}
+
+std::string printRepairMethod(const RepairMethod& method)
+{
+    if (!method.isTuned)
+        return std::string("statistics:") + (method.match == NormMatch::moments ? "moments" : "least_squares");
+    const NormTuningSettings& its = method.tuning;
+    return "kld:steps=" + std::to_string(its.steps) + ":batch=" + std::to_string(its.batch) +
+           ":rate=" + formatDouble(its.rate) + ":seed=" + std::to_string(its.seed);
+}
+
+Result<Repair> repairNorms(const RepairTask& task, const JobContext& context)
+{
+    const std::int64_t count = task.cases ? task.cases->count : task.windows.count();
+    if (count < 2)
+        return usageError("a repair needs two windows or cases at least: some to repair with, and some to see whether "
+                          "it is one");
+    const auto share = static_cast<std::int64_t>(std::llround(task.heldOut * static_cast<double>(count)));
+    const std::int64_t used = count - std::clamp<std::int64_t>(share, 1, count - 1);
+    const Norms found = normsOf(*task.model, task.graph);
+    if (found.norms.empty())
+        return refused("has no norm whose gain is stored and its own, so there is nothing to repair");
+    Repair repair;
+    repair.notes = found.notes;
+    QL_TRY(planned, plannedVersion(*task.model, task.settings, context));
+    planned.weights = std::make_shared<HeldWeights>(planned.weights, kHeldBytes);
+    if (task.method.isTuned) {
+        if (task.cases)
+            return refused("the KLD is that of language models on text; take the method statistics");
+        const Windows windows = part(task.windows, 0, used);
+        QL_TRY(tuned, tuneNorms({.model = *task.model,
+                                 .graph = task.graph,
+                                 .windows = windows,
+                                 .own = task.own,
+                                 .planned = planned,
+                                 .settings = task.method.tuning,
+                                 .onStep = task.onStep},
+                                found.norms, context));
+        repair.tensors = std::move(tuned);
+    } else {
+        QL_TRY(all, task.cases ? Result(*task.cases) : windowCases(task.graph, task.windows));
+        const Cases cases = part(all, 0, used);
+        QL_TRY(matched, repairByStatistics({.model = *task.model,
+                                            .graph = task.graph,
+                                            .cases = cases,
+                                            .own = task.own,
+                                            .planned = planned,
+                                            .match = task.method.match},
+                                           found.norms, context));
+        repair.tensors = std::move(matched);
+    }
+    // What the repaired model is in the files: gains rounded to the type they have.
+    const auto repairedModel = withRepairedTensors(*task.model, repair.tensors);
+    QL_TRY(own, plannedVersion(*repairedModel, task.settings, context));
+    std::set<std::int64_t> layers;
+    for (const RepairedTensor& tensor : repair.tensors)
+        layers.insert(tensor.layer);
+    ModelVersion repaired = planned;
+    repaired.weights = std::make_shared<OverlaidWeights>(planned.weights, own.weights, std::move(layers));
+    QL_TRY(heldOut, task.cases ? score(task, part(*task.cases, used, count), planned, repaired, context)
+                               : score(task, part(task.windows, used, count), planned, repaired, context));
+    repair.heldOut = heldOut;
+    return repair;
+}
+
+} // namespace ql

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Repair of what a plan does not quantize: other gains and biases of norms for the quantized model, found on inputs of
+// calibration and kept only if they bring inputs that were held out of it closer to the model, too. A repair belongs to
+// one checkpoint (or variant) and one plan; its values are few and travel in a file of their own (repair_file.h).
+#pragma once
+
+#include "core/realize/norm_statistics.h"
+#include "core/realize/norm_tuning.h"
+#include "core/realize/planned_version.h"
+
+namespace ql {
+
+/// "statistics" or "statistics:moments" | "statistics:least_squares"; "kld[:steps=40][:batch=4][:rate=0.01][:seed=1]".
+struct RepairMethod {
+    bool isTuned = false; // by the gradient of the KLD
+    NormMatch match = NormMatch::moments;
+    NormTuningSettings tuning = {};
+};
+Result<RepairMethod> parseRepairMethod(std::string_view text);
+std::string printRepairMethod(const RepairMethod& method);
+
+/// What is compared on cases that were held out: of language models the mean KLD over all tokens, nats per token, less
+/// is better; of others minus the SQNR of the first output, dB.
+struct HeldOutScore {
+    bool isKld = true;
+    std::int64_t cases = 0;
+    double before = 0, after = 0; // of the plan without and with the repair
+    double error = 0;             // standard error of after − before, paired over windows; 0 where it is not known
+    /// Better by more than the error.
+    bool isBetter() const { return after - before < -error; }
+};
+
+struct Repair {
+    std::vector<RepairedTensor> tensors;
+    HeldOutScore heldOut;
+    std::vector<Warning> notes;
+};
+
+struct RepairTask {
+    std::shared_ptr<const Model> model; // of the graph
+    const graph::Graph& graph;
+    ModelVersion own;         // what the plan is compared with
+    VersionSettings settings; // with a plan
+    RepairMethod method;
+    Windows windows = {};         // of language models
+    const Cases* cases = nullptr; // of others, instead
+    double heldOut = 0.25;        // share of the windows or cases, the last ones, at least one
+    std::function<void(std::int64_t step, double kld)> onStep = {};
+};
+
+Result<Repair> repairNorms(const RepairTask& task, const JobContext& context);
+
+} // namespace ql

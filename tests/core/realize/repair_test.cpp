@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Repairs of a small language model: what tuning reaches, what is held out, and the file that carries it.
+#include "core/base/npz.h"
+#include "core/base/rng.h"
+#include "core/model/evaluation/divergence_gradients.h"
+#include "core/model/frontends/frontend.h"
+#include "core/realize/held_weights.h"
+#include "core/realize/repair_file.h"
+#include "tests/support/temporary_folder.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace ql;
+
+namespace {
+
+Windows randomWindows(std::int64_t count, std::int64_t length, std::int64_t vocabulary)
+{
+    Windows windows{length, {}};
+    const CounterRng rng(3);
+    for (std::int64_t i = 0; i < count * length; ++i)
+        windows.ids.push_back(
+            static_cast<std::int64_t>(rng.uniform(static_cast<std::uint64_t>(i)) * static_cast<double>(vocabulary)));
+    return windows;
+}
+
+struct Opened {
+    std::shared_ptr<const Model> model;
+    graph::Graph graph;
+    Plan plan;
+    Windows windows = randomWindows(16, 24, 37);
+
+    explicit Opened(const JobContext& context, const char* name = "llama", const char* candidate = "int3:channel")
+        : model(openModel(std::filesystem::path(QL_TEST_DATA "/frontends") / name, context).value()),
+          graph(buildGraph(*model).value()),
+          plan(uniformPlan(*model, parseCandidates(candidate).value().front()))
+    {}
+    RepairTask task(const char* method) const
+    {
+        return {.model = model,
+                .graph = graph,
+                .own = ownVersion(*model),
+                .settings = {.plan = &plan},
+                .method = parseRepairMethod(method).value(),
+                .windows = windows};
+    }
+};
+
+} // namespace
+
+class RepairTest : public QObject {
+    Q_OBJECT
+    Executor m_executor{2};
+    JobContext m_context{m_executor};
+
+private Q_SLOTS:
+    /// All weights as they are but gains and biases of norms: these come close again.
+    void tuningBringsDisplacedGainsBack()
+    {
+        const Opened opened(m_context);
+        const Norms norms = normsOf(*opened.model, opened.graph);
+        std::vector<RepairedTensor> displaced;
+        for (const Norm& norm : norms.norms) {
+            RepairedTensor tensor{.layer = norm.gain, .values = {}};
+            const std::vector<double> gain = vectorOf(*opened.model, norm.gain, m_context).value();
+            for (const double value : gain)
+                tensor.values.push_back(
+                    static_cast<float>(value * (1 + 0.3 * CounterRng(8).normal(tensor.values.size()))));
+            displaced.push_back(std::move(tensor));
+        }
+        const auto model = withRepairedTensors(*opened.model, displaced);
+        std::vector<double> klds;
+        const auto tensors = tuneNorms({.model = *model,
+                                        .graph = opened.graph,
+                                        .windows = opened.windows,
+                                        .own = ownVersion(*opened.model),
+                                        .planned = ownVersion(*model),
+                                        .settings = {.steps = 60, .batch = 4, .rate = 0.05},
+                                        .onStep = [&](std::int64_t, double kld) { klds.push_back(kld); }},
+                                       norms.norms, m_context)
+                                 .value();
+        QCOMPARE(std::ssize(klds), 60);
+        QVERIFY2(klds.back() < 0.1 * klds.front(),
+                 qPrintable(QStringLiteral("%1 %2").arg(klds.front()).arg(klds.back())));
+        QCOMPARE(tensors.size(), displaced.size());
+    }
+
+    void heldOutWindowsAreScored_data()
+    {
+        QTest::addColumn<QString>("name");
+        QTest::addColumn<QString>("method");
+        for (const char* name : {"llama", "gemma2", "gpt2"})
+            QTest::addRow("%s", name) << name << "kld:steps=40:batch=4:rate=0.02";
+        QTest::newRow("statistics") << "llama"
+                                    << "statistics";
+    }
+    void heldOutWindowsAreScored()
+    {
+        QFETCH(QString, name);
+        QFETCH(QString, method);
+        const Opened opened(m_context, name.toUtf8().constData(), "int2:channel");
+        const Repair repair = repairNorms(opened.task(method.toUtf8().constData()), m_context).value();
+        const HeldOutScore& score = repair.heldOut;
+        QCOMPARE(score.cases, 4);
+        if (method.startsWith(QLatin1String("kld")))
+            QVERIFY2(score.isBetter(),
+                     qPrintable(QStringLiteral("%1 %2 %3").arg(score.before).arg(score.after).arg(score.error)));
+        // Computed once more, from other code: mean KLD of all positions but the last of the last four windows is near.
+        const auto model = withRepairedTensors(*opened.model, repair.tensors);
+        const graph::CheckpointWeights own(*opened.model);
+        const auto states = HeadStates<float>::of(opened.graph, own, opened.windows, m_context).value();
+        for (const auto& [its, value] : {std::pair(opened.model, score.before), {model, score.after}}) {
+            const ModelVersion version = plannedVersion(*its, {.plan = &opened.plan}, m_context).value();
+            const auto found = divergenceGradient<float>({opened.graph,
+                                                          *version.weights,
+                                                          states,
+                                                          opened.windows,
+                                                          {12, 13, 14, 15},
+                                                          {normsOf(*opened.model, opened.graph).norms.front().gain}},
+                                                         m_context)
+                                   .value();
+            QVERIFY2(std::fabs(found.kld - value) < 0.1 * value, qPrintable(QString::number(found.kld / value)));
+        }
+    }
+
+    void threadsDoNotMatter()
+    {
+        const Opened opened(m_context);
+        std::vector<std::vector<float>> first;
+        for (const int threads : {1, 3}) {
+            Executor executor(threads);
+            const JobContext context(executor);
+            std::vector<std::vector<float>> values;
+            const Repair repair = repairNorms(opened.task("kld:steps=3"), context).value();
+            for (const RepairedTensor& tensor : repair.tensors)
+                values.push_back(tensor.values);
+            if (first.empty())
+                first = values;
+            QVERIFY(first == values);
+        }
+    }
+
+    void methodsArePrintedAndParsed()
+    {
+        for (const char* text :
+             {"statistics:moments", "statistics:least_squares", "kld:steps=3:batch=2:rate=0.25:seed=9"})
+            QCOMPARE(printRepairMethod(parseRepairMethod(text).value()), std::string(text));
+        QVERIFY(parseRepairMethod("kld").value().isTuned);
+        for (const char* text : {"", "adam", "statistics:", "statistics:median", "kld:", "kld:steps=0", "kld:steps",
+                                 "kld:rate=2", "kld:rate=nan", "kld:seed=-1", "kld:batch=1.5", "kld:tempo=3"}) {
+            const auto parsed = parseRepairMethod(text);
+            QVERIFY2(!parsed && parsed.error().code == Errc::usage, text);
+        }
+    }
+
+    void refusals()
+    {
+        const Opened opened(m_context);
+        RepairTask task = opened.task("kld");
+        task.windows = randomWindows(1, 24, 37);
+        QVERIFY(!repairNorms(task, m_context));
+        Opened rounding(m_context, "llama", "int8:channel+a:int8:token");
+        const auto refused = repairNorms(rounding.task("kld"), m_context);
+        QVERIFY(!refused && refused.error().code == Errc::refused);
+        QVERIFY(refused.error().what.find("statistics") != std::string::npos);
+        QVERIFY(repairNorms(rounding.task("statistics"), m_context));
+        std::stop_source stop;
+        stop.request_stop();
+        const JobContext stopped(m_executor, stop.get_token());
+        const auto cancelled = repairNorms(opened.task("kld"), stopped);
+        QVERIFY(!cancelled && cancelled.error().code == Errc::cancelled);
+    }
+
+    void fileBringsItBack()
+    {
+        const test::TemporaryFolder folder;
+        const auto path = folder.path() / "repair.npz";
+        const Opened opened(m_context);
+        const Repair repair = repairNorms(opened.task("statistics"), m_context).value();
+        const std::string plan = planIdentity(*opened.model, opened.plan, nullptr, nullptr);
+        QVERIFY(writeRepair(repair, *opened.model, {.plan = plan, .method = "statistics", .inputs = "random"}, path));
+        const AppliedRepair applied = applyRepair(opened.model, plan, path, m_context).value();
+        QVERIFY(!applied.fingerprint.empty());
+        for (const RepairedTensor& tensor : repair.tensors) {
+            const auto read = vectorOf(*applied.model, tensor.layer, m_context).value();
+            for (std::size_t c = 0; c < read.size(); ++c)
+                QCOMPARE(read[c], static_cast<double>(tensor.values[c]));
+        }
+
+        Plan other = opened.plan;
+        other.candidates[static_cast<std::size_t>(opened.model->quantizableLayers().front())] = Candidate();
+        const auto anotherPlan =
+            applyRepair(opened.model, planIdentity(*opened.model, other, nullptr, nullptr), path, m_context);
+        QVERIFY(!anotherPlan && anotherPlan.error().code == Errc::refused);
+        QVERIFY(anotherPlan.error().what.find("another plan") != std::string::npos);
+        const Opened stranger(m_context, "qwen2");
+        const auto anotherModel = applyRepair(stranger.model, plan, path, m_context);
+        QVERIFY(!anotherModel && anotherModel.error().code == Errc::refused);
+        QVERIFY(anotherModel.error().what.find("checkpoint") != std::string::npos);
+
+        const auto withTensor = [&](std::string_view name, const std::vector<float>& values, bool isRepair) {
+            const auto damaged = folder.path() / "damaged.npz";
+            auto npz = NpzWriter::create(damaged).value();
+            const std::string text = "{\"quantloupe_repair\": 1, \"checkpoint\": \"" +
+                                     opened.model->checkpoint->fingerprint() + "\", \"plan\": \"" + plan + "\"}";
+            const std::int64_t length = std::ssize(text);
+            const std::int64_t count = std::ssize(values);
+            if ((isRepair && !npz.add("about", "u1", std::span(&length, 1), std::as_bytes(std::span(text)))) ||
+                !npz.add(name, "f4", std::span(&count, 1), std::as_bytes(std::span(values))) || !npz.commit())
+                qFatal("not written");
+            const auto result = applyRepair(opened.model, plan, damaged, m_context);
+            return result ? std::string() : result.error().what;
+        };
+        const Norm norm = normsOf(*opened.model, opened.graph).norms.front();
+        const std::string name = opened.model->layers[static_cast<std::size_t>(norm.gain)].name;
+        std::vector<float> values(static_cast<std::size_t>(norm.channels), 1.0F);
+        QCOMPARE(withTensor(name, values, true), std::string());
+        QVERIFY(withTensor(name, values, false).find("no repair") != std::string::npos);
+        QVERIFY(withTensor("nobody", values, true).find("no layer") != std::string::npos);
+        QVERIFY(withTensor(name, {1.0F}, true).find("shape") != std::string::npos);
+        values.back() = std::nanf("");
+        QVERIFY(withTensor(name, values, true).find("not finite") != std::string::npos);
+    }
+};
+
+QTEST_APPLESS_MAIN(RepairTest)
+#include "repair_test.moc"

@@ -127,7 +127,7 @@ const Command calibrate_{
         auto* fisher =
             app.add_flag("--fisher", options->fisher,
                          "also how much each weight matters to the predictions (Fisher diagonal), and, of inputs "
-                         "that get all of XᵀX, each token as much as the loss feels it");
+                         "that get all of XᵀX, each token as much as the loss feels it, and how it feels outputs together");
         for (const char* other : {"--inputs", "--images"})
             for (auto* only : {depth, fisher})
                 only->excludes(app.get_option(other));

@@ -20,6 +20,7 @@ struct ActivationStatistics {
     std::int64_t tokens = 0;     // 0 also where only XᵀX was given
     std::vector<double> gram;    // XᵀX [in, in], row-major, symmetric; empty where it is not known
     std::vector<float> lossGram; // Σ_t c_t·x_t·x_tᵀ [in, in] as layer_loss_gram.h has it; empty where it is not known
+    std::vector<float> outputGram;              // S [out, out] of the outputs' gradients, likewise
     std::vector<double> channelMin, channelMax; // per input channel, from X; empty where only XᵀX was given
     std::vector<double> channelRms;             // √(diag(XᵀX)/tokens), tokens = 1 if unknown
     std::vector<std::int64_t>

@@ -102,15 +102,14 @@ void merge(ActivationStatistics& all, ActivationStatistics more)
     }
 }
 
-/// Adds G of the layer's rows [part, part + 1) of its parts to what is known of their inputs.
-Result<void> addLossGram(ActivationStatistics& statistics, const LayerLossGram& gram, std::int64_t part,
-                         const JobContext& context)
+/// Adds the matrix of the layer's rows [part, part + 1) of its parts to `sum`, empty at first.
+Result<void> addGram(std::vector<float>& sum, const LayerLossGram& gram, std::int64_t part, const JobContext& context)
 {
     const std::int64_t in = gram.in;
-    QL_CHECK(context.checkMemory(4 * in * in, "a loss-weighted Gram matrix"));
-    statistics.lossGram.resize(static_cast<std::size_t>(in * in));
+    QL_CHECK(context.checkMemory(4 * in * in, "a Gram matrix of the loss"));
+    sum.resize(static_cast<std::size_t>(in * in));
     const float* half = gram.sums.data() + part * LayerLossGram::halfSize(in);
-    float* to = statistics.lossGram.data();
+    float* to = sum.data();
     constexpr std::int64_t kGrain = 1 << 17; // elements
     return parallelFor(context, in, std::max<std::int64_t>(1, kGrain / in), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r)
@@ -135,7 +134,8 @@ public:
                 m_readings[reader.layer].push_back({reader, key});
         }
         m_fingerprint = hasher.hex() + (m_sites.fisherName.empty() ? "" : "-" + m_sites.fisherFingerprint) +
-                        (m_sites.lossGramKeys.empty() ? "" : "-" + m_sites.lossGramFingerprint);
+                        (m_sites.lossGramKeys.empty() ? "" : "-" + m_sites.lossGramFingerprint) +
+                        (m_sites.outputGramKeys.empty() ? "" : "-" + m_sites.outputGramFingerprint);
         if (!m_sites.figures.empty())
             m_fingerprint += "-" + m_sites.figuresFingerprint;
         for (const auto& [layer, readings] : m_readings)
@@ -256,18 +256,22 @@ private:
     Result<void> addLossGrams(std::int64_t layer, std::vector<ActivationStatistics>& seen,
                               const JobContext& context) const
     {
-        const auto keys = m_sites.lossGramKeys.find(layer);
-        if (keys == m_sites.lossGramKeys.end())
-            return {};
-        for (const std::string& key : keys->second) {
-            QL_CHECK(context.checkStop());
-            const auto bytes = m_sink->find(key);
-            const auto gram = bytes ? LayerLossGram::decode(*bytes) : std::nullopt;
-            if (!gram)
-                return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key);
-            for (std::size_t part = 0; part < seen.size() && std::ssize(seen) == gram->parts; ++part)
-                if (!seen[part].gram.empty() && seen[part].in == gram->in)
-                    QL_CHECK(addLossGram(seen[part], *gram, static_cast<std::int64_t>(part), context));
+        for (const auto& [all, sums, ofInputs] :
+             {std::tuple(&m_sites.lossGramKeys, &ActivationStatistics::lossGram, true),
+              {&m_sites.outputGramKeys, &ActivationStatistics::outputGram, false}}) {
+            const auto keys = all->find(layer);
+            if (keys == all->end())
+                continue;
+            for (const std::string& key : keys->second) {
+                QL_CHECK(context.checkStop());
+                const auto bytes = m_sink->find(key);
+                const auto gram = bytes ? LayerLossGram::decode(*bytes) : std::nullopt;
+                if (!gram)
+                    return badInput("its calibration is damaged; calibrate again", m_path.string() + ": " + key);
+                for (std::size_t part = 0; part < seen.size() && std::ssize(seen) == gram->parts; ++part)
+                    if (!seen[part].gram.empty() && (!ofInputs || seen[part].in == gram->in))
+                        QL_CHECK(addGram(seen[part].*sums, *gram, static_cast<std::int64_t>(part), context));
+            }
         }
         return {};
     }
@@ -313,6 +317,7 @@ CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
     Hasher figures;
     std::int64_t fisherTokens = 0; // of all layers
     std::int64_t gramTokens = 0;
+    std::int64_t outputTokens = 0;
     for (std::int64_t layer = 0; layer < std::ssize(model.layers); ++layer) {
         const std::string& name = model.layers[static_cast<std::size_t>(layer)].name;
         for (const LayerFisher& use : keptFisherHeads(sink, name)) {
@@ -336,6 +341,12 @@ CalibratedSites findCalibration(const ResultSink& sink, const Model& model)
             for (const auto& [figure, value] : its->values)
                 sites.figures[figure][layer] = value;
         }
+        for (const LayerLossGram& use : keptOutputGramHeads(sink, name)) {
+            std::vector<std::string>& keys = sites.outputGramKeys[layer];
+            keys.push_back(outputGramKey(name, std::ssize(keys)));
+            outputTokens += use.tokens;
+            sites.outputGramFingerprint = use.source + "-" + std::to_string(outputTokens);
+        }
         std::string key = siteKey(model, layer);
         for (std::int64_t number = 0; const auto head = sink.findHead(key, SiteStatistics::kHeadBytes);
              key = siteKey(model, layer, ++number))
@@ -354,8 +365,9 @@ Result<void> copyCalibration(const ResultSink& from, ResultSink& to, const Model
     for (const auto& [layer, name] : found.fisherName)
         for (std::size_t use = 0; use < keptFisherHeads(from, name).size(); ++use)
             keys.push_back(fisherKey(name, static_cast<std::int64_t>(use)));
-    for (const auto& [layer, its] : found.lossGramKeys)
-        keys.insert(keys.end(), its.begin(), its.end());
+    for (const auto* const grams : {&found.lossGramKeys, &found.outputGramKeys})
+        for (const auto& [layer, its] : *grams)
+            keys.insert(keys.end(), its.begin(), its.end());
     for (const Layer& layer : model.layers)
         for (const FigureKind kind : kFigureKinds)
             keys.push_back(figuresKey(kind, layer.name));

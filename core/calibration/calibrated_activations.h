@@ -7,7 +7,7 @@
 
 namespace ql {
 
-/// Which statistics, Fisher diagonals and loss-weighted Gram matrices a sink has, by their heads. A run that is under
+/// Which statistics, Fisher diagonals and Gram matrices of the loss a sink has, by their heads. A run that is under
 /// way adds to it as pieces are kept.
 struct CalibratedSites {
     struct Site {
@@ -24,6 +24,8 @@ struct CalibratedSites {
     std::string lossGramFingerprint;
     std::map<std::string, std::map<std::int64_t, double>, std::less<>> figures; // by name and layer
     std::string figuresFingerprint;
+    std::map<std::int64_t, std::vector<std::string>> outputGramKeys; // likewise
+    std::string outputGramFingerprint;
     /// Takes notice of a piece or its head; one that is no site's statistics (a Fisher diagonal's) changes nothing.
     void note(const Model& model, const std::string& key, std::span<const std::byte> piece);
 };

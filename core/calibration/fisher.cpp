@@ -18,7 +18,7 @@ using graph::Graph;
 using graph::Node;
 
 /// What is kept of a layer where a segment uses it.
-enum class Kind { diagonal, lossGram };
+enum class Kind { diagonal, lossGram, outputGram };
 struct Use {
     std::int64_t layer = 0;
     Kind kind = Kind::diagonal;
@@ -36,9 +36,15 @@ std::string sourceOf(const FisherTask& task)
     return hasher.hex();
 }
 
-bool keepsGram(const FisherSettings& settings, std::int64_t layer, std::int64_t in)
+bool keepsGram(const FisherSettings& settings, std::int64_t layer, std::int64_t side)
 {
-    return in <= settings.gramLimit || std::ranges::find(settings.gramOf, layer) != settings.gramOf.end();
+    return side <= settings.gramLimit || std::ranges::find(settings.gramOf, layer) != settings.gramOf.end();
+}
+
+/// Columns of the Gram matrix of a use.
+std::int64_t gramSide(const Layer& layer, const Use& use)
+{
+    return use.kind == Kind::lossGram ? inputsOf(layer) : layer.shape.front() / use.parts;
 }
 
 /// Layers that linear nodes of a segment multiply by, with the parts that see inputs of their own.
@@ -67,12 +73,18 @@ std::vector<std::vector<Use>> usesOf(const FisherTask& task)
             if (!its.quantizable)
                 continue;
             uses[segment].push_back({.layer = layer, .number = numbers[{layer, Kind::diagonal}]++});
-            if (const auto found = linear.find(layer);
-                found != linear.end() && keepsGram(task.settings, layer, inputsOf(its)))
-                uses[segment].push_back({.layer = layer,
-                                         .kind = Kind::lossGram,
-                                         .number = numbers[{layer, Kind::lossGram}]++,
-                                         .parts = found->second});
+            const auto found = linear.find(layer);
+            for (const Kind kind : {Kind::lossGram, Kind::outputGram}) {
+                Use use{.layer = layer,
+                        .kind = kind,
+                        .number = 0,
+                        .parts = found == linear.end() ? 1 : found->second,
+                        .windows = 0};
+                if (found == linear.end() || !keepsGram(task.settings, layer, gramSide(its, use)))
+                    continue;
+                use.number = numbers[{layer, kind}]++;
+                uses[segment].push_back(use);
+            }
         }
     }
     return uses;
@@ -146,8 +158,9 @@ private:
     const Layer& layerOf(const Use& use) const { return m_task.model.layers[static_cast<std::size_t>(use.layer)]; }
     std::string keyOf(const Use& use) const
     {
-        return use.kind == Kind::diagonal ? fisherKey(layerOf(use).name, use.number)
-                                          : lossGramKey(layerOf(use).name, use.number);
+        return use.kind == Kind::diagonal   ? fisherKey(layerOf(use).name, use.number)
+               : use.kind == Kind::lossGram ? lossGramKey(layerOf(use).name, use.number)
+                                            : outputGramKey(layerOf(use).name, use.number);
     }
 
     // Whether it is of this layer, text and seed.
@@ -158,7 +171,7 @@ private:
     }
     bool fits(const Use& use, const LayerLossGram& gram) const
     {
-        return gram.source == m_source && gram.in == inputsOf(layerOf(use)) && gram.parts == use.parts;
+        return gram.source == m_source && gram.in == gramSide(layerOf(use), use) && gram.parts == use.parts;
     }
 
     template<typename Piece>
@@ -188,13 +201,14 @@ private:
 
     Result<std::unique_ptr<GradientSums>> startOf(const Use& use) const
     {
-        if (use.kind == Kind::lossGram) {
+        if (use.kind != Kind::diagonal) {
             LayerLossGram gram;
             gram.source = m_source;
-            gram.in = inputsOf(layerOf(use));
+            gram.in = gramSide(layerOf(use), use);
             gram.parts = use.parts;
             QL_TRY(kept, keptOr(use, std::move(gram)));
-            return lossGramSums(std::move(kept), m_context);
+            return use.kind == Kind::lossGram ? lossGramSums(std::move(kept), m_context)
+                                              : outputGramSums(std::move(kept), m_context);
         }
         LayerFisher fisher;
         fisher.source = m_source;
@@ -228,7 +242,7 @@ CalibrationCost fisherCost(const FisherTask& task)
     std::int64_t segmentBytes = 0;
     for (std::size_t segment = 0; segment < uses.size(); ++segment) {
         std::int64_t weights = 0;
-        std::int64_t grams = 0;        // numbers of loss-weighted Gram matrices
+        std::int64_t grams = 0;        // numbers of Gram matrices
         std::int64_t onItsWay = 0;     // the largest piece's copies on its way into the study, bytes
         std::int64_t largestInput = 0; // a window's tokens, weighted
         for (const Use& use : uses[segment]) {
@@ -238,11 +252,11 @@ CalibrationCost fisherCost(const FisherTask& task)
                 onItsWay = std::max(onItsWay, 6 * layer.numel());
                 continue;
             }
-            const std::int64_t in = inputsOf(layer);
-            const std::int64_t size = use.parts * LayerLossGram::halfSize(in);
+            const std::int64_t side = gramSide(layer, use);
+            const std::int64_t size = use.parts * LayerLossGram::halfSize(side);
             grams += size;
             onItsWay = std::max(onItsWay, 12 * size);
-            largestInput = std::max(largestInput, in);
+            largestInput = std::max(largestInput, side);
         }
         cost.resultBytes += 2 * weights + 4 * grams;
         // Decoded weights and sums; the largest piece on its way into the study.
@@ -298,17 +312,35 @@ std::string lossGramKey(const std::string& layerName, std::int64_t use)
     return "loss_gram/" + std::to_string(use) + "/" + layerName;
 }
 
-std::vector<LayerLossGram> keptLossGramHeads(const ResultSink& sink, const std::string& layerName)
+namespace {
+std::vector<LayerLossGram> keptGramHeads(const ResultSink& sink, const std::string& layerName,
+                                         std::string (*keyOf)(const std::string&, std::int64_t))
 {
     std::vector<LayerLossGram> heads;
     for (std::int64_t use = 0;; ++use) {
-        const auto bytes = sink.findHead(lossGramKey(layerName, use), LayerLossGram::kHeadBytes);
+        const auto bytes = sink.findHead(keyOf(layerName, use), LayerLossGram::kHeadBytes);
         auto head = bytes ? LayerLossGram::decodeHead(*bytes) : std::nullopt;
         const bool fits = head && (use == 0 || (head->in == heads.front().in && head->parts == heads.front().parts));
         if (!fits)
             return heads;
         heads.push_back(std::move(*head));
     }
+}
+} // namespace
+
+std::vector<LayerLossGram> keptLossGramHeads(const ResultSink& sink, const std::string& layerName)
+{
+    return keptGramHeads(sink, layerName, lossGramKey);
+}
+
+std::string outputGramKey(const std::string& layerName, std::int64_t use)
+{
+    return "output_gram/" + std::to_string(use) + "/" + layerName;
+}
+
+std::vector<LayerLossGram> keptOutputGramHeads(const ResultSink& sink, const std::string& layerName)
+{
+    return keptGramHeads(sink, layerName, outputGramKey);
 }
 
 std::optional<FisherDiagonal> keptFisher(const ResultSink& sink, const std::string& layerName)

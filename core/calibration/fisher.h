@@ -2,7 +2,8 @@
 // Estimates the Fisher diagonal of every layer's weights, and the mean squared gradient of every output: windows of
 // text go forward and backward through a language model with labels drawn from the model itself, one backward pass per
 // window; squares of gradients are summed over windows (cross terms of tokens have mean zero: labels are independent).
-// Where asked for, beside them the loss-weighted Gram matrices of the inputs of linear layers (layer_loss_gram.h).
+// Where asked for, beside them the loss-weighted Gram matrices of the inputs of linear layers and the Gram matrices of
+// their outputs' gradients (layer_loss_gram.h).
 // Windows go in batches, each segment after segment; after each segment of a batch its sums are kept under keys of
 // their own, so a run that is stopped or killed continues there, and what is there can be used at any time. The same
 // text, model and seed give the same bits for any thread count on one CPU, interrupted or not.
@@ -20,7 +21,7 @@ struct FisherSettings {
     std::int64_t windows = 0;       // how many, from the first on; 0: all. More can be added later
     std::uint64_t seed = 1;         // of labels and rounding
     std::int64_t batchWindows = 16; // results are complete after each batch
-    std::int64_t gramLimit = 0;     // loss-weighted Gram matrices are kept of layers with no more inputs than that
+    std::int64_t gramLimit = 0;     // Gram matrices are kept of layers with no more inputs, or outputs, than that
     std::vector<std::int64_t> gramOf = {}; // and of these
 };
 
@@ -58,5 +59,9 @@ std::optional<FisherDiagonal> keptFisher(const ResultSink& sink, const std::stri
 std::string lossGramKey(const std::string& layerName, std::int64_t use);
 /// The heads of what the sink holds of a layer, one for each use.
 std::vector<LayerLossGram> keptLossGramHeads(const ResultSink& sink, const std::string& layerName);
+
+/// The same of the Gram matrices of the outputs' gradients.
+std::string outputGramKey(const std::string& layerName, std::int64_t use);
+std::vector<LayerLossGram> keptOutputGramHeads(const ResultSink& sink, const std::string& layerName);
 
 } // namespace ql

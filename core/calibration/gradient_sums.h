@@ -25,4 +25,7 @@ Result<std::unique_ptr<GradientSums>> fisherSums(LayerFisher kept, const JobCont
 /// The loss-weighted Gram matrix of the inputs of linear nodes, likewise.
 Result<std::unique_ptr<GradientSums>> lossGramSums(LayerLossGram kept, const JobContext& context);
 
+/// The Gram matrix of the gradients of their outputs, likewise.
+Result<std::unique_ptr<GradientSums>> outputGramSums(LayerLossGram kept, const JobContext& context);
+
 } // namespace ql

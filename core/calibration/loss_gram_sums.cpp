@@ -15,8 +15,10 @@ constexpr std::int64_t kPiece = 1 << 20; // of sums, between two stop tests
 
 class LossGramSums final : public GradientSums {
 public:
-    explicit LossGramSums(LayerLossGram kept)
-        : m_gram(std::move(kept)), m_sums(static_cast<std::size_t>(m_gram.parts * LayerLossGram::halfSize(m_gram.in)))
+    LossGramSums(LayerLossGram kept, bool ofOutputs)
+        : m_gram(std::move(kept)),
+          m_ofOutputs(ofOutputs),
+          m_sums(static_cast<std::size_t>(m_gram.parts * LayerLossGram::halfSize(m_gram.in)))
     {}
 
     Result<void> widen(const JobContext& context)
@@ -29,8 +31,9 @@ public:
     Result<void> add(std::span<const WeightUse<float>> uses, const JobContext& context) override
     {
         for (const WeightUse<float>& use : uses)
-            if (use.input && use.input.rows() > 0 && use.input.width() == m_gram.in)
-                QL_CHECK(add(use, context));
+            if (const graph::Array<float>& rows = m_ofOutputs ? use.outputGradient : use.input;
+                use.input && rows.rows() > 0 && rows.width() == m_gram.in)
+                QL_CHECK(add(use, m_ofOutputs ? use.outputGradient.data() : nullptr, context));
         return {};
     }
 
@@ -48,16 +51,30 @@ public:
     }
 
 private:
-    /// Each token √c·x, so that the products of these add up to G.
-    Result<void> add(const WeightUse<float>& use, const JobContext& context)
+    /// The products of `rows`; where that is null, of each token's √c·x, which add up to G.
+    Result<void> add(const WeightUse<float>& use, const float* rows, const JobContext& context)
     {
         const std::int64_t in = m_gram.in;
         const std::int64_t tokens = use.input.rows();
         const std::int64_t out = use.outputGradient.width();
-        graph::Array<float> weighted({tokens, in});
-        float* const rows = weighted.write();
+        graph::Array<float> weighted;
+        if (!rows) {
+            weighted = graph::Array<float>({tokens, in});
+            QL_CHECK(weigh(use, weighted.write(), context));
+            rows = weighted.data();
+        }
+        double* const half = m_sums.data() + use.firstRow / out * LayerLossGram::halfSize(in);
+        return parallelFor(context, in, kGramStrip, [&](std::int64_t begin, std::int64_t end) {
+            addToHalf(rows, tokens, in, begin, end, half, context);
+        });
+    }
+
+    static Result<void> weigh(const WeightUse<float>& use, float* rows, const JobContext& context)
+    {
+        const std::int64_t in = use.input.width();
+        const std::int64_t out = use.outputGradient.width();
         constexpr std::int64_t kGrain = 32; // tokens
-        QL_CHECK(parallelFor(context, tokens, kGrain, [&](std::int64_t begin, std::int64_t end) {
+        return parallelFor(context, use.input.rows(), kGrain, [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t t = begin; t < end; ++t) {
                 const float* gradient = use.outputGradient.data() + t * out;
                 double squares = 0;
@@ -68,26 +85,33 @@ private:
                 for (std::int64_t i = 0; i < in; ++i)
                     rows[t * in + i] = root * x[i];
             }
-        }));
-        double* const half = m_sums.data() + use.firstRow / out * LayerLossGram::halfSize(in);
-        return parallelFor(context, in, kGramStrip, [&](std::int64_t begin, std::int64_t end) {
-            addToHalf(rows, tokens, in, begin, end, half, context);
         });
     }
 
     LayerLossGram m_gram;
+    bool m_ofOutputs;
     std::vector<double> m_sums;
 };
+
+Result<std::unique_ptr<GradientSums>> makeSums(LayerLossGram kept, bool ofOutputs, const JobContext& context)
+{
+    const std::int64_t size = kept.parts * LayerLossGram::halfSize(kept.in);
+    QL_CHECK(context.checkMemory(12 * size, "a Gram matrix of the loss"));
+    auto sums = std::make_unique<LossGramSums>(std::move(kept), ofOutputs);
+    QL_CHECK(sums->widen(context));
+    return std::unique_ptr<GradientSums>(std::move(sums));
+}
 
 } // namespace
 
 Result<std::unique_ptr<GradientSums>> lossGramSums(LayerLossGram kept, const JobContext& context)
 {
-    const std::int64_t size = kept.parts * LayerLossGram::halfSize(kept.in);
-    QL_CHECK(context.checkMemory(12 * size, "a loss-weighted Gram matrix"));
-    auto sums = std::make_unique<LossGramSums>(std::move(kept));
-    QL_CHECK(sums->widen(context));
-    return std::unique_ptr<GradientSums>(std::move(sums));
+    return makeSums(std::move(kept), false, context);
+}
+
+Result<std::unique_ptr<GradientSums>> outputGramSums(LayerLossGram kept, const JobContext& context)
+{
+    return makeSums(std::move(kept), true, context);
 }
 
 } // namespace ql

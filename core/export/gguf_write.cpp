@@ -52,10 +52,10 @@ public:
         QL_TRY(data, coded              ? model.loadWeights(tensor.layer, m_context)
                      : tensor.toFloat32 ? model.checkpoint->load(tensor.tensor, m_context)
                                         : loadAsStored(*model.checkpoint, tensor.tensor, m_context));
-        if (tensor.permutedHeads > 0)
-            data = permuted(data, tensor.permutedHeads);
         if (coded)
             return writeCoded(tensor, type, data.view);
+        if (tensor.permutedHeads > 0)
+            data = permuted(data, tensor.permutedHeads);
         if (type == data.view.dtype)
             return append({data.view.data, static_cast<std::size_t>(m_layout.sizes[index])});
         Buffer floats(4 * tensor.numel); // one-dimensional tensors, small
@@ -77,14 +77,23 @@ private:
             return Error{quantized.error().code, quantized.error().what,
                          m_request.model.layers[static_cast<std::size_t>(tensor.layer)].name};
         if (!info(type).isGgml || candidate.weights.isPacked())
-            return append(bytesOf(quantized->codes));
+            return appendRows(tensor, {type, weights.shape, quantized->codes.data()});
         const std::int64_t blocks = tensor.numel / 32;
         const std::int64_t blockBytes = info(type).blockBytes;
         Buffer packed(blocks * blockBytes);
         QL_CHECK(parallelFor(m_context, blocks, 16384, [&](std::int64_t begin, std::int64_t end) {
             packBlocks(*quantized, type, begin, end, packed.data() + begin * blockBytes);
         }));
-        return append(bytesOf(packed));
+        return appendRows(tensor, {type, weights.shape, packed.data()});
+    }
+
+    /// In the order of the file: rows were coded in that of the layer, which they may depend on.
+    Result<void> appendRows(const TensorPart& tensor, const TensorView& coded)
+    {
+        const TensorData rows =
+            tensor.permutedHeads > 0 ? permuted({coded, nullptr}, tensor.permutedHeads) : TensorData{coded, nullptr};
+        const std::int64_t bytes = storedBytes(coded.dtype, coded.numel()).value();
+        return append({rows.view.data, static_cast<std::size_t>(bytes)});
     }
 
     Result<void> append(std::span<const std::byte> bytes)

@@ -22,6 +22,7 @@ struct SweepSettings {
 struct SweepResult {
     double reached = 0;
     double rtn = 0; // where the task wants no report only a lower bound, once it is clear that less was reached
+    bool withOutputs = false; // tr(S·ΔW·H·ΔWᵀ) instead, S the outputs' (row_feedback.h)
 };
 
 /// Codes rows [firstRow, lastRow) of the task's weights into `out`, which holds rtn's result (what SweepResult::rtn is

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// GPTQ: codes one column after the other, each making up for the errors of those before it.
+// GPTQ: codes one column after the other, each making up for the errors of those before it; and, where it is known what
+// the loss feels of the outputs, rows after rows likewise.
 #include "core/quantizers/coordinate_descent.h"
 #include "core/quantizers/hessian_quantizer.h"
 #include "core/quantizers/options.h"
+#include "core/quantizers/row_feedback.h"
 #include "core/quantizers/tile_grid.h"
 
 namespace ql::quantizers {
@@ -39,18 +41,26 @@ Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext&
     const SweepSettings settings = settingsOf(task.spec);
     const double damp = optionNumber(gptq, task.spec, "damp");
     const auto sweeps = static_cast<int>(optionWhole(gptq, task.spec, "polish"));
+    const bool alone = optionWord(gptq, task.spec, "rows") == "alone";
+    const double rowDamp = optionNumber(gptq, task.spec, "rowdamp");
     return quantizeUnderHessian(
         task, optionWord(gptq, task.spec, "hessian"),
         [&](const QuantizeTask& its, const Hessian& hessian, std::int64_t begin, std::int64_t end,
             QuantizedTensor& out) -> Result<SweepResult> {
             const double* const h = hessian.matrix.data();
             QL_TRY(feedback, makeErrorFeedback(h, orderOf(task.spec, task.scheme, hessian), damp, context));
-            QL_TRY(done, sweep(its, feedback, settings, begin, end, out, context));
-            if (sweeps > 0) {
-                QL_TRY(gain, descend(its, h, feedback.damping, sweeps, Moves::all, begin, end, out, context));
-                done.reached -= gain;
-            }
-            return done;
+            const auto code = [&](const QuantizeTask& rows, std::int64_t first, std::int64_t last,
+                                  QuantizedTensor& coded) -> Result<SweepResult> {
+                QL_TRY(done, sweep(rows, feedback, settings, first, last, coded, context));
+                if (sweeps > 0) {
+                    QL_TRY(gain, descend(rows, h, feedback.damping, sweeps, Moves::all, first, last, coded, context));
+                    done.reached -= gain;
+                }
+                return done;
+            };
+            if (alone || hessian.outputs.empty() || !rowsAreSeparate(out))
+                return code(its, begin, end, out);
+            return codeWithRowFeedback(its, hessian, rowDamp, code, begin, end, out, context);
         },
         context);
 }
@@ -61,7 +71,9 @@ const Quantizer gptq{
     .id = "gptq",
     .title = "GPTQ: error feedback",
     .formula = "codes column by column, argmin tr(ΔW·H·ΔWᵀ) with the columns before fixed",
-    .source = "Frantar et al., GPTQ, ICLR 2023; feedback form: Chee et al., QuIP, NeurIPS 2023",
+    .source =
+        "Frantar et al., GPTQ, ICLR 2023; feedback form: Chee et al., QuIP, NeurIPS 2023; rows: Tseng et al., YAQA, "
+        "2025",
     .options = noWords,
     .values = {{.key = "order",
                 .meaning = "columns in their own order, by falling Σx², or so with the groups kept together",
@@ -82,7 +94,18 @@ const Quantizer gptq{
                 .least = 0,
                 .most = 100,
                 .whole = true},
-               hessianOption()},
+               hessianOption(),
+               {.key = "rows",
+                .meaning =
+                    "each by itself, or making up for the errors of those before it where the loss does not tell "
+                    "them apart (calibrate --fisher)",
+                .fallback = "together",
+                .words = {"alone", "together"}},
+               {.key = "rowdamp",
+                .meaning = "added to the diagonal of what the loss feels of the outputs, times its mean",
+                .fallback = "0.1",
+                .least = 0,
+                .most = 100}},
     .needs = InputNeeds::gram,
     .accepts = gptqAccepts,
     .quantize = quantizeGptq};

@@ -79,7 +79,7 @@ double traceOf(std::span<const double> matrix, std::int64_t n)
 Result<Hessian> hessianOf(const ActivationStatistics& its, std::string_view which, std::vector<double>& held,
                           const JobContext& context)
 {
-    const Hessian inputs{its.in, its.gram};
+    const Hessian inputs{its.in, its.gram, its.outputGram};
     if (which == "inputs" || (which == "both" && its.lossGram.empty()))
         return inputs;
     if (its.lossGram.empty())
@@ -98,7 +98,7 @@ Result<Hessian> hessianOf(const ActivationStatistics& its, std::string_view whic
         for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
             held[i] = isMean ? (its.gram[i] + scale * held[i]) / 2 : scale * held[i];
     }));
-    return Hessian{n, held};
+    return Hessian{n, held, its.outputGram};
 }
 
 } // namespace
@@ -127,6 +127,8 @@ Result<QuantizedTensor> quantizeUnderHessian(const QuantizeTask& task, std::stri
         std::vector<double> held;
         QL_TRY(hessian, hessianOf(its, which, held, context));
         QL_TRY(done, quantizeRange(task, hessian, begin, end, out));
+        if (done.withOutputs)
+            report.objective = "tr(S·ΔW·H·ΔWᵀ)";
         report.rtn += done.rtn;
         report.reached += done.reached;
         return {};

@@ -14,6 +14,7 @@ namespace ql {
 struct Hessian {
     std::int64_t in = 0;
     std::span<const double> matrix;
+    std::span<const float> outputs = {}; // S[rows, rows] of the range's outputs; empty where it is not known
 
     std::vector<double> diagonal() const;
 };

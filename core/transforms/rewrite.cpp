@@ -107,10 +107,17 @@ Result<Buffer> rewritten(const LayerRewrite& rewrite, const Layer& layer, const 
     return out;
 }
 
+bool keepsOutputs(const LayerRewrite& rewrite)
+{
+    return rewrite.values.empty() && rewrite.rows.empty() && rewrite.writes.empty();
+}
+
 Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const ActivationStatistics& input,
                                        const JobContext& context)
 {
     ActivationStatistics statistics = input;
+    if (!keepsOutputs(rewrite))
+        statistics.outputGram.clear();
     if (!rewrite.shift.empty())
         shift(statistics, rewrite.shift);
     for (const ChannelMapPtr& map : rewrite.reads) {

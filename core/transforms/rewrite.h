@@ -35,6 +35,8 @@ Result<Buffer> rewritten(const LayerRewrite& rewrite, const Layer& layer, const 
 Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const ActivationStatistics& input,
                                        const JobContext& context);
 
+/// Whether the layer's outputs are what they were.
+bool keepsOutputs(const LayerRewrite& rewrite);
 /// Whether the Fisher diagonal of the layer's weights follows from what it was: not where channels are mixed or moved.
 bool keepsFisher(const LayerRewrite& rewrite);
 /// It then: Σ F·ΔW² of a change stays. Sums are rounded to bf16 once more.

@@ -89,7 +89,7 @@ public:
             return std::shared_ptr<const ActivationStatistics>();
         QL_TRY(known, m_base->statistics(base(layer), context));
         const LayerRewrite& rewrite = m_rewrites[static_cast<std::size_t>(layer)];
-        if (!known || (rewrite.reads.empty() && rewrite.shift.empty()))
+        if (!known || (rewrite.reads.empty() && rewrite.shift.empty() && keepsOutputs(rewrite)))
             return known;
         QL_TRY(made, rewritten(rewrite, *known, context));
         return std::make_shared<const ActivationStatistics>(std::move(made));

@@ -4,6 +4,7 @@
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/fisher.h"
 #include "core/checkpoint/reader.h"
+#include "core/model/evaluation/loss_gradients.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
@@ -27,6 +28,34 @@ std::vector<double> numbers(const Checkpoint& file, const std::string& entry, co
     decode(data.view.dtype, data.view.data, 0, data.view.numel(), values.data());
     return values;
 }
+
+/// Σ g·gᵀ of each layer's outputs, one product after the other.
+class OutputGradients final : public GradientSink<float> {
+public:
+    std::map<std::int64_t, std::vector<double>> products;
+
+    bool wants(std::size_t, std::int64_t) const override { return true; }
+    Result<void> enter(std::size_t) override { return {}; }
+    Result<void> leave(std::size_t) override { return {}; }
+    Result<void> add(std::int64_t layer, std::span<const WeightUse<float>> uses) override
+    {
+        for (const WeightUse<float>& use : uses) {
+            if (!use.input)
+                continue;
+            const std::int64_t n = use.outputGradient.width();
+            std::vector<double>& sums = products[layer];
+            sums.resize(static_cast<std::size_t>(n * n));
+            for (std::int64_t t = 0; t < use.outputGradient.rows(); ++t) {
+                const float* g = use.outputGradient.data() + t * n;
+                for (std::int64_t i = 0; i < n; ++i)
+                    for (std::int64_t j = 0; j < n; ++j)
+                        sums[static_cast<std::size_t>(i * n + j)] +=
+                            static_cast<double>(g[i]) * static_cast<double>(g[j]);
+            }
+        }
+        return {};
+    }
+};
 
 } // namespace
 
@@ -90,6 +119,9 @@ private Q_SLOTS:
         const FisherSettings settings{.windows = 0, .seed = 7, .batchWindows = 2, .gramLimit = 1000};
         QVERIFY(estimateFisher({*model, graph, weights, windows, settings, sink, {}}, m_context));
         int linear = 0;
+        OutputGradients gradients;
+        QVERIFY(lossGradients<float>({graph, weights, windows, 0, windows.count(), sampledLabels<float>(settings.seed)},
+                                     gradients, m_context));
         const auto activations = knowing(sink, *model, graph, windows);
         for (const std::int64_t index : model->quantizableLayers()) {
             const Layer& layer = model->layers[static_cast<std::size_t>(index)];
@@ -129,6 +161,18 @@ private Q_SLOTS:
             const auto statistics = activations->statistics(index, m_context).value();
             QCOMPARE(statistics->lossGram.size(), gram.size());
             QCOMPARE(statistics->gram.size(), gram.size());
+            // S: symmetric, its diagonal torch's squares; products of two outputs from the gradients themselves.
+            const auto n = outputs.size();
+            QCOMPARE(statistics->outputGram.size(), n * n);
+            const std::vector<double>& products = gradients.products.at(index);
+            for (std::size_t i = 0; i < n; ++i)
+                QVERIFY(std::fabs(static_cast<double>(statistics->outputGram[i * (n + 1)]) /
+                                      static_cast<double>(tokens.size()) -
+                                  expectedOutputs[i]) <= 1e-3 * expectedOutputs[i] + 1e-6 * largestOutput);
+            for (std::size_t i = 0; i < n * n; ++i)
+                QVERIFY2(std::fabs(static_cast<double>(statistics->outputGram[i]) - products[i]) <=
+                             1e-6 * largestOutput * static_cast<double>(tokens.size()),
+                         layer.name.c_str());
             const double largestProduct = std::ranges::max(gram);
             for (std::size_t i = 0; i < gram.size(); ++i)
                 QVERIFY2(std::fabs(static_cast<double>(statistics->lossGram[i]) - gram[i]) <= 1e-4 * largestProduct,
@@ -142,8 +186,8 @@ private Q_SLOTS:
         MemorySink whole;
         const FisherSettings settings{.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 100'000};
         QVERIFY(run(whole, settings));
-        // The embedding is the head, too, and as such has a loss-weighted Gram matrix.
-        QCOMPARE(whole.pieces.size(), std::size_t{1 + 4 * 7 + 1 + 4 * 7 + 1});
+        // The embedding is the head, too, and as such has Gram matrices of its inputs and outputs.
+        QCOMPARE(whole.pieces.size(), std::size_t{1 + 4 * 7 + 1 + 2 * (4 * 7 + 1)});
         for (const int kept : {0, 1, 5, 58, 59, 60, 88, 170}) {
             MemorySink sink;
             sink.untilFailure = kept;
@@ -266,6 +310,11 @@ private Q_SLOTS:
                 const float heaviest = part.empty() ? 0 : std::ranges::max(part);
                 for (std::size_t i = 0; i < part.size(); ++i)
                     QVERIFY(std::fabs(part[i] - alone->lossGram[i]) <= 1e-4F * heaviest);
+                const std::vector<float>& felt = seen->parts[static_cast<std::size_t>(expert)].outputGram;
+                QCOMPARE(felt.size(), alone->outputGram.size());
+                const float most = felt.empty() ? 0 : std::ranges::max(felt);
+                for (std::size_t i = 0; i < felt.size(); ++i)
+                    QVERIFY(std::fabs(felt[i] - alone->outputGram[i]) <= 1e-4F * most);
                 std::vector<double> wanted(9 * 20);
                 std::vector<double> found(9 * 20);
                 its->read(0, 9 * 20, wanted.data());

@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 using namespace ql;
 using namespace ql::tests;
@@ -241,6 +242,102 @@ private Q_SLOTS:
                 QVERIFY2(std::fabs(report.reached - reached) <= 1e-3 * reached, word);
                 QVERIFY2(reached < 0.9 * same->error(plain), word);
             }
+        }
+    }
+
+    /// Rows in the order of S's falling diagonal, 16 at a time: those of the second group are coded as w_r + Σ A_kr·Δ_k
+    /// by themselves, A from Eigen's factor of the reversed S + λI; objectives by brute force.
+    void rowsMakeUpForEachOther()
+    {
+        constexpr std::int64_t kRows = 32;
+        constexpr std::int64_t kCols = 64;
+        LayerCase c = layerCase(kRows, kCols, 41);
+        const ActivationStatistics outputs = statisticsOf(correlatedInputs(400, kRows, 4, 0.2, 42), kRows);
+        c.inputs.outputGram.assign(outputs.gram.begin(), outputs.gram.end());
+        Eigen::MatrixXd s = Eigen::Map<const Eigen::MatrixXd>(outputs.gram.data(), kRows, kRows);
+        s /= s.diagonal().mean();
+        std::vector<Eigen::Index> order(kRows);
+        std::iota(order.begin(), order.end(), Eigen::Index{0});
+        std::ranges::stable_sort(order, std::greater<>(), [&](Eigen::Index r) { return s(r, r); });
+        Eigen::MatrixXd reversed(kRows, kRows);
+        for (Eigen::Index i = 0; i < kRows; ++i)
+            for (Eigen::Index j = 0; j < kRows; ++j)
+                reversed(kRows - 1 - i, kRows - 1 - j) =
+                    s(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(j)]) + (i == j ? 0.05 : 0.0);
+        const Eigen::MatrixXd lower = reversed.llt().matrixL();
+        const auto factor = [&](Eigen::Index k, Eigen::Index r) {
+            return lower(kRows - 1 - k, kRows - 1 - r) / lower(kRows - 1 - r, kRows - 1 - r);
+        };
+        const auto differences = [&](const std::vector<float>& values) {
+            Eigen::MatrixXd d(kRows, kCols);
+            for (Eigen::Index r = 0; r < kRows; ++r)
+                for (Eigen::Index j = 0; j < kCols; ++j) {
+                    const auto at = static_cast<std::size_t>(r * kCols + j);
+                    d(r, j) = static_cast<double>(c.weights[at]) - static_cast<double>(values[at]);
+                }
+            return d;
+        };
+        const Eigen::MatrixXd h = Eigen::Map<const Eigen::MatrixXd>(c.inputs.gram.data(), kCols, kCols);
+        const auto objective = [&](const QuantizedTensor& tensor) {
+            const Eigen::MatrixXd d = differences(restored(tensor));
+            return (s * d * h * d.transpose()).trace();
+        };
+        for (const char* scheme : {"int3:g32", "int4:asym:s=f16", "gguf:q4_0", "gguf:iq4_nl"})
+            for (const std::string spec : {"gptq", "gptq:polish=2"}) {
+                QuantizerReport report;
+                const QuantizedTensor together = c.quantize(scheme, spec + ":rowdamp=0.05", &report).value();
+                QCOMPARE(report.objective, std::string("tr(S·ΔW·H·ΔWᵀ)"));
+                const double reached = objective(together);
+                const double rtn = objective(c.quantize(scheme, "rtn").value());
+                const QuantizedTensor alone = c.quantize(scheme, spec + ":rows=alone").value();
+                QVERIFY2(std::fabs(report.reached - reached) <= 1e-6 * reached, scheme);
+                QVERIFY2(std::fabs(report.rtn - rtn) <= 1e-6 * rtn, scheme);
+                QVERIFY2(reached < 0.8 * objective(alone), qPrintable(QString::number(reached / objective(alone))));
+
+                const std::vector<float> found = restored(together);
+                const Eigen::MatrixXd errors = differences(found);
+                LayerCase shifted = c;
+                shifted.inputs.outputGram.clear();
+                for (Eigen::Index place = 16; place < kRows; ++place) {
+                    const Eigen::Index r = order[static_cast<std::size_t>(place)];
+                    for (Eigen::Index j = 0; j < kCols; ++j) {
+                        double target = static_cast<double>(c.weights[static_cast<std::size_t>(r * kCols + j)]);
+                        for (Eigen::Index k = 0; k < 16; ++k)
+                            target += factor(k, place) * errors(order[static_cast<std::size_t>(k)], j);
+                        shifted.weights[static_cast<std::size_t>(r * kCols + j)] = static_cast<float>(target);
+                    }
+                }
+                const std::vector<float> expected = restored(shifted.quantize(scheme, spec).value());
+                int other = 0;
+                for (std::size_t i = 0; i < found.size(); ++i)
+                    other += std::fabs(found[i] - expected[i]) > 1e-5F ? 1 : 0;
+                QVERIFY2(other <= kRows * kCols / 100, qPrintable(QString("%1 %2").arg(scheme).arg(other)));
+            }
+        // Where no output depends on another, or none matters, rows are as by themselves.
+        for (std::size_t i = 0; i < c.inputs.outputGram.size(); ++i)
+            c.inputs.outputGram[i] = i % (kRows + 1) == 0 ? 1.0F : 0.0F;
+        const std::vector<float> alone = restored(c.quantize("int3:g32", "gptq:rows=alone").value());
+        QCOMPARE(restored(c.quantize("int3:g32", "gptq").value()), alone);
+        c.inputs.outputGram.assign(c.inputs.outputGram.size(), 0.0F);
+        QCOMPARE(restored(c.quantize("int3:g32", "gptq").value()), alone);
+        c.inputs.outputGram.resize(7);
+        QVERIFY(!c.quantize("int3:g32", "gptq"));
+    }
+
+    void rowsTogetherAreTheSameForEveryThreadCount()
+    {
+        LayerCase c = layerCase(130, 96, 43);
+        const ActivationStatistics outputs = statisticsOf(correlatedInputs(400, 130, 4, 0.2, 44), 130);
+        c.inputs.outputGram.assign(outputs.gram.begin(), outputs.gram.end());
+        c.weights[5] = std::numeric_limits<float>::infinity();
+        c.weights[77] = std::numeric_limits<float>::quiet_NaN();
+        Executor one(1);
+        Executor three(3);
+        for (const char* scheme : {"int4:g32", "gguf:iq4_nl", "int4:tensor"}) {
+            const QuantizedTensor q = c.quantize(scheme, "gptq:polish=1", nullptr, one).value();
+            QVERIFY(sameBits(q, c.quantize(scheme, "gptq:polish=1", nullptr, three).value()));
+            const std::vector<float> values = restored(q);
+            QVERIFY(std::ranges::all_of(values, [](float x) { return std::isfinite(x); }));
         }
     }
 

@@ -77,7 +77,7 @@ void LimitOptions::declare(CLI::App& app)
     app.add_option("--ram", ram, "memory beside it, for the embedding and the first blocks; a block is in one of both")
         ->needs(first)
         ->group(limits);
-    app.add_option("--context", context, "tokens of keys and values in memory")
+    app.add_option("--kv-context", context, "tokens of keys and values in memory")
         ->capture_default_str()
         ->check(CLI::PositiveNumber)
         ->group(limits);

@@ -9,7 +9,7 @@
 
 namespace ql::cli {
 
-/// --max-loss, --vram, --ram, --context, --kv, --bops, --latency, --max-latency, --group, --tie, --allow.
+/// --max-loss, --vram, --ram, --kv-context, --kv, --bops, --latency, --max-latency, --group, --tie, --allow.
 struct LimitOptions {
     double loss = 0; // 0: not given, as with all numbers here
     std::string vram;

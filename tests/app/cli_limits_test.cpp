@@ -95,10 +95,10 @@ private Q_SLOTS:
             solve(QStringLiteral("--bpw 8 --latency %1 --max-latency 40 --bops 1e12").arg(table.fileName()));
         QVERIFY2(timed.exitCode == 0, timed.err.constData());
         QCOMPARE(timed.json()[QLatin1String("limits")].toArray().size(), 2);
-        const Outcome memory = solve(QStringLiteral("--vram 1GB --context 512 --kv q8_0"));
+        const Outcome memory = solve(QStringLiteral("--vram 1GB --kv-context 512 --kv q8_0"));
         QVERIFY2(memory.exitCode == 0, memory.err.constData());
         QVERIFY(number(memory, "bits_per_weight") > 8);
-        const Outcome tight = solve(QStringLiteral("--vram 100KB --context 512"));
+        const Outcome tight = solve(QStringLiteral("--vram 100KB --kv-context 512"));
         QCOMPARE(tight.exitCode, 3);
         QVERIFY2(tight.err.contains("--vram"), tight.err.constData());
         const Outcome two = solve(QStringLiteral("--vram 1GB --ram 1GB --bpw 5"));

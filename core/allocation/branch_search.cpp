@@ -88,7 +88,7 @@ private:
         for (const std::uint32_t option : open.banned)
             ban(option);
         ++m_result.nodes;
-        const LinearSolution linear = solveLinear(m_rows, m_allowed, open.prices);
+        const LinearSolution linear = solveLinear(m_rows, m_allowed, open.prices, m_context);
         m_work += linear.work;
         if (!linear.feasible)
             return;

@@ -26,8 +26,14 @@ struct Column {
 
 class Simplex {
 public:
-    Simplex(const Rows& rows, const std::vector<std::uint8_t>& allowed, const std::vector<double>& prices)
-        : m_rows(rows), m_allowed(allowed), m_count(rows.count), m_key(rows.itemCount()), m_share(rows.itemCount())
+    Simplex(const Rows& rows, const std::vector<std::uint8_t>& allowed, const std::vector<double>& prices,
+            const JobContext& context)
+        : m_rows(rows),
+          m_allowed(allowed),
+          m_context(context),
+          m_count(rows.count),
+          m_key(rows.itemCount()),
+          m_share(rows.itemCount())
     {
         for (std::size_t i = 0; i < rows.itemCount(); ++i) {
             double least = kInfinite;
@@ -215,7 +221,7 @@ private:
     void run(bool first)
     {
         const std::size_t most = 200 + 50 * m_count;
-        for (std::size_t step = 0; step < most; ++step) {
+        for (std::size_t step = 0; step < most && !m_context.stopRequested(); ++step) {
             if (!refresh(first))
                 return;
             m_work += static_cast<std::int64_t>(m_rows.losses.size() * (m_count + 1));
@@ -354,6 +360,7 @@ private:
 
     const Rows& m_rows;
     const std::vector<std::uint8_t>& m_allowed;
+    const JobContext& m_context;
     std::size_t m_count;
     std::vector<std::size_t> m_key;
     std::vector<double> m_share; // of the keys
@@ -433,9 +440,9 @@ Rows makeRows(const AllocationProblem& problem)
 }
 
 LinearSolution solveLinear(const Rows& rows, const std::vector<std::uint8_t>& allowed,
-                           const std::vector<double>& prices)
+                           const std::vector<double>& prices, const JobContext& context)
 {
-    return Simplex(rows, allowed, prices).solve();
+    return Simplex(rows, allowed, prices, context).solve();
 }
 
 } // namespace ql::allocation

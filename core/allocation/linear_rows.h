@@ -42,8 +42,9 @@ struct LinearSolution {
     std::int64_t work = 0;                 // additions, about
 };
 
-/// Solves over the allowed options, of which each item has at least one. `prices` to start from, or none.
+/// Solves over the allowed options, of which each item has at least one. `prices` to start from, or none. Ends early
+/// after a stop request: what it returns then still holds.
 LinearSolution solveLinear(const Rows& rows, const std::vector<std::uint8_t>& allowed,
-                           const std::vector<double>& prices);
+                           const std::vector<double>& prices, const JobContext& context);
 
 } // namespace ql::allocation

@@ -5,6 +5,7 @@
 // does is measured as CPU time of its thread, so that a busy machine does not matter. It takes longer than other tests:
 // only large inputs show work that grows with them, and each job is run six times.
 #include "core/allocation/balance.h"
+#include "core/allocation/pareto.h"
 #include "core/analysis/error_curves.h"
 #include "core/analysis/histogram.h"
 #include "core/analysis/outliers.h"
@@ -211,10 +212,10 @@ private Q_SLOTS:
     void everyJob_data()
     {
         QTest::addColumn<QString>("kind");
-        std::vector<std::string> tags{"activations sample", "balance",      "solver",      "row statistics",
-                                      "row histogram",      "row outliers", "row pyramid", "row curves",
-                                      "row quantize",       "text sample",  "text bert",   "text gguf_llama",
-                                      "picture png",        "picture jpeg", "resize"};
+        std::vector<std::string> tags{
+            "activations sample", "balance",         "solver",      "front",        "several limits", "row statistics",
+            "row histogram",      "row outliers",    "row pyramid", "row curves",   "row quantize",   "text sample",
+            "text bert",          "text gguf_llama", "picture png", "picture jpeg", "resize"};
         for (const std::string model : {"sample ", "large "}) {
             for (const char* kind : {"statistics", "histogram", "outliers", "pyramid", "curves", "measure",
                                      "quantize rtn", "quantize mse", "quantize mse tensor", "quantize nv",
@@ -308,8 +309,10 @@ private:
             return pictureJob(tag.endsWith(QLatin1String("png")));
         if (tag == QLatin1String("resize"))
             return resizeJob();
-        if (tag == QLatin1String("solver") || tag == QLatin1String("balance"))
-            return tag == QLatin1String("solver") ? solverJob() : balanceJob();
+        if (tag == QLatin1String("balance"))
+            return balanceJob();
+        if (tag == QLatin1String("solver") || tag == QLatin1String("front") || tag == QLatin1String("several limits"))
+            return solverJob(tag);
         const bool large = tag.startsWith(QLatin1String("large "));
         const QString kind = tag.section(QLatin1Char(' '), 1);
         const Model& model = large ? *m_large : *m_sample;
@@ -455,7 +458,7 @@ private:
     }
 
     /// Items that do not dominate each other and sizes without a common step: hard for the exact solver.
-    static Job solverJob()
+    static Job solverJob(const QString& tag)
     {
         AllocationProblem problem;
         const CounterRng rng(3);
@@ -472,6 +475,19 @@ private:
             problem.offsets.push_back(problem.sizes.size());
         }
         problem.budget = middle;
+        if (tag == QLatin1String("front"))
+            return [problem](const JobContext& context) { return done(paretoFront(problem, {}, context)); };
+        if (tag == QLatin1String("several limits")) {
+            SideConstraint squares{.name = "squares", .amounts = {}, .atMost = 0};
+            for (std::size_t o = 0; o < problem.sizes.size(); ++o) {
+                squares.amounts.push_back(static_cast<double>(1 + o % 7) * static_cast<double>(problem.sizes[o]));
+                squares.atMost += o % 7 == 2 ? squares.amounts.back() : 0;
+            }
+            problem.sides.push_back(std::move(squares));
+            return [problem](const JobContext& context) {
+                return done(solveWith(*findSolver("ilp").value(), problem, context));
+            };
+        }
         return
             [problem](const JobContext& context) { return done(findSolver("exact").value()->solve(problem, context)); };
     }

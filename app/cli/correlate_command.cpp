@@ -35,6 +35,7 @@ struct Options {
     CandidatesOption candidates;
     ActivationsOption activations;
     TransformsOption transforms;
+    MetricsOption metrics;
     std::string target;
     std::string study;
     std::vector<double> bitsPerWeight{3.5, 4, 4.5, 5};
@@ -51,9 +52,15 @@ struct Point {
     Estimate kld;
 };
 
-/// The tables of all metrics that can be computed, the most telling first.
-Result<std::vector<CostTable>> tablesOf(Console& console, const Model& model, const Options& options,
-                                        const Target* target, const Activations* activations, ResultSink& sink)
+/// What is summed for plans: by the metrics that were chosen, the most telling first, and by two that know nothing of
+/// the weights' values.
+struct Tables {
+    std::vector<CostTable> metrics;
+    std::vector<CostTable> baselines; // bits, and drawn numbers
+};
+
+Result<Tables> tablesOf(Console& console, const Model& model, const Options& options, const Target* target,
+                        const Activations* activations, ResultSink& sink)
 {
     MeasureRequest request;
     QL_TRY(candidates, options.candidates.choose(model, target));
@@ -62,9 +69,13 @@ Result<std::vector<CostTable>> tablesOf(Console& console, const Model& model, co
     request.target = target ? &target->profile : nullptr;
     request.activations = activations;
     request.sink = &sink;
-    for (const Metric* metric : allMetrics())
-        if (checkUsable(*metric, activations))
-            request.metrics.push_back(metric);
+    QL_TRY(metrics, options.metrics.choose(activations));
+    QL_TRY(size, findMetric("size"));
+    request.metrics = std::move(metrics);
+    std::erase(request.metrics, size);
+    if (request.metrics.empty())
+        return usageError("--metrics names none but size, which the others are compared with anyway");
+    request.metrics.push_back(size);
     console.status("measuring " + std::to_string(request.layers.size()) + " layers × " +
                    std::to_string(request.candidates.size()) + " candidates by " +
                    std::to_string(request.metrics.size()) + " metrics");
@@ -72,9 +83,11 @@ Result<std::vector<CostTable>> tablesOf(Console& console, const Model& model, co
     std::vector<Measurement> cells;
     QL_CHECK(measure(
         model, request, [&](const Measurement& cell) { cells.push_back(cell); }, inner));
-    std::vector<CostTable> tables;
-    for (std::size_t m = request.metrics.size(); m-- > 0;)
-        tables.push_back(makeCostTable(model, request, m, cells));
+    Tables tables;
+    tables.baselines.push_back(makeCostTable(model, request, request.metrics.size() - 1, cells));
+    tables.baselines.push_back(randomLosses(tables.baselines.front(), kRandomSeed));
+    for (std::size_t m = request.metrics.size() - 1; m-- > 0;)
+        tables.metrics.push_back(makeCostTable(model, request, m, cells));
     return tables;
 }
 
@@ -134,8 +147,12 @@ Json correlationJson(const MetricCorrelation& correlation)
 
 class Bench {
 public:
-    Bench(const Model& model, const Options& options, std::vector<CostTable> tables, std::vector<Point> points)
-        : m_model(model), m_options(options), m_tables(std::move(tables)), m_points(std::move(points))
+    Bench(const Model& model, const Options& options, Tables tables, std::vector<Point> points)
+        : m_model(model),
+          m_options(options),
+          m_tables(std::move(tables.metrics)),
+          m_baselineTables(std::move(tables.baselines)),
+          m_points(std::move(points))
     {}
 
     Result<void> run(Console& console, EvaluationTask task, const VersionSettings& settings, ResultSink& sink)
@@ -158,7 +175,7 @@ public:
         }
         for (const CostTable& table : m_tables)
             m_correlations.push_back(correlationOf(table.metric, sums(table), measured()));
-        for (const CostTable& table : {sizeOnly(m_tables.back()), randomLosses(m_tables.back(), kRandomSeed)})
+        for (const CostTable& table : m_baselineTables)
             m_baselines.push_back(correlationOf(table.metric, sums(table), measured()));
         return {};
     }
@@ -329,7 +346,7 @@ private:
 
     const Model& m_model;
     const Options& m_options;
-    std::vector<CostTable> m_tables;
+    std::vector<CostTable> m_tables, m_baselineTables;
     std::vector<Point> m_points;
     std::vector<MetricCorrelation> m_correlations, m_baselines;
 };
@@ -345,7 +362,7 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(windows, options.text.read(console, *opened.base));
     QL_TRY(study, openStudyFor(console, options.study, *opened.base, options.file));
     QL_TRY(tables, tablesOf(console, model, options, target, opened.activations.get(), *study.study));
-    QL_TRY(points, samplesOf(model, options, target, tables, console.context()));
+    QL_TRY(points, samplesOf(model, options, target, tables.metrics, console.context()));
     Bench bench(model, options, std::move(tables), std::move(points));
     const EvaluationTask task{
         .graph = graph, .windows = windows, .model = opened.baseVersion(), .onScores = {}, .known = {}};
@@ -382,6 +399,7 @@ const Command correlate_{
         options->candidates.declare(app, "int3:g64,int4:g64,int5:g64,int8:g64");
         options->activations.declare(app);
         options->transforms.declare(app);
+        options->metrics.declare(app);
         app.add_option("--target", options->target, "target that completes and refuses candidates, and ties layers");
         app.add_option("--plans", options->plans, "how many plans: random ones, solvers' and edits of these")
             ->capture_default_str()
@@ -403,7 +421,7 @@ const Command correlate_{
             ->required();
         app.footer(
             "Figures: spearman, kendall (tau-b) of predicted sums and measured KLD over all plans, pearson_log of "
-            "their logarithms; low and high hold 90 % of bootstrap draws over plans. size (fewer bits are worse) "
+            "their logarithms; low and high hold 90 % of bootstrap draws over plans. size (bits taken away) "
             "and random (a drawn loss for every layer and candidate) are what a metric has to beat.");
         return [options](Console& console) { return run(console, *options); };
     }};

@@ -37,16 +37,6 @@ MetricCorrelation correlationOf(std::string metric, std::span<const double> sums
     return result;
 }
 
-CostTable sizeOnly(CostTable table)
-{
-    table.metric = "size";
-    table.unit = "bits";
-    for (Cost& cost : table.costs)
-        if (!std::isnan(cost.loss))
-            cost.loss = -static_cast<double>(cost.payloadBits);
-    return table;
-}
-
 CostTable randomLosses(CostTable table, std::uint64_t seed)
 {
     table.metric = "random";

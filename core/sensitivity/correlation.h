@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The correlation bench: how well the sums of a metric tell the order of plans that were measured, beside two sums that
-// know nothing of the weights.
+// The correlation bench: how well the sums of a metric tell the order of plans that were measured, beside sums of drawn
+// numbers.
 #pragma once
 
 #include "core/base/rank_statistics.h"
@@ -22,9 +22,7 @@ struct MetricCorrelation {
 MetricCorrelation correlationOf(std::string metric, std::span<const double> sums, std::span<const double> measured,
                                 const BootstrapSettings& settings = {});
 
-/// The table with other losses: minus the bits of a cell, so that small plans are the bad ones …
-CostTable sizeOnly(CostTable table);
-/// … and numbers drawn from 0…1, cell by cell.
+/// The table with other losses: numbers drawn from 0…1, cell by cell.
 CostTable randomLosses(CostTable table, std::uint64_t seed);
 
 /// The one with the highest Spearman; of equal ones the first. Nothing where none is a number.

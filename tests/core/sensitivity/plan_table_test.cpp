@@ -35,7 +35,7 @@ private Q_SLOTS:
         QCOMPARE(table.items.size(), all.table.items.size());
         std::size_t known = 0;
         for (const Cost& cost : table.costs)
-            known += std::isnan(cost.loss) ? 0 : 1;
+            known += std::isnan(cost.loss) ? 0U : 1U;
         QCOMPARE(known, table.items.size());
     }
 };

@@ -311,7 +311,8 @@ private Q_SLOTS:
                 int other = 0;
                 for (std::size_t i = 0; i < found.size(); ++i)
                     other += std::fabs(found[i] - expected[i]) > 1e-5F ? 1 : 0;
-                QVERIFY2(other <= kRows * kCols / 100, qPrintable(QString("%1 %2").arg(scheme).arg(other)));
+                QVERIFY2(other <= kRows * kCols / 100,
+                         qPrintable(QStringLiteral("%1 %2").arg(QLatin1String(scheme)).arg(other)));
             }
         // Where no output depends on another, or none matters, rows are as by themselves.
         for (std::size_t i = 0; i < c.inputs.outputGram.size(); ++i)

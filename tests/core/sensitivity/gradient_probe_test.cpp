@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The gradient probe on the sample: its products against gradients written out in full, its losses against the
 // divergence of the model run with the codes, and itself when it is stopped, batched and run on other threads.
+#include "core/checkpoint/reader.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/evaluation/loss_gradients.h"
 #include "core/model/frontends/frontend.h"

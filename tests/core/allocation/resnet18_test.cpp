@@ -185,8 +185,8 @@ private Q_SLOTS:
     {
         const Allocation found = solved("greedy", problemOf(Limit::operations, 0.5));
         QL_NEAR("A1", "ResNet18 within operations, best ratio first: objective", found.loss - all4(), -1.0904905, 5e-8);
-        QL_HOLDS("A1", "ResNet18 within operations, best ratio first: bits 8884888848484844484",
-                 bitString(found) == "8884888848484844484");
+        QL_HOLDS("A1", "ResNet18 within operations, best ratio first: bits 8884888848484484844",
+                 bitString(found) == "8884888848484484844");
     }
 
     /// All three limits of level 0.5 at once: no better than under each alone, and what trying all 2^16 finds.

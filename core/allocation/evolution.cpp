@@ -11,6 +11,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace ql {
 
@@ -37,8 +38,7 @@ public:
         if (m_people.empty())
             return refused("no choice was found that keeps all limits; raise one of them");
         for (std::size_t generation = 0; generation < m_settings.generations; ++generation) {
-            std::ranges::stable_sort(m_people, {}, &Person::value);
-            m_people.resize(std::min(m_people.size(), std::max<std::size_t>(m_settings.parents, 1)));
+            keepParents();
             const std::size_t parents = m_people.size();
             for (std::size_t child = parents; child < m_settings.population; ++child) {
                 QL_CHECK(context.checkStop());
@@ -79,17 +79,32 @@ private:
     std::size_t below(std::size_t n) { return static_cast<std::size_t>(m_rng.bits(m_next++) % n); }
     std::size_t anyOption(std::size_t item) { return below(options(item)); }
 
+    /// The best, each once.
+    void keepParents()
+    {
+        std::ranges::stable_sort(m_people, {}, &Person::value);
+        std::set<Choice> seen;
+        std::erase_if(m_people, [&](const Person& person) { return !seen.insert(person.choice).second; });
+        m_people.resize(std::min(m_people.size(), std::max<std::size_t>(m_settings.parents, 1)));
+    }
+
+    /// A choice that keeps the limits and was not seen before; a mended one if no draw keeps them, nothing if all were
+    /// seen.
     template<typename Gene>
     std::optional<Choice> draw(const Gene& gene)
     {
         Choice choice(m_problem.itemCount());
+        bool keepsOnce = false;
         for (int attempt = 0; attempt < kDraws; ++attempt) {
             for (std::size_t i = 0; i < choice.size(); ++i)
                 choice[i] = gene(i);
-            if (allocation::keepsLimits(m_problem, choice))
+            if (!allocation::keepsLimits(m_problem, choice))
+                continue;
+            if (!m_known.contains(choice))
                 return choice;
+            keepsOnce = true;
         }
-        return mended(std::move(choice));
+        return keepsOnce ? std::nullopt : mended(std::move(choice));
     }
     /// Takes items, in a drawn order, to their smallest option until the limits hold.
     std::optional<Choice> mended(Choice choice)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Search for objectives that are no sum over items: an evolution of choices that all keep the limits. A generation is
-// the best quarter of the last, mutations (each item drawn anew with a chance) and crossings of two of them (each item
-// from either); children that break a limit are drawn again, or mended by taking items to smaller options. The best so
-// far never gets worse. Equal answers for equal seeds, whatever the number of threads.
+// the best of the last, mutations (each item drawn anew with a chance) and crossings of two of them (each item from
+// either); children that break a limit or were seen before are drawn again, or mended by taking items to smaller
+// options. The best so far never gets worse. Equal answers for equal seeds, whatever the number of threads.
 //
 // PlanPredictor is an objective fitted on plans that were measured: the additive prediction times the measured ratio,
 // and what is left by kernel ridge regression over the share of items that two plans have in common.

@@ -244,7 +244,7 @@ private Q_SLOTS:
                         allKept = allKept && allocation::keepsLimits(problem, choice);
                         return objective(choice);
                     },
-                    {.seed = seed}, JobContext(executor));
+                    {.generations = 40, .seed = seed}, JobContext(executor));
                 QVERIFY(found);
                 const double best = bestOfAll(problem, objective);
                 (isSum ? additive : interacting) += found->value <= best * (1 + 1e-12) ? 1 : 0;

@@ -16,6 +16,7 @@
 
 #include <QHeaderView>
 #include <QLabel>
+#include <QScrollArea>
 #include <QTableWidget>
 #include <QTimer>
 #include <QVBoxLayout>
@@ -48,13 +49,22 @@ public:
           m_words(new QLabel(this)),
           m_table(new QTableWidget(0, kColumns, this))
     {
-        auto* column = new QVBoxLayout(this);
+        auto* content = new QWidget;
+        auto* column = new QVBoxLayout(content);
         column->setContentsMargins(8, 4, 8, 4);
         column->setSpacing(4);
         column->addWidget(m_title);
         column->addWidget(m_sketch);
         column->addWidget(m_words);
         column->addWidget(m_table, 1);
+        auto* scroll = new QScrollArea(this); // the words need what height they need
+        scroll->setWidget(content);
+        scroll->setWidgetResizable(true);
+        scroll->setFrameShape(QFrame::NoFrame);
+        scroll->setFocusPolicy(Qt::NoFocus);
+        auto* whole = new QVBoxLayout(this);
+        whole->setContentsMargins(0, 0, 0, 0);
+        whole->addWidget(scroll);
         m_words->setWordWrap(true);
         m_words->setObjectName(QStringLiteral("whyWords"));
         m_title->setObjectName(QStringLiteral("whyTitle"));
@@ -97,7 +107,7 @@ private:
         showAsRows(*m_table);
         m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
         m_table->setWordWrap(false);
-        m_table->setMinimumSize(90, 40);
+        m_table->setMinimumSize(90, 7 * fontMetrics().height());
         m_table->setAccessibleName(tr("What losses say of the layer"));
         m_table->setObjectName(QStringLiteral("whyTable"));
         m_table->horizontalHeader()->setHighlightSections(false);

@@ -56,7 +56,7 @@ class RepairTest : public QObject {
     JobContext m_context{m_executor};
 
 private Q_SLOTS:
-    /// All weights as they are but gains and biases of norms: these come close again.
+    /// All weights as they are but gains of norms: the plan comes close again.
     void tuningBringsDisplacedGainsBack()
     {
         const Opened opened(m_context);
@@ -82,7 +82,7 @@ private Q_SLOTS:
                                        norms.norms, m_context)
                                  .value();
         QCOMPARE(std::ssize(klds), 60);
-        QVERIFY2(klds.back() < 0.1 * klds.front(),
+        QVERIFY2(klds.back() < 0.5 * klds.front(),
                  qPrintable(QStringLiteral("%1 %2").arg(klds.front()).arg(klds.back())));
         QCOMPARE(tensors.size(), displaced.size());
     }
@@ -190,7 +190,8 @@ private Q_SLOTS:
         }
 
         Plan other = opened.plan;
-        other.candidates[static_cast<std::size_t>(opened.model->quantizableLayers().front())] = Candidate();
+        other.candidates[static_cast<std::size_t>(opened.model->quantizableLayers().front())] =
+            parseCandidates("int4:channel").value().front();
         const auto anotherPlan =
             applyRepair(opened.model, planIdentity(*opened.model, other, nullptr, nullptr), path, m_context);
         QVERIFY(!anotherPlan && anotherPlan.error().code == Errc::refused);

@@ -89,7 +89,7 @@ private Q_SLOTS:
         QTest::keyClick(plans.editor(), Qt::Key_A, Qt::ControlModifier);
         QTest::keyClicks(plans.editor(), QStringLiteral("low"));
         QTest::keyClick(plans.editor(), Qt::Key_Return);
-        QCOMPARE(plans.cell(1, PlansModel::kName), QStringLiteral("low"));
+        QTRY_COMPARE(plans.cell(1, PlansModel::kName), QStringLiteral("low"));
         plans.lowerAll();
         QTRY_COMPARE(plans.cell(1, PlansModel::kBits), fixedText(d.totals().bitsPerWeight, 3));
         QVERIFY(d.totals().loss > 0);
@@ -133,7 +133,7 @@ private Q_SLOTS:
         QVERIFY(plans.editor());
         QTest::keyClicks(plans.editor(), QStringLiteral("again"));
         QTest::keyClick(plans.editor(), Qt::Key_Return);
-        QCOMPARE(plans.cell(2, PlansModel::kName), QStringLiteral("again"));
+        QTRY_COMPARE(plans.cell(2, PlansModel::kName), QStringLiteral("again"));
         plans.choose(0);
         QTest::keyClick(plans.table(), Qt::Key_Delete);
         QCOMPARE(plans.model()->rowCount(), 2);

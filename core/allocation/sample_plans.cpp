@@ -40,6 +40,8 @@ public:
             drawAll(rng, size, sample.plan);
             break;
         case SampleKind::single: {
+            for (const FreeItem& item : m_free)
+                give(item, largestOf(item), sample.plan);
             const FreeItem& item = m_free[pick(rng.uniform(0), m_free.size())];
             give(item, item.columns[pick(rng.uniform(1), item.columns.size())], sample.plan);
             break;
@@ -91,6 +93,12 @@ private:
         request.bitsPerWeight = size;
         QL_TRY(result, balance(m_model, request, m_context));
         return std::move(result.plan);
+    }
+
+    std::size_t largestOf(const FreeItem& item) const
+    {
+        return *std::ranges::max_element(item.columns, {},
+                                         [&](std::size_t column) { return m_table.at(item.item, column).payloadBits; });
     }
 
     std::int64_t weightsOf(const FreeItem& item) const

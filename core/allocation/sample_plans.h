@@ -30,7 +30,7 @@ struct SampleRequest {
 ///           role and b of its block normal around 0, κ such that the plan has the size in the mean
 ///   solved: balance() at the size
 ///   edited: solved at the middle size by the first table, then one item in eight takes any of its columns
-///   single: one item at any of its columns, all else kept
+///   single: one item at any of its columns, all others at their largest
 Result<std::vector<SampledPlan>> samplePlans(const Model& model, const SampleRequest& request, SampleKind kind,
                                              int count, const JobContext& context);
 

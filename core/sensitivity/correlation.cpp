@@ -2,6 +2,7 @@
 #include "core/sensitivity/correlation.h"
 
 #include "core/base/rng.h"
+#include "core/base/sum.h"
 
 #include <algorithm>
 #include <cmath>
@@ -46,6 +47,32 @@ CostTable randomLosses(CostTable table, std::uint64_t seed)
         if (!std::isnan(table.costs[i].loss))
             table.costs[i].loss = rng.uniform(i);
     return table;
+}
+
+MetricCorrelation meanOfDraws(std::string metric, std::span<const MetricCorrelation> draws, double level)
+{
+    const auto meanOf = [&](double MetricCorrelation::*figure) {
+        CompensatedSum sum;
+        for (const MetricCorrelation& draw : draws)
+            sum.add(draw.*figure);
+        return sum.value() / static_cast<double>(draws.size());
+    };
+    const auto middleOf = [&](double MetricCorrelation::*figure) {
+        std::vector<double> values;
+        for (const MetricCorrelation& draw : draws)
+            values.push_back(draw.*figure);
+        std::ranges::sort(values);
+        const auto last = static_cast<double>(values.size() - 1);
+        return Interval{.low = values[static_cast<std::size_t>(std::lround((0.5 - level / 2) * last))],
+                        .high = values[static_cast<std::size_t>(std::lround((0.5 + level / 2) * last))]};
+    };
+    return {.metric = std::move(metric),
+            .plans = draws.front().plans,
+            .spearman = meanOf(&MetricCorrelation::spearman),
+            .spearmanInterval = middleOf(&MetricCorrelation::spearman),
+            .kendall = meanOf(&MetricCorrelation::kendall),
+            .kendallInterval = middleOf(&MetricCorrelation::kendall),
+            .pearsonLog = meanOf(&MetricCorrelation::pearsonLog)};
 }
 
 std::optional<std::size_t> bestCorrelation(std::span<const MetricCorrelation> correlations)

@@ -24,6 +24,8 @@ MetricCorrelation correlationOf(std::string metric, std::span<const double> sums
 
 /// The table with other losses: numbers drawn from 0…1, cell by cell.
 CostTable randomLosses(CostTable table, std::uint64_t seed);
+/// Of several draws: means, and as intervals the middle of the draws at the settings' level.
+MetricCorrelation meanOfDraws(std::string metric, std::span<const MetricCorrelation> draws, double level);
 
 /// The one with the highest Spearman; of equal ones the first. Nothing where none is a number.
 std::optional<std::size_t> bestCorrelation(std::span<const MetricCorrelation> correlations);

@@ -118,6 +118,21 @@ private Q_SLOTS:
         QCOMPARE(bestCorrelation(both), std::optional<std::size_t>(1));
         QVERIFY(!bestCorrelation(std::span(both).first(1)));
     }
+    void drawsAreSummedUp()
+    {
+        std::vector<MetricCorrelation> draws(11);
+        for (std::size_t i = 0; i < draws.size(); ++i) {
+            draws[i].plans = 9;
+            draws[i].spearman = 0.1 * (static_cast<double>(i) - 5);
+            draws[i].kendall = draws[i].pearsonLog = 0.5;
+        }
+        const MetricCorrelation mean = meanOfDraws("random", draws, 0.8);
+        QCOMPARE(mean.plans, 9);
+        QVERIFY(std::fabs(mean.spearman) < 1e-15);
+        QVERIFY(std::fabs(mean.spearmanInterval.low + 0.4) < 1e-15);
+        QVERIFY(std::fabs(mean.spearmanInterval.high - 0.4) < 1e-15);
+        QCOMPARE(mean.kendall, 0.5);
+    }
     void drawnLossesKnowNothing()
     {
         CostTable table{.metric = "fisher",

@@ -52,11 +52,10 @@ struct Point {
     Estimate kld;
 };
 
-/// What is summed for plans: by the metrics that were chosen, the most telling first, and by two that know nothing of
-/// the weights' values.
+/// What is summed for plans: by the metrics that were chosen, the most telling first, and by bits.
 struct Tables {
     std::vector<CostTable> metrics;
-    std::vector<CostTable> baselines; // bits, and drawn numbers
+    CostTable size;
 };
 
 Result<Tables> tablesOf(Console& console, const Model& model, const Options& options, const Target* target,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The exact probe on the sample, against the whole model run from the start.
+// The exact probe on a tiny model, against the whole model run from the start.
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/planned_version.h"
@@ -20,7 +20,7 @@ private:
     JobContext m_context{m_executor};
     std::shared_ptr<const Model> m_model;
     graph::Graph m_graph;
-    Windows m_windows; // three groups
+    Windows m_windows; // two groups
 
     LayerChange change(std::initializer_list<std::pair<const char*, const char*>> layers) const
     {
@@ -34,11 +34,11 @@ private:
         return {.model = *m_model,
                 .graph = m_graph,
                 .windows = m_windows,
-                .changes = {change({{"model.layers.2.mlp.up_proj.weight", "int4:g64@mse"}}),
-                            change({{"model.embed_tokens.weight", "int4:channel"}}), // table and head
-                            change({{"model.layers.3.mlp.down_proj.weight", "int3:g64"}}),
-                            change({{"model.layers.2.mlp.up_proj.weight", "int4:g64@mse"},
-                                    {"model.layers.3.mlp.down_proj.weight", "int3:g64"}})}};
+                .changes = {change({{"model.layers.0.mlp.up_proj.weight", "int4:channel@mse"}}),
+                            change({{"lm_head.weight", "int4:channel"}}),
+                            change({{"model.layers.1.mlp.down_proj.weight", "int3:channel"}}),
+                            change({{"model.layers.0.mlp.up_proj.weight", "int4:channel@mse"},
+                                    {"model.layers.1.mlp.down_proj.weight", "int3:channel"}})}};
     }
     std::vector<MeasuredChange> probed(const ExactProbeTask& task, const JobContext& context) const
     {
@@ -53,12 +53,12 @@ private:
 private Q_SLOTS:
     void initTestCase()
     {
-        m_model = openModel(std::filesystem::path(QL_SOURCE_DIR) / "resources/sample", m_context).value();
+        m_model = openModel(std::filesystem::path(QL_TEST_DATA) / "frontends/llama", m_context).value();
         m_graph = buildGraph(*m_model).value();
-        m_windows.length = 256;
-        for (std::int64_t i = 0; i < 33 * 256; ++i)
-            m_windows.ids.push_back((i * i + 7 * i) % 997);
-        QCOMPARE(m_windows.perGroup(), 16);
+        m_windows.length = 32;
+        for (std::int64_t i = 0; i < 129 * 32; ++i)
+            m_windows.ids.push_back((i * i + 7 * i) % 37);
+        QCOMPARE(m_windows.perGroup(), 128);
     }
 
     void equalsTheWholeModelRunFromTheStart()
@@ -77,7 +77,7 @@ private Q_SLOTS:
                                             .onScores = {},
                                             .known = {}};
             const ComparisonScore score = comparisonOf(evaluate(evaluation, m_context).value(), m_windows.count());
-            QCOMPARE(found[i].kld.size(), std::size_t{33});
+            QCOMPARE(found[i].kld.size(), std::size_t{129});
             const WindowMean kld = meanOf(found[i].kld);
             QVERIFY(score.kld.value > 0);
             QVERIFY(std::fabs(kld.value - score.kld.value) <= 1e-9 * score.kld.value);

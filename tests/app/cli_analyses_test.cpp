@@ -143,7 +143,7 @@ private Q_SLOTS:
     /// Pictures have no KLD, and no repair of a plan that changes nothing is kept.
     void repairsFromPictures()
     {
-        const Outcome solved = run(QStringLiteral("solve %1 --candidates int2:channel --bpw 3 --target hdf5 --out %2")
+        const Outcome solved = run(QStringLiteral("solve %1 --candidates int2:channel --bpw 6 --target hdf5 --out %2")
                                        .arg(vitPath(), at("vit.json")));
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
         const QString repair = QStringLiteral("repair %1 --plan %2 --images %3 --out %4 --method ")

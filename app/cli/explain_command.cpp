@@ -38,20 +38,24 @@ const Layer& layerAt(const Model& model, std::int64_t layer)
 Json weightRows(const LayerWeights& weights)
 {
     const TensorStatistics& its = weights.statistics;
-    auto largest = Json::array();
-    for (const Outlier& outlier : weights.outliers.largest)
-        largest.push_back({{"row", outlier.row}, {"column", outlier.col}, {"value", numberOrNull(outlier.value)}});
+    return {{"min", numberOrNull(its.min)},           {"max", numberOrNull(its.max)},
+            {"mean", numberOrNull(its.mean)},         {"std", numberOrNull(its.std)},
+            {"kurtosis", numberOrNull(its.kurtosis)}, {"crest_factor", numberOrNull(its.crestFactor())},
+            {"beyond_6_std", weights.outliers.count}, {"share_beyond_6_std", weights.outliers.share}};
+}
+
+Json histogramRow(const LayerWeights& weights)
+{
     const Histogram shown = weights.histogram.rebinned(16);
-    return {{"min", numberOrNull(its.min)},
-            {"max", numberOrNull(its.max)},
-            {"mean", numberOrNull(its.mean)},
-            {"std", numberOrNull(its.std)},
-            {"kurtosis", numberOrNull(its.kurtosis)},
-            {"crest_factor", numberOrNull(its.crestFactor())},
-            {"beyond_6_std", weights.outliers.count},
-            {"share_beyond_6_std", weights.outliers.share},
-            {"histogram", {{"from", shown.min}, {"to", shown.max}, {"counts", shown.counts}}},
-            {"largest", std::move(largest)}};
+    return {{"from", shown.min}, {"to", shown.max}, {"counts", shown.counts}};
+}
+
+Json largestRows(const LayerWeights& weights)
+{
+    auto rows = Json::array();
+    for (const Outlier& outlier : weights.outliers.largest)
+        rows.push_back({{"row", outlier.row}, {"column", outlier.col}, {"value", numberOrNull(outlier.value)}});
+    return rows;
 }
 
 std::string place(const LayerRank& rank)
@@ -189,6 +193,8 @@ Result<int> run(Console& console, const Options& options)
                   {"weights", layer.numel()},
                   {"dtype", info(layer.dtype).word},
                   {"weight_statistics", weightRows(weights)},
+                  {"histogram", histogramRow(weights)},
+                  {"largest_weights", largestRows(weights)},
                   {"salient_inputs", std::move(salience)},
                   {"losses_at", printCandidate(request.candidates[question.column])},
                   {"figures", figureRows(report)},

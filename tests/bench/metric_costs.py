@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Seconds that each metric takes on a model, beyond choosing the codes of one candidate for every layer.
+"""Seconds that each metric takes on a model, beyond choosing the codes of one candidate for every layer: by the clock, and
+of the processor over all threads, which other programs disturb less.
 
     metric_costs.py QLOUPE MODEL [STUDY] [--threads 2] [--candidate int4:g64]
 
@@ -10,14 +11,19 @@ timed by whoever makes it.
 """
 import argparse
 import json
+import resource
 import subprocess
 import time
 
 
 def seconds(arguments, common):
+    """Of the clock and of all threads, and what was said."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
     done = subprocess.run(arguments + common, capture_output=True, text=True)
-    return time.monotonic() - start, done
+    took = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
 
 
 def main():
@@ -32,18 +38,20 @@ def main():
     common = ["--candidates", options.candidate, "--json", "--threads", options.threads]
     if options.study:
         common += ["--activations", options.study]
-    base, _ = seconds([options.qloupe, "sensitivity", options.model, "--metrics", "weight_error"], common)  # warms files
-    base, _ = seconds([options.qloupe, "sensitivity", options.model, "--metrics", "weight_error"], common)
-    print(f"{'metric':24} {'seconds':>8}  evidence")
-    print(f"{'codes, weight_error':24} {base:8.2f}  data-free")
+    first = [options.qloupe, "sensitivity", options.model, "--metrics", "weight_error"]
+    seconds(first, common)  # warms the files
+    clock, cpu, _ = seconds(first, common)
+    print(f"{'metric':24} {'clock':>8} {'cpu':>8}  evidence")
+    print(f"{'codes, weight_error':24} {clock:8.2f} {cpu:8.2f}  data-free", flush=True)
     for metric in json.loads(listed.stdout)["metrics"]:
         if metric["id"] == "weight_error":
             continue
-        took, done = seconds([options.qloupe, "sensitivity", options.model, "--metrics", metric["id"]], common)
+        took, used, done = seconds([options.qloupe, "sensitivity", options.model, "--metrics", metric["id"]], common)
         if done.returncode != 0:
-            print(f"{metric['id']:24} {'-':>8}  {done.stderr.strip().splitlines()[-1]}")
+            print(f"{metric['id']:24} {'-':>8} {'-':>8}  {done.stderr.strip().splitlines()[-1]}", flush=True)
         else:
-            print(f"{metric['id']:24} {max(0.0, took - base):8.2f}  {metric['evidence']}", flush=True)
+            print(f"{metric['id']:24} {max(0.0, took - clock):8.2f} {max(0.0, used - cpu):8.2f}  {metric['evidence']}",
+                  flush=True)
 
 
 if __name__ == "__main__":

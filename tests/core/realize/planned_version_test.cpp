@@ -79,7 +79,8 @@ private Q_SLOTS:
                                 .known = {}};
             task.reference = reference;
             std::vector<double> klds;
-            for (const TokenScore& score : evaluate(task, m_context).value())
+            const std::vector<TokenScore> scores = evaluate(task, m_context).value();
+            for (const TokenScore& score : scores)
                 klds.insert(klds.end(), {score.nll, score.kld});
             return klds;
         };

@@ -79,8 +79,8 @@ private Q_SLOTS:
                                 .known = {}};
             task.reference = reference;
             std::vector<double> klds;
-            const std::vector<TokenScore> scores = evaluate(task, m_context).value();
-            for (const TokenScore& score : scores)
+            const std::vector<TokenScore> tokens = evaluate(task, m_context).value();
+            for (const TokenScore& score : tokens)
                 klds.insert(klds.end(), {score.nll, score.kld});
             return klds;
         };

@@ -28,7 +28,7 @@ QPixmap mark(bool isCurrent)
     if (isCurrent) {
         QPainter painter(&pixmap);
         painter.setRenderHint(QPainter::Antialiasing);
-        painter.setPen(Qt::NoPen);
+        painter.setPen(colors(QGuiApplication::palette()).surface); // it is seen on a chosen row, too
         painter.setBrush(colors(QGuiApplication::palette()).accent);
         painter.drawEllipse(QRectF(1, 1, kSize - 2, kSize - 2));
     }

@@ -62,7 +62,8 @@ void ProbeOptions::declare(CLI::App& app)
         app.add_option("--probe", kind,
                        "gradient: the predicted KLD of the codes themselves, from gradients along the change "
                        "that they make, with standard errors; exact: the KLD measured with a layer alone at a "
-                       "candidate, the most valuable first. Both need --text; gradient takes --activations calibrated "
+                       "candidate, the most valuable first. Both need --text that the calibration behind --activations "
+                       "did not see, as codes are fitted to that; gradient takes --activations calibrated "
                        "with --fisher to steady cells by those of like layers")
             ->check(CLI::IsMember({"gradient", "exact"}));
     text.declare(app);

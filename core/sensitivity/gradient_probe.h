@@ -6,8 +6,9 @@
 //   KLD = ½·E[p_s²]/T nats per token, T the scored tokens of a window:
 // the whole Fisher matrix, with what rows, columns and tokens have in common, which its diagonal and K-FAC leave out.
 // Without bias; p_s is about normal, so S windows know it to √(2/S) of itself. Error feedback makes changes whose parts
-// answer each other: only such sums see what it is worth. ΔW is held as bfloat16 (a rounding of 2⁻⁹ of each element,
-// by itself of no weight beside the sampling).
+// answer each other: only such sums see what it is worth. The windows must not be those of the calibration that codes
+// were fitted to: on its own text error feedback looks better than it is. ΔW is held as bfloat16 (a rounding of 2⁻⁹ of
+// each element, by itself of no weight beside the sampling).
 // Windows go in batches; after each batch every cell's products are kept under a key of its own, so a run that is
 // stopped or killed goes on there, and more windows add to what is known. Equal bits for any thread count on one CPU,
 // interrupted or not.

@@ -59,7 +59,7 @@ private Q_SLOTS:
                            .onLayer = [&](const LayerCurvature& its) { found.push_back(its); }};
         QVERIFY(measureCurvature(task, m_context));
         QCOMPARE(found.size(), std::size_t{1});
-        const auto& figures = found.front().figures.values;
+        const auto figures = found.front().figures.values; // found grows below
         QCOMPARE(found.front().weights, 32 * 32);
 
         const auto productOf = [&](const Windows& its) -> ProductWith {

@@ -152,6 +152,10 @@ private Q_SLOTS:
         QTest::keyClick(chart, Qt::Key_Escape);
         QCOMPARE(chart->chosen(), -1);
         QVERIFY(!pareto.button("paretoAdopt")->isEnabled());
+        // Nothing of it is left when the work is closed, nor a mark that is chosen.
+        QTest::keyClick(chart, Qt::Key_Home);
+        d.close();
+        QVERIFY(!pareto.button("paretoAdopt")->isEnabled());
     }
 
     void aPlanOfTheFrontIsKeptAndSwitchedTo()

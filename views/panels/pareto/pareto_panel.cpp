@@ -199,6 +199,12 @@ private:
 
     void draw() override
     {
+        if (m_frontOf != m_document.model()) { // others may hear of another model first, and tell
+            m_front.reset();
+            m_entries.clear();
+            m_staleFront = m_staleOthers = true;
+            m_frontOf = m_document.model();
+        }
         if (std::exchange(m_staleFront, false)) {
             m_settle.start();
             m_problem.clear();
@@ -482,7 +488,8 @@ private:
     QPushButton* m_keep;
     QPushButton* m_measure;
     QTimer m_settle;
-    std::optional<PlanFront> m_front; // of m_start's locks
+    std::optional<PlanFront> m_front;       // of m_start's locks
+    std::shared_ptr<const Model> m_frontOf; // and this model
     Plan m_start;
     QString m_problem;
     std::vector<Entry> m_others, m_entries;

@@ -41,8 +41,14 @@ PlansModel::PlansModel(Document& document, const ValidationRuns& runs, QObject* 
     : QAbstractTableModel(parent), m_document(document), m_measured(document, runs)
 {}
 
+bool PlansModel::isStale() const
+{
+    return m_of != m_document.model() || (m_of && m_rows.size() != m_document.namedPlans().plans.size());
+}
+
 void PlansModel::reset()
 {
+    m_of = m_document.model();
     std::vector<Row> rows;
     for (std::size_t i = 0; m_document.isOpen() && i < m_document.namedPlans().plans.size(); ++i) {
         rows.push_back(rowOf(i));

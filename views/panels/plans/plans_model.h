@@ -19,6 +19,8 @@ public:
 
     /// Other plans, or another model.
     void reset();
+    /// Whether the rows are of another model or list: reset() before anything else.
+    bool isStale() const;
     /// The current plan was edited.
     void refreshCurrent();
     /// Losses or validations are others.
@@ -54,6 +56,7 @@ private:
 
     Document& m_document;
     MeasuredPlans m_measured;
+    std::shared_ptr<const Model> m_of; // that the rows are of
     std::vector<Row> m_rows;
 };
 

@@ -232,7 +232,7 @@ private:
     void draw() override
     {
         m_drawing = true;
-        if (m_stalePlans) {
+        if (m_stalePlans || m_model->isStale()) { // others may hear of another model first, and tell
             // After a switch the list stands on the plan that is shown.
             const int row =
                 m_model->current() != std::exchange(m_lastCurrent, m_model->current()) ? m_model->current() : chosen();

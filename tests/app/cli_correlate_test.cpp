@@ -52,7 +52,7 @@ private Q_SLOTS:
     {
         const QStringList correlate =
             words("correlate") + QStringList{text("--windows"),    text("4"),
-                                             text("--plans"),      text("40"),
+                                             text("--plans"),      text("24"),
                                              text("--bpw"),        text("5,6"),
                                              text("--candidates"), text("int2:g64,int3:g64,int4:g64,int6:g64,int8:g64"),
                                              text("--search"),     text("--out"),
@@ -92,7 +92,7 @@ private Q_SLOTS:
                                       .json()
                                       .value(QLatin1String("prediction"))
                                       .toObject();
-        QVERIFY(number(known, "plans_behind") >= 35);
+        QVERIFY(number(known, "plans_behind") >= 18);
         QCOMPARE(number(known, "predicted_sum"), number(alone, "predicted_sum"));
         QCOMPARE(number(known, "floor"), 0.0);
         QVERIFY((number(known, "high") - number(known, "low")) < (number(alone, "high") - number(alone, "low")));

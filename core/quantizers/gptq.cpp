@@ -99,7 +99,7 @@ const Quantizer gptq{
                 .meaning =
                     "each by itself, or making up for the errors of those before it where the loss does not tell "
                     "them apart (calibrate --fisher)",
-                .fallback = "together",
+                .fallback = "alone",
                 .words = {"alone", "together"}},
                {.key = "rowdamp",
                 .meaning = "added to the diagonal of what the loss feels of the outputs, times its mean",

@@ -101,6 +101,20 @@ private:
             to[place * m_cols + c] = std::isfinite(weights[c]) ? weights[c] - restored[static_cast<std::size_t>(c)] : 0;
     }
 
+    const float* factor(std::int64_t k, std::int64_t r) const { return m_feedback.factor.as<float>() + k * m_rows + r; }
+
+    /// What rows make up for that are coded one after the other becomes what those of a group do at once: solves
+    /// (I + A of the group)ᵀ·X = Y in place.
+    void shareOut(std::int64_t first, std::int64_t count, float* shifts) const
+    {
+        for (std::int64_t r = 1; r < count; ++r)
+            for (std::int64_t k = 0; k < r; ++k) {
+                const float a = *factor(first + k, first + r);
+                for (std::int64_t c = 0; c < m_cols; ++c)
+                    shifts[r * m_cols + c] -= a * shifts[k * m_cols + c];
+            }
+    }
+
     Result<void> codeGroup(std::int64_t first, std::int64_t last, const JobContext& context)
     {
         QL_CHECK(context.checkStop());
@@ -111,21 +125,26 @@ private:
         for (std::int64_t i = 0; i < count; ++i)
             std::copy_n(tile.read(row(first + i) * m_cols, m_cols), m_cols, weights.as<float>() + i * m_cols);
         std::memcpy(targets.data(), weights.data(), static_cast<std::size_t>(targets.sizeBytes()));
-        if (first > 0)
+        if (first > 0) {
+            Buffer shifts(4 * count * m_cols);
             QL_CHECK(multiply(MatrixProduct<float>{.rows = count,
                                                    .cols = m_cols,
                                                    .depth = first,
-                                                   .a = m_feedback.factor.as<float>() + first,
+                                                   .a = factor(0, first),
                                                    .aStride = m_rows,
                                                    .aTransposed = true,
                                                    .b = m_deltas.as<float>(),
                                                    .bStride = m_cols,
                                                    .bTransposed = false,
-                                                   .c = targets.as<float>(),
+                                                   .c = shifts.as<float>(),
                                                    .cStride = m_cols,
                                                    .alpha = 1,
-                                                   .beta = 1},
+                                                   .beta = 0},
                               parallelTiles(context)));
+            shareOut(first, count, shifts.as<float>());
+            for (std::int64_t i = 0; i < count * m_cols; ++i)
+                targets.as<float>()[i] += shifts.as<float>()[i];
+        }
         return parallelFor(context, count, kPiece, [&](std::int64_t from, std::int64_t to) -> Result<void> {
             QuantizeTask task = m_task;
             task.weights = {Dtype::f32, {to - from, m_cols}, targets.data() + 4 * from * m_cols};

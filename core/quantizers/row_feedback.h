@@ -4,9 +4,10 @@
 // ½·tr(S·ΔW·H·ΔWᵀ) up to a factor. With the rows in the order of processing and damping λ,
 //   S + λI = (I + A)·B·(I + A)ᵀ,   A strictly upper triangular, B diagonal,
 //   tr(S·ΔW·H·ΔWᵀ) = Σ_r B_r·(Δ_r + Σ_{k<r} A_kr·Δ_k)·H·(Δ_r + Σ_{k<r} A_kr·Δ_k)ᵀ,
-// so row r is coded as w_r + Σ_{k<r} A_kr·Δ_k by itself, by whatever lowers δ·H·δᵀ of one row. What rows of one group
-// would do for each other is left out: 16 to 64 of them, so that no more than a sixteenth is.
-// Source: Tseng, Sun, De Sa, Model-Preserving Adaptive Rounding (YAQA), 2025, section 4 (there both sides at once).
+// so row r is coded as w_r + Σ_{k<r} A_kr·Δ_k by itself, by whatever lowers δ·H·δᵀ of one row. Rows go in groups of 16
+// to 64: A and B are of blocks, a group makes up together for the rows before it, and what its own rows could do for
+// each other is left out. Source: Tseng, Sun, De Sa, Model-Preserving Adaptive Rounding (YAQA), 2025, section 4 (there
+// both sides at once).
 #pragma once
 
 #include "core/quantizers/hessian_quantizer.h"

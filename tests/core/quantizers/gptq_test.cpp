@@ -245,8 +245,8 @@ private Q_SLOTS:
         }
     }
 
-    /// Rows in the order of S's falling diagonal, 16 at a time: those of the second group are coded as w_r + Σ A_kr·Δ_k
-    /// by themselves, A from Eigen's factor of the reversed S + λI; objectives by brute force.
+    /// Rows in the order of S's falling diagonal, 16 at a time: those of the second group B are coded by themselves to
+    /// make up for the errors of the first, W_B + (S + λI)_BB⁻¹·S_BA·Δ_A; objectives by brute force.
     void rowsMakeUpForEachOther()
     {
         constexpr std::int64_t kRows = 32;
@@ -259,15 +259,13 @@ private Q_SLOTS:
         std::vector<Eigen::Index> order(kRows);
         std::iota(order.begin(), order.end(), Eigen::Index{0});
         std::ranges::stable_sort(order, std::greater<>(), [&](Eigen::Index r) { return s(r, r); });
-        Eigen::MatrixXd reversed(kRows, kRows);
+        Eigen::MatrixXd damped(kRows, kRows);
         for (Eigen::Index i = 0; i < kRows; ++i)
             for (Eigen::Index j = 0; j < kRows; ++j)
-                reversed(kRows - 1 - i, kRows - 1 - j) =
+                damped(i, j) =
                     s(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(j)]) + (i == j ? 0.05 : 0.0);
-        const Eigen::MatrixXd lower = reversed.llt().matrixL();
-        const auto factor = [&](Eigen::Index k, Eigen::Index r) {
-            return lower(kRows - 1 - k, kRows - 1 - r) / lower(kRows - 1 - r, kRows - 1 - r);
-        };
+        // The errors of the last rows that are best for those of the first, with the sign turned.
+        const Eigen::MatrixXd share = damped.bottomRightCorner(16, 16).llt().solve(damped.bottomLeftCorner(16, 16));
         const auto differences = [&](const std::vector<float>& values) {
             Eigen::MatrixXd d(kRows, kCols);
             for (Eigen::Index r = 0; r < kRows; ++r)
@@ -285,11 +283,12 @@ private Q_SLOTS:
         for (const char* scheme : {"int3:g32", "int4:asym:s=f16", "gguf:q4_0", "gguf:iq4_nl"})
             for (const std::string spec : {"gptq", "gptq:polish=2"}) {
                 QuantizerReport report;
-                const QuantizedTensor together = c.quantize(scheme, spec + ":rowdamp=0.05", &report).value();
+                const QuantizedTensor together =
+                    c.quantize(scheme, spec + ":rows=together:rowdamp=0.05", &report).value();
                 QCOMPARE(report.objective, std::string("tr(S·ΔW·H·ΔWᵀ)"));
                 const double reached = objective(together);
                 const double rtn = objective(c.quantize(scheme, "rtn").value());
-                const QuantizedTensor alone = c.quantize(scheme, spec + ":rows=alone").value();
+                const QuantizedTensor alone = c.quantize(scheme, spec).value();
                 QVERIFY2(std::fabs(report.reached - reached) <= 1e-6 * reached, scheme);
                 QVERIFY2(std::fabs(report.rtn - rtn) <= 1e-6 * rtn, scheme);
                 QVERIFY2(reached < 0.8 * objective(alone), qPrintable(QString::number(reached / objective(alone))));
@@ -303,7 +302,7 @@ private Q_SLOTS:
                     for (Eigen::Index j = 0; j < kCols; ++j) {
                         double target = static_cast<double>(c.weights[static_cast<std::size_t>(r * kCols + j)]);
                         for (Eigen::Index k = 0; k < 16; ++k)
-                            target += factor(k, place) * errors(order[static_cast<std::size_t>(k)], j);
+                            target += share(place - 16, k) * errors(order[static_cast<std::size_t>(k)], j);
                         shifted.weights[static_cast<std::size_t>(r * kCols + j)] = static_cast<float>(target);
                     }
                 }
@@ -318,11 +317,11 @@ private Q_SLOTS:
         for (std::size_t i = 0; i < c.inputs.outputGram.size(); ++i)
             c.inputs.outputGram[i] = i % (kRows + 1) == 0 ? 1.0F : 0.0F;
         const std::vector<float> alone = restored(c.quantize("int3:g32", "gptq:rows=alone").value());
-        QCOMPARE(restored(c.quantize("int3:g32", "gptq").value()), alone);
+        QCOMPARE(restored(c.quantize("int3:g32", "gptq:rows=together").value()), alone);
         c.inputs.outputGram.assign(c.inputs.outputGram.size(), 0.0F);
-        QCOMPARE(restored(c.quantize("int3:g32", "gptq").value()), alone);
+        QCOMPARE(restored(c.quantize("int3:g32", "gptq:rows=together").value()), alone);
         c.inputs.outputGram.resize(7);
-        QVERIFY(!c.quantize("int3:g32", "gptq"));
+        QVERIFY(!c.quantize("int3:g32", "gptq:rows=together"));
     }
 
     void rowsTogetherAreTheSameForEveryThreadCount()
@@ -335,8 +334,8 @@ private Q_SLOTS:
         Executor one(1);
         Executor three(3);
         for (const char* scheme : {"int4:g32", "gguf:iq4_nl", "int4:tensor"}) {
-            const QuantizedTensor q = c.quantize(scheme, "gptq:polish=1", nullptr, one).value();
-            QVERIFY(sameBits(q, c.quantize(scheme, "gptq:polish=1", nullptr, three).value()));
+            const QuantizedTensor q = c.quantize(scheme, "gptq:polish=1:rows=together", nullptr, one).value();
+            QVERIFY(sameBits(q, c.quantize(scheme, "gptq:polish=1:rows=together", nullptr, three).value()));
             const std::vector<float> values = restored(q);
             QVERIFY(std::ranges::all_of(values, [](float x) { return std::isfinite(x); }));
         }

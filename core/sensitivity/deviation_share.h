@@ -4,14 +4,17 @@
 #include "core/analysis/statistics.h"
 #include "core/sensitivity/layer_sums.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace ql::metrics {
 
 /// Share of the finite weights with z > 1, or |z| > 1, z = (w − mean)/std with the population's standard deviation; NaN
 /// of none.
-inline Result<double> shareBeyondDeviation(const TensorView& weights, bool twoSided, const JobContext& context)
+template<bool twoSided>
+Result<double> shareBeyondDeviation(const LayerInput& input, const JobContext& context)
 {
+    const TensorView& weights = input.weights;
     QL_TRY(statistics, computeStatistics(weights, context));
     const auto finite = static_cast<double>(statistics.finite());
     QL_TRY(count,
@@ -24,6 +27,12 @@ inline Result<double> shareBeyondDeviation(const TensorView& weights, bool twoSi
                sum.add(static_cast<double>(beyond));
            }));
     return count / finite;
+}
+
+/// Few and extreme weights make a layer important.
+inline double importanceOfShare(double share)
+{
+    return 1 / std::max(share, 1e-9); // none at all counts as one of 10⁹
 }
 
 } // namespace ql::metrics

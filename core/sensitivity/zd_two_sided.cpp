@@ -2,20 +2,7 @@
 // Few and extreme weights make a layer important, so its importance is 1/ZD.
 #include "core/sensitivity/deviation_share.h"
 
-#include <algorithm>
-
 namespace ql::metrics {
-
-namespace {
-Result<double> shareOf(const LayerInput& input, const JobContext& context)
-{
-    return shareBeyondDeviation(input.weights, true, context);
-}
-double inverse(double share)
-{
-    return 1 / std::max(share, 1e-9); // none at all counts as one of 10⁹
-}
-} // namespace
 
 extern const Metric zd_two_sided;
 const Metric zd_two_sided{
@@ -25,8 +12,8 @@ const Metric zd_two_sided{
     .formula = "1/ZD · NMSE, ZD = #{k: |z_k| > 1} / n, z = (w − mean)/std",
     .source = "Dumitru et al., Layer-Wise Quantization, 2024 (arXiv 2406.17415), ZD, of both signs",
     .needs = MetricNeeds::nothing,
-    .ofLayer = shareOf,
-    .importance = inverse,
+    .ofLayer = shareBeyondDeviation<true>,
+    .importance = importanceOfShare,
     .isProxy = true,
 };
 

@@ -59,8 +59,7 @@ Result<std::vector<std::size_t>> writePlans(const Model& model, const PlanFront&
     for (std::size_t i = 0; i < count; ++i) {
         const std::size_t point = count > 1 ? i * (points - 1) / (count - 1) : points / 2;
         QL_TRY(plan, front.problem.planOf(front.front.points[point].choice));
-        if (takesInputs(plan))
-            plan.activations = activations;
+        nameActivations(plan, activations);
         QL_CHECK(writePlan(plan, model, std::filesystem::path(options.out) / (std::to_string(point) + ".json")));
         written.push_back(point);
     }

@@ -122,10 +122,7 @@ Result<int> run(Console& console, const Options& options)
         plan = std::move(admitted);
     }
 
-    if (!solved)
-        nameActivations(plan, activations.get());
-    else if (takesInputs(plan))
-        plan.activations = solved->activations;
+    nameActivations(plan, solved ? solved->activations : inputsFingerprint(activations.get()));
 
     const std::filesystem::path folder = options.out;
     std::error_code error;

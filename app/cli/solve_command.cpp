@@ -52,8 +52,7 @@ Result<int> run(Console& console, const Options& options)
     const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(solved, solvePlan(console, *model, options.solve, target, activations.get()));
-    if (takesInputs(solved.result.plan))
-        solved.result.plan.activations = solved.activations;
+    nameActivations(solved.result.plan, solved.activations);
     QL_CHECK(writePlan(solved.result.plan, *model, options.out));
 
     auto changes = nlohmann::ordered_json::array();

@@ -22,7 +22,12 @@ std::string inputsFingerprint(const Activations* activations)
 
 void nameActivations(Plan& plan, const Activations* activations)
 {
-    plan.activations = takesInputs(plan) ? inputsFingerprint(activations) : std::string();
+    nameActivations(plan, inputsFingerprint(activations));
+}
+
+void nameActivations(Plan& plan, const std::string& inputs)
+{
+    plan.activations = takesInputs(plan) ? inputs : std::string();
 }
 
 Result<void> checkActivations(const Plan& plan, const Activations* activations)

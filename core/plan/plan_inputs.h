@@ -19,6 +19,8 @@ std::string inputsFingerprint(const Activations* activations);
 
 /// Writes down the activations that the plan's quantizers are given: none if they take none.
 void nameActivations(Plan& plan, const Activations* activations);
+/// The same by their fingerprint.
+void nameActivations(Plan& plan, const std::string& inputs);
 
 /// An error where the plan was made with other activations than these, or with none; it names both.
 Result<void> checkActivations(const Plan& plan, const Activations* activations);

@@ -13,6 +13,7 @@
 #include "views/panels/bench/entry_page.h"
 #include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
+#include "views/panels/panel_side.h"
 #include "views/panels/row_table.h"
 #include "views/panels/view_menu.h"
 #include "views/text/elided_label.h"
@@ -81,19 +82,6 @@ public:
     }
 
 private:
-    static QWidget* side(QLayout* top, QWidget* middle, QLayout* bottom)
-    {
-        auto* widget = new QWidget;
-        auto* column = new QVBoxLayout(widget);
-        column->setContentsMargins(8, 4, 8, 4);
-        column->setSpacing(4);
-        column->addLayout(top);
-        column->addWidget(middle, 1);
-        if (bottom)
-            column->addLayout(bottom);
-        return widget;
-    }
-
     QWidget* choiceSide()
     {
         m_layers->setAccessibleName(tr("Layers"));
@@ -109,7 +97,7 @@ private:
         top->addWidget(m_layers, 1);
         top->addWidget(m_start);
         top->addWidget(m_calibrate);
-        return side(top, m_choice, nullptr);
+        return panelSide(top, m_choice, nullptr);
     }
 
     QWidget* tableSide()
@@ -124,7 +112,7 @@ private:
         m_offer->setObjectName(QStringLiteral("benchOffer"));
         m_assign->setObjectName(QStringLiteral("benchAssign"));
         m_transform->setObjectName(QStringLiteral("benchTransform"));
-        return side(top, m_table, bottom);
+        return panelSide(top, m_table, bottom);
     }
 
     QWidget* chartSide()
@@ -140,7 +128,7 @@ private:
         m_chart->setAccessibleName(tr("Bits against error"));
         auto* top = new QHBoxLayout;
         top->addWidget(m_shown);
-        return side(top, m_chart, nullptr);
+        return panelSide(top, m_chart, nullptr);
     }
 
     void setUpTable()

@@ -5,6 +5,7 @@
 #include "views/document/document.h"
 #include "views/panels/drawn_panel.h"
 #include "views/panels/panel.h"
+#include "views/panels/panel_side.h"
 #include "views/panels/plan_changes.h"
 #include "views/panels/plans/plans_model.h"
 #include "views/panels/row_table.h"
@@ -104,7 +105,7 @@ private:
         for (QPushButton* button : {m_branch, m_copy, m_rename, m_delete, m_switch, m_measure})
             bottom->addWidget(button);
         bottom->addStretch(1);
-        return side(top, m_table, bottom);
+        return panelSide(top, m_table, bottom);
     }
 
     QWidget* changesSide()
@@ -120,19 +121,7 @@ private:
         auto* bottom = new QHBoxLayout;
         bottom->addStretch(1);
         bottom->addWidget(m_take);
-        return side(top, m_changesTable, bottom);
-    }
-
-    static QWidget* side(QLayout* top, QWidget* middle, QLayout* bottom)
-    {
-        auto* widget = new QWidget;
-        auto* column = new QVBoxLayout(widget);
-        column->setContentsMargins(8, 4, 8, 4);
-        column->setSpacing(4);
-        column->addLayout(top);
-        column->addWidget(middle, 1);
-        column->addLayout(bottom);
-        return widget;
+        return panelSide(top, m_changesTable, bottom);
     }
 
     void connectAll()

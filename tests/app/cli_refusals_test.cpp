@@ -119,6 +119,8 @@ private Q_SLOTS:
         row("solve SAMPLE --bpw 0 --out p.json", "0 is not above 0");
         row("solve SAMPLE --bpw 5 --out p.json --activations nowhere.qloupe", "there is no such study", 5);
         row("curvature SAMPLE --text TEXT --probes 0", "0 is not 1 or more");
+        row("curvature SAMPLE --text TEXT --slice --points 4", "--points takes an odd number");
+        row("curvature SAMPLE --text TEXT --slice --out s.txt", "the grid is written as .csv or .png");
         row("curvature SAMPLE --text TEXT --tolerance -1", "-1 is not 0 or more");
         row("curvature SAMPLE --text TEXT --layer *norm*", "none of the layers that '*norm*' matches");
     }

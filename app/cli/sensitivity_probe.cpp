@@ -43,6 +43,15 @@ std::vector<PooledLoss> pooledOf(const Model& model, const std::vector<ProbedCel
     return poolLosses(sampled);
 }
 
+/// Sizes of the first order.
+std::vector<PooledLoss> slopesOf(const std::vector<ProbedCell>& cells)
+{
+    std::vector<PooledLoss> sizes;
+    for (const ProbedCell& cell : cells)
+        sizes.push_back({.loss = std::fabs(cell.slope()), .standardError = cell.slopeError()});
+    return sizes;
+}
+
 Result<void> announce(Console& console, const GradientProbeTask& task, const Cases& cases)
 {
     const CalibrationCost cost = gradientProbeCost(task);
@@ -61,11 +70,13 @@ void ProbeOptions::declare(CLI::App& app)
     auto* probe =
         app.add_option("--probe", kind,
                        "gradient: the predicted KLD of the codes themselves, from gradients along the change "
-                       "that they make, with standard errors; exact: the KLD measured with a layer alone at a "
-                       "candidate, the most valuable first. Both need --text that the calibration behind --activations "
-                       "did not see, as codes are fitted to that; gradient takes --activations calibrated "
-                       "with --fisher to steady cells by those of like layers")
-            ->check(CLI::IsMember({"gradient", "exact"}));
+                       "that they make, with standard errors; first_order: what the codes add to -ln p of the text to "
+                       "first order, |mean g·ΔW| with the text's own tokens for labels: about 0 where the model was "
+                       "trained to the end on such text, of use where it was not; exact: the KLD measured with a layer "
+                       "alone at a candidate, the most valuable first. All need --text that the calibration behind "
+                       "--activations did not see, as codes are fitted to that; gradient takes --activations "
+                       "calibrated with --fisher to steady cells by those of like layers")
+            ->check(CLI::IsMember({"gradient", "first_order", "exact"}));
     text.declare(app);
     app.add_flag("--score-all", scoreAll, kScoreAllHelp)->needs(probe);
     app.add_option("--seed", seed, "of the labels drawn from the model")->capture_default_str()->needs(probe);
@@ -219,7 +230,8 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     QL_TRY(windows, all.read(console, *opened.base));
     QL_TRY(cases, windowCases(graph, windows));
     const graph::CheckpointWeights weights(model);
-    const Metric* const metric = predictor(request.activations);
+    const bool isFirstOrder = options.kind == "first_order";
+    const Metric* const metric = isFirstOrder ? nullptr : predictor(request.activations);
     GradientProbeTask task{.model = model,
                            .graph = graph,
                            .weights = weights,
@@ -231,6 +243,7 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
                            .metric = metric};
     task.settings = {.windows = options.text.windows,
                      .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
+                     .labels = isFirstOrder ? ProbeLabels::text : ProbeLabels::drawn,
                      .seed = options.seed,
                      .batchWindows = options.batch};
     task.sink = study ? study->study.get() : nullptr;
@@ -247,10 +260,10 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     std::vector<ProbedCell> cells;
     for (auto& [where, cell] : latest)
         cells.push_back(std::move(cell));
-    const std::vector<PooledLoss> pooled = pooledOf(model, cells);
+    const std::vector<PooledLoss> pooled = isFirstOrder ? slopesOf(cells) : pooledOf(model, cells);
 
     Probed probed;
-    probed.losses = {.metric = "gradient_probe",
+    probed.losses = {.metric = isFirstOrder ? "first_order" : "gradient_probe",
                      .activations = inputsFingerprint(request.activations),
                      .candidates = request.candidates,
                      .cells = {}};
@@ -268,8 +281,12 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
                 static_cast<double>(layerPayloadBits(layer, candidate)) / static_cast<double>(layer.numel());
             row["loss"] = numberOrNull(pooled[i].loss);
             row["standard_error"] = numberOrNull(pooled[i].standardError);
-            row["sampled"] = numberOrNull(cell.loss());
-            row["sampled_error"] = numberOrNull(cell.standardError());
+            if (isFirstOrder) {
+                row["nll_change"] = numberOrNull(cell.slope());
+            } else {
+                row["sampled"] = numberOrNull(cell.loss());
+                row["sampled_error"] = numberOrNull(cell.standardError());
+            }
             if (metric)
                 row[std::string(metric->id)] = numberOrNull(cell.predicted);
             if (std::isfinite(pooled[i].standardError))
@@ -277,7 +294,7 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
                                                .candidate = candidate,
                                                .loss = pooled[i].loss,
                                                .standardError = pooled[i].standardError,
-                                               .evidence = Evidence::probed});
+                                               .evidence = isFirstOrder ? Evidence::gradients : Evidence::probed});
         }
         rows.push_back(std::move(row));
     }

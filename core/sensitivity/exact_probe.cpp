@@ -8,9 +8,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace ql {
 
@@ -180,21 +178,6 @@ private:
 };
 
 } // namespace
-
-WindowMean meanOf(const std::vector<double>& windows)
-{
-    const auto n = static_cast<double>(windows.size());
-    CompensatedSum sum;
-    for (const double window : windows)
-        sum.add(window);
-    const double mean = sum.value() / n;
-    CompensatedSum squares;
-    for (const double window : windows)
-        squares.add((window - mean) * (window - mean));
-    return {.value = mean,
-            .standardError = windows.size() < 2 ? std::numeric_limits<double>::infinity()
-                                                : std::sqrt(squares.value() / (n - 1) / n)};
-}
 
 WindowMean coupling(const std::vector<double>& both, const std::vector<double>& a, const std::vector<double>& b)
 {

@@ -13,6 +13,7 @@
 #include "core/model/evaluation/windows.h"
 #include "core/model/graph/graph.h"
 #include "core/plan/target.h"
+#include "core/sensitivity/window_mean.h"
 
 #include <functional>
 
@@ -41,12 +42,6 @@ struct MeasuredChange {
     std::vector<double> nllChange; // −ln q + ln p
 };
 
-/// The mean over windows and its standard error, from their spread; infinite for one.
-struct WindowMean {
-    double value = 0;
-    double standardError = 0;
-};
-WindowMean meanOf(const std::vector<double>& windows);
 /// Of loss(a, b) − loss(a) − loss(b), paired window by window.
 WindowMean coupling(const std::vector<double>& both, const std::vector<double>& a, const std::vector<double>& b);
 

@@ -6,6 +6,8 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <cmath>
+
 using namespace ql::test;
 
 namespace {
@@ -46,6 +48,14 @@ private Q_SLOTS:
         QVERIFY2(more.exitCode == 0, more.err.constData());
         QCOMPARE(more.json().value(QLatin1String("windows")).toInt(), 4);
 
+        const Outcome sloped = sensitivity(
+            {text("--probe"), text("first_order"), text("--text"), kSample + text("/test.txt"), text("--context"),
+             text("32"), text("--windows"), text("2"), text("--layer"), text("*.layers.0.*q_proj*")});
+        QVERIFY2(sloped.exitCode == 0, sloped.err.constData());
+        const QJsonObject slope = sloped.json().value(QLatin1String("cells")).toArray().first().toObject();
+        QVERIFY(slope.value(QLatin1String("loss")).toDouble() > 0);
+        QCOMPARE(std::fabs(slope.value(QLatin1String("nll_change")).toDouble()),
+                 slope.value(QLatin1String("loss")).toDouble());
         const QString plan = folder.filePath(text("plan.json"));
         const QStringList solve{text("solve"), kSample, text("--json"), text("--out"), plan, text("--bpw"), text("6")};
         const Outcome solved = qloupe(solve + QStringList{text("--losses"), table});

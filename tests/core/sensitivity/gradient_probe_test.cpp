@@ -162,6 +162,49 @@ private Q_SLOTS:
         }
     }
 
+    /// With the text's labels: the same sum of whole gradients, and, of a small change, what is added to −ln p.
+    void slopesAreThoseOfTheText()
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        const std::int64_t down = layer("model.layers.3.mlp.down_proj.weight");
+        MemorySink sink;
+        GradientProbeTask its = task(weights, {down}, "int5:channel");
+        its.settings = {.windows = 6, .labels = ProbeLabels::text, .batchWindows = 4};
+        its.sink = &sink;
+        const ProbedCell cell = probed(its, m_context).begin()->second;
+        QCOMPARE(cell.tokens, 7); // the last of a window has nothing behind it
+        QCOMPARE(cell.products.size(), std::size_t{6});
+        const auto codes = realize(*m_model, down, its.candidates[0], nullptr, m_context).value();
+        const Buffer restored = restore(codes, m_context).value();
+        const auto own = m_model->loadWeights(down, m_context).value();
+        std::vector<double> delta(static_cast<std::size_t>(own.view.numel()));
+        decode(own.view.dtype, own.view.data, 0, own.view.numel(), delta.data());
+        for (std::size_t i = 0; i < delta.size(); ++i)
+            delta[i] = static_cast<double>(restored.as<float>()[i]) - delta[i];
+        WholeGradients whole(*m_model, {down}, 6);
+        const auto second = [&](std::int64_t window, std::int64_t position, std::span<const float> p) {
+            return position < 8 ? -1 : nextTokens<float>(m_windows)(window, position, p);
+        };
+        QVERIFY(lossGradients<float>({m_graph, weights, m_windows, 0, 6, second}, whole, m_context));
+        double sum = 0;
+        double size = 0;
+        for (std::size_t s = 0; s < 6; ++s)
+            for (std::size_t i = 0; i < delta.size(); ++i) {
+                sum += whole.of.at(down)[s][i] * delta[i] / (6 * 7);
+                size += std::fabs(whole.of.at(down)[s][i] * delta[i]) / (6 * 7);
+            }
+        QVERIFY2(std::fabs(cell.slope() - sum) <= 1e-3 * size,
+                 qPrintable(QStringLiteral("%1 %2").arg(cell.slope()).arg(sum)));
+        QVERIFY(std::fabs(sum) > 1e-6 * size && cell.slopeError() > 0);
+        const ProbedCell two{.tokens = 4, .products = {-3, 1}};
+        QCOMPARE(two.slope(), -0.25);
+        QCOMPARE(two.slopeError(), 0.5); // spread 2√2, over √2 and 4 tokens
+        // Other labels are other results: both are kept.
+        its.settings.labels = ProbeLabels::drawn;
+        QCOMPARE(probed(its, m_context).begin()->second.tokens, 8);
+        QCOMPARE(sink.pieces.size(), std::size_t{2});
+    }
+
     /// Of a small change, KLD is the loss: factor, tokens and scoring.
     void predictsTheMeasuredDivergence()
     {

@@ -2,13 +2,12 @@
 #include "app/cli/sensitivity_probe.h"
 
 #include "app/cli/number_check.h"
+#include "app/cli/sensitivity_exact_probe.h"
 #include "core/base/text.h"
 #include "core/model/evaluation/generate.h"
 #include "core/model/evaluation/run_cost.h"
 #include "core/model/frontends/frontend.h"
 #include "core/plan/plan_inputs.h"
-#include "core/sensitivity/cell.h"
-#include "core/sensitivity/exact_probe.h"
 #include "core/sensitivity/gradient_probe.h"
 #include "core/sensitivity/pooled_losses.h"
 
@@ -91,6 +90,17 @@ void ProbeOptions::declare(CLI::App& app)
                    "tables of losses (--out of earlier runs) by which --probe exact chooses what to measure first: "
                    "large and uncertain losses; may be repeated")
         ->needs(probe);
+    app.add_option(
+           "--by", by,
+           "what the loss of --probe exact is: kld; perplexity, what is added to -ln p of the text; sqnr, noise ÷ "
+           "signal of the logits")
+        ->capture_default_str()
+        ->needs(probe)
+        ->check(CLI::IsMember({"kld", "perplexity", "sqnr"}));
+    app.add_option("--group", groups,
+                   "layers that --probe exact changes together in place of one: role (a group of each), block, a role, "
+                   "or a name or glob; may be repeated")
+        ->needs(probe);
     app.add_option("--limit", limit, "cells that --probe exact measures, at most; 0: all")
         ->capture_default_str()
         ->needs(probe)
@@ -99,114 +109,6 @@ void ProbeOptions::declare(CLI::App& app)
         app.get_option(name)->needs(probe);
 }
 
-namespace {
-
-/// A cell that may be run, with how much its measurement is worth: loss × standard error, the loss itself where nothing
-/// was drawn; 0 where no table knows it.
-struct ExactCell {
-    std::int64_t layer = 0;
-    Candidate candidate;
-    double worth = 0;
-};
-
-/// The most valuable first; what was measured already is left out.
-Result<std::vector<ExactCell>> exactCells(const Model& model, const ProbeOptions& options,
-                                          const MeasureRequest& request)
-{
-    std::map<std::pair<std::int64_t, std::string>, LayerLoss> known;
-    for (const std::string& path : options.losses) {
-        QL_TRY(losses, readLosses(path, model));
-        for (const LayerLoss& loss : losses.cells) {
-            const auto [at, isNew] = known.try_emplace({loss.layer, printCandidate(loss.candidate)}, loss);
-            if (!isNew && loss.evidence > at->second.evidence)
-                at->second = loss;
-        }
-    }
-    std::vector<ExactCell> cells;
-    for (const std::int64_t layer : request.layers)
-        for (const Candidate& column : request.candidates) {
-            const auto candidate = admitted(model, layer, column, request.target, request.activations);
-            if (!candidate || candidate->weights.isKeep())
-                continue;
-            const auto found = known.find({layer, printCandidate(*candidate)});
-            if (found != known.end() && found->second.evidence == Evidence::measured)
-                continue;
-            const LayerLoss loss =
-                found == known.end() ? LayerLoss{.layer = layer, .candidate = *candidate} : found->second;
-            cells.push_back({.layer = layer,
-                             .candidate = *candidate,
-                             .worth = loss.loss * (loss.standardError > 0 ? loss.standardError : loss.loss)});
-        }
-    std::ranges::stable_sort(cells, std::greater(), &ExactCell::worth);
-    if (options.limit > 0 && std::ssize(cells) > options.limit)
-        cells.resize(static_cast<std::size_t>(options.limit));
-    return cells;
-}
-
-Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, const OpenedVariant& opened,
-                             const MeasureRequest& request, const graph::Graph& graph, Study* study,
-                             const StudyDocument& document)
-{
-    const Model& model = *opened.model;
-    QL_TRY(windows, options.text.read(console, *opened.base));
-    if (windows.count() < 2)
-        return usageError("--probe exact takes two windows or more, whose spread tells the standard error");
-    QL_TRY(cells, exactCells(model, options, request));
-    ExactProbeTask task{.model = model,
-                        .graph = graph,
-                        .windows = windows,
-                        .changes = {},
-                        .target = request.target,
-                        .activations = request.activations,
-                        .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
-                        .sink = study};
-    for (const ExactCell& cell : cells)
-        task.changes.push_back({{cell.layer, cell.candidate}});
-    QL_TRY(cases, windowCases(graph, windows));
-    QL_TRY(speed, measureSpeed(model, graph, cases, console.context()));
-    const double once =
-        speed.secondsPerMultiplyAdd * multiplyAddsPerToken(model, graph) * static_cast<double>(std::ssize(windows.ids));
-    console.status("running " + std::to_string(cells.size()) + " cells on " + std::to_string(windows.count()) +
-                   " windows: at most about " + formatFixed(once * static_cast<double>(1 + cells.size()), 0) +
-                   " s beside what the quantizers take, " + formatBytes(exactProbeBytes(task)) + " of hidden states");
-
-    Probed probed;
-    probed.losses = {.metric = "exact_probe",
-                     .activations = inputsFingerprint(request.activations),
-                     .candidates = request.candidates,
-                     .cells = {}};
-    auto rows = nlohmann::ordered_json::array();
-    QL_CHECK(probeExactly(
-        task,
-        [&](const MeasuredChange& measured) {
-            const ExactCell& cell = cells[measured.change];
-            const WindowMean kld = meanOf(measured.kld);
-            const WindowMean nll = meanOf(measured.nllChange);
-            rows.push_back({{"name", model.layers[static_cast<std::size_t>(cell.layer)].name},
-                            {"candidate", printCandidate(cell.candidate)},
-                            {"loss", kld.value},
-                            {"standard_error", kld.standardError},
-                            {"nll_change", nll.value},
-                            {"nll_change_error", nll.standardError}});
-            probed.losses.cells.push_back({.layer = cell.layer,
-                                           .candidate = cell.candidate,
-                                           .loss = std::max(0.0, kld.value),
-                                           .standardError = kld.standardError,
-                                           .evidence = Evidence::measured});
-        },
-        console.context()));
-    if (study)
-        QL_CHECK(study->save(document));
-    probed.document = {{"probe", options.kind},
-                       {"unit", "nats per token"},
-                       {"windows", windows.count()},
-                       {"context", windows.length},
-                       {"cells", std::move(rows)}};
-    return probed;
-}
-
-} // namespace
-
 Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOptions& options,
                         const OpenedVariant& opened, const MeasureRequest& request)
 {
@@ -214,8 +116,9 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     QL_TRY(graph, buildGraph(model));
     if (!isCausalLanguageModel(graph))
         return usageError("--probe is for language models that continue text", file);
-    if (options.kind != "exact" && (!options.losses.empty() || options.limit > 0))
-        return usageError("--losses and --limit are for --probe exact; leave them out here");
+    if (options.kind != "exact" &&
+        (!options.losses.empty() || options.limit > 0 || !options.groups.empty() || options.by != "kld"))
+        return usageError("--losses, --limit, --group and --by are for --probe exact; leave them out here");
     std::optional<OpenedStudy> study;
     if (!options.study.empty()) {
         QL_TRY(its, openStudyFor(console, options.study, *opened.base, file));
@@ -223,8 +126,7 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
         QL_CHECK(study->study->save(study->document)); // a study that was never saved is not found again
     }
     if (options.kind == "exact")
-        return runExactProbe(console, options, opened, request, graph, study ? study->study.get() : nullptr,
-                             study ? study->document : StudyDocument());
+        return runExactProbe(console, options, opened, request, graph, study ? &*study : nullptr);
     TextOptions all = options.text; // so that more windows add to what a study holds of these
     all.windows = 0;
     QL_TRY(windows, all.read(console, *opened.base));

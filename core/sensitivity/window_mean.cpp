@@ -23,4 +23,17 @@ WindowMean meanOf(const std::vector<double>& windows)
                                                 : std::sqrt(squares.value() / (n - 1) / n)};
 }
 
+WindowMean ratioOf(const std::vector<double>& above, const std::vector<double>& below)
+{
+    const double divisor = meanOf(below).value;
+    const double dividend = meanOf(above).value;
+    if (divisor == 0 && dividend == 0)
+        return {};
+    const double ratio = dividend / divisor;
+    std::vector<double> rest = above;
+    for (std::size_t i = 0; i < rest.size(); ++i)
+        rest[i] -= ratio * below[i];
+    return {.value = ratio, .standardError = meanOf(rest).standardError / divisor};
+}
+
 } // namespace ql

@@ -13,5 +13,8 @@ struct WindowMean {
 };
 /// NaN of no window.
 WindowMean meanOf(const std::vector<double>& windows);
+/// Σ above / Σ below, each one number a window, its error to first order: that of the mean of above − ratio·below,
+/// divided by the mean of below. 0 where both sums are 0.
+WindowMean ratioOf(const std::vector<double>& above, const std::vector<double>& below);
 
 } // namespace ql

@@ -80,6 +80,44 @@ private Q_SLOTS:
         QVERIFY(other.err.contains("other activations"));
     }
 
+    void groupsAreMeasuredByRunningThem()
+    {
+        const auto probed = [](const QStringList& more) {
+            return sensitivity(QStringList{text("--probe"), text("exact"), text("--text"), kSample + text("/test.txt"),
+                                           text("--context"), text("32"), text("--windows"), text("2"),
+                                           text("--candidates"), text("int3:g64")} +
+                               more);
+        };
+        const auto cellsOf = [](const Outcome& outcome) {
+            return outcome.json().value(QLatin1String("cells")).toArray();
+        };
+        const auto figure = [](const QJsonArray& cells, const char* key) {
+            return cells.first().toObject().value(QLatin1String(key)).toDouble();
+        };
+        const QStringList down{text("--group"), text("down_proj")};
+        const Outcome kld = probed(down);
+        QVERIFY2(kld.exitCode == 0, kld.err.constData());
+        const Outcome sqnr = probed(down + QStringList{text("--by"), text("sqnr")});
+        const Outcome perplexity = probed(down + QStringList{text("--by"), text("perplexity")});
+        const QJsonArray cells = cellsOf(kld);
+        QCOMPARE(cells.size(), 1);
+        QCOMPARE(figure(cells, "layers"), 4.0);
+        QVERIFY(figure(cells, "loss") > 0);
+        QCOMPARE(figure(cellsOf(sqnr), "kld"), figure(cells, "loss"));
+        QVERIFY(std::fabs(-10 * std::log10(figure(cellsOf(sqnr), "loss")) - figure(cells, "sqnr_db")) < 1e-9);
+        QCOMPARE(figure(cellsOf(perplexity), "loss"), figure(cells, "nll_change"));
+        QCOMPARE(sqnr.json().value(QLatin1String("unit")).toString(), QStringLiteral("noise ÷ signal"));
+
+        const QJsonArray one = cellsOf(probed({text("--layer"), text("*.layers.0.*down_proj*")}));
+        QCOMPARE(one.size(), 1);
+        QVERIFY(figure(one, "loss") > 0 && figure(one, "loss") < figure(cells, "loss"));
+        const Outcome refused = probed(down + QStringList{text("--out"), text("losses.json")});
+        QVERIFY(refused.exitCode != 0 && refused.err.contains("of single layers"));
+        const Outcome other = sensitivity({text("--probe"), text("gradient"), text("--text"),
+                                           kSample + text("/test.txt"), text("--by"), text("sqnr")});
+        QVERIFY(other.exitCode != 0 && other.err.contains("for --probe exact"));
+    }
+
     void tablesAreInNatsPerToken()
     {
         QTemporaryDir folder;

@@ -6,6 +6,7 @@
 #include "core/model/frontends/frontend.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
+#include "core/transforms/variant.h"
 #include "tests/support/memory_sink.h"
 
 #include <QTest>
@@ -159,6 +160,67 @@ private Q_SLOTS:
         };
         QVERIFY(measure(*m_model, request, check, m_context));
         QCOMPARE(cells, 9);
+    }
+
+    void followsTransforms_data()
+    {
+        QTest::addColumn<QString>("transforms");
+        QTest::newRow("hadamard") << QStringLiteral("hadamard");
+        QTest::newRow("smooth") << QStringLiteral("smooth:alpha=0.5");
+    }
+    /// What the model's statistics say of a variant is what calibrating the variant itself says.
+    void followsTransforms()
+    {
+        QFETCH(QString, transforms);
+        const auto calibrated = [&](const std::shared_ptr<const Model>& model) {
+            const auto sink = std::make_shared<MemorySink>();
+            const graph::Graph graph = buildGraph(*model).value();
+            const graph::CheckpointWeights weights(*model);
+            const Cases cases = windowCases(graph, m_windows).value();
+            const bool done =
+                calibrate({*model, graph, weights, cases, {}, *sink, {}}, m_context) &&
+                estimateFisher(
+                    {*model, graph, weights, m_windows, {.seed = 3, .gramLimit = 8192, .outputGram = true}, *sink, {}},
+                    m_context);
+            return done ? calibratedActivations(sink, findCalibration(*sink, *model), "here") : nullptr;
+        };
+        const auto known = calibrated(m_model);
+        QVERIFY(known);
+        const Variant variant =
+            makeVariant(m_model, parseTransforms(transforms.toStdString()).value(), known, m_context).value();
+        const auto own = calibrated(variant.model);
+        QVERIFY(own);
+        const Metric* metric = findMetric("kfac").value();
+        QVERIFY(checkUsable(*metric, variant.activations.get()));
+        QCOMPARE(&bestMetric(variant.activations.get()), metric);
+        const auto lossOf = [&](const Activations* activations) {
+            MeasureRequest request;
+            request.layers = variant.model->quantizableLayers();
+            request.candidates = parseCandidates("int3:g64").value();
+            request.metrics = {metric};
+            request.activations = activations;
+            std::map<std::int64_t, double> losses;
+            const auto done = measure(
+                *variant.model, request, [&](const Measurement& cell) { losses[cell.layer] = cell.losses[0]; },
+                m_context);
+            return done ? losses : std::map<std::int64_t, double>();
+        };
+        const auto said = lossOf(variant.activations.get());
+        const auto measured = lossOf(own.get());
+        const bool isRotated = transforms == QLatin1String("hadamard");
+        QCOMPARE(std::ssize(said), 4 * 7 + (isRotated ? 2 : 1)); // the rotated head is a layer of its own
+        for (const auto& [layer, loss] : said) {
+            const Layer& its = variant.model->layers[static_cast<std::size_t>(layer)];
+            // Where outputs are scaled, tokens are as heavy as before but for the mean; of rows that are looked up the
+            // diagonal is known, not what a rotation makes of it.
+            const bool isScaled = !isRotated && (its.role == "v_proj" || its.role == "up_proj");
+            const double tolerance = isRotated && its.role == "embedding" ? 0.5 : isScaled ? 0.3 : 5e-3;
+            QVERIFY2(std::fabs(loss / measured.at(layer) - 1) <= tolerance,
+                     qPrintable(QStringLiteral("%1: %2 measured %3")
+                                    .arg(QString::fromStdString(its.name))
+                                    .arg(loss)
+                                    .arg(measured.at(layer))));
+        }
     }
 
     void withoutGramMatricesItIsTheDiagonal()

@@ -87,6 +87,10 @@ Result<int> run(Console& console, const Options& options)
         its.gramOf = settings.full;
         const auto save = [&](std::int64_t) { return opened.study->save(opened.document); };
         const FisherTask fisher{*model, graph, weights, windows, its, *opened.study, save};
+        if (settings.gram != GramKind::full && settings.full.empty())
+            console.warn(std::vector<Warning>{{"--gram " + options.gram,
+                                               "leaves the KLD to the metric fisher, which takes a layer's inputs for "
+                                               "uncorrelated; --gram full keeps what kfac needs"}});
         const CalibrationCost price = fisherCost(fisher);
         announce("differentiating", fisher.count(), price);
         QL_CHECK(estimateFisher(fisher, console.context()));

@@ -238,6 +238,10 @@ Result<CostTable> measuredTable(Console& console, const Model& model, const Solv
     QL_TRY(metric, options.metric.empty() ? Result(&bestMetric(activations)) : findMetric(options.metric));
     QL_CHECK(checkUsable(*metric, activations));
     request.metrics = {metric};
+    if (options.metric.empty() && metric->needs == MetricNeeds::fisher)
+        console.warn(std::vector<Warning>{
+            {"predicted loss", "by the metric fisher, which takes a layer's inputs for uncorrelated, as there is no "
+                               "loss-weighted XᵀX for kfac; calibrate with --fisher and --gram full"}});
 
     if (target && options.candidates.isGiven())
         warnOfRefusals(console, model, target->profile, request.candidates, prepared.request.planLayers);

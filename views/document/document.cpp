@@ -154,11 +154,24 @@ std::vector<const Metric*> Document::usableMetrics() const
     return usable;
 }
 
+void Document::takeBestMetric()
+{
+    if (metric() && !checkUsable(*metric(), m_activations.get()))
+        m_isMetricChosen = false;
+    if (m_isMetricChosen)
+        return;
+    const auto metrics = allMetrics();
+    m_metric = static_cast<std::size_t>(std::ranges::find(metrics, &bestMetric(m_activations.get())) - metrics.begin());
+}
+
 void Document::setMetric(const Metric* metric)
 {
     const auto metrics = allMetrics();
     const auto found = std::find(metrics.begin(), metrics.end(), metric);
-    if (found == metrics.end() || static_cast<std::size_t>(found - metrics.begin()) == m_metric)
+    if (found == metrics.end())
+        return;
+    m_isMetricChosen = true;
+    if (static_cast<std::size_t>(found - metrics.begin()) == m_metric)
         return;
     m_metric = static_cast<std::size_t>(found - metrics.begin());
     m_settingsModified = true;
@@ -187,10 +200,11 @@ std::map<std::string, std::string> Document::settings() const
     std::vector<std::string> own;
     for (const Candidate& candidate : m_ownCandidates)
         own.push_back(printCandidate(candidate));
-    std::map<std::string, std::string> words{{"target", m_plan.target},
-                                             {"metric", metric() ? std::string(metric()->id) : std::string()},
-                                             {"budget", printBudget(m_budget).toStdString()},
-                                             {"candidates", join(own, ",")}};
+    std::map<std::string, std::string> words{
+        {"target", m_plan.target},
+        {"metric", m_isMetricChosen && metric() ? std::string(metric()->id) : std::string()},
+        {"budget", printBudget(m_budget).toStdString()},
+        {"candidates", join(own, ",")}};
     for (const auto& [variant, plan] : m_plans)
         if (variant != variantText())
             words[std::string(kPlanSetting) + variant] = plan;
@@ -219,8 +233,10 @@ void Document::takeSettings(const std::map<std::string, std::string>& settings)
         m_ownCandidates = std::move(*own);
     const auto metrics = allMetrics();
     for (std::size_t i = 0; i < metrics.size(); ++i) {
-        if (metrics[i]->id == setting("metric") && checkUsable(*metrics[i], m_activations.get()))
+        if (metrics[i]->id == setting("metric") && checkUsable(*metrics[i], m_activations.get())) {
             m_metric = i;
+            m_isMetricChosen = true;
+        }
     }
     if (const auto budget = parseBudget(toQString(setting("budget"))))
         m_budget = *budget;

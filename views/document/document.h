@@ -244,6 +244,7 @@ private:
     void stopMeasuring();
     void tellAll();
     void takeSettings(const std::map<std::string, std::string>& settings);
+    void takeBestMetric(); // unless one was chosen that can be computed
     void buildTable();
     std::vector<Candidate> menuOf(const Target* target) const;
     static Plan planFor(const Model& model, Plan plan, const Target* target);
@@ -276,7 +277,8 @@ private:
     std::vector<std::int64_t> m_planLayers;
     Plan m_plan;
     const Target* m_target = nullptr;
-    std::size_t m_metric = 0; // in allMetrics()
+    std::size_t m_metric = 0;      // in allMetrics()
+    bool m_isMetricChosen = false; // by the user or a study: else it is the best that can be computed
     Budget m_budget;
     std::vector<Candidate> m_ownCandidates;
     bool m_settingsModified = false;

@@ -97,7 +97,8 @@ void Document::take(OpenedWork work)
     m_target = targetOf(*m_model, m_plan.target);
     m_plan.target = m_target ? std::string(m_target->profile.id) : std::string();
     m_ownCandidates.clear();
-    m_metric = 0;
+    m_isMetricChosen = false;
+    takeBestMetric();
     m_budget = {};
     m_settingsModified = false;
     takeSettings(work.document.settings);

@@ -37,6 +37,9 @@ QString lossText(const Document& document, double loss)
     case MetricNeeds::gram:
         return SummaryBar::tr("predicted loss %1  (squared output error, not KLD)").arg(number);
     case MetricNeeds::fisher:
+        return SummaryBar::tr("predicted KLD %1 nats per token, after %2 windows, inputs taken for uncorrelated")
+            .arg(number)
+            .arg(document.activations() ? document.activations()->fisherWindows() : 0);
     case MetricNeeds::lossGram:
         return SummaryBar::tr("predicted KLD %1 nats per token, after %2 windows")
             .arg(number)

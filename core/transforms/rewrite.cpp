@@ -154,6 +154,8 @@ bool keepsFisher(const LayerRewrite& rewrite)
 
 std::vector<double> rewrittenOutputSquares(const LayerRewrite& rewrite, std::vector<double> squares)
 {
+    if (squares.empty())
+        return squares;
     std::vector<double> scratch(squares.size());
     for (const ChannelMapPtr& map : rewrite.writes)
         map->applyToWriterSquares(squares.data(), scratch.data());
@@ -191,8 +193,7 @@ Result<FisherDiagonal> rewritten(const LayerRewrite& rewrite, const FisherDiagon
             for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
                 use.sums[i] = bf16FromFloat(static_cast<float>(sums[i]));
         }));
-        if (!use.outputSquares.empty())
-            use.outputSquares = rewrittenOutputSquares(rewrite, std::move(use.outputSquares));
+        use.outputSquares = rewrittenOutputSquares(rewrite, std::move(use.outputSquares));
     }
     return made;
 }

@@ -42,7 +42,7 @@ bool keepsFisher(const LayerRewrite& rewrite);
 /// It then: Σ F·ΔW² of a change stays, and where channels are mixed its expectation over the rotation's signs. Sums are
 /// rounded to bf16 once more.
 Result<FisherDiagonal> rewritten(const LayerRewrite& rewrite, const FisherDiagonal& fisher, const JobContext& context);
-/// What becomes of squares of derivatives by the layer's outputs, [out], likewise.
+/// What becomes of squares of derivatives by the layer's outputs, [out] or empty, likewise.
 std::vector<double> rewrittenOutputSquares(const LayerRewrite& rewrite, std::vector<double> squares);
 
 } // namespace ql

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The exact probe on a tiny model, against the whole model run from the start.
 #include "core/model/evaluation/evaluate.h"
-#include "core/model/frontends/frontend.h"
 #include "core/realize/planned_version.h"
 #include "core/sensitivity/exact_probe.h"
 #include "core/sensitivity/layer_groups.h"
-#include "tests/support/memory_sink.h"
-
-#include <QTest>
+#include "tests/support/language_model.h"
 
 #include <cmath>
 
@@ -69,11 +66,11 @@ private:
 private Q_SLOTS:
     void initTestCase()
     {
-        m_model = openModel(std::filesystem::path(QL_TEST_DATA) / "frontends/llama", m_context).value();
-        m_graph = buildGraph(*m_model).value();
-        m_windows.length = 32;
-        for (std::int64_t i = 0; i < 129 * 32; ++i)
-            m_windows.ids.push_back((i * i + 7 * i) % 37);
+        const auto idOf = [](std::int64_t i) { return (i * i + 7 * i) % 37; };
+        auto made = test::languageModel(QL_TEST_DATA "/frontends/llama", 32, 129, idOf, m_context);
+        m_model = std::move(made.model);
+        m_graph = std::move(made.graph);
+        m_windows = std::move(made.windows);
         QCOMPARE(m_windows.perGroup(), 128);
     }
 

@@ -99,7 +99,7 @@ struct Assignment {
 Result<Assignment> splitAtEquals(const Limit& limit)
 {
     const std::string_view text = trim(limit.text);
-    const auto equals = text.rfind('=');
+    const auto equals = text.find('='); // candidates have some of their own
     if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
         return notUnderstood(limit, limit.kind == LimitKind::group ? "LAYERS=BITS or LAYERS=BITS:TOLERANCE"
                                                                    : "LAYERS=CANDIDATE,CANDIDATE");
@@ -458,7 +458,7 @@ Result<CostTable> applyLimits(const Model& model, std::span<const Limit> limits,
 
 Result<void> pinLayers(const Model& model, std::string_view pin, Plan& plan)
 {
-    const auto equals = pin.rfind('=');
+    const auto equals = pin.find('='); // the candidate may have some, too
     if (equals == std::string_view::npos)
         return usageError("a pin is NAME=CANDIDATE", std::string(pin));
     QL_TRY(candidate, parseCandidate(pin.substr(equals + 1)));

@@ -4,6 +4,7 @@
 
 #include "core/base/text.h"
 #include "core/study/study.h"
+#include "views/document/limits.h"
 #include "views/document/measure_mailbox.h"
 #include "views/document/memory_sink.h"
 #include "views/jobs/job_runner.h"
@@ -172,16 +173,6 @@ void Document::setMetric(const Metric* metric)
     Q_EMIT titleChanged();
 }
 
-void Document::setBudget(const Budget& budget)
-{
-    if (budget == m_budget)
-        return;
-    m_budget = budget;
-    m_settingsModified = true;
-    Q_EMIT settingsChanged();
-    Q_EMIT titleChanged();
-}
-
 std::map<std::string, std::string> Document::settings() const
 {
     std::vector<std::string> own;
@@ -189,7 +180,8 @@ std::map<std::string, std::string> Document::settings() const
         own.push_back(printCandidate(candidate));
     std::map<std::string, std::string> words{{"target", m_plan.target},
                                              {"metric", metric() ? std::string(metric()->id) : std::string()},
-                                             {"budget", printBudget(m_budget).toStdString()},
+                                             {"budget", printBudget(budget()).toStdString()},
+                                             {"limits", printLimits(withoutBudget(m_limits))},
                                              {"candidates", join(own, ",")}};
     for (const auto& [variant, plan] : m_plans)
         if (variant != variantText())
@@ -222,8 +214,10 @@ void Document::takeSettings(const std::map<std::string, std::string>& settings)
         if (metrics[i]->id == setting("metric") && checkUsable(*metrics[i], m_activations.get()))
             m_metric = i;
     }
+    if (settings.contains("limits"))
+        m_limits = limitsWith(parseLimits(setting("limits")), budget());
     if (const auto budget = parseBudget(toQString(setting("budget"))))
-        m_budget = *budget;
+        m_limits = limitsWith(m_limits, *budget);
     buildTable();
 }
 

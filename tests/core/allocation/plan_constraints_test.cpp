@@ -6,6 +6,7 @@
 
 #include <QTest>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -216,6 +217,10 @@ private Q_SLOTS:
         QVERIFY(refuses(LimitKind::tie, "nothing*"));
         QVERIFY(refuses(LimitKind::allow, "q_proj="));
         QVERIFY(checkLimit(model, {LimitKind::group, "down_proj=4.5:0.02"}));
+        Plan plan = keepPlan(model);
+        QVERIFY(pinLayers(model, "*q_proj*=int4:g16:s=f16", plan)); // candidates have equal signs, too
+        QCOMPARE(std::ranges::count(plan.locked, true), std::ssize(ofRole(model, "q_proj")));
+        QVERIFY(checkLimit(model, {LimitKind::allow, "q_proj=int4:g16:s=f16,bf16"}));
         // Halves of a whole.
         QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}));
         QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::latency, "5"}}));

@@ -104,8 +104,7 @@ private:
         connect(m_summary, &SummaryBar::balanceRequested, this, &AllocationPanel::startBalance);
         connect(m_preview, &BalancePreview::accepted, this, [this] {
             if (m_proposal)
-                m_document.adoptPlan(m_proposal->balanced.plan,
-                                     tr("Balance to %1").arg(budgetText(m_document.budget())));
+                m_document.adoptPlan(m_proposal->balanced.plan, stepText());
             dropProposal();
         });
         connect(m_preview, &BalancePreview::discarded, this, &AllocationPanel::dropProposal);
@@ -279,6 +278,12 @@ private:
         return text;
     }
 
+    QString stepText() const
+    {
+        const Budget budget = m_document.budget();
+        return budget == Budget() ? tr("Balance within the limits") : tr("Balance to %1").arg(budgetText(budget));
+    }
+
     void startBalance()
     {
         dropProposal();
@@ -288,17 +293,15 @@ private:
         m_bars->setFocus(Qt::OtherFocusReason); // until the answer is there to be accepted
         m_summary->setBusy(true);
         const auto table = m_document.tableSnapshot();
-        const Budget budget = m_document.budget();
         m_jobs.start(
             {.title = tr("Balancing"), .channel = QStringLiteral("balance"), .quiet = true}, this,
             [model = m_document.model(), table, plan = m_document.plan(), target = m_document.target(),
-             budget](const JobContext& context) {
+             limits = m_document.limits()](const JobContext& context) -> Result<Proposal> {
                 BalanceRequest request;
-                request.table = table.get();
                 request.start = plan;
                 request.target = target ? &target->profile : nullptr;
-                request.fileBytes = budget.fileBytes;
-                request.bitsPerWeight = budget.bitsPerWeight;
+                QL_TRY(limited, applyLimits(*model, limits, *table, request));
+                request.table = &limited;
                 return propose(*model, request, context);
             },
             [this](Result<Proposal> result) {

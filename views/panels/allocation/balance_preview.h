@@ -16,7 +16,8 @@ class Document;
 
 struct Proposal {
     BalanceResult balanced;
-    std::optional<UniformPlan> uniform; // the best single candidate within the same budget
+    std::optional<UniformPlan> uniform; // the best single candidate within the same limits
+    bool isSmallest = false;            // within a limit of the loss; else the least loss within the size
 };
 Result<Proposal> propose(const Model& model, const BalanceRequest& request, const JobContext& context);
 

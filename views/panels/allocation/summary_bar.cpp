@@ -86,9 +86,11 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
     m_budget->setFixedWidth(fontMetrics().horizontalAdvance(QStringLiteral("90 MB or 5.0 bpw")) + 16);
     m_budget->setPlaceholderText(tr("90 MB or 5.0 bpw"));
     m_budget->setAccessibleName(tr("Budget"));
-    m_budget->setToolTip(tr("What Balance may use: the target's files (90 MB, 1.2 GiB) or bits per weight (5.0 bpw)"));
+    m_budget->setToolTip(
+        tr("What Balance may use: the target's files (90 MB, 1.2 GiB) or bits per weight (5.0 bpw), or both (90 MB + 5 "
+           "bpw). Further limits are in the panel Limits."));
     m_balance->setToolTip(
-        tr("Finds the plan with the least predicted loss within the budget; locked layers stay. You see it first."));
+        tr("Finds the plan with the least predicted loss within the limits; locked layers stay. You see it first."));
     m_bar->setMinimumWidth(150);
     m_bar->setMaximumWidth(320);
     connect(m_balance, &QPushButton::clicked, this, [this] {

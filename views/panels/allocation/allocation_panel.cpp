@@ -7,6 +7,7 @@
 #include "views/panels/allocation/summary_bar.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
+#include "views/runs/runs.h"
 #include "views/text/format.h"
 #include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
@@ -37,7 +38,8 @@ public:
         : QWidget(parent),
           m_document(context.document),
           m_jobs(context.jobs),
-          m_summary(new SummaryBar(m_document, this)),
+          m_predictions(context.runs.predictions),
+          m_summary(new SummaryBar(m_document, m_predictions, this)),
           m_bars(new BitBars(this)),
           m_preview(new BalancePreview(m_document, this)),
           m_problem(new QLabel(this))
@@ -332,7 +334,11 @@ private:
             levels.push_back(column ? static_cast<int>(*column) : -1);
         }
         m_bars->setPreview(std::move(levels));
-        m_preview->show(proposal);
+        const Metric* metric = m_document.metric();
+        m_preview->show(proposal, metric && !m_predictions.isTrusted(*metric)
+                                      ? tr("Its metric predicted the last validated plan wrongly, so this is no "
+                                           "recommendation until a validation is inside its interval again.")
+                                      : QString());
         m_proposal = std::move(proposal);
         if (isAncestorOf(window()->focusWidget())) // and nobody has gone elsewhere meanwhile
             m_preview->setFocus(Qt::OtherFocusReason);
@@ -365,6 +371,7 @@ private:
 
     Document& m_document;
     JobRunner& m_jobs;
+    const Predictions& m_predictions;
     SummaryBar* m_summary;
     BitBars* m_bars;
     BalancePreview* m_preview;

@@ -68,7 +68,7 @@ Result<Proposal> propose(const Model& model, const BalanceRequest& request, cons
                     .isSmallest = request.constraints.loss.has_value()};
 }
 
-void BalancePreview::show(const Proposal& proposal)
+void BalancePreview::show(const Proposal& proposal, const QString& warning)
 {
     const BalanceResult& result = proposal.balanced;
     std::vector<std::int64_t> changed;
@@ -100,6 +100,8 @@ void BalancePreview::show(const Proposal& proposal)
     text += QLatin1Char(' ') + (changed.empty()       ? tr("Nothing changes.")
                                 : changed.size() == 1 ? tr("One layer changes.")
                                                       : tr("%1 layers change.").arg(changed.size()));
+    if (!warning.isEmpty())
+        text += QStringLiteral(" <b>%1</b>").arg(warning.toHtmlEscaped());
     m_text->setText(text);
     m_changes->clearSelection();
     m_changes->setRowCount(static_cast<int>(changed.size()));

@@ -25,7 +25,8 @@ class BalancePreview : public QWidget {
     Q_OBJECT
 public:
     explicit BalancePreview(Document& document, QWidget* parent = nullptr);
-    void show(const Proposal& proposal);
+    /// With what there is to warn of.
+    void show(const Proposal& proposal, const QString& warning = {});
 
 protected:
     void keyPressEvent(QKeyEvent* event) override; // Esc discards

@@ -140,6 +140,13 @@ double Document::lossOf(const Measurement& cell) const
     return m_metric < cell.losses.size() ? cell.losses[m_metric] : std::numeric_limits<double>::quiet_NaN();
 }
 
+double Document::lossOf(const Measurement& cell, const Metric& metric)
+{
+    const auto metrics = allMetrics();
+    const auto at = static_cast<std::size_t>(std::ranges::find(metrics, &metric) - metrics.begin());
+    return at < cell.losses.size() ? cell.losses[at] : std::numeric_limits<double>::quiet_NaN();
+}
+
 const Metric* Document::metric() const
 {
     return m_metric < allMetrics().size() ? allMetrics()[m_metric] : nullptr;
@@ -171,6 +178,16 @@ void Document::setMetric(const Metric* metric)
     }
     Q_EMIT settingsChanged();
     Q_EMIT titleChanged();
+}
+
+void Document::setShownMetrics(std::vector<const Metric*> metrics)
+{
+    const bool isMore = std::ranges::any_of(metrics, [this](const Metric* metric) {
+        return metric->isSlow && metric != this->metric() && std::ranges::count(m_shownMetrics, metric) == 0;
+    });
+    m_shownMetrics = std::move(metrics);
+    if (isMore && m_model && !m_jobs.isRunning(QStringLiteral("statistics"))) // which measuring follows
+        startMeasuring();
 }
 
 std::map<std::string, std::string> Document::settings() const

@@ -129,8 +129,9 @@ public:
     const Measurement* cell(std::int64_t layer, std::size_t column) const;
     /// Of the plan's candidate; keep has an exact one without error.
     std::optional<Measurement> plannedCell(std::int64_t layer) const;
-    /// The metric's loss in a measurement.
+    /// The metric's loss in a measurement; NaN of one that was not measured there.
     double lossOf(const Measurement& cell) const;
+    static double lossOf(const Measurement& cell, const Metric& metric);
     const LayerFacts& facts(std::int64_t layer) const { return m_facts[static_cast<std::size_t>(layer)]; }
     const Target* target() const { return m_target; }
     const Metric* metric() const;
@@ -153,6 +154,8 @@ public:
     void adoptPlan(const Plan& plan, const QString& text);
     void setTarget(const Target* target); // undoable: candidates become the nearest the target takes
     void setMetric(const Metric* metric);
+    /// Those that are shown beside the chosen one: the slow ones of them are measured, too.
+    void setShownMetrics(std::vector<const Metric*> metrics);
     /// Undoable, as all limits are.
     void setBudget(const Budget& budget);
     void setLimits(std::vector<Limit> limits, const QString& text);
@@ -284,6 +287,7 @@ private:
     Plan m_plan;
     const Target* m_target = nullptr;
     std::size_t m_metric = 0; // in allMetrics()
+    std::vector<const Metric*> m_shownMetrics;
     std::vector<Limit> m_limits;
     std::vector<Candidate> m_ownCandidates;
     bool m_settingsModified = false;

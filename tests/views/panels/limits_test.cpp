@@ -68,6 +68,7 @@ struct LimitsOfSample : test::OpenedSample {
         editor->selectAll();
         QTest::keyClicks(editor, QLatin1String(text));
         QTest::keyClick(editor, Qt::Key_Return);
+        QCoreApplication::processEvents(); // committed and closed by a queued call
         QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
     }
 };

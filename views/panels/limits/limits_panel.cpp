@@ -162,7 +162,9 @@ private:
         if (!info.isRepeated)
             std::erase_if(limits, [&](const Limit& other) { return other.kind == info.kind; });
         limits.push_back(limit);
+        const auto row = static_cast<int>(limits.size()) - 1;
         m_document.setLimits(std::move(limits), tr("Add %1").arg(toQString(info.title)));
+        m_table->setCurrentIndex(m_model->index(row, LimitsModel::kBound));
         return true;
     }
 
@@ -208,6 +210,8 @@ private:
     void draw() override
     {
         m_model->refresh();
+        if (!m_table->currentIndex().isValid() && m_model->rowCount() > 0)
+            m_table->setCurrentIndex(m_model->index(0, LimitsModel::kBound));
         for (QWidget* part : {static_cast<QWidget*>(m_table), static_cast<QWidget*>(m_kind),
                               static_cast<QWidget*>(m_bound), static_cast<QWidget*>(m_add)})
             part->setEnabled(m_document.isOpen());

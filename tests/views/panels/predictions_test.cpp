@@ -161,10 +161,12 @@ private Q_SLOTS:
         QSignalSpy saved(&d, &Document::saved);
         d.save(folder.filePath(QStringLiteral("study.qloupe")));
         QVERIFY(saved.wait(60000) && shown.settle());
+        const std::string hash = record.plan;
+        d.close(); // lets the study go
         Shown later;
         QVERIFY(later.open(folder.filePath(QStringLiteral("study.qloupe"))) && later.settle());
         QCOMPARE(later.runs.predictions.records().size(), std::size_t{1});
-        QCOMPARE(later.runs.predictions.records().front().plan, record.plan);
+        QCOMPARE(later.runs.predictions.records().front().plan, hash);
     }
 };
 

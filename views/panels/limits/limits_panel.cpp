@@ -16,6 +16,7 @@
 
 #include <QAction>
 #include <QComboBox>
+#include <QCompleter>
 #include <QHBoxLayout>
 #include <QHeaderView>
 #include <QLineEdit>
@@ -102,7 +103,10 @@ private:
     void connectAll()
     {
         const auto again = [this] { touch(); };
-        connect(&m_document, &Document::modelChanged, this, again);
+        connect(&m_document, &Document::modelChanged, this, [this] {
+            showExample();
+            touch();
+        });
         connect(&m_document, &Document::settingsChanged, this, [this] {
             m_problem.clear();
             touch();
@@ -131,6 +135,19 @@ private:
                                                  : toQString(limitKinds()[static_cast<std::size_t>(kind)].example));
         m_bound->setToolTip(kind == kPin ? tr("NAME=CANDIDATE: gives layers (name or glob) a candidate and locks them")
                                          : toQString(limitKinds()[static_cast<std::size_t>(kind)].help));
+        offerRoles(kind);
+    }
+
+    /// Roles of the model's layers, where the bound begins with layers.
+    void offerRoles(int kind)
+    {
+        QStringList roles;
+        const bool isTie = kind == static_cast<int>(LimitKind::tie);
+        if (isTie || kind == static_cast<int>(LimitKind::group) || kind == static_cast<int>(LimitKind::allow))
+            for (const std::int64_t layer : m_document.planLayers())
+                roles << toQString(m_document.layer(layer).role) + (isTie ? QString() : QStringLiteral("="));
+        roles.removeDuplicates();
+        m_bound->setCompleter(new QCompleter(roles, m_bound)); // the one before goes
     }
 
     void complain(const QString& reason)

@@ -227,7 +227,7 @@ private Q_SLOTS:
                    static_cast<int>(std::ranges::find(metrics, *findMetric(id)) - metrics.begin());
         };
         QCOMPARE(view->model()->columnCount(), LayerTreeModel::kColumnCount + static_cast<int>(allMetrics().size()));
-        const std::vector<const char*> chosen{"relative_weight_error", "kurtosis"};
+        const std::vector<const char*> chosen{"relative_weight_error", "weight_error"};
         for (const char* id : chosen)
             QVERIFY(view->isColumnHidden(columnOf(id)));
         // Ticked in the header's menu.

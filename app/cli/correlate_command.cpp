@@ -11,6 +11,7 @@
 #include "core/model/frontends/frontend.h"
 #include "core/realize/planned_version.h"
 #include "core/sensitivity/correlation.h"
+#include "core/sensitivity/plan_prediction.h"
 #include "core/sensitivity/proxy_search.h"
 
 #include <nlohmann/json.hpp>

@@ -27,7 +27,8 @@ Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, c
             fixed -= request.table->at(free.item, free.columns.front()).payloadBits;
     }
     if (request.constraints.memory && request.constraints.memory->secondBytes)
-        return usageError("a front is made for memory of one device; leave --ram out, or solve one budget");
+        return usageError(
+            "a front is made for memory of one device; leave the memory beside it (--ram) out, or solve one budget");
     QL_TRY(sides, sideConstraints(found.problem, request.constraints));
     if (request.constraints.memory) {
         QL_TRY(memory, memoryConstraints(found.problem, *request.constraints.memory, 0));

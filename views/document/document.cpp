@@ -4,6 +4,7 @@
 
 #include "core/base/text.h"
 #include "core/study/study.h"
+#include "views/document/limits.h"
 #include "views/document/measure_mailbox.h"
 #include "views/document/memory_sink.h"
 #include "views/jobs/job_runner.h"
@@ -139,6 +140,13 @@ double Document::lossOf(const Measurement& cell) const
     return m_metric < cell.losses.size() ? cell.losses[m_metric] : std::numeric_limits<double>::quiet_NaN();
 }
 
+double Document::lossOf(const Measurement& cell, const Metric& metric)
+{
+    const auto metrics = allMetrics();
+    const auto at = static_cast<std::size_t>(std::ranges::find(metrics, &metric) - metrics.begin());
+    return at < cell.losses.size() ? cell.losses[at] : std::numeric_limits<double>::quiet_NaN();
+}
+
 const Metric* Document::metric() const
 {
     return m_metric < allMetrics().size() ? allMetrics()[m_metric] : nullptr;
@@ -185,14 +193,14 @@ void Document::setMetric(const Metric* metric)
     Q_EMIT titleChanged();
 }
 
-void Document::setBudget(const Budget& budget)
+void Document::setShownMetrics(std::vector<const Metric*> metrics)
 {
-    if (budget == m_budget)
-        return;
-    m_budget = budget;
-    m_settingsModified = true;
-    Q_EMIT settingsChanged();
-    Q_EMIT titleChanged();
+    const bool isMore = std::ranges::any_of(metrics, [this](const Metric* metric) {
+        return metric->isSlow && metric != this->metric() && std::ranges::count(m_shownMetrics, metric) == 0;
+    });
+    m_shownMetrics = std::move(metrics);
+    if (isMore && m_model && !m_jobs.isRunning(QStringLiteral("statistics"))) // which measuring follows
+        startMeasuring();
 }
 
 std::map<std::string, std::string> Document::settings() const
@@ -203,7 +211,8 @@ std::map<std::string, std::string> Document::settings() const
     std::map<std::string, std::string> words{
         {"target", m_plan.target},
         {"metric", m_isMetricChosen && metric() ? std::string(metric()->id) : std::string()},
-        {"budget", printBudget(m_budget).toStdString()},
+        {"budget", printBudget(budget()).toStdString()},
+        {"limits", printLimits(withoutBudget(m_limits))},
         {"candidates", join(own, ",")}};
     for (const auto& [variant, plan] : m_plans)
         if (variant != variantText())
@@ -238,8 +247,10 @@ void Document::takeSettings(const std::map<std::string, std::string>& settings)
             m_isMetricChosen = true;
         }
     }
+    if (settings.contains("limits"))
+        m_limits = limitsWith(parseLimits(setting("limits")), budget());
     if (const auto budget = parseBudget(toQString(setting("budget"))))
-        m_budget = *budget;
+        m_limits = limitsWith(m_limits, *budget);
     buildTable();
 }
 

@@ -91,6 +91,12 @@ Result<int> run(Console& console, const Options& options)
                 {"limit", side.name}, {"used", solved.result.sideSums[i]}, {"at_most", numberOrNull(side.atMost)}};
             if (std::isfinite(side.atLeast))
                 row["at_least"] = side.atLeast;
+            auto fixed = nlohmann::ordered_json::array();
+            for (const FixedAmount& part : side.fixed)
+                if (part.amount != 0)
+                    fixed.push_back({{"by", part.by}, {"amount", part.amount}});
+            if (!fixed.empty())
+                row["fixed"] = std::move(fixed);
             limits.push_back(std::move(row));
         }
         document["limits"] = std::move(limits);

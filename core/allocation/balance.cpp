@@ -67,8 +67,8 @@ private:
     {
         SideConstraint side{.name = "bits of the plan's layers",
                             .amounts = {},
-                            .atMost = *m_request.bitsPerWeight * static_cast<double>(m_weights) -
-                                      static_cast<double>(m_fixedBits)};
+                            .atMost = *m_request.bitsPerWeight * static_cast<double>(m_weights),
+                            .fixed = {{.by = std::string(kNotFree), .amount = static_cast<double>(m_fixedBits)}}};
         for (const FreeItem& free : m_problem.free())
             for (const std::size_t column : free.columns)
                 side.amounts.push_back(static_cast<double>(m_table.at(free.item, column).payloadBits));
@@ -122,10 +122,9 @@ private:
         problem.budget = budget;
         const Solver& solver = m_solver ? *m_solver : solverFor(problem);
         const auto start = std::chrono::steady_clock::now();
-        auto allocation =
-            m_request.constraints.loss
-                ? leastSize(solver, problem, *m_request.constraints.loss - m_problem.fixedLoss(), m_context)
-                : solveWith(solver, problem, m_context);
+        auto allocation = m_request.constraints.loss ? leastSize(solver, problem, *m_request.constraints.loss,
+                                                                 m_problem.fixedLoss(), m_context)
+                                                     : solveWith(solver, problem, m_context);
         m_milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
         return allocation;
     }

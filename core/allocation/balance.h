@@ -29,7 +29,7 @@ struct BalanceResult {
     bool sizesAreBytes = false;                      // of allocation: bytes of the target's files; else payload bits
     double milliseconds = 0;                         // of the solver alone
     std::vector<SideConstraint> sides = {};          // the limits kept beside the size …
-    std::vector<double> sideSums = {};               // … and what the plan's items add up to, without locked ones
+    std::vector<double> sideSums = {};               // … and what the plan adds up to, with what is fixed
     std::optional<std::int64_t> blocksOnSecond = {}; // with memory of two devices
 };
 

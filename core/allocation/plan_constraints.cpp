@@ -20,12 +20,12 @@ double codeBits(const Layer& layer, const Scheme& scheme)
     return scheme.isKeep() ? info(layer.dtype).bitsPerElement() : scheme.element->bits;
 }
 
-/// Sums a quantity of layers over items and options, and takes what is not free from the limits.
+/// Sums a quantity of layers over items and options; what is not free is fixed.
 template<typename Quantity>
 Result<SideConstraint> sumOver(const PlanProblem& problem, std::string name, double atMost, double atLeast,
                                const Quantity& quantity)
 {
-    SideConstraint side{.name = std::move(name), .amounts = {}, .atMost = atMost, .atLeast = atLeast};
+    SideConstraint side{.name = std::move(name), .amounts = {}, .atMost = atMost, .atLeast = atLeast, .fixed = {}};
     std::vector<bool> isFree(problem.model().layers.size(), false);
     for (std::size_t i = 0; i < problem.free().size(); ++i) {
         const std::vector<std::int64_t>& layers = problem.table().items[problem.free()[i].item].layers;
@@ -46,8 +46,7 @@ Result<SideConstraint> sumOver(const PlanProblem& problem, std::string name, dou
             QL_TRY(amount, quantity(layer, problem.start().candidates[layer]));
             fixed.add(amount);
         }
-    side.atMost -= fixed.value();
-    side.atLeast -= fixed.value();
+    side.fixed.push_back({.by = std::string(kNotFree), .amount = fixed.value()});
     return side;
 }
 
@@ -187,20 +186,24 @@ Result<std::vector<SideConstraint>> memoryConstraints(const PlanProblem& problem
         if (second && !hasTwo)
             break;
         const std::int64_t blocks = second ? split : model.blockCount - (hasTwo ? split : 0);
-        double fixed = static_cast<double>(blocks * ofKeysValues);
-        if (second ? split > 0 : !hasTwo || split < model.blockCount)
-            fixed += static_cast<double>(ofActivations);
+        const bool computes = second ? split > 0 : !hasTwo || split < model.blockCount;
+        double others = 0;
         for (const Layer& layer : model.layers)
             if (!layer.quantizable && isOnSecond(layer) == second)
-                fixed += static_cast<double>(layer.numel()) * info(layer.dtype).bitsPerElement() / 8;
+                others += static_cast<double>(layer.numel()) * info(layer.dtype).bitsPerElement() / 8;
         QL_TRY(side, sumOver(problem, second ? "bytes of memory (--ram)" : "bytes of memory (--vram)",
-                             static_cast<double>(second ? *limits.secondBytes : limits.firstBytes) - fixed,
+                             static_cast<double>(second ? *limits.secondBytes : limits.firstBytes),
                              -std::numeric_limits<double>::infinity(),
                              [&](std::size_t layer, const Candidate& candidate) -> Result<double> {
                                  return isOnSecond(model.layers[layer]) == second
                                             ? static_cast<double>(layerPayloadBits(model.layers[layer], candidate)) / 8
                                             : 0.0;
                              }));
+        side.fixed.push_back({.by = "keys and values of the context (--kv-context, --kv)",
+                              .amount = static_cast<double>(blocks * ofKeysValues)});
+        side.fixed.push_back(
+            {.by = "the buffer for activations", .amount = computes ? static_cast<double>(ofActivations) : 0});
+        side.fixed.push_back({.by = "weights that no plan quantizes", .amount = others});
         sides.push_back(std::move(side));
     }
     return sides;

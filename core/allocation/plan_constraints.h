@@ -41,6 +41,9 @@ struct MemoryLimits {
     std::optional<ActivationScheme> keysValues; // nothing: f16
 };
 
+/// By whom an amount is fixed that belongs to layers of the plan that the solver does not decide.
+inline constexpr std::string_view kNotFree = "layers that are locked or have no measured candidate";
+
 struct PlanConstraints {
     std::vector<GroupBudget> groups;
     std::optional<double> operations; // for a token: Σ out·in · bits of codes · bits of inputs (16 where not rounded)
@@ -60,8 +63,8 @@ double operationsOf(const Model& model, const Layer& layer, const Candidate& can
 Result<std::int64_t> keyValueBytes(const Model& model, const MemoryLimits& limits);
 Result<std::int64_t> activationBytes(const Model& model);
 
-/// The limits as sums over the problem's options, of all but memory and loss. The parts of locked layers are taken from
-/// the limits. Errors: usage (a latency that is missing), refused (a limit that locked layers alone pass).
+/// The limits as sums over the problem's options, of all but memory and loss; what the layers take that are not free is
+/// fixed. Errors: usage (a latency that is missing).
 Result<std::vector<SideConstraint>> sideConstraints(const PlanProblem& problem, const PlanConstraints& constraints);
 
 /// Those of memory with the blocks below `split` on the second device: 0 … model.blockCount; without a second device

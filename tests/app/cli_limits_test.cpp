@@ -100,7 +100,9 @@ private Q_SLOTS:
         QVERIFY(number(memory, "bits_per_weight") > 8);
         const Outcome tight = solve(QStringLiteral("--vram 100KB --kv-context 512"));
         QCOMPARE(tight.exitCode, 3);
-        QVERIFY2(tight.err.contains("--vram"), tight.err.constData());
+        QVERIFY2(tight.err.contains("--vram") && tight.err.contains("of 100000; of this ") &&
+                     tight.err.contains("keys and values"),
+                 tight.err.constData());
         const Outcome two = solve(QStringLiteral("--vram 1GB --ram 1GB --bpw 5"));
         QVERIFY2(two.exitCode == 0, two.err.constData());
         QVERIFY(two.json().contains(QLatin1String("blocks_in_ram")));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/balance.h"
 #include "core/allocation/uniform.h"
+#include "core/base/text.h"
 #include "tests/support/measured_model.h"
 #include "tests/support/temporary_folder.h"
 
@@ -191,6 +192,31 @@ private Q_SLOTS:
         request.constraints.loss = 1e-30;
         const auto refused = balanced(small, request);
         QCOMPARE(refused.error().code, Errc::refused);
+    }
+
+    /// What no choice changes is named, with its part; the limit is the one that was given.
+    void whatIsFixedIsSaid()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        BalanceRequest request = requestFor(small);
+        const std::int64_t locked = ofRole(small.model, "q_proj").front();
+        const auto index = static_cast<std::size_t>(locked);
+        request.start.candidates[index] = parseCandidate("bf16").value();
+        request.start.locked[index] = true;
+        const double its = operationsOf(small.model, small.model.layers[index], request.start.candidates[index]);
+        request.constraints.operations = its / 2;
+        const Error error = balanced(small, request).error();
+        QCOMPARE(error.code, Errc::refused);
+        QVERIFY2(error.what.find(" of " + formatFixed(its / 2, 0)) != std::string::npos, error.what.c_str());
+        QVERIFY2(error.what.find(formatFixed(its, 0) + " are fixed by " + std::string(kNotFree)) != std::string::npos,
+                 error.what.c_str());
+
+        request.constraints.operations.reset();
+        request.constraints.loss = 1e-30;
+        request.start.candidates[index] = parseCandidate("int3:g16").value();
+        const Error loss = balanced(small, request).error();
+        QVERIFY2(loss.what.find("locked layers lose") != std::string::npos, loss.what.c_str());
+        QVERIFY2(loss.what.find("1e-30 asked for") != std::string::npos, loss.what.c_str());
     }
 
     void nothingAskedForIsAnError()

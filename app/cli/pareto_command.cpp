@@ -100,6 +100,8 @@ Result<int> run(Console& console, const Options& options)
             row["bytes"] = bytes;
         }
         row["bits_per_weight"] = bitsPerWeight(*model, plan, request.planLayers);
+        if (request.constraints.memory && request.constraints.memory->secondBytes)
+            row["blocks_in_ram"] = point.way;
         row["loss"] = point.loss;
         row["gap"] = point.optimal || point.loss <= point.lowerBound ? 0 : point.loss / point.lowerBound - 1;
         row[front.inBytes ? "saved_by_next_mb" : "saved_by_next_bit"] = point.shadowPrice * perSize;

@@ -61,12 +61,7 @@ struct Tables {
 Result<Tables> tablesOf(Console& console, const Model& model, const Options& options, const Target* target,
                         const Activations* activations, ResultSink& sink)
 {
-    MeasureRequest request;
-    QL_TRY(candidates, options.candidates.choose(model, target));
-    request.candidates = std::move(candidates);
-    request.layers = model.quantizableLayers();
-    request.target = target ? &target->profile : nullptr;
-    request.activations = activations;
+    QL_TRY(request, measureRequest(model, options.candidates, target, activations));
     request.sink = &sink;
     QL_TRY(metrics, options.metrics.choose(activations));
     QL_TRY(size, findMetric("size"));

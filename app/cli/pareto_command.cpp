@@ -73,9 +73,7 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(prepared, prepareSolve(console, *model, options.solve, target, activations.get()));
     const BalanceRequest& request = prepared.request;
-    double weights = 0;
-    for (const std::int64_t layer : request.planLayers)
-        weights += static_cast<double>(model->layers[static_cast<std::size_t>(layer)].numel());
+    const auto weights = static_cast<double>(weightsOf(*model, request.planLayers));
     FrontSettings settings;
     settings.budgets = options.budgets;
     QL_TRY(from, sizeOf(options.from, target != nullptr, weights));

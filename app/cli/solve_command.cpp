@@ -79,7 +79,7 @@ Result<int> run(Console& console, const Options& options)
         {"metric", solved.table.metric},
         {"unit", solved.table.unit},
         {"predicted_loss", solved.result.predictedLoss},
-        {"standard_error", solved.standardError()},
+        {"standard_error", predictionError(solved.table, solved.result.plan)},
         {"optimal", solved.result.allocation.optimal},
         {"lower_bound", solved.result.allocation.lowerBound},
         {"solver_ms", solved.result.milliseconds}};

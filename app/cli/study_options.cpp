@@ -82,6 +82,18 @@ Result<std::vector<Candidate>> CandidatesOption::choose(const Model& model, cons
     return parseCandidates(text.empty() ? fallback : text);
 }
 
+Result<MeasureRequest> measureRequest(const Model& model, const CandidatesOption& candidates, const Target* target,
+                                      const Activations* activations)
+{
+    MeasureRequest request;
+    QL_TRY(chosen, candidates.choose(model, target));
+    request.candidates = std::move(chosen);
+    request.layers = model.quantizableLayers();
+    request.target = target ? &target->profile : nullptr;
+    request.activations = activations;
+    return request;
+}
+
 void MetricsOption::declare(CLI::App& app)
 {
     app.add_option(
@@ -229,12 +241,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
 Result<CostTable> measuredTable(Console& console, const Model& model, const SolveOptions& options, const Target* target,
                                 const Activations* activations, PreparedSolve& prepared)
 {
-    MeasureRequest request;
-    QL_TRY(candidates, options.candidates.choose(model, target));
-    request.candidates = std::move(candidates);
-    request.layers = model.quantizableLayers();
-    request.target = prepared.request.target;
-    request.activations = activations;
+    QL_TRY(request, measureRequest(model, options.candidates, target, activations));
     QL_TRY(metric, options.metric.empty() ? Result(&bestMetric(activations)) : findMetric(options.metric));
     QL_CHECK(checkUsable(*metric, activations));
     request.metrics = {metric};
@@ -282,15 +289,6 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
     prepared.table = std::make_unique<CostTable>(std::move(table));
     request.table = prepared.table.get();
     return prepared;
-}
-
-double Solved::standardError() const
-{
-    double variance = 0;
-    for (std::size_t item = 0; item < table.items.size(); ++item)
-        if (const std::size_t column = result.allocation.choice[item]; column < table.candidates.size())
-            variance += table.at(item, column).standardError * table.at(item, column).standardError;
-    return std::sqrt(variance);
 }
 
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,

@@ -30,6 +30,10 @@ struct CandidatesOption {
     Result<std::vector<Candidate>> choose(const Model& model, const Target* target) const;
 };
 
+/// All quantizable layers under the candidates as the target completes them; metrics are for the caller to choose.
+Result<MeasureRequest> measureRequest(const Model& model, const CandidatesOption& candidates, const Target* target,
+                                      const Activations* activations);
+
 /// --metrics a,b | all
 struct MetricsOption {
     std::string text;
@@ -74,8 +78,6 @@ struct Solved {
     BalanceResult result;
     std::optional<UniformPlan> uniform; // within the same budget: what mixing is compared with
 
-    /// Of the predicted loss, items taken for independent.
-    double standardError() const;
     const Candidate& uniformCandidate() const { return table.candidates[uniform->column]; }
 };
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,

@@ -55,9 +55,9 @@ private:
 
     void countBits()
     {
+        m_weights = weightsOf(m_model, m_planLayers);
         for (const std::int64_t layer : m_planLayers) {
             const auto index = static_cast<std::size_t>(layer);
-            m_weights += m_model.layers[index].numel();
             m_fixedBits += layerPayloadBits(m_model.layers[index], m_problem.start().candidates[index]);
         }
         for (const FreeItem& free : m_problem.free())

@@ -136,12 +136,10 @@ Result<std::vector<SideConstraint>> sideConstraints(const PlanProblem& problem, 
     constexpr double kUnbounded = std::numeric_limits<double>::infinity();
     std::vector<SideConstraint> sides;
     for (const GroupBudget& group : constraints.groups) {
-        double weights = 0;
+        const auto weights = static_cast<double>(weightsOf(model, group.layers));
         std::vector<bool> isInGroup(model.layers.size(), false);
-        for (const std::int64_t layer : group.layers) {
+        for (const std::int64_t layer : group.layers)
             isInGroup[static_cast<std::size_t>(layer)] = true;
-            weights += static_cast<double>(model.layers[static_cast<std::size_t>(layer)].numel());
-        }
         QL_TRY(side,
                sumOver(problem, "bits of " + group.name, (group.bitsPerWeight + group.tolerance.value_or(0)) * weights,
                        group.tolerance ? (group.bitsPerWeight - *group.tolerance) * weights : -kUnbounded,

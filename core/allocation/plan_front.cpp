@@ -15,9 +15,9 @@ Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, c
     const std::vector<std::int64_t> layers =
         request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers;
     std::int64_t fixed = 0;
+    found.weights = weightsOf(model, layers);
     for (const std::int64_t layer : layers) {
         const auto index = static_cast<std::size_t>(layer);
-        found.weights += model.layers[index].numel();
         fixed += layerPayloadBits(model.layers[index], found.problem.start().candidates[index]);
     }
     if (request.target) {

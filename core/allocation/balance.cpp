@@ -32,7 +32,8 @@ public:
         }
         if (m_request.target)
             QL_CHECK(m_request.target->acceptsModel(m_model));
-        countBits();
+        m_weights = weightsOf(m_model, m_planLayers);
+        m_fixedBits = m_problem.fixedBits(m_planLayers);
         if (countsFiles())
             QL_CHECK(m_problem.countFileBytes(m_context));
         QL_TRY(sides, sideConstraints(m_problem, m_request.constraints));
@@ -53,16 +54,6 @@ private:
         return m_request.fileBytes || (m_request.target && m_request.constraints.loss && !m_request.bitsPerWeight);
     }
 
-    void countBits()
-    {
-        m_weights = weightsOf(m_model, m_planLayers);
-        for (const std::int64_t layer : m_planLayers) {
-            const auto index = static_cast<std::size_t>(layer);
-            m_fixedBits += layerPayloadBits(m_model.layers[index], m_problem.start().candidates[index]);
-        }
-        for (const FreeItem& free : m_problem.free())
-            m_fixedBits -= m_table.at(free.item, free.columns.front()).payloadBits;
-    }
     SideConstraint bitsAsSide() const
     {
         SideConstraint side{.name = "bits of the plan's layers",

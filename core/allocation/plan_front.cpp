@@ -14,19 +14,14 @@ Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, c
                     .weights = 0};
     const std::vector<std::int64_t> layers =
         request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers;
-    std::int64_t fixed = 0;
     found.weights = weightsOf(model, layers);
-    for (const std::int64_t layer : layers) {
-        const auto index = static_cast<std::size_t>(layer);
-        fixed += layerPayloadBits(model.layers[index], found.problem.start().candidates[index]);
-    }
+    std::int64_t fixed = 0;
     if (request.target) {
         QL_CHECK(request.target->acceptsModel(model));
         QL_CHECK(found.problem.countFileBytes(context));
         fixed = found.problem.fixedSize();
     } else {
-        for (const FreeItem& free : found.problem.free())
-            fixed -= request.table->at(free.item, free.columns.front()).payloadBits;
+        fixed = found.problem.fixedBits(layers);
     }
     QL_TRY(sides, sideConstraints(found.problem, request.constraints));
     std::vector<Way> splits;

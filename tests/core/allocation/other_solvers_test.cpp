@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Closed form, ranks, ratios of groups, evolution.
-#include "core/allocation/evolution.h"
+#include "core/allocation/measured_search.h"
 #include "core/allocation/ranked_levels.h"
 #include "core/allocation/ratio_sweep.h"
 #include "core/allocation/side_sums.h"
@@ -270,6 +270,58 @@ private Q_SLOTS:
         source.request_stop();
         QCOMPARE(evolve(problem, objective, {}, JobContext(executor, source.get_token())).error().code,
                  Errc::cancelled);
+    }
+
+    /// What is measured is no sum of the losses: the search starts at their optimum and leaves it for the better.
+    void searchByMeasuring()
+    {
+        Executor executor(1);
+        const JobContext context(executor);
+        double sumOfFirst = 0;
+        double sumOfBest = 0;
+        double sumOfOptima = 0;
+        for (std::uint64_t seed = 0; seed < 20; ++seed) {
+            const AllocationProblem problem = eightLayers(seed);
+            const MeasuredSearchSettings settings{
+                .start = 10,
+                .steps = 14,
+                .spread = 0.5,
+                .evolution = {.population = 40, .parents = 10, .generations = 15, .mutation = 0, .seed = seed}};
+            int runs = 0;
+            const MeasureChoice measure = [&](std::span<const std::size_t> choice) -> Result<double> {
+                ++runs;
+                return coupled(problem, choice);
+            };
+            const auto found = searchMeasured(problem, measure, settings, context);
+            QVERIFY2(found, found ? "" : describe(found.error()).c_str());
+            QCOMPARE(static_cast<std::size_t>(runs), found->size());
+            QVERIFY(found->size() <= 24);
+            QCOMPARE(found->front().choice, solved("exact", problem).choice);
+            double best = std::numeric_limits<double>::infinity();
+            for (std::size_t i = 0; i < found->size(); ++i) {
+                const MeasuredChoice& one = found->at(i);
+                QVERIFY(allocation::keepsLimits(problem, one.choice));
+                QCOMPARE(one.measured, coupled(problem, one.choice));
+                for (std::size_t j = 0; j < i; ++j)
+                    QVERIFY(found->at(j).choice != one.choice);
+                best = std::min(best, one.measured);
+            }
+            QVERIFY(std::isnan(found->front().predicted));
+            sumOfFirst += found->front().measured;
+            sumOfBest += best;
+            sumOfOptima +=
+                bestOfAll(problem, [&](std::span<const std::size_t> choice) { return coupled(problem, choice); });
+        }
+        QVERIFY2(sumOfBest < sumOfFirst, qPrintable(QString::number(sumOfBest / sumOfFirst)));
+        // a quarter at least of what the optimum of the losses misses is found by measuring 24 of 6,561 choices
+        QVERIFY2(sumOfBest - sumOfOptima <= 0.75 * (sumOfFirst - sumOfOptima),
+                 qPrintable(QString::number((sumOfBest - sumOfOptima) / (sumOfFirst - sumOfOptima))));
+
+        const AllocationProblem problem = eightLayers(2);
+        const MeasureChoice fails = [](std::span<const std::size_t>) -> Result<double> {
+            return badInput("is broken", "measurement");
+        };
+        QCOMPARE(searchMeasured(problem, fails, {}, context).error().code, Errc::badInput);
     }
 
     /// Fitted on measured plans it orders others better than the additive model does.

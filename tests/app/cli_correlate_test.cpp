@@ -72,6 +72,32 @@ private Q_SLOTS:
         QVERIFY(!search.value(QLatin1String("expression")).toString().isEmpty());
         QCOMPARE(qloupe(correlate).out, outcome.out); // every plan is found in the study
     }
+    /// Plans run as a runtime rounds activations, and what that costs alone is told apart.
+    void roundedActivationsAreAFloor()
+    {
+        const QStringList correlate =
+            words("correlate") + QStringList{text("--windows"),    text("2"),
+                                             text("--plans"),      text("6"),
+                                             text("--bpw"),        text("6,7"),
+                                             text("--candidates"), text("gguf:q4_0,gguf:q5_0,gguf:q8_0"),
+                                             text("--metrics"),    text("fisher"),
+                                             text("--as"),         text("llama.cpp"),
+                                             text("--out"),        path("rounded.qloupe")};
+        const Outcome outcome = qloupe(correlate);
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        const QJsonArray plans = outcome.json().value(QLatin1String("measured")).toArray();
+        QVERIFY(plans.size() >= 5);
+        for (const auto& each : plans) {
+            const QJsonObject row = each.toObject();
+            QVERIFY(number(row, "floor") > 0 && number(row, "floor") < number(row, "kld"));
+            // all three types round inputs alike
+            QCOMPARE(number(row, "floor"), number(plans.at(0).toObject(), "floor"));
+        }
+        QCOMPARE(qloupe(correlate).out, outcome.out);
+        QStringList unknown = correlate;
+        unknown[unknown.indexOf(text("llama.cpp"))] = text("none");
+        QCOMPARE(qloupe(unknown).exitCode, 2);
+    }
     void predictionsAreChecked()
     {
         const QString plan = path("plan.json");

@@ -9,9 +9,6 @@
 
 namespace ql::cli {
 
-namespace {
-
-/// The quantizable layers of a role, or whose names match the glob.
 Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_view words, const std::string& option)
 {
     std::vector<std::int64_t> found;
@@ -25,6 +22,8 @@ Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_vi
                           option + " " + std::string(words));
     return found;
 }
+
+namespace {
 
 struct Assignment {
     std::string_view left;

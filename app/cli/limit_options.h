@@ -9,6 +9,9 @@
 
 namespace ql::cli {
 
+/// The quantizable layers of a role, or whose names match the glob; an error that names the option where there is none.
+Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_view words, const std::string& option);
+
 /// --max-loss, --vram, --ram, --kv-context, --kv, --bops, --latency, --max-latency, --group, --tie, --allow.
 struct LimitOptions {
     double loss = 0; // 0: not given, as with all numbers here

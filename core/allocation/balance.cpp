@@ -13,6 +13,24 @@ namespace ql {
 
 namespace {
 
+/// Of the items that are free.
+Result<std::int64_t> bitsBudget(const PlanProblem& problem, double bitsPerWeight, std::int64_t weights,
+                                std::int64_t fixedBits)
+{
+    const auto count = static_cast<double>(weights);
+    const double wanted = std::floor(bitsPerWeight * count);
+    if (!(std::fabs(wanted) < 0x1p60))
+        return usageError("the bits per weight must be a number like 4.5");
+    const std::int64_t budget = static_cast<std::int64_t>(wanted) - fixedBits;
+    const std::int64_t least = problem.smallestSize();
+    if (least > budget)
+        return refused("the smallest choice has " +
+                       formatFixed(std::ceil(static_cast<double>(least + fixedBits) / count * 1e4) / 1e4, 4) +
+                       " bits per weight, more than the " + formatDouble(bitsPerWeight) +
+                       " asked for; raise the budget, unlock layers or add smaller candidates");
+    return budget;
+}
+
 class Balancing {
 public:
     Balancing(const Model& model, const BalanceRequest& request, const JobContext& context)
@@ -143,18 +161,8 @@ private:
     {
         std::int64_t budget = largestSize();
         if (m_request.bitsPerWeight) {
-            const auto weights = static_cast<double>(m_weights);
-            const double wanted = std::floor(*m_request.bitsPerWeight * weights);
-            if (!(std::fabs(wanted) < 0x1p60))
-                return usageError("the bits per weight must be a number like 4.5");
-            budget = static_cast<std::int64_t>(wanted) - m_fixedBits;
-            const std::int64_t least = m_problem.smallestSize();
-            if (least > budget)
-                return refused(
-                    "the smallest choice has " +
-                    formatFixed(std::ceil(static_cast<double>(least + m_fixedBits) / weights * 1e4) / 1e4, 4) +
-                    " bits per weight, more than the " + formatDouble(*m_request.bitsPerWeight) +
-                    " asked for; raise the budget, unlock layers or add smaller candidates");
+            QL_TRY(its, bitsBudget(m_problem, *m_request.bitsPerWeight, m_weights, m_fixedBits));
+            budget = its;
         }
         QL_TRY(allocation, solve(budget));
         QL_TRY(plan, m_problem.planOf(allocation.choice));
@@ -252,6 +260,29 @@ Result<BalanceResult> balance(const Model& model, const BalanceRequest& request,
         result->fileBytes = bytes;
     }
     return result;
+}
+
+Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request)
+{
+    if (!request.bitsPerWeight)
+        return usageError("give a budget in bits per weight");
+    if (request.constraints.loss)
+        return usageError("a limit of the predicted loss is for solving; leave it out where plans are measured");
+    const auto& memory = request.constraints.memory;
+    if (memory && memory->secondBytes)
+        return usageError("plans are measured under the memory of one device; leave the second one out");
+    PlanProblem problem(model, *request.table, request.target, request.start);
+    const std::vector<std::int64_t> layers =
+        request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers;
+    QL_TRY(budget, bitsBudget(problem, *request.bitsPerWeight, weightsOf(model, layers), problem.fixedBits(layers)));
+    problem.problem().budget = budget;
+    QL_TRY(sides, sideConstraints(problem, request.constraints));
+    if (memory) {
+        QL_TRY(ofMemory, memoryConstraints(problem, *memory, 0));
+        sides.insert(sides.end(), ofMemory.begin(), ofMemory.end());
+    }
+    problem.problem().sides = std::move(sides);
+    return problem;
 }
 
 } // namespace ql

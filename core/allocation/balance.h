@@ -41,4 +41,9 @@ struct BalanceResult {
 /// refused (what cannot fit: the error says how much would do; what the target refuses).
 Result<BalanceResult> balance(const Model& model, const BalanceRequest& request, const JobContext& context);
 
+/// The problem of a request in bits per weight with its further limits, for searches of other objectives than the
+/// table's sum; sizes are payload bits. Errors: usage (no bits per weight; a limit of the loss; memory of two devices,
+/// whose split is for balance() to find), refused where even the smallest plan is larger.
+Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request);
+
 } // namespace ql

@@ -4,6 +4,7 @@
 #include "core/base/rng.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -107,6 +108,25 @@ Result<std::vector<MeasuredChoice>> searchMeasured(const AllocationProblem& prob
     if (settings.start < 1 || problem.itemCount() == 0)
         return usageError("a search needs items, and a plan to start from");
     return Search(problem, measure, settings, context).run();
+}
+
+std::span<const PlanSearch> planSearches()
+{
+    static constexpr std::array kAll{
+        PlanSearch{.id = "evolution",
+                   .title = "Evolution by a predictor fitted on measured plans (no proof)",
+                   .objective =
+                       "the measured KLD: predictor = ratio · sum of losses + kernel ridge regression over the "
+                       "share of items that plans have in common; each best by it is measured and joins the fit",
+                   .source = "Wang et al., APQ, CVPR 2020, sections 3.2 and 3.3"},
+        PlanSearch{.id = "ratios",
+                   .title = "Ratios of two groups' bits",
+                   .objective =
+                       "the measured KLD over ratios k: each group is solved within its own bits, "
+                       "B·(1 + r)/(k·r + 1) for the others and k times that for the first, r their weights' ratio",
+                   .source = "Zhao et al., MixDQ, ECCV 2024, section 3.3"},
+    };
+    return kAll;
 }
 
 } // namespace ql

@@ -38,4 +38,13 @@ using MeasureChoice = std::function<Result<double>(std::span<const std::size_t> 
 Result<std::vector<MeasuredChoice>> searchMeasured(const AllocationProblem& problem, const MeasureChoice& measure,
                                                    const MeasuredSearchSettings& settings, const JobContext& context);
 
+/// What finds plans by running them, beside the solvers, whose objective is a sum of losses.
+struct PlanSearch {
+    std::string_view id;
+    std::string_view title;
+    std::string_view objective;
+    std::string_view source;
+};
+std::span<const PlanSearch> planSearches();
+
 } // namespace ql

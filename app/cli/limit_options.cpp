@@ -3,6 +3,8 @@
 
 #include "app/cli/keys_values.h"
 #include "app/cli/number_check.h"
+#include "core/model/evaluation/output_places.h"
+#include "core/model/frontends/frontend.h"
 #include "core/plan/tied_table.h"
 
 #include <CLI/CLI.hpp>
@@ -45,6 +47,14 @@ Result<std::int64_t> bytesOf(const std::string& text, const std::string& option)
     return *bytes;
 }
 
+/// For a graph over pictures of a known size; empty otherwise.
+Result<std::vector<double>> placesOf(const Model& model, const JobContext& context)
+{
+    const auto graph = buildGraph(model);
+    const auto picture = graph ? pictureShapeOf(model, *graph) : std::nullopt;
+    return picture ? outputPlaces(model, *graph, *picture, context) : std::vector<double>();
+}
+
 Result<GroupBudget> groupBudget(const Model& model, const std::string& text)
 {
     QL_TRY(words, splitAtEquals(text, "--group", "GLOB=BPW or GLOB=BPW:TOLERANCE"));
@@ -82,7 +92,8 @@ void LimitOptions::declare(CLI::App& app)
         ->group(limits);
     app.add_option("--kv", keysValues, "scheme of keys and values in memory: q8_0, int8; otherwise f16")->group(limits);
     app.add_option("--bops", operations,
-                   "operations for a token: sum of out × in × bits of weights × bits of inputs (16 where not rounded)")
+                   "operations for a token, or a picture whose size the model says: sum of multiply-adds × bits of "
+                   "weights × bits of inputs (16 where not rounded)")
         ->check(above(0))
         ->group(limits);
     auto* table = app.add_option("--latency", latency,
@@ -103,13 +114,16 @@ void LimitOptions::declare(CLI::App& app)
         ->group(limits);
 }
 
-Result<PlanConstraints> LimitOptions::constraints(const Model& model) const
+Result<PlanConstraints> LimitOptions::constraints(const Model& model, const JobContext& job) const
 {
     PlanConstraints constraints;
     if (loss > 0)
         constraints.loss = loss;
-    if (operations > 0)
+    if (operations > 0) {
         constraints.operations = operations;
+        QL_TRY(places, placesOf(model, job));
+        constraints.places = std::move(places);
+    }
     if (!latency.empty()) {
         QL_TRY(table, readLatencyTable(latency));
         constraints.latency = std::move(table);

@@ -29,7 +29,8 @@ struct LimitOptions {
     void declare(CLI::App& app);
     /// Whether a plan can be solved for them without a size.
     bool hasLimit() const { return loss > 0 || !vram.empty() || operations > 0 || milliseconds > 0 || !groups.empty(); }
-    Result<PlanConstraints> constraints(const Model& model) const;
+    /// Runs a model of pictures once, where operations are limited.
+    Result<PlanConstraints> constraints(const Model& model, const JobContext& job) const;
     /// The table with the ties merged, and what is not allowed refused.
     Result<CostTable> apply(const Model& model, CostTable table) const;
 };

@@ -276,7 +276,7 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
     request.target = target ? &target->profile : nullptr;
     request.planLayers = layersInPlan(model, request.target);
     request.solver = options.solver;
-    QL_TRY(constraints, options.limits.constraints(model));
+    QL_TRY(constraints, options.limits.constraints(model, console.context()));
     request.constraints = std::move(constraints);
     request.start = keepPlan(model);
     if (target)

@@ -50,6 +50,16 @@ Result<SideConstraint> sumOver(const PlanProblem& problem, std::string name, dou
     return side;
 }
 
+std::string operationsName(const Model& model, bool isPicture)
+{
+    const bool hasConvolutions = std::ranges::any_of(
+        model.layers, [](const Layer& layer) { return layer.quantizable && layer.op == Operator::convolution; });
+    return std::string("operations (MACs × bits × bits) for ") +
+           (isPicture         ? "a picture"
+            : hasConvolutions ? "one place of each convolution's output, as the size of the pictures is not known"
+                              : "a token");
+}
+
 Result<double> configured(const Model& model, std::string_view key)
 {
     const auto number = model.configNumber(key);
@@ -151,9 +161,11 @@ Result<std::vector<SideConstraint>> sideConstraints(const PlanProblem& problem, 
         sides.push_back(std::move(side));
     }
     if (constraints.operations) {
-        QL_TRY(side, sumOver(problem, "operations (MACs × bits × bits) for a token", *constraints.operations,
-                             -kUnbounded, [&](std::size_t layer, const Candidate& candidate) -> Result<double> {
-                                 return operationsOf(model, model.layers[layer], candidate);
+        const std::vector<double>& places = constraints.places;
+        QL_TRY(side, sumOver(problem, operationsName(model, !places.empty()), *constraints.operations, -kUnbounded,
+                             [&](std::size_t layer, const Candidate& candidate) -> Result<double> {
+                                 const double its = operationsOf(model, model.layers[layer], candidate);
+                                 return places.empty() ? its : places[layer] * its;
                              }));
         sides.push_back(std::move(side));
     }

@@ -46,7 +46,10 @@ inline constexpr std::string_view kNotFree = "layers that are locked or have no 
 
 struct PlanConstraints {
     std::vector<GroupBudget> groups;
-    std::optional<double> operations; // for a token: Σ out·in · bits of codes · bits of inputs (16 where not rounded)
+    std::optional<double> operations; // Σ places · out·in · bits of codes · bits of inputs (16 where not rounded)
+    /// How often each of the model's layers is multiplied by (output_places.h). Empty: once, which is a token of a
+    /// language model and one place of a convolution's output.
+    std::vector<double> places = {};
     std::optional<LatencyTable> latency;
     double milliseconds = 0; // with latency
     std::optional<MemoryLimits> memory;
@@ -55,8 +58,8 @@ struct PlanConstraints {
     bool hasAny() const { return !groups.empty() || operations || latency || memory || loss; }
 };
 
-/// MACs · bits · bits of one layer for a token; a convolution's for one position of its output; an embedding's 0 unless
-/// it is the output head, too.
+/// MACs · bits · bits of one layer for a token, or one place of a convolution's output; an embedding's 0 unless it is
+/// the output head, too.
 double operationsOf(const Model& model, const Layer& layer, const Candidate& candidate);
 
 /// Bytes of keys and values of one block; an error that names what the configuration does not say.

@@ -73,6 +73,27 @@ private Q_SLOTS:
                  numel * info(layer.dtype).bitsPerElement() * 16);
     }
 
+    /// Each layer counts as often as it is multiplied by.
+    void operationsOfManyPlaces()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        PlanConstraints constraints;
+        constraints.operations = 1e15;
+        const PlanProblem problem(small.model, small.table, nullptr, keepPlan(small.model));
+        const auto once = sideConstraints(problem, constraints);
+        QVERIFY(once->at(0).name.ends_with("a token"));
+        constraints.places.assign(small.model.layers.size(), 1);
+        const std::int64_t layer = ofRole(small.model, "q_proj").front();
+        constraints.places[static_cast<std::size_t>(layer)] = 49;
+        const auto places = sideConstraints(problem, constraints);
+        QVERIFY(places->at(0).name.ends_with("a picture"));
+        for (std::size_t i = 0; i < problem.free().size(); ++i) {
+            const bool isIt = small.table.items[problem.free()[i].item].layers.front() == layer;
+            for (std::size_t o = problem.problem().offsets[i]; o < problem.problem().offsets[i + 1]; ++o)
+                QCOMPARE(places->at(0).amounts[o], (isIt ? 49 : 1) * once->at(0).amounts[o]);
+        }
+    }
+
     void operationsAndBitsTogether()
     {
         const Measured small = measured(1, 32, nullptr, "int3:g16 int5:g16 bf16");

@@ -73,6 +73,9 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(prepared, prepareSolve(console, *model, options.solve, target, activations.get()));
     const BalanceRequest& request = prepared.request;
+    if (!request.couplings.empty())
+        console.warn(std::vector<Warning>{{"--losses", "has couplings of layers, which solve takes into account and a "
+                                                       "front does not"}});
     const auto weights = static_cast<double>(weightsOf(*model, request.planLayers));
     FrontSettings settings;
     settings.budgets = options.budgets;

@@ -101,6 +101,10 @@ Result<int> run(Console& console, const Options& options)
         }
         document["limits"] = std::move(limits);
     }
+    if (solved.result.coupling != 0 || solved.result.couplingsLeftOut > 0) {
+        document["coupling"] = solved.result.coupling;
+        document["couplings_left_out"] = solved.result.couplingsLeftOut;
+    }
     if (solved.result.blocksOnSecond)
         document["blocks_in_ram"] = *solved.result.blocksOnSecond;
     if (solved.uniform) {

@@ -230,6 +230,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
     }
     CostTable table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
     prepared.activations = losses.activations;
+    prepared.couplings = std::move(losses.couplings);
     const auto isLacking = [](const Cost& cost) { return cost.allowed && std::isnan(cost.loss); };
     if (const auto lacking = std::ranges::count_if(table.costs, isLacking); lacking > 0)
         console.warn(std::vector<Warning>{{"--losses", "has no loss for " + std::to_string(lacking) + " of " +
@@ -288,6 +289,7 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
     QL_TRY(table, options.limits.apply(model, std::move(losses)));
     prepared.table = std::make_unique<CostTable>(std::move(table));
     request.table = prepared.table.get();
+    request.couplings = prepared.couplings;
     return prepared;
 }
 

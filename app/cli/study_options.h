@@ -65,8 +65,9 @@ struct SolveOptions {
 struct PreparedSolve {
     std::unique_ptr<CostTable> table;
     std::vector<Measurement> cells;
-    std::string activations; // fingerprint of what the quantizers saw of the layers' inputs
-    BalanceRequest request;  // refers to the table
+    std::vector<LayerCoupling> couplings; // in --losses
+    std::string activations;              // fingerprint of what the quantizers saw of the layers' inputs
+    BalanceRequest request;               // refers to the table and the couplings
 };
 Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const SolveOptions& options,
                                    const Target* target, const Activations* activations);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/balance.h"
 
+#include "core/allocation/joint_search.h"
 #include "core/allocation/least_size.h"
 #include "core/allocation/side_sums.h"
 #include "core/base/text.h"
@@ -54,6 +55,7 @@ public:
         m_fixedBits = m_problem.fixedBits(m_planLayers);
         if (countsFiles())
             QL_CHECK(m_problem.countFileBytes(m_context));
+        m_terms = jointTerms(m_problem, m_request.couplings);
         QL_TRY(sides, sideConstraints(m_problem, m_request.constraints));
         if (m_request.fileBytes && m_request.bitsPerWeight)
             sides.push_back(bitsAsSide());
@@ -131,11 +133,19 @@ private:
         problem.budget = budget;
         const Solver& solver = m_solver ? *m_solver : solverFor(problem);
         const auto start = std::chrono::steady_clock::now();
-        auto allocation = m_request.constraints.loss ? leastSize(solver, problem, *m_request.constraints.loss,
-                                                                 m_problem.fixedLoss(), m_context)
-                                                     : solveWith(solver, problem, m_context);
+        auto allocation = !m_terms.isEmpty()           ? solveCoupled(solver)
+                          : m_request.constraints.loss ? leastSize(solver, problem, *m_request.constraints.loss,
+                                                                   m_problem.fixedLoss(), m_context)
+                                                       : solveWith(solver, problem, m_context);
         m_milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
         return allocation;
+    }
+
+    Result<Allocation> solveCoupled(const Solver& solver)
+    {
+        QL_TRY(joint, solveJointly(solver, m_problem.problem(), m_terms, m_context));
+        m_leftOut = joint.leftOut;
+        return std::move(joint.allocation);
     }
 
     /// The least size whose loss is within the limit, and within the bits per weight, if any.
@@ -198,7 +208,8 @@ private:
                 missed = std::max(misses, missed + bytes - budget);
                 continue;
             }
-            if (!best || m_request.constraints.loss || allocation.loss < best->allocation.loss)
+            if (!best || m_request.constraints.loss ||
+                allocation.loss + m_problem.fixedLoss() + m_terms.fixed < best->allocation.loss)
                 best = resultOf(std::move(plan), std::move(allocation), bytes);
             if (misses >= missed || (tooLittle && misses <= *tooLittle))
                 break;
@@ -223,10 +234,13 @@ private:
                              .sides = m_problem.problem().sides};
         for (const SideConstraint& side : result.sides)
             result.sideSums.push_back(allocation::sumOf(side, m_problem.problem(), result.allocation.choice));
-        result.allocation.loss += m_problem.fixedLoss();
-        result.allocation.lowerBound += m_problem.fixedLoss();
+        const double fixedLoss = m_problem.fixedLoss() + m_terms.fixed;
+        result.allocation.loss += fixedLoss;
+        result.allocation.lowerBound += fixedLoss;
         result.allocation.choice = m_problem.columnsOf(result.allocation.choice);
-        result.predictedLoss = predictLoss(m_table, result.plan);
+        result.coupling = plannedCoupling(m_request.couplings, result.plan);
+        result.couplingsLeftOut = m_leftOut;
+        result.predictedLoss = predictLoss(m_table, result.plan) + result.coupling;
         result.bitsPerWeight = bitsPerWeight(m_model, result.plan, m_planLayers);
         return result;
     }
@@ -240,6 +254,8 @@ private:
     PlanProblem m_problem;
     std::int64_t m_weights = 0;   // of the plan's layers
     std::int64_t m_fixedBits = 0; // of those that the solver does not decide
+    JointTerms m_terms;
+    std::size_t m_leftOut = 0;
     double m_milliseconds = 0;
 };
 
@@ -252,6 +268,10 @@ Result<BalanceResult> balance(const Model& model, const BalanceRequest& request,
     if (request.fileBytes && !request.target)
         return usageError("a size of the files needs a target that says what the files hold; give one, or bits per "
                           "weight");
+    if (request.constraints.loss && !request.couplings.empty())
+        return usageError(
+            "a limit of the predicted loss is kept for sums of losses: leave the couplings out, or give a "
+            "size instead");
     auto result = Balancing(model, request, context).run();
     if (!result)
         return result;

@@ -16,9 +16,10 @@ using namespace ql::test;
 
 namespace {
 
-/// Every plan of the table's columns, by its loss; `fits` says which count.
+/// Every plan of the table's columns, by its loss; `fits` says which count, of those that are better or, where asked
+/// for, of all.
 template<typename Fits>
-double bestOfAll(const Measured& measured, const Fits& fits)
+double bestOfAll(const Measured& measured, const Fits& fits, bool asksOfAll = false)
 {
     const std::size_t columns = measured.table.candidates.size();
     double best = std::numeric_limits<double>::infinity();
@@ -32,7 +33,7 @@ double bestOfAll(const Measured& measured, const Fits& fits)
             for (const std::int64_t layer : measured.table.items[i].layers)
                 plan.candidates[static_cast<std::size_t>(layer)] = measured.table.candidates[rest % columns];
         const double loss = predictLoss(measured.table, plan);
-        if (loss < best && fits(plan))
+        if ((asksOfAll || loss < best) && fits(plan))
             best = loss;
     }
     return best;
@@ -188,6 +189,59 @@ private Q_SLOTS:
         std::ofstream(path) << "a,int4:g16,1\nb,int4:g16,fast\n";
         const auto bad = readLatencyTable(path);
         QVERIFY(bad.error().where.find("line 2") != std::string::npos);
+    }
+
+    /// Couplings of layers are part of what is minimised, also of tied and of locked ones.
+    void couplingsAreSolvedJointly()
+    {
+        Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        double mean = 0;
+        for (const Cost& cost : small.table.costs)
+            mean += cost.loss / static_cast<double>(small.table.costs.size());
+        std::vector<LayerCoupling> couplings;
+        const CounterRng rng(4);
+        std::uint64_t next = 0;
+        for (std::size_t i = 0; i + 1 < small.table.items.size(); ++i)
+            for (const Candidate& first : small.table.candidates)
+                for (const Candidate& second : small.table.candidates)
+                    couplings.push_back(
+                        {.layers = {small.table.items[i].layers.front(), small.table.items[i + 1].layers.front()},
+                         .candidates = {first, second},
+                         .loss = mean * rng.normal(next++),
+                         .standardError = 0});
+        BalanceRequest request = requestFor(small);
+        request.bitsPerWeight = 8;
+        const double additive = predictLoss(small.table, balanced(small, request)->plan) +
+                                plannedCoupling(couplings, balanced(small, request)->plan);
+        for (const bool isLocked : {false, true}) {
+            const auto locked = static_cast<std::size_t>(small.table.items[2].layers.front());
+            if (isLocked) {
+                request.start.candidates[locked] = small.table.candidates[1];
+                request.start.locked[locked] = true;
+            }
+            request.couplings = couplings;
+            const auto result = balanced(small, request);
+            QVERIFY2(result, result ? "" : describe(result.error()).c_str());
+            QCOMPARE(result->couplingsLeftOut, std::size_t{0});
+            double best = std::numeric_limits<double>::infinity();
+            bestOfAll(
+                small,
+                [&](const Plan& plan) {
+                    if (bitsPerWeight(small.model, plan) <= 8 &&
+                        (!isLocked || plan.candidates[locked] == small.table.candidates[1]))
+                        best = std::min(best, predictLoss(small.table, plan) + plannedCoupling(couplings, plan));
+                    return false;
+                },
+                true);
+            QVERIFY2(std::abs(result->predictedLoss - best) <= 1e-9 * mean,
+                     qPrintable(QString::number((result->predictedLoss - best) / mean)));
+            QVERIFY(std::abs(result->allocation.loss - best) <= 1e-9 * mean);
+            QVERIFY(result->allocation.optimal);
+            if (!isLocked)
+                QVERIFY(result->predictedLoss <= additive + 1e-9 * mean);
+        }
+        request.constraints.loss = 1;
+        QCOMPARE(balanced(small, request).error().code, Errc::usage);
     }
 
     void leastSizeForALoss()

@@ -21,6 +21,9 @@ namespace ql::cli {
 
 namespace {
 
+constexpr const char* kPairs = "pairs";
+constexpr const char* kBlocks = "blocks";
+
 /// What like layers are pooled by; null if none is known.
 const Metric* predictor(const Activations* activations)
 {
@@ -84,6 +87,17 @@ void ProbeOptions::declare(CLI::App& app)
         ->capture_default_str()
         ->needs(probe)
         ->check(atLeast(0));
+    app.add_option(
+           "--coupling", coupling,
+           "what layers lose together beyond the sum of what they lose alone, by --probe exact. pairs: each two "
+           "layers that follow each other, under every two candidates; qloupe solve --losses takes them into "
+           "account. blocks: the layers of a block under one candidate. All cells are run, too")
+        ->needs(probe)
+        ->check(CLI::IsMember({kPairs, kBlocks}));
+    app.add_option("--group", groups,
+                   "module group: all layers of a role or glob together under each candidate, by --probe exact; may be "
+                   "repeated")
+        ->needs(probe);
     for (const char* const name : {"--text", "--tokens"})
         app.get_option(name)->needs(probe);
 }
@@ -94,8 +108,15 @@ namespace {
 /// was drawn; 0 where no table knows it.
 struct ExactCell {
     std::int64_t layer = 0;
+    std::size_t column = 0; // of the request's candidates
     Candidate candidate;
     double worth = 0;
+};
+
+/// Several cells at once, beside each alone.
+struct Together {
+    std::string group; // empty: a pair
+    std::vector<std::size_t> cells;
 };
 
 /// The most valuable first; what was measured already is left out.
@@ -113,8 +134,9 @@ Result<std::vector<ExactCell>> exactCells(const Model& model, const ProbeOptions
     }
     std::vector<ExactCell> cells;
     for (const std::int64_t layer : request.layers)
-        for (const Candidate& column : request.candidates) {
-            const auto candidate = admitted(model, layer, column, request.target, request.activations);
+        for (std::size_t column = 0; column < request.candidates.size(); ++column) {
+            const auto candidate =
+                admitted(model, layer, request.candidates[column], request.target, request.activations);
             if (!candidate || candidate->weights.isKeep())
                 continue;
             const auto found = known.find({layer, printCandidate(*candidate)});
@@ -123,6 +145,7 @@ Result<std::vector<ExactCell>> exactCells(const Model& model, const ProbeOptions
             const LayerLoss loss =
                 found == known.end() ? LayerLoss{.layer = layer, .candidate = *candidate} : found->second;
             cells.push_back({.layer = layer,
+                             .column = column,
                              .candidate = *candidate,
                              .worth = loss.loss * (loss.standardError > 0 ? loss.standardError : loss.loss)});
         }
@@ -130,6 +153,86 @@ Result<std::vector<ExactCell>> exactCells(const Model& model, const ProbeOptions
     if (options.limit > 0 && std::ssize(cells) > options.limit)
         cells.resize(static_cast<std::size_t>(options.limit));
     return cells;
+}
+
+/// The cells of the layers under each column.
+void addGroups(const std::string& name, std::span<const std::int64_t> layers, std::span<const ExactCell> cells,
+               std::size_t columns, std::vector<Together>& together)
+{
+    for (std::size_t column = 0; column < columns; ++column) {
+        Together group{.group = name, .cells = {}};
+        for (std::size_t c = 0; c < cells.size(); ++c)
+            if (cells[c].column == column && std::ranges::find(layers, cells[c].layer) != layers.end())
+                group.cells.push_back(c);
+        if (!group.cells.empty())
+            together.push_back(std::move(group));
+    }
+}
+
+/// What is run beside the cells. Pairs are of layers that follow each other in the request.
+Result<std::vector<Together>> togetherOf(const Model& model, const ProbeOptions& options, const MeasureRequest& request,
+                                         std::span<const ExactCell> cells)
+{
+    std::vector<Together> together;
+    if (options.coupling == kPairs)
+        for (std::size_t l = 0; l + 1 < request.layers.size(); ++l)
+            for (std::size_t a = 0; a < cells.size(); ++a)
+                for (std::size_t b = 0; b < cells.size(); ++b)
+                    if (cells[a].layer == request.layers[l] && cells[b].layer == request.layers[l + 1])
+                        together.push_back({.group = {}, .cells = {a, b}});
+    if (options.coupling == kBlocks)
+        for (std::int64_t block = 0; block < model.blockCount; ++block) {
+            std::vector<std::int64_t> layers = request.layers;
+            std::erase_if(layers, [&](std::int64_t layer) {
+                return model.layers[static_cast<std::size_t>(layer)].block != block;
+            });
+            addGroups("block " + std::to_string(block), layers, cells, request.candidates.size(), together);
+        }
+    for (const std::string& group : options.groups) {
+        QL_TRY(layers, layersNamed(model, group, "--group"));
+        addGroups(group, layers, cells, request.candidates.size(), together);
+    }
+    return together;
+}
+
+/// Rows of what was run together; what pairs say goes into the losses.
+std::pair<nlohmann::ordered_json, nlohmann::ordered_json>
+togetherRows(const Model& model, std::span<const ExactCell> cells, std::span<const Together> together,
+             const std::vector<std::vector<double>>& klds, LayerLosses& losses)
+{
+    auto pairs = nlohmann::ordered_json::array();
+    auto groups = nlohmann::ordered_json::array();
+    const auto nameOf = [&](std::size_t cell) {
+        return model.layers[static_cast<std::size_t>(cells[cell].layer)].name;
+    };
+    for (std::size_t t = 0; t < together.size(); ++t) {
+        const std::vector<std::size_t>& its = together[t].cells;
+        const std::vector<double>& all = klds[cells.size() + t];
+        std::vector<const std::vector<double>*> alone;
+        for (const std::size_t cell : its)
+            alone.push_back(&klds[cell]);
+        const WindowMean loss = meanOf(all);
+        const WindowMean beyond = coupling(all, alone);
+        nlohmann::ordered_json row;
+        if (together[t].group.empty()) {
+            row = {{"layers", {nameOf(its[0]), nameOf(its[1])}},
+                   {"candidates", {printCandidate(cells[its[0]].candidate), printCandidate(cells[its[1]].candidate)}}};
+            losses.couplings.push_back({.layers = {cells[its[0]].layer, cells[its[1]].layer},
+                                        .candidates = {cells[its[0]].candidate, cells[its[1]].candidate},
+                                        .loss = beyond.value,
+                                        .standardError = beyond.standardError});
+        } else {
+            row = {{"group", together[t].group},
+                   {"candidate", printCandidate(cells[its.front()].candidate)},
+                   {"layers", its.size()}};
+        }
+        row["loss"] = loss.value;
+        row["standard_error"] = loss.standardError;
+        row["coupling"] = beyond.value;
+        row["coupling_error"] = beyond.standardError;
+        (together[t].group.empty() ? pairs : groups).push_back(std::move(row));
+    }
+    return {std::move(pairs), std::move(groups)};
 }
 
 Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, const OpenedVariant& opened,
@@ -141,6 +244,7 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
     if (windows.count() < 2)
         return usageError("--probe exact takes two windows or more, whose spread tells the standard error");
     QL_TRY(cells, exactCells(model, options, request));
+    QL_TRY(together, togetherOf(model, options, request, cells));
     ExactProbeTask task{.model = model,
                         .graph = graph,
                         .windows = windows,
@@ -151,12 +255,20 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                         .sink = study};
     for (const ExactCell& cell : cells)
         task.changes.push_back({{cell.layer, cell.candidate}});
+    for (const Together& several : together) {
+        LayerChange& change = task.changes.emplace_back();
+        for (const std::size_t cell : several.cells)
+            change.emplace_back(cells[cell].layer, cells[cell].candidate);
+    }
+    std::vector<std::vector<double>> klds(task.changes.size());
     QL_TRY(cases, windowCases(graph, windows));
     QL_TRY(speed, measureSpeed(model, graph, cases, console.context()));
     const double once =
         speed.secondsPerMultiplyAdd * multiplyAddsPerToken(model, graph) * static_cast<double>(std::ssize(windows.ids));
-    console.status("running " + std::to_string(cells.size()) + " cells on " + std::to_string(windows.count()) +
-                   " windows: at most about " + formatFixed(once * static_cast<double>(1 + cells.size()), 0) +
+    console.status("running " + std::to_string(task.changes.size()) +
+                   (together.empty() ? " cells on " : " cells and sets of cells on ") +
+                   std::to_string(windows.count()) + " windows: at most about " +
+                   formatFixed(once * static_cast<double>(1 + task.changes.size()), 0) +
                    " s beside what the quantizers take, " + formatBytes(exactProbeBytes(task)) + " of hidden states");
 
     Probed probed;
@@ -168,6 +280,9 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
     QL_CHECK(probeExactly(
         task,
         [&](const MeasuredChange& measured) {
+            klds[measured.change] = measured.kld;
+            if (measured.change >= cells.size())
+                return;
             const ExactCell& cell = cells[measured.change];
             const WindowMean kld = meanOf(measured.kld);
             const WindowMean nll = meanOf(measured.nllChange);
@@ -191,6 +306,13 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                        {"windows", windows.count()},
                        {"context", windows.length},
                        {"cells", std::move(rows)}};
+    if (!together.empty()) {
+        auto [pairs, groups] = togetherRows(model, cells, together, klds, probed.losses);
+        if (!pairs.empty())
+            probed.document["couplings"] = std::move(pairs);
+        if (!groups.empty())
+            probed.document["groups"] = std::move(groups);
+    }
     return probed;
 }
 
@@ -205,6 +327,13 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
         return usageError("--probe is for language models that continue text", file);
     if (options.kind != "exact" && (!options.losses.empty() || options.limit > 0))
         return usageError("--losses and --limit are for --probe exact; leave them out here");
+    const bool asksTogether = !options.coupling.empty() || !options.groups.empty();
+    if (options.kind != "exact" && asksTogether)
+        return usageError("--coupling and --group are for --probe exact; leave them out here");
+    if (asksTogether && (!options.losses.empty() || options.limit > 0))
+        return usageError(
+            "--coupling and --group take every cell: leave --losses and --limit out, and name fewer layers "
+            "(--layer) or candidates");
     std::optional<OpenedStudy> study;
     if (!options.study.empty()) {
         QL_TRY(its, openStudyFor(console, options.study, *opened.base, file));

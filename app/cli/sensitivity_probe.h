@@ -19,6 +19,8 @@ struct ProbeOptions {
     std::string study;
     std::vector<std::string> losses; // that say what is most worth measuring
     std::int64_t limit = 0;
+    std::string coupling;            // empty, "pairs" or "blocks"
+    std::vector<std::string> groups; // glob or role
 
     void declare(CLI::App& app);
     bool isGiven() const { return !kind.empty(); }

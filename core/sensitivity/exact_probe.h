@@ -47,8 +47,8 @@ struct WindowMean {
     double standardError = 0;
 };
 WindowMean meanOf(const std::vector<double>& windows);
-/// Of loss(a, b) − loss(a) − loss(b), paired window by window.
-WindowMean coupling(const std::vector<double>& both, const std::vector<double>& a, const std::vector<double>& b);
+/// Of loss(all together) − Σ loss(each alone), paired window by window.
+WindowMean coupling(const std::vector<double>& together, const std::vector<const std::vector<double>*>& alone);
 
 /// Bytes of the hidden states that are kept.
 std::int64_t exactProbeBytes(const ExactProbeTask& task);

@@ -84,7 +84,7 @@ private Q_SLOTS:
             QVERIFY(std::fabs(kld.standardError - score.kld.windowError) <= 1e-6 * score.kld.windowError);
             QVERIFY(std::fabs(meanOf(found[i].nllChange).value - score.lnRatio.value) <= 1e-9);
         }
-        const WindowMean pair = coupling(found[3].kld, found[0].kld, found[2].kld);
+        const WindowMean pair = coupling(found[3].kld, {&found[0].kld, &found[2].kld});
         const double expected = meanOf(found[3].kld).value - meanOf(found[0].kld).value - meanOf(found[2].kld).value;
         QVERIFY(std::fabs(pair.value - expected) <= 1e-9);
         QVERIFY(pair.standardError < meanOf(found[3].kld).standardError + meanOf(found[0].kld).standardError);

@@ -205,14 +205,17 @@ public:
             for (const Point& point : m_points)
                 if (!point.isTest)
                     fitted.push_back(measuredPlan(table, point));
-            const LossModel model(fitted);
+            LossModelSettings settings;
+            settings.roles = roleCount(sharesOf(m_model, table, m_points.front().sample.plan).groups);
+            const LossModel model(fitted, settings);
             std::vector<double> widths;
             std::map<SampleKind, std::pair<int, int>> heldOf; // of how many
             int held = 0;
             for (const Point& point : m_points) {
                 if (!point.isTest)
                     continue;
-                const Prediction prediction = model.predict(measuredPlan(table, point).predicted);
+                const MeasuredPlan plan = measuredPlan(table, point);
+                const Prediction prediction = model.predict(plan.predicted, 0, plan.shares);
                 const bool isHeld = prediction.holds(point.measured.kld.value);
                 held += isHeld ? 1 : 0;
                 heldOf[point.sample.kind].first += isHeld ? 1 : 0;
@@ -293,12 +296,12 @@ private:
             values.push_back(predictLoss(table, point.sample.plan));
         return values;
     }
-    static MeasuredPlan measuredPlan(const CostTable& table, const Point& point)
+    MeasuredPlan measuredPlan(const CostTable& table, const Point& point) const
     {
         MeasuredPlan plan{.predicted = predictedSum(table, point.sample.plan),
                           .measured = point.measured.kld.value,
                           .standardError = 0,
-                          .shares = {}};
+                          .shares = sharesOf(m_model, table, point.sample.plan).shares};
         plan.predicted.floor = point.measured.floor;
         return plan;
     }

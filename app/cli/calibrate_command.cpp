@@ -87,6 +87,10 @@ Result<int> run(Console& console, const Options& options)
         its.gramOf = settings.full;
         const auto save = [&](std::int64_t) { return opened.study->save(opened.document); };
         const FisherTask fisher{*model, graph, weights, windows, its, *opened.study, save};
+        if (settings.gram != GramKind::full && settings.full.empty())
+            console.warn(std::vector<Warning>{{"--gram " + options.gram,
+                                               "leaves the KLD to the metric fisher, which takes a layer's inputs for "
+                                               "uncorrelated; --gram full keeps what kfac needs"}});
         const CalibrationCost price = fisherCost(fisher);
         announce("differentiating", fisher.count(), price);
         QL_CHECK(estimateFisher(fisher, console.context()));
@@ -127,7 +131,7 @@ const Command calibrate_{
         auto* fisher =
             app.add_flag("--fisher", options->fisher,
                          "also how much each weight matters to the predictions (Fisher diagonal), and, of inputs "
-                         "that get all of XᵀX, each token as much as the loss feels it, and how it feels outputs together");
+                         "that get all of XᵀX, each token as much as the loss feels it");
         for (const char* other : {"--inputs", "--images"})
             for (auto* only : {depth, fisher})
                 only->excludes(app.get_option(other));
@@ -137,6 +141,9 @@ const Command calibrate_{
         app.add_option("--fisher-batch", options->fisherSettings.batchWindows,
                        "windows that go forward and backward together")
             ->capture_default_str()
+            ->needs(fisher);
+        app.add_flag("--output-gram", options->fisherSettings.outputGram,
+                     "with it also the Gram matrices of the gradients of outputs, for gptq:rows=together")
             ->needs(fisher);
         app.add_option("--seed", options->fisherSettings.seed, "of the labels drawn from the model")
             ->capture_default_str()

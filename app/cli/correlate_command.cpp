@@ -9,6 +9,7 @@
 #include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
 #include "core/sensitivity/correlation.h"
+#include "core/sensitivity/plan_prediction.h"
 #include "core/sensitivity/proxy_search.h"
 
 #include <nlohmann/json.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/loss_slice_option.h"
 #include "app/cli/number_check.h"
 #include "app/cli/study_options.h"
 #include "app/cli/text_options.h"
@@ -19,6 +20,7 @@ struct Options {
     std::string study;
     TextOptions text;
     CurvatureSettings settings;
+    LossSliceOption slice;
 };
 
 nlohmann::ordered_json rowOf(const Model& model, const LayerCurvature& its)
@@ -45,6 +47,8 @@ nlohmann::ordered_json rowOf(const Model& model, const LayerCurvature& its)
 
 Result<int> run(Console& console, const Options& options)
 {
+    if (options.slice.isGiven)
+        QL_CHECK(options.slice.check());
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(graph, buildGraph(*model));
     QL_TRY(windows, options.text.read(console, *model));
@@ -54,13 +58,21 @@ Result<int> run(Console& console, const Options& options)
     if (layers.empty())
         return usageError("none of the layers that '" + options.layer + "' matches is one to be quantized",
                           options.file);
+    const graph::CheckpointWeights weights(*model);
+    if (options.slice.isGiven) {
+        const LossSliceSettings settings{.iterations = options.settings.iterations,
+                                         .tolerance = options.settings.tolerance,
+                                         .seed = options.settings.seed};
+        QL_TRY(shown, options.slice.run(console, *model, {graph, weights, windows, layers}, settings));
+        console.show(shown);
+        return 0;
+    }
     std::optional<OpenedStudy> opened;
     if (!options.study.empty()) {
         QL_TRY(found, openStudyFor(console, options.study, *model, options.file));
         opened = std::move(found);
         QL_CHECK(opened->study->save(opened->document)); // a study that was never saved is not found again
     }
-    const graph::CheckpointWeights weights(*model);
     auto rows = nlohmann::ordered_json::array();
     const std::string passes = std::to_string(curvaturePasses(options.settings));
     std::size_t done = 0;
@@ -97,7 +109,9 @@ Result<int> run(Console& console, const Options& options)
 
 extern const Command curvature_;
 const Command curvature_{
-    "curvature", "trace and largest eigenvalue of the Hessian of the mean loss per token, layer by layer",
+    "curvature",
+    "trace and largest eigenvalue of the Hessian of the mean loss per token, layer by layer; the loss along "
+    "eigenvectors",
     [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
@@ -121,6 +135,7 @@ const Command curvature_{
             ->capture_default_str()
             ->check(atLeast(0));
         app.add_option("--seed", options->settings.seed, "of the random vectors")->capture_default_str();
+        options->slice.declare(app);
         return [options](Console& console) { return run(console, *options); };
     }};
 

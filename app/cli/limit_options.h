@@ -3,36 +3,23 @@
 #pragma once
 
 #include "app/cli/console.h"
-#include "core/allocation/plan_constraints.h"
+#include "core/allocation/plan_limits.h"
 
 #include <CLI/App.hpp>
 
+#include <map>
+
 namespace ql::cli {
 
-/// The quantizable layers of a role, or whose names match the glob; an error that names the option where there is none.
-Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_view words, const std::string& option);
-
-/// --max-loss, --vram, --ram, --kv-context, --kv, --bops, --latency, --max-latency, --group, --tie, --allow.
+/// An option for each limit of core/allocation/plan_limits.h but the size and the bits per weight.
 struct LimitOptions {
-    double loss = 0; // 0: not given, as with all numbers here
-    std::string vram;
-    std::string ram;
-    std::int64_t context = 4096;
-    std::string keysValues;
-    double operations = 0;
-    std::string latency;
-    double milliseconds = 0;
-    std::vector<std::string> groups;
-    std::vector<std::string> ties;
-    std::vector<std::string> allowed;
+    std::map<LimitKind, std::string> single; // empty: not given
+    std::map<LimitKind, std::vector<std::string>> repeated;
 
     void declare(CLI::App& app);
+    std::vector<Limit> limits() const;
     /// Whether a plan can be solved for them without a size.
-    bool hasLimit() const { return loss > 0 || !vram.empty() || operations > 0 || milliseconds > 0 || !groups.empty(); }
-    /// Runs a model of pictures once, where operations are limited.
-    Result<PlanConstraints> constraints(const Model& model, const JobContext& job) const;
-    /// The table with the ties merged, and what is not allowed refused.
-    Result<CostTable> apply(const Model& model, CostTable table) const;
+    bool hasLimit() const;
 };
 
 } // namespace ql::cli

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/plan_measurer.h"
 
-#include "app/cli/plan_prediction.h"
 #include "core/model/evaluation/kept_scores.h"
+#include "core/sensitivity/plan_prediction.h"
 
 namespace ql::cli {
 
@@ -47,14 +47,12 @@ PlanMeasurer::PlanMeasurer(MeasuringTask task, const JobContext& context)
 
 PlanMeasurer::~PlanMeasurer() = default;
 
-Result<Estimate> PlanMeasurer::run(const ModelVersion& version, const std::string& identity)
+EvaluationTask PlanMeasurer::evaluation() const
 {
     EvaluationTask task{
         .graph = m_task.graph, .windows = m_task.windows, .model = m_kept->base, .onScores = {}, .known = {}};
-    task.other = &version;
     task.reference = &m_kept->reference;
-    QL_TRY(scores, evaluateKept(task, identity, m_task.sink, m_context));
-    return comparisonOf(scores, m_task.windows.count()).kld;
+    return task;
 }
 
 Result<MeasuredKld> PlanMeasurer::measure(const Plan& plan)
@@ -71,8 +69,10 @@ Result<MeasuredKld> PlanMeasurer::measure(const Plan& plan)
     const std::string identity = "plan\n" + model.checkpoint->fingerprint() + "\n" + printPlan(plan, model) + "\n" +
                                  (activations ? activations->fingerprint() : "") +
                                  (m_task.runtime ? "\nas " + std::string(m_task.runtime->id) : "");
-    QL_TRY(kld, run(version, identity));
-    MeasuredKld measured{.kld = kld, .floor = 0};
+    EvaluationTask task = evaluation();
+    task.other = &version;
+    QL_TRY(scores, evaluateKept(task, identity, m_task.sink, m_context));
+    MeasuredKld measured{.kld = comparisonOf(scores, m_task.windows.count()).kld, .floor = 0};
     if (!version.layerInput)
         return measured;
     const Rounding rounding = roundingOf(model, plan, m_task.runtime);
@@ -81,10 +81,9 @@ Result<MeasuredKld> PlanMeasurer::measure(const Plan& plan)
             measured.floor = floor;
             return measured;
         }
-    version.weights = m_kept->base.weights;
-    QL_TRY(floor, run(version, "activations alone\n" + identity));
-    m_kept->floors.emplace_back(rounding, floor.value);
-    measured.floor = floor.value;
+    QL_TRY(floor, activationFloor(evaluation(), version, identity, &m_task.sink, m_context));
+    m_kept->floors.emplace_back(rounding, floor);
+    measured.floor = floor;
     return measured;
 }
 

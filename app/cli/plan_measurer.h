@@ -39,7 +39,7 @@ public:
 
 private:
     struct Kept;
-    Result<Estimate> run(const ModelVersion& version, const std::string& identity);
+    EvaluationTask evaluation() const;
 
     MeasuringTask m_task;
     const JobContext& m_context;

@@ -8,6 +8,7 @@
 #include "core/model/evaluation/generate.h"
 #include "core/model/frontends/frontend.h"
 #include "core/plan/plan_inputs.h"
+#include "core/sensitivity/layer_groups.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -54,9 +55,10 @@ Result<std::vector<bool>> firstGroup(const Model& model, const Options& options,
 {
     std::vector<bool> isLayerFirst(model.layers.size(), false);
     for (const std::string& words : options.first) {
-        QL_TRY(layers, layersNamed(model, words, "--first"));
-        for (const std::int64_t layer : layers)
-            isLayerFirst[static_cast<std::size_t>(layer)] = true;
+        QL_TRY(groups, layerGroups(model, model.quantizableLayers(), words));
+        for (const LayerGroup& group : groups)
+            for (const std::int64_t layer : group.layers)
+                isLayerFirst[static_cast<std::size_t>(layer)] = true;
     }
     std::vector<bool> isFirst;
     for (const Item& item : table.items) {

@@ -81,6 +81,9 @@ Result<int> run(Console& console, const Options& options)
         return usageError("no quantizable layer matches '" + options.layer + "'; qloupe info lists the names",
                           options.file);
     if (options.probe.isGiven()) {
+        if (!options.out.empty() && !options.probe.makesTable())
+            return usageError(
+                "a table of losses is of single layers in nats per token; leave --group and --by sqnr out", "--out");
         QL_TRY(probed, runProbe(console, options.file, options.probe, opened, request));
         if (!options.out.empty())
             QL_CHECK(writeLosses(probed.losses, *model, options.out));

@@ -151,26 +151,6 @@ Result<const Target*> targetOrNull(const std::string& id)
 
 namespace {
 
-/// Fixes the pinned layers of the plan.
-Result<void> applyPins(const Model& model, const std::vector<std::string>& pins, Plan& plan)
-{
-    for (const std::string& pin : pins) {
-        const auto equals = pin.rfind('=');
-        if (equals == std::string::npos)
-            return usageError("--pin takes NAME=CANDIDATE", pin);
-        QL_TRY(candidate, parseCandidate(std::string_view(pin).substr(equals + 1)));
-        QL_TRY(layers, model.match(std::string_view(pin).substr(0, equals)));
-        for (const std::int64_t layer : layers) {
-            const auto index = static_cast<std::size_t>(layer);
-            if (!model.layers[index].quantizable)
-                return usageError("is not quantized by any plan, so it cannot be pinned", model.layers[index].name);
-            plan.candidates[index] = candidate;
-            plan.locked[index] = true;
-        }
-    }
-    return {};
-}
-
 /// Says which candidates the target refuses, for how many of the plan's layers, and why for the first.
 void warnOfRefusals(Console& console, const Model& model, const TargetProfile& target,
                     std::span<const Candidate> candidates, std::span<const std::int64_t> layers)
@@ -246,6 +226,10 @@ Result<CostTable> measuredTable(Console& console, const Model& model, const Solv
     QL_TRY(metric, options.metric.empty() ? Result(&bestMetric(activations)) : findMetric(options.metric));
     QL_CHECK(checkUsable(*metric, activations));
     request.metrics = {metric};
+    if (options.metric.empty() && metric->needs == MetricNeeds::fisher)
+        console.warn(std::vector<Warning>{
+            {"predicted loss", "by the metric fisher, which takes a layer's inputs for uncorrelated, as there is no "
+                               "loss-weighted XᵀX for kfac; calibrate with --fisher and --gram full"}});
 
     if (target && options.candidates.isGiven())
         warnOfRefusals(console, model, target->profile, request.candidates, prepared.request.planLayers);
@@ -277,16 +261,19 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
     request.target = target ? &target->profile : nullptr;
     request.planLayers = layersInPlan(model, request.target);
     request.solver = options.solver;
-    QL_TRY(constraints, options.limits.constraints(model, console.context()));
+    const std::vector<Limit> limits = options.limits.limits();
+    QL_TRY(constraints, constraintsOf(model, limits));
+    QL_CHECK(countPlaces(model, constraints, console.context()));
     request.constraints = std::move(constraints);
     request.start = keepPlan(model);
     if (target)
         request.start.target = target->profile.id;
-    QL_CHECK(applyPins(model, options.pins, request.start));
+    for (const std::string& pin : options.pins)
+        QL_CHECK(pinLayers(model, pin, request.start));
 
     QL_TRY(losses, options.losses.empty() ? measuredTable(console, model, options, target, activations, prepared)
                                           : tableFromLosses(console, model, options, target, activations, prepared));
-    QL_TRY(table, options.limits.apply(model, std::move(losses)));
+    QL_TRY(table, limitedTable(model, limits, std::move(losses), request.target));
     prepared.table = std::make_unique<CostTable>(std::move(table));
     request.table = prepared.table.get();
     request.couplings = prepared.couplings;

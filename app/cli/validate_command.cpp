@@ -9,6 +9,7 @@
 #include "core/model/evaluation/generate.h"
 #include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
+#include "core/sensitivity/plan_prediction.h"
 
 #include <nlohmann/json.hpp>
 
@@ -75,21 +76,6 @@ Result<int> runCandidates(Console& console, const Options& options)
     return 0;
 }
 
-/// KLD of what the other version does to activations, keys and values alone: its weights are the model's.
-Result<double> activationFloor(Console& console, EvaluationTask task, const OtherVersion& other, ResultSink* sink)
-{
-    if (!other.version.layerInput && !other.version.keysValues)
-        return 0.0;
-    console.status("running the rounding of activations alone");
-    const JobContext& context = console.context();
-    ModelVersion rounded = other.version;
-    rounded.weights = task.model.weights;
-    task.other = &rounded;
-    QL_TRY(scores,
-           sink ? evaluateKept(task, "activations alone\n" + other.identity, *sink, context) : evaluate(task, context));
-    return comparisonOf(scores, task.windows.count()).kld.value;
-}
-
 /// Null where nothing predicts the plan's KLD.
 Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& options, const EvaluationTask& task,
                                             const OtherVersion& other, const Estimate& kld, ResultSink* sink)
@@ -97,12 +83,14 @@ Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& opt
     const OpenedVariant& opened = other.opened;
     if (!other.plan || bestMetric(opened.activations.get()).unit != kNatsPerToken)
         return nlohmann::ordered_json();
-    QL_TRY(floor, activationFloor(console, task, other, sink));
+    if (other.version.layerInput || other.version.keysValues)
+        console.status("running the rounding of activations alone");
+    QL_TRY(floor, activationFloor(task, other.version, other.identity, sink, console.context()));
     QL_TRY(target, targetOrNull(other.plan->target));
     const std::vector<std::string> paths{options.version.activations.path, options.study};
     std::vector<PredictionRecord> records = predictionsIn(paths);
-    QL_TRY(predicted, predictPlan(console,
-                                  {.model = *opened.model,
+    console.status("predicting the plan");
+    QL_TRY(predicted, predictPlan({.model = *opened.model,
                                    .plan = *other.plan,
                                    .target = target ? &target->profile : nullptr,
                                    .activations = opened.activations.get(),
@@ -110,7 +98,7 @@ Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& opt
                                    .windows = task.windows,
                                    .scored = task.scored,
                                    .text = options.text.name()},
-                                  floor, records, sink));
+                                  floor, records, sink, console.context()));
     if (!predicted)
         return nlohmann::ordered_json();
     predicted->point.measured = kld.value;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/version_options.h"
 
-#include "app/cli/keys_values.h"
 #include "app/cli/repair_option.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/checkpoint/stored_type.h"
+#include "core/formats/keys_values.h"
 #include "core/realize/planned_version.h"
 
 #include <CLI/CLI.hpp>

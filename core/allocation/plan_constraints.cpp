@@ -4,6 +4,8 @@
 #include "core/base/file.h"
 #include "core/base/sum.h"
 #include "core/base/text.h"
+#include "core/model/evaluation/output_places.h"
+#include "core/model/frontends/frontend.h"
 
 #include <algorithm>
 #include <limits>
@@ -120,6 +122,19 @@ double operationsOf(const Model& model, const Layer& layer, const Candidate& can
         return 0; // looked up
     const double inputs = candidate.activations ? candidate.activations->scheme.element->bits : kInputBits;
     return static_cast<double>(layer.numel()) * codeBits(layer, candidate.weights) * inputs;
+}
+
+Result<void> countPlaces(const Model& model, PlanConstraints& constraints, const JobContext& context)
+{
+    if (!constraints.operations)
+        return {};
+    const auto graph = buildGraph(model);
+    const auto picture = graph ? pictureShapeOf(model, *graph) : std::nullopt;
+    if (!picture)
+        return {};
+    QL_TRY(places, outputPlaces(model, *graph, *picture, context));
+    constraints.places = std::move(places);
+    return {};
 }
 
 Result<std::int64_t> keyValueBytes(const Model& model, const MemoryLimits& limits)

@@ -62,6 +62,10 @@ struct PlanConstraints {
 /// the output head, too.
 double operationsOf(const Model& model, const Layer& layer, const Candidate& candidate);
 
+/// Fills `places` for a graph over pictures whose size the model says, by running it once, where operations are
+/// limited.
+Result<void> countPlaces(const Model& model, PlanConstraints& constraints, const JobContext& context);
+
 /// Bytes of keys and values of one block; an error that names what the configuration does not say.
 Result<std::int64_t> keyValueBytes(const Model& model, const MemoryLimits& limits);
 Result<std::int64_t> activationBytes(const Model& model);

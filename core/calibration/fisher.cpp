@@ -36,8 +36,10 @@ std::string sourceOf(const FisherTask& task)
     return hasher.hex();
 }
 
-bool keepsGram(const FisherSettings& settings, std::int64_t layer, std::int64_t side)
+bool keepsGram(const FisherSettings& settings, std::int64_t layer, Kind kind, std::int64_t side)
 {
+    if (kind == Kind::outputGram && !settings.outputGram)
+        return false;
     return side <= settings.gramLimit || std::ranges::find(settings.gramOf, layer) != settings.gramOf.end();
 }
 
@@ -80,7 +82,7 @@ std::vector<std::vector<Use>> usesOf(const FisherTask& task)
                         .number = 0,
                         .parts = found == linear.end() ? 1 : found->second,
                         .windows = 0};
-                if (found == linear.end() || !keepsGram(task.settings, layer, gramSide(its, use)))
+                if (found == linear.end() || !keepsGram(task.settings, layer, kind, gramSide(its, use)))
                     continue;
                 use.number = numbers[{layer, kind}]++;
                 uses[segment].push_back(use);

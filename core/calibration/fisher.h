@@ -2,7 +2,7 @@
 // Estimates the Fisher diagonal of every layer's weights, and the mean squared gradient of every output: windows of
 // text go forward and backward through a language model with labels drawn from the model itself, one backward pass per
 // window; squares of gradients are summed over windows (cross terms of tokens have mean zero: labels are independent).
-// Where asked for, beside them the loss-weighted Gram matrices of the inputs of linear layers and the Gram matrices of
+// Where asked for, beside them the loss-weighted Gram matrices of the inputs of linear layers, and the Gram matrices of
 // their outputs' gradients (layer_loss_gram.h).
 // Windows go in batches, each segment after segment; after each segment of a batch its sums are kept under keys of
 // their own, so a run that is stopped or killed continues there, and what is there can be used at any time. The same
@@ -23,6 +23,7 @@ struct FisherSettings {
     std::int64_t batchWindows = 16; // results are complete after each batch
     std::int64_t gramLimit = 0;     // Gram matrices are kept of layers with no more inputs, or outputs, than that
     std::vector<std::int64_t> gramOf = {}; // and of these
+    bool outputGram = false;               // those of outputs' gradients, too: 2·out² bytes a layer
 };
 
 struct FisherTask {

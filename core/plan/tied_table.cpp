@@ -75,7 +75,7 @@ Result<void> allowOnly(CostTable& table, std::span<const std::int64_t> layers, s
 {
     for (const Candidate& candidate : candidates)
         if (std::ranges::find(table.candidates, candidate) == table.candidates.end())
-            return usageError("is none of the candidates; add it to --candidates", printCandidate(candidate));
+            return usageError("is none of the candidates; add it to them", printCandidate(candidate));
     for (std::size_t i = 0; i < table.items.size(); ++i) {
         const Item& item = table.items[i];
         if (std::ranges::none_of(item.layers,

@@ -58,8 +58,11 @@ Result<QuantizedTensor> quantizeGptq(const QuantizeTask& task, const JobContext&
                 }
                 return done;
             };
-            if (alone || hessian.outputs.empty() || !rowsAreSeparate(out))
+            if (alone || !rowsAreSeparate(out))
                 return code(its, begin, end, out);
+            if (hessian.outputs.empty())
+                return usageError("rows=together needs the Gram matrix of the gradients of this layer's outputs; "
+                                  "calibrate with --fisher --output-gram, or use rows=alone");
             return codeWithRowFeedback(its, hessian, rowDamp, code, begin, end, out, context);
         },
         context);
@@ -98,7 +101,7 @@ const Quantizer gptq{
                {.key = "rows",
                 .meaning =
                     "each by itself, or making up for the errors of those before it where the loss does not tell "
-                    "them apart (calibrate --fisher)",
+                    "them apart (calibrate --fisher --output-gram)",
                 .fallback = "alone",
                 .words = {"alone", "together"}},
                {.key = "rowdamp",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace ql {
 
@@ -46,31 +47,26 @@ PyramidLevel chooseLevel(const OutlierPyramid& pyramid, int maxWidth, int maxHei
     return {pyramid.rows, pyramid.cols, pyramid.values};
 }
 
-} // namespace
+constexpr int kShades = 256;
 
-Result<std::string> heatMapPng(const OutlierPyramid& pyramid, int maxWidth, int maxHeight)
+png_byte shadeOf(double fraction)
 {
-    const PyramidLevel level = chooseLevel(pyramid, maxWidth, maxHeight);
-    if (level.rows == 0 || level.cols == 0 || level.maxAbs.empty())
-        return badInput("a tensor without elements has no picture");
-    const double top = pyramid.absmax > 0 ? static_cast<double>(pyramid.absmax) : 1;
+    return static_cast<png_byte>(std::lround((kShades - 1) * std::clamp(fraction, 0.0, 1.0)));
+}
+
+/// Pixels are shades, [height, width].
+Result<std::string> encode(const std::vector<png_byte>& pixels, std::int64_t width, std::int64_t height)
+{
     // A palette and little effort on compressing: encoding cannot be stopped and must take less than 50 ms.
-    constexpr int kShades = 256;
     std::array<png_byte, 3 * kShades> palette{};
     for (int shade = 0; shade < kShades; ++shade) {
         const auto rgb = colour(static_cast<double>(shade) / (kShades - 1));
         std::copy(rgb.begin(), rgb.end(), palette.begin() + 3 * shade);
     }
-    std::vector<png_byte> pixels(static_cast<std::size_t>(level.rows * level.cols));
-    for (std::size_t i = 0; i < level.maxAbs.size(); ++i) {
-        const double magnitude = std::fabs(static_cast<double>(level.maxAbs[i]));
-        const double place = magnitude > 0 ? 1 + std::log10(magnitude / top) / 3 : 0;
-        pixels[i] = static_cast<png_byte>(std::lround((kShades - 1) * std::clamp(place, 0.0, 1.0)));
-    }
     png_image image{};
     image.version = PNG_IMAGE_VERSION;
-    image.width = static_cast<png_uint_32>(level.cols);
-    image.height = static_cast<png_uint_32>(level.rows);
+    image.width = static_cast<png_uint_32>(width);
+    image.height = static_cast<png_uint_32>(height);
     image.format = PNG_FORMAT_RGB_COLORMAP;
     image.colormap_entries = kShades;
     image.flags = PNG_IMAGE_FLAG_FAST;
@@ -80,6 +76,43 @@ Result<std::string> heatMapPng(const OutlierPyramid& pyramid, int maxWidth, int 
         return ioError("cannot encode a picture: " + std::string(image.message));
     bytes.resize(size);
     return bytes;
+}
+
+} // namespace
+
+Result<std::string> heatMapPng(const OutlierPyramid& pyramid, int maxWidth, int maxHeight)
+{
+    const PyramidLevel level = chooseLevel(pyramid, maxWidth, maxHeight);
+    if (level.rows == 0 || level.cols == 0 || level.maxAbs.empty())
+        return badInput("a tensor without elements has no picture");
+    const double top = pyramid.absmax > 0 ? static_cast<double>(pyramid.absmax) : 1;
+    std::vector<png_byte> pixels(static_cast<std::size_t>(level.rows * level.cols));
+    for (std::size_t i = 0; i < level.maxAbs.size(); ++i) {
+        const double magnitude = std::fabs(static_cast<double>(level.maxAbs[i]));
+        const double place = magnitude > 0 ? 1 + std::log10(magnitude / top) / 3 : 0;
+        pixels[i] = shadeOf(place);
+    }
+    return encode(pixels, level.cols, level.rows);
+}
+
+Result<std::string> gridPng(std::span<const double> values, std::int64_t rows, std::int64_t cols, std::int64_t cell)
+{
+    if (rows < 1 || cols < 1 || cell < 1 || std::ssize(values) != rows * cols)
+        return badInput("a grid without values has no picture");
+    double least = std::numeric_limits<double>::infinity();
+    double most = -least;
+    for (const double value : values)
+        if (std::isfinite(value)) {
+            least = std::min(least, value);
+            most = std::max(most, value);
+        }
+    std::vector<png_byte> pixels;
+    for (std::int64_t y = 0; y < rows * cell; ++y)
+        for (std::int64_t x = 0; x < cols * cell; ++x) {
+            const double value = values[static_cast<std::size_t>(y / cell * cols + x / cell)];
+            pixels.push_back(std::isfinite(value) && most > least ? shadeOf((value - least) / (most - least)) : 0);
+        }
+    return encode(pixels, cols * cell, rows * cell);
 }
 
 std::string base64(std::string_view bytes)

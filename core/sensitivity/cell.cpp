@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/sensitivity/cell.h"
 
+#include "core/analysis/statistics.h"
 #include "core/calibration/layer_figures.h"
 #include "core/formats/block_format.h"
 
@@ -63,6 +64,15 @@ Result<LayerKnowledge> knowledgeOf(const Activations* activations, std::int64_t 
         known.fisher = std::move(found);
     }
     return known;
+}
+
+Result<std::shared_ptr<const TensorStatistics>> LayerInput::statistics(const JobContext& context) const
+{
+    if (!computed) {
+        QL_TRY(made, computeStatistics(weights, context));
+        computed = std::make_shared<const TensorStatistics>(made);
+    }
+    return computed;
 }
 
 } // namespace ql

@@ -8,8 +8,8 @@ namespace ql::metrics {
 namespace {
 Result<double> crestOf(const LayerInput& input, const JobContext& context)
 {
-    QL_TRY(statistics, computeStatistics(input.weights, context));
-    return statistics.crestFactor();
+    QL_TRY(statistics, input.statistics(context));
+    return statistics->crestFactor();
 }
 } // namespace
 

@@ -22,6 +22,16 @@ Result<void> normalize(std::vector<double>& v, const JobContext& context)
     return parallelFill(context, v, [&](std::size_t i) { return v[i] / norm; });
 }
 
+/// v without what it has of unit vectors that are orthogonal to each other.
+Result<void> project(std::vector<double>& v, const std::vector<TopEigenvalue>& away, const JobContext& context)
+{
+    for (const TopEigenvalue& its : away) {
+        QL_TRY(share, dot(v, its.vector, context));
+        QL_CHECK(parallelFill(context, v, [&](std::size_t i) { return v[i] - share * its.vector[i]; }));
+    }
+    return {};
+}
+
 } // namespace
 
 Result<TraceEstimate> hutchinsonTrace(const ProductWith& product, std::int64_t size, std::int64_t maxProbes,
@@ -72,6 +82,30 @@ Result<TopEigenvalue> topEigenvalue(const ProductWith& product, std::int64_t siz
         QL_CHECK(normalize(top.vector, context));
     }
     return top;
+}
+
+Result<std::vector<TopEigenvalue>> topEigenvalues(const ProductWith& product, std::int64_t size, std::int64_t count,
+                                                  std::int64_t maxIterations, double tolerance, std::uint64_t seed,
+                                                  const JobContext& context)
+{
+    std::vector<TopEigenvalue> found;
+    const auto beside = [&](std::span<const double> v) -> Result<std::vector<double>> {
+        if (found.empty())
+            return product(v);
+        std::vector<double> rest(v.begin(), v.end());
+        QL_CHECK(project(rest, found, context));
+        QL_TRY(made, product(rest));
+        QL_CHECK(project(made, found, context));
+        return made;
+    };
+    while (std::ssize(found) < count) {
+        const std::uint64_t its = seed + found.size();
+        QL_TRY(top, topEigenvalue(beside, size, maxIterations, tolerance, its, context));
+        QL_CHECK(project(top.vector, found, context)); // what the first, random, vector had of them
+        QL_CHECK(normalize(top.vector, context));
+        found.push_back(std::move(top));
+    }
+    return found;
 }
 
 } // namespace ql

@@ -38,4 +38,10 @@ struct TopEigenvalue {
 Result<TopEigenvalue> topEigenvalue(const ProductWith& product, std::int64_t size, std::int64_t maxIterations,
                                     double tolerance, std::uint64_t seed, const JobContext& context);
 
+/// The `count` ≤ size eigenvalues of largest magnitude, one after the other: each that of P·H·P, P = I − Σ v·vᵀ over
+/// the vectors before it, whose residuals its own does not count. Vectors are orthonormal.
+Result<std::vector<TopEigenvalue>> topEigenvalues(const ProductWith& product, std::int64_t size, std::int64_t count,
+                                                  std::int64_t maxIterations, double tolerance, std::uint64_t seed,
+                                                  const JobContext& context);
+
 } // namespace ql

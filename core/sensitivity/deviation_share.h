@@ -15,14 +15,14 @@ template<bool twoSided>
 Result<double> shareBeyondDeviation(const LayerInput& input, const JobContext& context)
 {
     const TensorView& weights = input.weights;
-    QL_TRY(statistics, computeStatistics(weights, context));
-    const auto finite = static_cast<double>(statistics.finite());
+    QL_TRY(statistics, input.statistics(context));
+    const auto finite = static_cast<double>(statistics->finite());
     QL_TRY(count,
            sumOverWeights(weights, context, [&](std::int64_t, std::span<const double> part, CompensatedSum& sum) {
                std::int64_t beyond = 0;
                for (const double w : part) {
-                   const double above = twoSided ? std::fabs(w - statistics.mean) : w - statistics.mean;
-                   beyond += std::isfinite(w) && above > statistics.std ? 1 : 0;
+                   const double above = twoSided ? std::fabs(w - statistics->mean) : w - statistics->mean;
+                   beyond += std::isfinite(w) && above > statistics->std ? 1 : 0;
                }
                sum.add(static_cast<double>(beyond));
            }));

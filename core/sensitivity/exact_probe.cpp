@@ -8,9 +8,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace ql {
 
@@ -18,6 +16,10 @@ namespace {
 
 using graph::Graph;
 using graph::Values;
+
+/// As they are kept, one behind the other, each a number a window.
+constexpr std::array kFigures{&MeasuredChange::kld, &MeasuredChange::nllChange, &MeasuredChange::logitSquares,
+                              &MeasuredChange::logitErrors};
 
 class Probing {
 public:
@@ -97,6 +99,7 @@ private:
                plannedVersion(m_task.model, {.plan = &plan, .target = m_task.target, .activations = m_task.activations},
                               m_context));
         std::vector<TokenScore> scores;
+        std::vector<LogitDifference> differences;
         const std::size_t begin = firstSegment(change);
         for (std::size_t group = 0; group < m_entering.size(); ++group) {
             const std::int64_t firstWindow = static_cast<std::int64_t>(group) * m_task.windows.perGroup();
@@ -108,45 +111,63 @@ private:
             }
             QL_TRY(own, ScoringHead::of(m_graph, m_own, m_entering[group].back(), m_context));
             QL_TRY(other, ScoringHead::of(m_graph, version, values, m_context));
-            QL_CHECK(scoreGroup(m_task.windows, firstWindow, m_task.scored, own, &other, scores, m_context));
+            QL_CHECK(
+                scoreGroup(m_task.windows, firstWindow, m_task.scored, own, &other, scores, m_context, &differences));
             m_context.progress().addDone(count);
         }
         QL_CHECK(m_task.model.checkpoint->checkIntact());
-        return finish(change, scores);
+        return finish(change, scores, differences);
     }
 
-    Result<void> finish(std::size_t change, const std::vector<TokenScore>& scores)
+    Result<void> finish(std::size_t change, const std::vector<TokenScore>& scores,
+                        const std::vector<LogitDifference>& differences)
     {
-        MeasuredChange measured{.change = change, .kld = {}, .nllChange = {}};
-        for (std::size_t first = 0; first < scores.size(); first += static_cast<std::size_t>(m_perWindow)) {
-            CompensatedSum kld;
-            CompensatedSum nll;
-            for (const TokenScore& score : std::span(scores).subspan(first, static_cast<std::size_t>(m_perWindow))) {
-                kld.add(score.kld);
-                nll.add(score.otherNll - score.nll);
-            }
-            measured.kld.push_back(kld.value() / static_cast<double>(m_perWindow));
-            measured.nllChange.push_back(nll.value() / static_cast<double>(m_perWindow));
-        }
+        MeasuredChange measured{
+            .change = change,
+            .kld = windowMeans(scores.size(), [&](std::size_t i) { return scores[i].kld; }),
+            .nllChange = windowMeans(scores.size(), [&](std::size_t i) { return scores[i].otherNll - scores[i].nll; }),
+            .logitSquares = windowMeans(scores.size(), [&](std::size_t i) { return differences[i].squares; }),
+            .logitErrors = windowMeans(scores.size(), [&](std::size_t i) { return differences[i].errors; })};
         if (m_task.sink) {
-            std::vector<double> values = measured.kld;
-            values.insert(values.end(), measured.nllChange.begin(), measured.nllChange.end());
+            std::vector<double> values;
+            for (const auto figure : kFigures)
+                values.insert(values.end(), (measured.*figure).begin(), (measured.*figure).end());
             QL_CHECK(m_task.sink->keep(keyOf(change), std::as_bytes(std::span(values))));
         }
         m_deliver(measured);
         return {};
     }
 
+    /// Of so many scored tokens' values.
+    template<typename Value>
+    std::vector<double> windowMeans(std::size_t tokens, const Value& value) const
+    {
+        std::vector<double> means;
+        const auto perWindow = static_cast<std::size_t>(m_perWindow);
+        for (std::size_t first = 0; first < tokens; first += perWindow) {
+            CompensatedSum sum;
+            for (std::size_t i = first; i < first + perWindow; ++i)
+                sum.add(value(i));
+            means.push_back(sum.value() / static_cast<double>(m_perWindow));
+        }
+        return means;
+    }
+
     std::optional<MeasuredChange> find(std::size_t change) const
     {
         const auto bytes = m_task.sink ? m_task.sink->find(keyOf(change)) : std::nullopt;
         const auto windows = static_cast<std::size_t>(m_task.windows.count());
-        std::vector<double> values(2 * windows);
+        std::vector<double> values(kFigures.size() * windows);
         if (!bytes || bytes->size() != values.size() * sizeof(double))
             return std::nullopt;
         std::memcpy(values.data(), bytes->data(), bytes->size());
-        const auto middle = values.begin() + static_cast<std::ptrdiff_t>(windows);
-        return MeasuredChange{.change = change, .kld = {values.begin(), middle}, .nllChange = {middle, values.end()}};
+        MeasuredChange measured{.change = change, .kld = {}, .nllChange = {}, .logitSquares = {}, .logitErrors = {}};
+        auto from = values.begin();
+        for (const auto figure : kFigures) {
+            (measured.*figure).assign(from, from + static_cast<std::ptrdiff_t>(windows));
+            from += static_cast<std::ptrdiff_t>(windows);
+        }
+        return measured;
     }
 
     std::string keyOf(std::size_t change) const
@@ -156,7 +177,7 @@ private:
             hasher.add(std::to_string(text.size()) + ":");
             hasher.add(text);
         };
-        add("exact probe 1");
+        add("exact probe 2");
         add(m_task.model.checkpoint->fingerprint());
         add(m_task.target ? m_task.target->id : "");
         add(m_task.activations ? m_task.activations->fingerprint() : "");
@@ -181,19 +202,9 @@ private:
 
 } // namespace
 
-WindowMean meanOf(const std::vector<double>& windows)
+WindowMean noiseToSignal(const MeasuredChange& measured)
 {
-    const auto n = static_cast<double>(windows.size());
-    CompensatedSum sum;
-    for (const double window : windows)
-        sum.add(window);
-    const double mean = sum.value() / n;
-    CompensatedSum squares;
-    for (const double window : windows)
-        squares.add((window - mean) * (window - mean));
-    return {.value = mean,
-            .standardError = windows.size() < 2 ? std::numeric_limits<double>::infinity()
-                                                : std::sqrt(squares.value() / (n - 1) / n)};
+    return ratioOf(measured.logitErrors, measured.logitSquares);
 }
 
 WindowMean coupling(const std::vector<double>& together, const std::vector<const std::vector<double>*>& alone)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What changing a few layers alone does to a language model, by running it: the mean over scored tokens of KLD from the
-// model, and of what is added to −ln p of the text's tokens, window by window. The hidden states of the model before
+// What changing some layers alone (one, a group, a block, all of a role) does to a language model, by running it: the
+// mean over scored tokens of KLD from the model, of what is added to −ln p of the text's tokens (the logarithm of
+// perplexity), and of the error of the logits, window by window. The hidden states of the model before
 // each segment are kept, so that of each change only what lies behind its first layer is run. Finished changes are kept
 // under keys of their own: a run that is stopped or killed continues. Equal bits for any thread count on one CPU.
 // Two changes together show how they act on each other: loss(a, b) − loss(a) − loss(b), the off-diagonal term that a
 // sum over layers leaves out.
-// Source of the last: Wang et al., Q-VLM, NeurIPS 2024, section 3.2 (cross-layer dependency).
+// Sources: Wang et al., Q-VLM, NeurIPS 2024, section 3.2 (cross-layer dependency); Zhao et al., MixDQ, ECCV 2024,
+// section 4.2 (a metric of their own for each group of layers: SQNR of the output where content stays).
 #pragma once
 
 #include "core/jobs/result_sink.h"
@@ -13,6 +15,7 @@
 #include "core/model/evaluation/windows.h"
 #include "core/model/graph/graph.h"
 #include "core/plan/target.h"
+#include "core/sensitivity/window_mean.h"
 
 #include <functional>
 
@@ -38,15 +41,13 @@ struct ExactProbeTask {
 struct MeasuredChange {
     std::size_t change = 0; // index into the task's
     std::vector<double> kld;
-    std::vector<double> nllChange; // −ln q + ln p
+    std::vector<double> nllChange;                 // −ln q + ln p
+    std::vector<double> logitSquares, logitErrors; // Σ x² and Σ (y − x)² over the vocabulary, not nats: means, too
 };
 
-/// The mean over windows and its standard error, from their spread; infinite for one.
-struct WindowMean {
-    double value = 0;
-    double standardError = 0;
-};
-WindowMean meanOf(const std::vector<double>& windows);
+/// Σ (y − x)² / Σ x² of the logits over all windows, 1/SQNR; the error is the ratio's, from the spread of windows.
+WindowMean noiseToSignal(const MeasuredChange& measured);
+
 /// Of loss(all together) − Σ loss(each alone), paired window by window.
 WindowMean coupling(const std::vector<double>& together, const std::vector<const std::vector<double>*>& alone);
 

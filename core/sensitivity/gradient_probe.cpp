@@ -9,6 +9,7 @@
 #include "core/realize/realize.h"
 #include "core/sensitivity/cell.h"
 #include "core/sensitivity/weight_differences.h"
+#include "core/sensitivity/window_mean.h"
 #include "core/tensor/half.h"
 
 #include <array>
@@ -79,7 +80,8 @@ public:
     Result<void> run()
     {
         QL_TRY(scored, scoredPerWindow(m_task.windows.length, m_task.settings.scored));
-        m_tokens = scored + 1; // what follows the window is predicted, too
+        // What follows the window is predicted, too, but not known.
+        m_tokens = m_task.settings.labels == ProbeLabels::drawn ? scored + 1 : scored;
         prepare();
         const std::int64_t total = m_task.count();
         const auto batchFrom = [&] { return nextBatch(m_cells, total, m_task.settings.batchWindows); };
@@ -185,13 +187,14 @@ private:
                     what(cell);
     }
 
-    /// Labels of the scored tokens and of the one that follows.
+    /// Labels of the scored tokens and, if they are drawn, of the one that follows.
     Labels<float> labels() const
     {
         const std::int64_t first = firstScored(m_task.windows.length, m_task.settings.scored) - 1;
-        return [first, drawn = sampledLabels<float>(m_task.settings.seed)](std::int64_t window, std::int64_t position,
-                                                                           std::span<const float> probabilities) {
-            return position < first ? -1 : drawn(window, position, probabilities);
+        return [first, all = m_task.settings.labels == ProbeLabels::drawn ? sampledLabels<float>(m_task.settings.seed)
+                                                                          : nextTokens<float>(m_task.windows)](
+                   std::int64_t window, std::int64_t position, std::span<const float> probabilities) {
+            return position < first ? -1 : all(window, position, probabilities);
         };
     }
 
@@ -199,9 +202,12 @@ private:
     static std::string sourceOf(const GradientProbeTask& task)
     {
         Hasher hasher;
+        const bool isDrawn = task.settings.labels == ProbeLabels::drawn;
         const std::array<std::uint64_t, 3> settings{static_cast<std::uint64_t>(task.windows.length),
                                                     static_cast<std::uint64_t>(task.settings.scored),
-                                                    task.settings.seed};
+                                                    isDrawn ? task.settings.seed : 0};
+        if (!isDrawn)
+            hasher.add("labels of the text");
         hasher.add(std::as_bytes(std::span(settings)));
         hasher.add(std::as_bytes(std::span(task.windows.ids)));
         return hasher.hex();
@@ -417,6 +423,16 @@ double ProbedCell::standardError() const
     for (const double p : products)
         sum.add((p * p - mean) * (p * p - mean));
     return 0.5 * std::sqrt(sum.value() / (n - 1) / n) / static_cast<double>(tokens);
+}
+
+double ProbedCell::slope() const
+{
+    return products.empty() ? 0.0 : meanOf(products).value / static_cast<double>(tokens);
+}
+
+double ProbedCell::slopeError() const
+{
+    return products.empty() ? 0.0 : meanOf(products).standardError / static_cast<double>(tokens);
 }
 
 CalibrationCost gradientProbeCost(const GradientProbeTask& task)

@@ -9,11 +9,16 @@
 // answer each other: only such sums see what it is worth. The windows must not be those of the calibration that codes
 // were fitted to: on its own text error feedback looks better than it is. ΔW is held as bfloat16 (a rounding of 2⁻⁹ of
 // each element, by itself of no weight beside the sampling).
+// With the text's own tokens for labels the mean of p_s over windows, E[p_s]/T, is what the mean of −ln p of the text
+// changes by to first order. Its sign counts, so parts of ΔW that help and parts that harm cancel. At an optimum of
+// that text it is 0 whatever ΔW is, and tells nothing: it is for text that the model was not trained to the end on (a
+// new domain, a model that was changed since), where it says which layers a change moves along the slope.
 // Windows go in batches; after each batch every cell's products are kept under a key of its own, so a run that is
 // stopped or killed goes on there, and more windows add to what is known. Equal bits for any thread count on one CPU,
 // interrupted or not.
 // Source: Amari, Natural gradient works efficiently in learning, 1998; Kunstner et al., Limitations of the empirical
-// Fisher approximation, NeurIPS 2019 (labels are drawn, not the text's).
+// Fisher approximation, NeurIPS 2019 (labels are drawn, not the text's); of the first order: Molchanov et al., Pruning
+// convolutional neural networks for resource efficient inference, ICLR 2017, section 2.2.
 #pragma once
 
 #include "core/calibration/calibrate.h"
@@ -22,10 +27,14 @@
 
 namespace ql {
 
+/// Of the loss: drawn from the model's own predictions, or the text's.
+enum class ProbeLabels { drawn, text };
+
 struct GradientProbeSettings {
     std::int64_t windows = 0; // how many, from the first on; 0: all. More can be added later
     Scored scored = Scored::secondHalf;
-    std::uint64_t seed = 1;                               // of labels
+    ProbeLabels labels = ProbeLabels::drawn;
+    std::uint64_t seed = 1;                               // of labels that are drawn
     std::int64_t batchWindows = 32;                       // results are complete after each batch
     std::int64_t codesLimitBytes = std::int64_t{1} << 30; // slow codes are held for later batches up to that
 };
@@ -43,6 +52,11 @@ struct ProbedCell {
     double loss() const;
     /// Of the loss, from the spread of p²; 0 without products, infinite for one.
     double standardError() const;
+
+    /// mean(p)/T, nats per token, with its sign: under labels of the text what −ln p changes by to first order.
+    double slope() const;
+    /// Of the slope, from the spread of p; 0 without products, infinite for one.
+    double slopeError() const;
 };
 
 struct GradientProbeTask {

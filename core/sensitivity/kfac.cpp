@@ -2,7 +2,9 @@
 // ½·Σ_r s_r/mean(s)·ΔW_r·G·ΔW_rᵀ: as the Fisher diagonal, but for errors of one output that answer each other through
 // correlated inputs, as error feedback makes them. E[g_r²·x·xᵀ] of output r is taken for s_r/mean(s)·G: s the mean
 // squared gradients of outputs, G the Gram matrix of inputs with each token as heavy as the loss feels it. Outputs are
-// taken for independent. Where a layer looks up rows, and where G is not known, the Fisher diagonal stands in.
+// taken for independent. Where a layer looks up rows, and where G is not known, the Fisher diagonal stands in. Under a
+// transform x → x·T, W → W·T⁻ᵀ the sum is that of TᵀGT and so exact; of outputs that are rotated s is exact where their
+// Gram matrix is known (calibrate --output-gram), and else the mean of each block, its expectation over the signs.
 #include "core/sensitivity/quadratic_error.h"
 #include "core/sensitivity/weight_differences.h"
 
@@ -58,6 +60,10 @@ Result<double> measureKfac(const MetricInput& input, const JobContext& context)
     const auto product = [&](const ActivationStatistics& statistics, std::int64_t begin,
                              std::int64_t end) -> Result<double> {
         std::vector<double> weights(squares.begin() + begin, squares.begin() + end);
+        if (const std::int64_t n = end - begin; std::ssize(statistics.outputGram) == n * n)
+            for (std::int64_t r = 0; r < n; ++r) // s exactly, also behind a rotation
+                weights[static_cast<std::size_t>(r)] =
+                    static_cast<double>(statistics.outputGram[static_cast<std::size_t>(r * n + r)]);
         const double mean = std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(end - begin);
         if (!(mean > 0))
             return 0.0;

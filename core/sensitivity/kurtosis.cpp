@@ -8,8 +8,8 @@ namespace ql::metrics {
 namespace {
 Result<double> kurtosisOf(const LayerInput& input, const JobContext& context)
 {
-    QL_TRY(statistics, computeStatistics(input.weights, context));
-    return statistics.kurtosis;
+    QL_TRY(statistics, input.statistics(context));
+    return statistics->kurtosis;
 }
 } // namespace
 

@@ -11,6 +11,8 @@
 
 namespace ql {
 
+struct TensorStatistics; // core/analysis/statistics.h
+
 /// What a metric is made of, besides the weights and their codes.
 /// Of XᵀX its diagonal, or all; the Fisher diagonal; with it the loss-weighted XᵀX of a layer at least; figures of a
 /// run of its own (core/calibration/layer_figures.h).
@@ -26,6 +28,10 @@ struct LayerInput {
     const ActivationStatistics* activations; // null if none
     const FisherDiagonal* fisher;            // null if none
     const Activations* known = nullptr;      // figures of layers; null if none
+
+    /// Moments of the weights: computed when a metric first asks for them, then at hand for all. One thread at a time.
+    Result<std::shared_ptr<const TensorStatistics>> statistics(const JobContext& context) const;
+    mutable std::shared_ptr<const TensorStatistics> computed = nullptr; // by statistics()
 };
 
 struct MetricInput {

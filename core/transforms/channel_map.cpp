@@ -5,7 +5,6 @@
 #include "core/transforms/hadamard_matrix.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 
 namespace ql {
@@ -14,11 +13,11 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 16; // elements
 
-/// G ← A(A(G)ᵀ), by rows of G and then by columns.
-Result<std::vector<double>> mappedGram(const ChannelMap& map, const std::vector<double>& gram,
+/// G ← A(A(G)ᵀ), by rows of G and then by columns; A is change(row, scratch).
+template<typename Change>
+Result<std::vector<double>> mappedGram(std::int64_t n, const Change& change, const std::vector<double>& gram,
                                        const JobContext& context)
 {
-    const std::int64_t n = map.size();
     QL_CHECK(context.checkMemory(2 * n * n * 8, "a Gram matrix"));
     std::vector<double> half(gram.size());
     std::vector<double> whole(gram.size());
@@ -31,7 +30,7 @@ Result<std::vector<double>> mappedGram(const ChannelMap& map, const std::vector<
                                for (std::int64_t r = begin; r < end; ++r) {
                                    for (std::int64_t c = 0; c < n; ++c)
                                        row[static_cast<std::size_t>(c)] = from[static_cast<std::size_t>(c * n + r)];
-                                   map.apply(row.data(), scratch.data());
+                                   change(row.data(), scratch.data());
                                    std::ranges::copy(row, to.begin() + r * n);
                                }
                            });
@@ -51,12 +50,13 @@ Result<std::vector<double>> mappedGram(const ChannelMap& map, const std::vector<
 Result<void> mapGrams(const ChannelMap& map, const ActivationStatistics& x, ActivationStatistics& made,
                       const JobContext& context)
 {
+    const auto change = [&](double* row, double* scratch) { map.apply(row, scratch); };
     if (!x.gram.empty()) {
-        QL_TRY(gram, mappedGram(map, x.gram, context));
+        QL_TRY(gram, mappedGram(map.size(), change, x.gram, context));
         made.gram = std::move(gram);
     }
     if (!x.lossGram.empty()) {
-        QL_TRY(gram, mappedGram(map, {x.lossGram.begin(), x.lossGram.end()}, context));
+        QL_TRY(gram, mappedGram(map.size(), change, {x.lossGram.begin(), x.lossGram.end()}, context));
         made.lossGram.assign(gram.begin(), gram.end());
     }
     return {};
@@ -76,7 +76,6 @@ public:
         for (std::size_t j = 0; j < m_s.size(); ++j)
             w[j] *= m_s[j];
     }
-    bool keepsChannels() const override { return true; }
     void applyToReaderSquares(double* squares, double*) const override
     {
         for (std::size_t j = 0; j < m_s.size(); ++j)
@@ -124,7 +123,6 @@ public:
             x[j] = scratch[m_order[j]];
     }
     void applyToReader(double* w, double* scratch) const override { apply(w, scratch); }
-    bool keepsChannels() const override { return true; }
     void applyToReaderSquares(double* squares, double* scratch) const override { apply(squares, scratch); }
     void applyToWriterSquares(double* squares, double* scratch) const override { apply(squares, scratch); }
 
@@ -159,15 +157,15 @@ public:
             m_hadamard.multiply(from + at, scratch);
     }
     void applyToReader(double* w, double* scratch) const override { apply(w, scratch); }
-    bool keepsChannels() const override { return false; }
-    void applyToReaderSquares(double* squares, double*) const override { forget(squares); }
-    void applyToWriterSquares(double* squares, double*) const override { forget(squares); }
+    void applyToReaderSquares(double* squares, double*) const override { average(squares); }
+    void applyToWriterSquares(double* squares, double*) const override { average(squares); }
 
     Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const override
     {
         ActivationStatistics made;
         made.in = x.in;
         made.tokens = x.tokens;
+        made.outputGram = x.outputGram;
         if (x.gram.empty())
             return made; // without products of channels nothing is known of their sums
         QL_CHECK(mapGrams(*this, x, made, context));
@@ -179,11 +177,15 @@ public:
     }
 
 private:
-    /// Products of channels would be needed.
-    void forget(double* squares) const
+    void average(double* squares) const
     {
-        assert(false);
-        std::fill_n(squares, size(), 0.0);
+        for (std::int64_t at = 0; at < std::ssize(m_signs); at += m_block) {
+            double* const block = squares + m_first + at;
+            double sum = 0;
+            for (std::int64_t j = 0; j < m_block; ++j)
+                sum += block[j];
+            std::fill_n(block, m_block, sum / static_cast<double>(m_block));
+        }
     }
 
     std::int64_t m_first, m_block;
@@ -192,6 +194,13 @@ private:
 };
 
 } // namespace
+
+Result<std::vector<float>> ChannelMap::derivativeGram(const std::vector<float>& gram, const JobContext& context) const
+{
+    const auto change = [this](double* row, double* scratch) { applyToReader(row, scratch); };
+    QL_TRY(made, mappedGram(m_size, change, {gram.begin(), gram.end()}, context));
+    return std::vector<float>(made.begin(), made.end());
+}
 
 ChannelMapPtr scaleMap(std::vector<double> s)
 {

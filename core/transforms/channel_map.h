@@ -5,7 +5,8 @@
 //   permutation  x_p(j)               w_p(j)
 //   rotation     x·R, R = D·H/√B      w·R, because R is orthogonal; H a Hadamard matrix of order B (or of each block of
 //                                     B channels), D random signs
-// What is known of x follows: Gram matrices as A(A(G)ᵀ), ranges and histograms only where channels stay apart.
+// What is known of x follows: Gram matrices as A(A(G)ᵀ), ranges and histograms only where channels stay apart. And what
+// is known of derivatives g by x, which become g·A⁻¹.
 // In double. Immutable and thread-safe.
 #pragma once
 
@@ -24,14 +25,15 @@ public:
     virtual void apply(double* x, double* scratch) const = 0;
     /// w ← w·A⁻¹, in place.
     virtual void applyToReader(double* w, double* scratch) const = 0;
-    /// Whether each channel stays one channel, so that ranges remain known.
-    virtual bool keepsChannels() const = 0;
     /// Squares of derivatives by weights that read x, a row of them, become those by w·A⁻¹; squares of derivatives by
-    /// weights that make x, a column, those by the weights that make A(x). Only where channels stay apart.
+    /// weights that make x, a column, those by the weights that make A(x). Of channels that a rotation mixes each gets
+    /// the mean of its block: the expectation over the signs D, as products of channels are not known here.
     virtual void applyToReaderSquares(double* squares, double* scratch) const = 0;
     virtual void applyToWriterSquares(double* squares, double* scratch) const = 0;
     /// What is known of A(x).
     virtual Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const = 0;
+    /// Σ g·gᵀ of derivatives by x, [size, size], becomes that of derivatives by A(x).
+    Result<std::vector<float>> derivativeGram(const std::vector<float>& gram, const JobContext& context) const;
 
 protected:
     explicit ChannelMap(std::int64_t size) : m_size(size) {}

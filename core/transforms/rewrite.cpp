@@ -76,6 +76,22 @@ void shift(ActivationStatistics& statistics, const std::vector<double>& z)
             (*ends)[j] -= z[j];
 }
 
+/// Σ g·gᵀ of the outputs; nothing where it does not follow.
+Result<void> changeOutputs(const LayerRewrite& rewrite, std::vector<float>& outputGram, const JobContext& context)
+{
+    if (!rewrite.values.empty() || !rewrite.rows.empty())
+        outputGram.clear();
+    for (const ChannelMapPtr& map : rewrite.writes) {
+        if (std::ssize(outputGram) != map->size() * map->size()) { // a part of the layer's rows
+            outputGram.clear();
+            break;
+        }
+        QL_TRY(made, map->derivativeGram(outputGram, context));
+        outputGram = std::move(made);
+    }
+    return {};
+}
+
 } // namespace
 
 Result<Buffer> rewritten(const LayerRewrite& rewrite, const Layer& layer, const TensorView& weights, Dtype dtype,
@@ -116,8 +132,7 @@ Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const Activa
                                        const JobContext& context)
 {
     ActivationStatistics statistics = input;
-    if (!keepsOutputs(rewrite))
-        statistics.outputGram.clear();
+    QL_CHECK(changeOutputs(rewrite, statistics.outputGram, context));
     if (!rewrite.shift.empty())
         shift(statistics, rewrite.shift);
     for (const ChannelMapPtr& map : rewrite.reads) {
@@ -134,11 +149,17 @@ Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const Activa
 
 bool keepsFisher(const LayerRewrite& rewrite)
 {
-    const auto keeps = [](const std::vector<ChannelMapPtr>& maps) {
-        return std::ranges::all_of(maps, [](const ChannelMapPtr& map) { return map->keepsChannels(); });
-    };
-    return rewrite.values.empty() && rewrite.shift.empty() && rewrite.rows.empty() && keeps(rewrite.reads) &&
-           keeps(rewrite.writes);
+    return rewrite.values.empty() && rewrite.shift.empty();
+}
+
+std::vector<double> rewrittenOutputSquares(const LayerRewrite& rewrite, std::vector<double> squares)
+{
+    if (squares.empty())
+        return squares;
+    std::vector<double> scratch(squares.size());
+    for (const ChannelMapPtr& map : rewrite.writes)
+        map->applyToWriterSquares(squares.data(), scratch.data());
+    return squares;
 }
 
 Result<FisherDiagonal> rewritten(const LayerRewrite& rewrite, const FisherDiagonal& fisher, const JobContext& context)
@@ -158,6 +179,8 @@ Result<FisherDiagonal> rewritten(const LayerRewrite& rewrite, const FisherDiagon
                     row[c] = static_cast<double>(floatFromBf16(use.sums[static_cast<std::size_t>(r * shape.cols + c)]));
                 for (const ChannelMapPtr& map : rewrite.reads)
                     map->applyToReaderSquares(row, scratch.data());
+                for (const ChannelMapPtr& map : rewrite.rows)
+                    map->applyToWriterSquares(row, scratch.data());
             }
         }));
         const auto changed = [&](double* column, double* scratch) {
@@ -170,10 +193,7 @@ Result<FisherDiagonal> rewritten(const LayerRewrite& rewrite, const FisherDiagon
             for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
                 use.sums[i] = bf16FromFloat(static_cast<float>(sums[i]));
         }));
-        if (!use.outputSquares.empty()) {
-            std::vector<double> scratch(use.outputSquares.size());
-            changed(use.outputSquares.data(), scratch.data());
-        }
+        use.outputSquares = rewrittenOutputSquares(rewrite, std::move(use.outputSquares));
     }
     return made;
 }

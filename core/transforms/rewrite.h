@@ -37,9 +37,12 @@ Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const Activa
 
 /// Whether the layer's outputs are what they were.
 bool keepsOutputs(const LayerRewrite& rewrite);
-/// Whether the Fisher diagonal of the layer's weights follows from what it was: not where channels are mixed or moved.
+/// Whether the Fisher diagonal of the layer's weights follows from what it was: not where its inputs are shifted.
 bool keepsFisher(const LayerRewrite& rewrite);
-/// It then: Σ F·ΔW² of a change stays. Sums are rounded to bf16 once more.
+/// It then: Σ F·ΔW² of a change stays, and where channels are mixed its expectation over the rotation's signs. Sums are
+/// rounded to bf16 once more.
 Result<FisherDiagonal> rewritten(const LayerRewrite& rewrite, const FisherDiagonal& fisher, const JobContext& context);
+/// What becomes of squares of derivatives by the layer's outputs, [out] or empty, likewise.
+std::vector<double> rewrittenOutputSquares(const LayerRewrite& rewrite, std::vector<double> squares);
 
 } // namespace ql

@@ -3,12 +3,14 @@
 
 #include "core/base/hash.h"
 #include "core/checkpoint/stored_type.h"
+#include "core/jobs/parallel.h"
 #include "core/model/frontends/frontend.h"
 #include "core/model/stored_order.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <numeric>
 
 namespace ql {
 
@@ -50,24 +52,38 @@ private:
     Dtype m_computed;
 };
 
+/// Of an embedding that was untied from the head each has the uses that are its own.
+enum class Uses { all, lookups, products };
+
+/// Where what is known of a layer of the variant comes from.
+struct Origin {
+    std::int64_t layer = -1;       // of the base; -1: none
+    std::int64_t fisherLayer = -1; // likewise
+    Uses uses = Uses::all;
+    LayerRewrite rewrite;
+};
+
 class VariantActivations final : public Activations {
 public:
-    VariantActivations(std::shared_ptr<const Activations> base, std::vector<std::int64_t> baseLayer,
-                       std::vector<LayerRewrite> rewrites, const std::string& text)
-        : m_base(std::move(base)), m_baseLayer(std::move(baseLayer)), m_rewrites(std::move(rewrites))
+    VariantActivations(std::shared_ptr<const Activations> base, std::vector<Origin> origins, const std::string& text)
+        : m_base(std::move(base)), m_origins(std::move(origins))
     {
         Hasher hasher;
         hasher.add(m_base->fingerprint() + "\n" + text);
         m_fingerprint = hasher.hex();
         const auto known = m_base->layers();
         const auto fisher = m_base->fisherLayers();
-        for (std::size_t i = 0; i < m_baseLayer.size(); ++i) {
-            if (std::ranges::find(known, m_baseLayer[i]) != known.end())
+        bool isLacking = false;
+        for (std::size_t i = 0; i < m_origins.size(); ++i) {
+            const Origin& origin = m_origins[i];
+            if (std::ranges::find(known, origin.layer) != known.end())
                 m_layers.push_back(static_cast<std::int64_t>(i));
-            if (std::ranges::find(fisher, m_baseLayer[i]) != fisher.end() && keepsFisher(m_rewrites[i]))
-                m_fisherLayers.push_back(static_cast<std::int64_t>(i));
+            if (std::ranges::find(fisher, origin.fisherLayer) == fisher.end())
+                continue;
+            m_fisherLayers.push_back(static_cast<std::int64_t>(i));
+            isLacking = isLacking || !keepsFisher(origin.rewrite);
         }
-        if (m_fisherLayers.size() < fisher.size())
+        if (isLacking)
             m_fisherLayers.clear(); // what some layers lack compares none
     }
 
@@ -80,6 +96,7 @@ public:
         return base(layer) < 0 ? std::vector<std::int64_t>() : m_base->seenTokens(base(layer));
     }
     std::span<const std::int64_t> fisherLayers() const override { return m_fisherLayers; }
+    bool knowsLossGrams() const override { return !m_fisherLayers.empty() && m_base->knowsLossGrams(); }
     std::int64_t fisherWindows() const override { return m_fisherLayers.empty() ? 0 : m_base->fisherWindows(); }
 
     Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,
@@ -88,10 +105,12 @@ public:
         if (base(layer) < 0)
             return std::shared_ptr<const ActivationStatistics>();
         QL_TRY(known, m_base->statistics(base(layer), context));
-        const LayerRewrite& rewrite = m_rewrites[static_cast<std::size_t>(layer)];
+        const LayerRewrite& rewrite = origin(layer).rewrite;
         if (!known || (rewrite.reads.empty() && rewrite.shift.empty() && keepsOutputs(rewrite)))
             return known;
         QL_TRY(made, rewritten(rewrite, *known, context));
+        if (!rewrite.writes.empty() && m_base->knowsLossGrams())
+            QL_CHECK(weighTokens(origin(layer), made, context));
         return std::make_shared<const ActivationStatistics>(std::move(made));
     }
 
@@ -99,19 +118,52 @@ public:
     {
         if (std::ranges::find(m_fisherLayers, layer) == m_fisherLayers.end())
             return std::shared_ptr<const FisherDiagonal>();
-        QL_TRY(known, m_base->fisher(base(layer), context));
+        const Origin& from = origin(layer);
+        QL_TRY(known, m_base->fisher(from.fisherLayer, context));
         if (!known)
             return known;
-        QL_TRY(made, rewritten(m_rewrites[static_cast<std::size_t>(layer)], *known, context));
+        FisherDiagonal own = *known;
+        std::erase_if(own.uses, [&](const LayerFisher& use) {
+            return from.uses != Uses::all && (from.uses == Uses::lookups) != use.outputSquares.empty();
+        });
+        if (own.uses.empty())
+            return std::shared_ptr<const FisherDiagonal>();
+        QL_TRY(made, rewritten(from.rewrite, own, context));
         return std::make_shared<const FisherDiagonal>(std::move(made));
     }
 
 private:
-    std::int64_t base(std::int64_t layer) const { return m_baseLayer[static_cast<std::size_t>(layer)]; }
+    const Origin& origin(std::int64_t layer) const { return m_origins[static_cast<std::size_t>(layer)]; }
+    std::int64_t base(std::int64_t layer) const { return origin(layer).layer; }
+
+    /// The loss feels each token by its mean square over the outputs: of outputs that were scaled another one, whose
+    /// mean over tokens is known.
+    Result<void> weighTokens(const Origin& from, ActivationStatistics& made, const JobContext& context) const
+    {
+        QL_TRY(fisher, m_base->fisher(from.fisherLayer, context));
+        const std::vector<double> before = fisher ? fisher->outputMeanSquares() : std::vector<double>();
+        const std::vector<double> after = rewrittenOutputSquares(from.rewrite, before);
+        const std::span<ActivationStatistics> parts = made.parts.empty() ? std::span(&made, 1) : std::span(made.parts);
+        const std::size_t rows = before.size() / parts.size();
+        for (std::size_t part = 0; part < parts.size(); ++part) {
+            const auto sumOf = [&](const std::vector<double>& squares) {
+                const auto begin = squares.begin() + static_cast<std::ptrdiff_t>(part * rows);
+                return std::accumulate(begin, begin + static_cast<std::ptrdiff_t>(rows), 0.0);
+            };
+            const double sum = sumOf(before);
+            const double factor = sum > 0 ? sumOf(after) / sum : 1;
+            std::vector<float>& products = parts[part].lossGram;
+            constexpr std::int64_t kGrain = 1 << 18;
+            QL_CHECK(parallelFor(context, std::ssize(products), kGrain, [&](std::int64_t begin, std::int64_t end) {
+                for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+                    products[i] = static_cast<float>(factor * static_cast<double>(products[i]));
+            }));
+        }
+        return {};
+    }
 
     std::shared_ptr<const Activations> m_base;
-    std::vector<std::int64_t> m_baseLayer;
-    std::vector<LayerRewrite> m_rewrites; // by layer of the variant
+    std::vector<Origin> m_origins; // by layer of the variant
     std::string m_fingerprint;
     std::vector<std::int64_t> m_layers, m_fisherLayers;
 };
@@ -214,20 +266,22 @@ Result<Step> apply(const Step& from, const Rewrite& rewrite, const std::string& 
     to.model = std::move(model);
     if (!from.activations)
         return to;
-    std::vector<std::int64_t> baseLayer;
-    std::vector<LayerRewrite> rewrites;
+    std::vector<Origin> origins;
     for (const Layer& layer : to.model->layers) {
-        baseLayer.push_back(from.model->indexOf(layer.name));
-        const bool isHead = rewrite.untiedHead && layer.name == headName(*from.model);
-        const auto found = rewrite.layers.find(baseLayer.back());
-        if (rewrite.untiedHead && !isHead && layer.role == "embedding")
-            baseLayer.back() = -1; // what was known of its input is that of the head
-        rewrites.push_back(isHead                          ? *rewrite.untiedHead
-                           : found == rewrite.layers.end() ? LayerRewrite()
-                                                           : found->second);
+        const std::int64_t source = from.model->indexOf(layer.name);
+        Origin origin{.layer = source, .fisherLayer = source, .rewrite = {}};
+        if (const auto found = rewrite.layers.find(source); found != rewrite.layers.end())
+            origin.rewrite = found->second;
+        if (rewrite.untiedHead && layer.name == headName(*from.model)) {
+            origin.rewrite = *rewrite.untiedHead;
+            origin.uses = Uses::products;
+        } else if (rewrite.untiedHead && layer.role == "embedding") {
+            origin.layer = -1; // what was known of its input is that of the head
+            origin.uses = Uses::lookups;
+        }
+        origins.push_back(std::move(origin));
     }
-    to.activations =
-        std::make_shared<VariantActivations>(from.activations, std::move(baseLayer), std::move(rewrites), text);
+    to.activations = std::make_shared<VariantActivations>(from.activations, std::move(origins), text);
     return to;
 }
 

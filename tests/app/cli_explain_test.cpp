@@ -3,6 +3,7 @@
 #include "tests/support/qloupe.h"
 #include "tests/support/temporary_folder.h"
 
+#include <QFile>
 #include <QJsonArray>
 #include <QJsonObject>
 #include <QTest>
@@ -105,6 +106,23 @@ private Q_SLOTS:
         QVERIFY(!first.value(QLatin1String("from_study")).toBool() &&
                 again.value(QLatin1String("from_study")).toBool());
         QCOMPARE(again.value(QLatin1String("trace")), first.value(QLatin1String("trace")));
+        const std::filesystem::path csv = folder.path() / "slice.csv";
+        const std::filesystem::path png = folder.path() / "slice.png";
+        const Outcome sliced = qloupe(
+            QStringList{text("curvature"), kSample, text("--layer"), text("*.layers.0.*q_proj*"), text("--slice"),
+                        text("--points"), text("3"), text("--iterations"), text("2"), text("--json"), text("--out"),
+                        QString::fromStdString(csv.string()), text("--out"), QString::fromStdString(png.string())} +
+            textOf);
+        QVERIFY2(sliced.exitCode == 0, sliced.err.constData());
+        const QJsonArray grid = sliced.json().value(QLatin1String("grid")).toArray();
+        QCOMPARE(grid.size(), 9);
+        QCOMPARE(grid[4].toObject().value(QLatin1String("loss")), sliced.json().value(QLatin1String("loss")));
+        QCOMPARE(grid[4].toObject().value(QLatin1String("a")).toDouble(), 0.0);
+        QVERIFY(sliced.json().value(QLatin1String("loss")).toDouble() > 0);
+        QFile table(QString::fromStdString(csv.string()));
+        QVERIFY(table.open(QIODevice::ReadOnly));
+        QCOMPARE(table.readAll().count('\n'), 10);
+        QVERIFY(std::filesystem::file_size(png) > 100);
         const Outcome used =
             qloupe({text("sensitivity"), kSample, text("--layer"), text("*.layers.0.*q_proj*"), text("--candidates"),
                     text("int4:g64"), text("--activations"), study, text("--metrics"),

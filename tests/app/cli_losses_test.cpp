@@ -6,6 +6,8 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <cmath>
+
 using namespace ql::test;
 
 namespace {
@@ -32,8 +34,7 @@ private Q_SLOTS:
                                   text("--context"),    text("32"),
                                   text("--windows"),    text("2"),
                                   text("--layer"),      text("model.layers.3.*"),
-                                  text("--candidates"), text("int3:g64,int8:g64"),
-                                  text("--group"),      text("*mlp*")};
+                                  text("--candidates"), text("int3:g64,int8:g64")};
         const Outcome outcome =
             sensitivity(request + QStringList{text("--coupling"), text("pairs"), text("--out"), table});
         QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
@@ -55,12 +56,6 @@ private Q_SLOTS:
             QVERIFY(qAbs(pair.value(QLatin1String("coupling")).toDouble() - rest) <= 1e-9);
             QVERIFY(pair.value(QLatin1String("coupling_error")).toDouble() > 0);
         }
-        const QJsonArray groups = outcome.json().value(QLatin1String("groups")).toArray();
-        QCOMPARE(groups.size(), 2);
-        QCOMPARE(groups.at(0).toObject().value(QLatin1String("layers")).toInt(), 3);
-        QVERIFY(groups.at(0).toObject().value(QLatin1String("loss")).toDouble() >
-                groups.at(1).toObject().value(QLatin1String("loss")).toDouble());
-
         const Outcome solved = qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--bpw"),
                                        text("13.5"), text("--out"), folder.filePath(text("plan.json"))});
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
@@ -68,12 +63,21 @@ private Q_SLOTS:
         QVERIFY(solved.json().value(QLatin1String("coupling")).toDouble() != 0);
         QVERIFY(solved.json().value(QLatin1String("optimal")).toBool());
 
-        const Outcome blocks = sensitivity(request + QStringList{text("--coupling"), text("blocks")});
+        const Outcome blocks = sensitivity(request + QStringList{text("--coupling"), text("groups"), text("--group"),
+                                                                 text("block"), text("--group"), text("*mlp*")});
         QVERIFY2(blocks.exitCode == 0, blocks.err.constData());
-        const QJsonObject block = blocks.json().value(QLatin1String("groups")).toArray().at(0).toObject();
+        const QJsonArray groups = blocks.json().value(QLatin1String("couplings")).toArray();
+        QCOMPARE(groups.size(), 4);
+        const QJsonObject block = groups.at(0).toObject();
         QCOMPARE(block.value(QLatin1String("group")).toString(), text("block 3"));
         QCOMPARE(block.value(QLatin1String("layers")).toInt(), 7);
-        QCOMPARE(sensitivity(request + QStringList{text("--limit"), text("3")}).exitCode, 2);
+        QCOMPARE(groups.at(2).toObject().value(QLatin1String("layers")).toInt(), 3);
+        QVERIFY(block.value(QLatin1String("loss")).toDouble() >
+                groups.at(2).toObject().value(QLatin1String("loss")).toDouble());
+        const QStringList ofPairs = request + QStringList{text("--coupling"), text("pairs")};
+        QCOMPARE(sensitivity(ofPairs + QStringList{text("--limit"), text("3")}).exitCode, 2);
+        QCOMPARE(sensitivity(ofPairs + QStringList{text("--by"), text("sqnr")}).exitCode, 2);
+        QCOMPARE(sensitivity(request + QStringList{text("--coupling"), text("groups")}).exitCode, 2);
     }
     void probedLossesAreSolved()
     {
@@ -99,6 +103,14 @@ private Q_SLOTS:
         QVERIFY2(more.exitCode == 0, more.err.constData());
         QCOMPARE(more.json().value(QLatin1String("windows")).toInt(), 4);
 
+        const Outcome sloped = sensitivity(
+            {text("--probe"), text("first_order"), text("--text"), kSample + text("/test.txt"), text("--context"),
+             text("32"), text("--windows"), text("2"), text("--layer"), text("*.layers.0.*q_proj*")});
+        QVERIFY2(sloped.exitCode == 0, sloped.err.constData());
+        const QJsonObject slope = sloped.json().value(QLatin1String("cells")).toArray().first().toObject();
+        QVERIFY(slope.value(QLatin1String("loss")).toDouble() > 0);
+        QCOMPARE(std::fabs(slope.value(QLatin1String("nll_change")).toDouble()),
+                 slope.value(QLatin1String("loss")).toDouble());
         const QString plan = folder.filePath(text("plan.json"));
         const QStringList solve{text("solve"), kSample, text("--json"), text("--out"), plan, text("--bpw"), text("6")};
         const Outcome solved = qloupe(solve + QStringList{text("--losses"), table});
@@ -121,6 +133,44 @@ private Q_SLOTS:
             solve + QStringList{text("--losses"), table, text("--activations"), kSample + text("/activations.npz")});
         QVERIFY(other.exitCode != 0);
         QVERIFY(other.err.contains("other activations"));
+    }
+
+    void groupsAreMeasuredByRunningThem()
+    {
+        const auto probed = [](const QStringList& more) {
+            return sensitivity(QStringList{text("--probe"), text("exact"), text("--text"), kSample + text("/test.txt"),
+                                           text("--context"), text("32"), text("--windows"), text("2"),
+                                           text("--candidates"), text("int3:g64")} +
+                               more);
+        };
+        const auto cellsOf = [](const Outcome& outcome) {
+            return outcome.json().value(QLatin1String("cells")).toArray();
+        };
+        const auto figure = [](const QJsonArray& cells, const char* key) {
+            return cells.first().toObject().value(QLatin1String(key)).toDouble();
+        };
+        const QStringList down{text("--group"), text("down_proj")};
+        const Outcome kld = probed(down);
+        QVERIFY2(kld.exitCode == 0, kld.err.constData());
+        const Outcome sqnr = probed(down + QStringList{text("--by"), text("sqnr")});
+        const Outcome perplexity = probed(down + QStringList{text("--by"), text("perplexity")});
+        const QJsonArray cells = cellsOf(kld);
+        QCOMPARE(cells.size(), 1);
+        QCOMPARE(figure(cells, "layers"), 4.0);
+        QVERIFY(figure(cells, "loss") > 0);
+        QCOMPARE(figure(cellsOf(sqnr), "kld"), figure(cells, "loss"));
+        QVERIFY(std::fabs(-10 * std::log10(figure(cellsOf(sqnr), "loss")) - figure(cells, "sqnr_db")) < 1e-9);
+        QCOMPARE(figure(cellsOf(perplexity), "loss"), figure(cells, "nll_change"));
+        QCOMPARE(sqnr.json().value(QLatin1String("unit")).toString(), QStringLiteral("noise ÷ signal"));
+
+        const QJsonArray one = cellsOf(probed({text("--layer"), text("*.layers.0.*down_proj*")}));
+        QCOMPARE(one.size(), 1);
+        QVERIFY(figure(one, "loss") > 0 && figure(one, "loss") < figure(cells, "loss"));
+        const Outcome refused = probed(down + QStringList{text("--out"), text("losses.json")});
+        QVERIFY(refused.exitCode != 0 && refused.err.contains("of single layers"));
+        const Outcome other = sensitivity({text("--probe"), text("gradient"), text("--text"),
+                                           kSample + text("/test.txt"), text("--by"), text("sqnr")});
+        QVERIFY(other.exitCode != 0 && other.err.contains("for --probe exact"));
     }
 
     void tablesAreInNatsPerToken()

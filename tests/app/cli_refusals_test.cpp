@@ -113,11 +113,14 @@ private Q_SLOTS:
         row("calibrate SAMPLE --out s.qloupe --text TEXT --cases 3", "--text excludes --cases");
         row("calibrate SAMPLE --out s.qloupe --inputs a.npz --cases -3", "-3 is not 0 or more");
         row("calibrate SAMPLE --out s.qloupe --inputs a.npz --fisher", "--inputs excludes --fisher");
+        row("calibrate SAMPLE --out s.qloupe --text t.txt --output-gram", "--output-gram requires --fisher");
         row("run SAMPLE --ids 1,5000 --npz n.npz", "there is no row 5000", 3);
         row("solve SAMPLE --bpw nan --out p.json", "nan is not above 0");
         row("solve SAMPLE --bpw 0 --out p.json", "0 is not above 0");
         row("solve SAMPLE --bpw 5 --out p.json --activations nowhere.qloupe", "there is no such study", 5);
         row("curvature SAMPLE --text TEXT --probes 0", "0 is not 1 or more");
+        row("curvature SAMPLE --text TEXT --slice --points 4", "--points takes an odd number");
+        row("curvature SAMPLE --text TEXT --slice --out s.txt", "the grid is written as .csv or .png");
         row("curvature SAMPLE --text TEXT --tolerance -1", "-1 is not 0 or more");
         row("curvature SAMPLE --text TEXT --layer *norm*", "none of the layers that '*norm*' matches");
     }

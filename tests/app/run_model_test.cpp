@@ -146,6 +146,7 @@ private Q_SLOTS:
         const QJsonObject fisher = first.json().value(QLatin1String("fisher")).toObject();
         QCOMPARE(fisher.value(QLatin1String("windows")).toInt(), 16);
         QCOMPARE(fisher.value(QLatin1String("tokens")).toInt(), 16 * 128);
+        QVERIFY(first.err.contains("--gram full keeps what kfac needs"));
         const QByteArray wanted = measured(whole);
         const QJsonObject json = QJsonDocument::fromJson(wanted).object();
         QCOMPARE(
@@ -170,6 +171,7 @@ private Q_SLOTS:
                                        path("plan-fisher.json"), text("--json"), text("--quiet")});
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
         QCOMPARE(solved.json().value(QLatin1String("metric")).toString(), text("fisher"));
+        QVERIFY(solved.err.contains("no loss-weighted"));
         QCOMPARE(solved.json().value(QLatin1String("unit")).toString(), text("nats per token"));
         QCOMPARE(qloupe({text("solve"), kSample, text("--metric"), text("fisher"), text("--bpw"), text("5.5"),
                          text("--out"), path("none.json")})

@@ -91,6 +91,14 @@ ShortcutsDialog::ShortcutsDialog(const QWidget& root, QWidget* parent) : QDialog
     auto* frontGroup = group(tr("Pareto front"));
     for (const auto& [key, text] : front)
         new QTreeWidgetItem(frontGroup, {key, text});
+    const std::pair<QString, QString> limits[] = {
+        {tr("F2, double click"), tr("Change the bound")},
+        {tr("Enter"), tr("In the line below: add the limit")},
+        {tr("Del"), tr("Remove the limit")},
+    };
+    auto* limitsGroup = group(tr("Limits"));
+    for (const auto& [key, text] : limits)
+        new QTreeWidgetItem(limitsGroup, {key, text});
     tree->expandAll();
     tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
 

@@ -7,7 +7,9 @@
 
 namespace ql::views {
 
-std::optional<Budget> parseBudget(const QString& text)
+namespace {
+
+std::optional<Budget> parseOne(const QString& text)
 {
     std::string plain = text.trimmed().toStdString();
     for (const std::string_view unit : {" bits per weight", " bpw", "bpw"}) {
@@ -37,13 +39,29 @@ std::optional<Budget> parseBudget(const QString& text)
     return Budget{.fileBytes = bytes, .bitsPerWeight = std::nullopt};
 }
 
+} // namespace
+
+std::optional<Budget> parseBudget(const QString& text)
+{
+    const QStringList parts = text.split(QLatin1Char('+'));
+    if (parts.size() != 2)
+        return parseOne(text);
+    const auto first = parseOne(parts[0]);
+    const auto second = parseOne(parts[1]);
+    if (!first || !second || first->fileBytes.has_value() == second->fileBytes.has_value())
+        return std::nullopt;
+    return Budget{.fileBytes = first->fileBytes ? first->fileBytes : second->fileBytes,
+                  .bitsPerWeight = first->bitsPerWeight ? first->bitsPerWeight : second->bitsPerWeight};
+}
+
 QString printBudget(const Budget& budget)
 {
+    std::vector<std::string> parts;
     if (budget.fileBytes)
-        return toQString(std::string_view(formatDouble(static_cast<double>(*budget.fileBytes) / 1e6) + " MB"));
+        parts.push_back(formatDouble(static_cast<double>(*budget.fileBytes) / 1e6) + " MB");
     if (budget.bitsPerWeight)
-        return toQString(std::string_view(formatDouble(*budget.bitsPerWeight) + " bpw"));
-    return {};
+        parts.push_back(formatDouble(*budget.bitsPerWeight) + " bpw");
+    return toQString(std::string_view(join(parts, " + ")));
 }
 
 QString budgetText(const Budget& budget)

@@ -4,6 +4,7 @@
 
 #include "core/base/text.h"
 #include "core/study/study.h"
+#include "views/document/limits.h"
 #include "views/document/measure_mailbox.h"
 #include "views/document/memory_sink.h"
 #include "views/jobs/job_runner.h"
@@ -139,6 +140,13 @@ double Document::lossOf(const Measurement& cell) const
     return m_metric < cell.losses.size() ? cell.losses[m_metric] : std::numeric_limits<double>::quiet_NaN();
 }
 
+double Document::lossOf(const Measurement& cell, const Metric& metric)
+{
+    const auto metrics = allMetrics();
+    const auto at = static_cast<std::size_t>(std::ranges::find(metrics, &metric) - metrics.begin());
+    return at < cell.losses.size() ? cell.losses[at] : std::numeric_limits<double>::quiet_NaN();
+}
+
 const Metric* Document::metric() const
 {
     return m_metric < allMetrics().size() ? allMetrics()[m_metric] : nullptr;
@@ -154,11 +162,24 @@ std::vector<const Metric*> Document::usableMetrics() const
     return usable;
 }
 
+void Document::takeBestMetric()
+{
+    if (metric() && !checkUsable(*metric(), m_activations.get()))
+        m_isMetricChosen = false;
+    if (m_isMetricChosen)
+        return;
+    const auto metrics = allMetrics();
+    m_metric = static_cast<std::size_t>(std::ranges::find(metrics, &bestMetric(m_activations.get())) - metrics.begin());
+}
+
 void Document::setMetric(const Metric* metric)
 {
     const auto metrics = allMetrics();
     const auto found = std::find(metrics.begin(), metrics.end(), metric);
-    if (found == metrics.end() || static_cast<std::size_t>(found - metrics.begin()) == m_metric)
+    if (found == metrics.end())
+        return;
+    m_isMetricChosen = true;
+    if (static_cast<std::size_t>(found - metrics.begin()) == m_metric)
         return;
     m_metric = static_cast<std::size_t>(found - metrics.begin());
     m_settingsModified = true;
@@ -172,14 +193,14 @@ void Document::setMetric(const Metric* metric)
     Q_EMIT titleChanged();
 }
 
-void Document::setBudget(const Budget& budget)
+void Document::setShownMetrics(std::vector<const Metric*> metrics)
 {
-    if (budget == m_budget)
-        return;
-    m_budget = budget;
-    m_settingsModified = true;
-    Q_EMIT settingsChanged();
-    Q_EMIT titleChanged();
+    const bool isMore = std::ranges::any_of(metrics, [this](const Metric* metric) {
+        return metric->isSlow && metric != this->metric() && std::ranges::count(m_shownMetrics, metric) == 0;
+    });
+    m_shownMetrics = std::move(metrics);
+    if (isMore && m_model && !m_jobs.isRunning(QStringLiteral("statistics"))) // which measuring follows
+        startMeasuring();
 }
 
 std::map<std::string, std::string> Document::settings() const
@@ -187,10 +208,12 @@ std::map<std::string, std::string> Document::settings() const
     std::vector<std::string> own;
     for (const Candidate& candidate : m_ownCandidates)
         own.push_back(printCandidate(candidate));
-    std::map<std::string, std::string> words{{"target", m_plan.target},
-                                             {"metric", metric() ? std::string(metric()->id) : std::string()},
-                                             {"budget", printBudget(m_budget).toStdString()},
-                                             {"candidates", join(own, ",")}};
+    std::map<std::string, std::string> words{
+        {"target", m_plan.target},
+        {"metric", m_isMetricChosen && metric() ? std::string(metric()->id) : std::string()},
+        {"budget", printBudget(budget()).toStdString()},
+        {"limits", printLimits(withoutBudget(m_limits))},
+        {"candidates", join(own, ",")}};
     for (const auto& [variant, plan] : m_plans)
         if (variant != variantText())
             words[std::string(kPlanSetting) + variant] = plan;
@@ -219,11 +242,15 @@ void Document::takeSettings(const std::map<std::string, std::string>& settings)
         m_ownCandidates = std::move(*own);
     const auto metrics = allMetrics();
     for (std::size_t i = 0; i < metrics.size(); ++i) {
-        if (metrics[i]->id == setting("metric") && checkUsable(*metrics[i], m_activations.get()))
+        if (metrics[i]->id == setting("metric") && checkUsable(*metrics[i], m_activations.get())) {
             m_metric = i;
+            m_isMetricChosen = true;
+        }
     }
+    if (settings.contains("limits"))
+        m_limits = limitsWith(parseLimits(setting("limits")), budget());
     if (const auto budget = parseBudget(toQString(setting("budget"))))
-        m_budget = *budget;
+        m_limits = limitsWith(m_limits, *budget);
     buildTable();
 }
 

@@ -6,6 +6,7 @@
 // new candidates of all layers it touched — or cancelEdit(). Layers tied by the target or by locks follow or stay.
 #pragma once
 
+#include "core/allocation/plan_limits.h"
 #include "core/calibration/activations.h"
 #include "core/export/export.h"
 #include "core/jobs/result_sink.h"
@@ -40,12 +41,13 @@ struct LayerColumn {
     std::size_t column = 0;
 };
 
+/// The limits that most plans have: of a size.
 struct Budget {
     std::optional<std::int64_t> fileBytes;
     std::optional<double> bitsPerWeight;
     friend bool operator==(const Budget&, const Budget&) = default;
 };
-/// "90 MB", "1.5 GiB", "5.0", "4.25 bpw"; nothing if it is neither.
+/// "90 MB", "1.5 GiB", "5.0", "4.25 bpw", or both with a plus between; nothing if it is neither.
 std::optional<Budget> parseBudget(const QString& text);
 QString printBudget(const Budget& budget);
 /// The same with the locale's decimal sign, which parseBudget() reads as well.
@@ -127,14 +129,17 @@ public:
     const Measurement* cell(std::int64_t layer, std::size_t column) const;
     /// Of the plan's candidate; keep has an exact one without error.
     std::optional<Measurement> plannedCell(std::int64_t layer) const;
-    /// The metric's loss in a measurement.
+    /// The metric's loss in a measurement; NaN of one that was not measured there.
     double lossOf(const Measurement& cell) const;
+    static double lossOf(const Measurement& cell, const Metric& metric);
     const LayerFacts& facts(std::int64_t layer) const { return m_facts[static_cast<std::size_t>(layer)]; }
     const Target* target() const { return m_target; }
     const Metric* metric() const;
     /// Metrics that can be measured with what is loaded.
     std::vector<const Metric*> usableMetrics() const;
-    const Budget& budget() const { return m_budget; }
+    /// What Balance keeps, the budget included.
+    const std::vector<Limit>& limits() const { return m_limits; }
+    Budget budget() const;
     /// Whether cells are still being measured.
     bool isMeasuring() const { return m_measuring; }
 
@@ -149,14 +154,18 @@ public:
     void adoptPlan(const Plan& plan, const QString& text);
     void setTarget(const Target* target); // undoable: candidates become the nearest the target takes
     void setMetric(const Metric* metric);
+    /// Those that are shown beside the chosen one: the slow ones of them are measured, too.
+    void setShownMetrics(std::vector<const Metric*> metrics);
+    /// Undoable, as all limits are.
     void setBudget(const Budget& budget);
+    void setLimits(std::vector<Limit> limits, const QString& text);
     /// Offers these instead of the target's own menu; empty: the menu. Undoable.
     Result<void> setCandidates(const QString& text);
     /// Offers one more than now. Undoable; nothing happens if it is offered already.
     void addCandidate(const Candidate& candidate);
-    /// Target, metric, budget and own candidates as words, for studies and recovery.
+    /// Target, metric, limits and own candidates as words, for studies and recovery.
     std::map<std::string, std::string> settings() const;
-    /// Puts back metric, budget and own candidates; what is not there, or not usable here, stays.
+    /// Puts back metric, limits and own candidates; what is not there, or not usable here, stays.
     void restoreSettings(const std::map<std::string, std::string>& settings);
     const std::vector<Candidate>& ownCandidates() const { return m_ownCandidates; }
 
@@ -203,6 +212,7 @@ public:
     void applyChanges(std::span<const PlanChange> changes, bool forward);
     void applyTarget(const Target* target, const Plan& plan);
     void applyCandidates(const std::vector<Candidate>& candidates);
+    void applyLimits(const std::vector<Limit>& limits);
     void applyVariant(std::shared_ptr<const Variant> variant, const Plan& plan);
     void applyPlans(const NamedPlans& plans, const Target* target, const Plan& plan);
 
@@ -217,7 +227,7 @@ Q_SIGNALS:
     void factsChanged(const std::vector<std::int64_t>& layers); // statistics or measurements arrived
     void measured();                                            // every cell of the table is there, or was given up
     void totalsChanged();
-    void settingsChanged(); // metric or budget
+    void settingsChanged(); // metric or limits
     void activationsChanged();
     void titleChanged();
     void transformed(const std::vector<Warning>& notes); // what was not done and why
@@ -244,6 +254,7 @@ private:
     void stopMeasuring();
     void tellAll();
     void takeSettings(const std::map<std::string, std::string>& settings);
+    void takeBestMetric(); // unless one was chosen that can be computed
     void buildTable();
     std::vector<Candidate> menuOf(const Target* target) const;
     static Plan planFor(const Model& model, Plan plan, const Target* target);
@@ -276,8 +287,10 @@ private:
     std::vector<std::int64_t> m_planLayers;
     Plan m_plan;
     const Target* m_target = nullptr;
-    std::size_t m_metric = 0; // in allMetrics()
-    Budget m_budget;
+    std::size_t m_metric = 0;      // in allMetrics()
+    bool m_isMetricChosen = false; // by the user or a study: else it is the best that can be computed
+    std::vector<const Metric*> m_shownMetrics;
+    std::vector<Limit> m_limits;
     std::vector<Candidate> m_ownCandidates;
     bool m_settingsModified = false;
 

@@ -94,6 +94,7 @@ void Document::measureWithActivations()
     // A calibration is in its study at once, unless there is none or it names other activations.
     if (isCalibrated() && (!m_study || !m_study->document().activations.empty()))
         m_settingsModified = true;
+    takeBestMetric();
     buildTable(); // losses of the second metric have to be measured
     Q_EMIT tableChanged();
     Q_EMIT settingsChanged();

@@ -4,6 +4,7 @@
 #include "core/plan/plan_inputs.h"
 #include "core/study/study.h"
 #include "views/document/document.h"
+#include "views/document/limits.h"
 #include "views/document/measure_mailbox.h"
 #include "views/document/memory_sink.h"
 #include "views/document/opened_work.h"
@@ -97,12 +98,13 @@ void Document::take(OpenedWork work)
     m_target = targetOf(*m_model, m_plan.target);
     m_plan.target = m_target ? std::string(m_target->profile.id) : std::string();
     m_ownCandidates.clear();
-    m_metric = 0;
-    m_budget = {};
+    m_isMetricChosen = false;
+    takeBestMetric();
+    m_limits.clear();
     m_settingsModified = false;
     takeSettings(work.document.settings);
-    if (m_budget == Budget())
-        m_budget.bitsPerWeight = usualBudget();
+    if (m_limits.empty())
+        m_limits = limitsWith({}, {.fileBytes = {}, .bitsPerWeight = usualBudget()});
     m_facts.assign(m_model->layers.size(), {});
     tellAll();
     for (const Warning& warning : work.warnings)
@@ -193,7 +195,7 @@ void Document::close()
     m_facts.clear();
     m_plan = {};
     m_target = nullptr;
-    m_budget = {};
+    m_limits.clear();
     m_ownCandidates.clear();
     m_settingsModified = false;
     buildTable();

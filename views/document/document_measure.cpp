@@ -116,7 +116,8 @@ void Document::startMeasuring()
     request.candidates = m_table->candidates;
     const auto metrics = allMetrics();
     for (const Metric* its : metrics)
-        request.metrics.push_back(its->isSlow && its != metric() ? nullptr : its);
+        request.metrics.push_back(
+            its->isSlow && its != metric() && std::ranges::count(m_shownMetrics, its) == 0 ? nullptr : its);
     request.target = m_target ? &m_target->profile : nullptr;
     request.activations = m_activations.get();
     const std::shared_ptr<ResultSink> sink = this->sink();

@@ -175,8 +175,7 @@ void Document::applyVariant(std::shared_ptr<const Variant> variant, const Plan& 
     m_plan = plan;
     m_plan.target = m_target ? std::string(m_target->profile.id) : std::string();
     takeNamedPlans();
-    if (metric() && !checkUsable(*metric(), m_activations.get()))
-        m_metric = 0;
+    takeBestMetric();
     m_facts.assign(m_model->layers.size(), {});
     buildTable();
     tellAll();

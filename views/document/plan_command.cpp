@@ -103,4 +103,19 @@ void CandidatesCommand::redo()
     m_document.applyCandidates(m_after);
 }
 
+LimitsCommand::LimitsCommand(Document& document, std::vector<Limit> before, std::vector<Limit> after,
+                             const QString& text)
+    : QUndoCommand(text), m_document(document), m_before(std::move(before)), m_after(std::move(after))
+{}
+
+void LimitsCommand::undo()
+{
+    m_document.applyLimits(m_before);
+}
+
+void LimitsCommand::redo()
+{
+    m_document.applyLimits(m_after);
+}
+
 } // namespace ql::views

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Undo steps of the document: a set of layers with old and new candidates and locks, a change of target, another list
-// of candidates, another variant of the model, other named plans.
+// of candidates or limits, another variant of the model, other named plans.
 #pragma once
 
 #include "views/document/document.h"
@@ -81,6 +81,17 @@ public:
 private:
     Document& m_document;
     std::vector<Candidate> m_before, m_after;
+};
+
+class LimitsCommand : public QUndoCommand {
+public:
+    LimitsCommand(Document& document, std::vector<Limit> before, std::vector<Limit> after, const QString& text);
+    void undo() override;
+    void redo() override;
+
+private:
+    Document& m_document;
+    std::vector<Limit> m_before, m_after;
 };
 
 } // namespace ql::views

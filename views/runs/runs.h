@@ -3,13 +3,17 @@
 #pragma once
 
 #include "views/runs/calibration_run.h"
+#include "views/runs/predictions.h"
 #include "views/runs/validation_runs.h"
 
 namespace ql::views {
 
 struct Runs {
-    Runs(Document& document, JobRunner& jobs) : calibration(document, jobs), validations(document, jobs) {}
+    Runs(Document& document, JobRunner& jobs)
+        : calibration(document, jobs), predictions(document, jobs), validations(document, jobs, predictions)
+    {}
     CalibrationRun calibration;
+    Predictions predictions;
     ValidationRuns validations;
 };
 

@@ -5,6 +5,7 @@
 #include "views/document/document.h"
 #include "views/document/plan_figures.h"
 #include "views/jobs/job_runner.h"
+#include "views/runs/predictions.h"
 #include "views/runs/validation_work.h"
 #include "views/text/format.h"
 
@@ -21,9 +22,10 @@ const std::string kKey = "validations";
 
 } // namespace
 
-ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs)
+ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs, Predictions& predictions)
     : m_document(document),
       m_jobs(jobs),
+      m_predictions(predictions),
       m_feed(jobs, this, QStringLiteral("validate"), [this](const std::vector<ValidationStep>& steps) { take(steps); })
 {
     connect(&m_document, &Document::modelChanged, this, &ValidationRuns::takeOver);
@@ -53,8 +55,9 @@ void ValidationRuns::start(const ValidationChoice& choice)
     m_feed.start(
         tr("Validating on %1").arg(QFileInfo(choice.source->path).fileName()),
         [choice, plan, activations = m_document.activations(), base = m_document.baseModel(),
-         variant = m_document.variant(),
-         target = figures.target](JobMailbox<ValidationStep>& steps, const JobContext& context) -> Result<void> {
+         variant = m_document.variant(), target = figures.target, sink = m_document.sink(),
+         known = m_predictions.records()](JobMailbox<ValidationStep>& steps,
+                                          const JobContext& context) -> Result<std::optional<PredictionRecord>> {
             QL_TRY(other, plannedVersion(choice.source->model(),
                                          {.plan = &plan,
                                           .target = target ? &target->profile : nullptr,
@@ -62,9 +65,21 @@ void ValidationRuns::start(const ValidationChoice& choice)
                                           .runtime = choice.runtime},
                                          context));
             const ModelVersion model = variant ? baseVersion(base, *variant) : ownVersion(choice.source->model());
-            return runValidation(*choice.source, choice.portion, model, other, steps, context);
+            QL_TRY(measured, runValidation(*choice.source, choice.portion, model, other, steps, context));
+            if (!measured)
+                return std::optional<PredictionRecord>();
+            return predictedAndMeasured({.source = *choice.source,
+                                         .portion = choice.portion,
+                                         .plan = plan,
+                                         .target = target ? &target->profile : nullptr,
+                                         .activations = activations.get(),
+                                         .runtime = choice.runtime,
+                                         .model = model,
+                                         .other = other,
+                                         .measured = *measured},
+                                        known, sink.get(), context);
         },
-        [this](const Result<void>& result) { finish(result); });
+        [this](const Result<std::optional<PredictionRecord>>& result) { finish(result); });
     Q_EMIT stateChanged();
 }
 
@@ -92,9 +107,11 @@ void ValidationRuns::take(const std::vector<ValidationStep>& steps)
         Q_EMIT grown();
 }
 
-void ValidationRuns::finish(const Result<void>& result)
+void ValidationRuns::finish(const Result<std::optional<PredictionRecord>>& result)
 {
     m_begun.reset();
+    if (result && *result)
+        m_predictions.add(**result);
     if (!result && result.error().code != Errc::cancelled)
         m_problem = errorText(result.error());
     keep();

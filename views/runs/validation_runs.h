@@ -3,6 +3,7 @@
 // earlier ones. What was measured before a cancel is kept. GUI thread only.
 #pragma once
 
+#include "core/plan/prediction_records.h"
 #include "core/realize/runtime_activations.h"
 #include "views/jobs/job_feed.h"
 #include "views/runs/prepared_source.h"
@@ -15,6 +16,7 @@
 namespace ql::views {
 
 class Document;
+class Predictions;
 
 struct ValidationChoice {
     std::shared_ptr<const PreparedSource> source;
@@ -26,7 +28,8 @@ struct ValidationChoice {
 class ValidationRuns : public QObject {
     Q_OBJECT
 public:
-    ValidationRuns(Document& document, JobRunner& jobs);
+    /// What a language model's plan was predicted and measured at goes to `predictions`.
+    ValidationRuns(Document& document, JobRunner& jobs, Predictions& predictions);
 
     void start(const ValidationChoice& choice);
     /// What the last one ran on, without its plan; nothing if that was of another model or variant.
@@ -48,13 +51,14 @@ Q_SIGNALS:
 
 private:
     void take(const std::vector<ValidationStep>& steps);
-    void finish(const Result<void>& result);
+    void finish(const Result<std::optional<PredictionRecord>>& result);
     void keep();
     void takeOver();
 
     Document& m_document;
     std::shared_ptr<const Model> m_base; // that the records are of
     JobRunner& m_jobs;
+    Predictions& m_predictions;
     std::optional<ValidationChoice> m_last;
     std::vector<ValidationRecord> m_records;
     std::optional<ValidationRecord> m_begun; // nothing is measured yet

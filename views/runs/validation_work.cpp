@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/runs/validation_work.h"
 
-#include "core/model/evaluation/evaluate.h"
+#include "core/sensitivity/plan_prediction.h"
+#include "views/text/format.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ql::views {
@@ -20,8 +22,9 @@ Result<void> putPoints(JobMailbox<ValidationStep>& steps, const std::vector<Toke
     return {};
 }
 
-Result<void> scoreTokens(const PreparedSource& source, const Portion& portion, const ModelVersion& model,
-                         const ModelVersion& other, JobMailbox<ValidationStep>& steps, const JobContext& context)
+Result<std::optional<ValidationPoint>> scoreTokens(const PreparedSource& source, const Portion& portion,
+                                                   const ModelVersion& model, const ModelVersion& other,
+                                                   JobMailbox<ValidationStep>& steps, const JobContext& context)
 {
     QL_TRY(windows, source.text()->windows(portion.length, portion.limit));
     std::int64_t through = 0;
@@ -32,12 +35,13 @@ Result<void> scoreTokens(const PreparedSource& source, const Portion& portion, c
         const std::int64_t from = std::exchange(through, count);
         return putPoints(steps, scores, perWindow, from, count, context);
     };
-    QL_CHECK(evaluate(task, context));
-    return {};
+    QL_TRY(scores, evaluate(task, context));
+    return std::optional(pointOf(scores, windows.count()));
 }
 
-Result<void> compareOutputs(const PreparedSource& source, const Portion& portion, const ModelVersion& model,
-                            const ModelVersion& other, JobMailbox<ValidationStep>& steps, const JobContext& context)
+Result<std::optional<ValidationPoint>> compareOutputs(const PreparedSource& source, const Portion& portion,
+                                                      const ModelVersion& model, const ModelVersion& other,
+                                                      JobMailbox<ValidationStep>& steps, const JobContext& context)
 {
     QL_TRY(cases, source.comparisonCases(portion));
     QL_CHECK(evaluateCases({.graph = source.graph(),
@@ -49,17 +53,52 @@ Result<void> compareOutputs(const PreparedSource& source, const Portion& portion
                                     steps.put(OutputsPoint{count, score});
                                 }},
                            context));
-    return {};
+    return std::optional<ValidationPoint>();
 }
 
 } // namespace
 
-Result<void> runValidation(const PreparedSource& source, const Portion& portion, const ModelVersion& model,
-                           const ModelVersion& other, JobMailbox<ValidationStep>& steps, const JobContext& context)
+Result<std::optional<ValidationPoint>> runValidation(const PreparedSource& source, const Portion& portion,
+                                                     const ModelVersion& model, const ModelVersion& other,
+                                                     JobMailbox<ValidationStep>& steps, const JobContext& context)
 {
     const auto work = source.runnable->isLanguageModel ? scoreTokens : compareOutputs;
-    QL_CHECK(work(source, portion, model, other, steps, context));
-    return source.model().checkpoint->checkIntact();
+    QL_TRY(last, work(source, portion, model, other, steps, context));
+    QL_CHECK(source.model().checkpoint->checkIntact());
+    return last;
+}
+
+Result<std::optional<PredictionRecord>> predictedAndMeasured(const MeasuredValidation& validation,
+                                                             std::span<const PredictionRecord> records,
+                                                             ResultSink* sink, const JobContext& context)
+{
+    const PreparedSource& source = validation.source;
+    QL_TRY(windows, source.text()->windows(validation.portion.length, validation.portion.limit));
+    const PlanToPredict task{.model = source.model(),
+                             .plan = validation.plan,
+                             .target = validation.target,
+                             .activations = validation.activations,
+                             .runtime = validation.runtime ? std::string(validation.runtime->id) : std::string(),
+                             .windows = windows,
+                             .text = toPath(source.path).filename().string()};
+    const auto of = quantityOf(task);
+    if (!of)
+        return std::optional<PredictionRecord>();
+    double floor = usualFloor(records, *of);
+    if (!validation.runtime || std::ranges::find(records, *of, &PredictionRecord::of) == records.end()) {
+        QL_TRY(
+            run,
+            activationFloor(
+                {.graph = source.graph(), .windows = windows, .model = validation.model, .onScores = {}, .known = {}},
+                validation.other, {}, nullptr, context));
+        floor = run;
+    }
+    QL_TRY(record, predictPlan(task, floor, records, sink, context));
+    if (!record || !(record->point.predicted.sum > 0)) // of a plan that changes nothing there is nothing to learn
+        return std::optional<PredictionRecord>();
+    record->point.measured = validation.measured.kld.value;
+    record->point.standardError = validation.measured.kld.error;
+    return record;
 }
 
 } // namespace ql::views

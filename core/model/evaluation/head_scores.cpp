@@ -38,6 +38,18 @@ std::optional<TokenScore> scoreOf(const float* logits, const float* other, std::
     return score;
 }
 
+LogitDifference differenceOf(const float* logits, const float* other, std::int64_t vocabulary)
+{
+    LogitDifference sums;
+    for (std::int64_t i = 0; i < vocabulary; ++i) {
+        const auto x = static_cast<double>(logits[i]);
+        const double error = static_cast<double>(other[i]) - x;
+        sums.squares += x * x;
+        sums.errors += error * error;
+    }
+    return sums;
+}
+
 } // namespace
 
 Result<ScoringHead> ScoringHead::of(const graph::Graph& graph, const ModelVersion& version, const Values<float>& values,
@@ -61,7 +73,8 @@ Result<Array<float>> ScoringHead::logits(std::span<const std::int64_t> rows, con
 }
 
 Result<void> scoreGroup(const Windows& windows, std::int64_t firstWindow, Scored scored, const ScoringHead& model,
-                        const ScoringHead* other, std::vector<TokenScore>& scores, const JobContext& context)
+                        const ScoringHead* other, std::vector<TokenScore>& scores, const JobContext& context,
+                        std::vector<LogitDifference>* differences)
 {
     const std::int64_t length = windows.length;
     const auto ids = windows.group(firstWindow);
@@ -80,6 +93,8 @@ Result<void> scoreGroup(const Windows& windows, std::int64_t firstWindow, Scored
         const std::int64_t vocabulary = logits.width();
         const std::size_t first = scores.size();
         scores.resize(first + part.size());
+        if (differences)
+            differences->resize(scores.size());
         QL_CHECK(parallelFor(context, std::ssize(part), 1, [&](std::int64_t i, std::int64_t) {
             const std::int64_t row = part[static_cast<std::size_t>(i)];
             const std::int64_t next = ids[static_cast<std::size_t>(row + 1)];
@@ -91,7 +106,11 @@ Result<void> scoreGroup(const Windows& windows, std::int64_t firstWindow, Scored
             if (!score)
                 return Result<void>(notFinite("the logits behind token " + std::to_string(row % length + 1) +
                                               " of window " + std::to_string(firstWindow + row / length + 1)));
-            scores[first + static_cast<std::size_t>(i)] = *score;
+            const std::size_t at = first + static_cast<std::size_t>(i);
+            scores[at] = *score;
+            if (differences && otherLogits)
+                (*differences)[at] =
+                    differenceOf(logits.data() + i * vocabulary, otherLogits.data() + i * vocabulary, vocabulary);
             return Result<void>();
         }));
     }

@@ -30,9 +30,16 @@ private:
     graph::Array<float> m_hidden;
 };
 
-/// Appends the scores of the group that begins with firstWindow; `other` may be null. An error where logits are not
-/// finite.
+/// How far a token's logits x are from the other version's y.
+struct LogitDifference {
+    double squares = 0; // Σ x²
+    double errors = 0;  // Σ (y − x)²
+};
+
+/// Appends the scores of the group that begins with firstWindow, and where asked for the differences of logits; `other`
+/// may be null, and differences are 0 then. An error where logits are not finite.
 Result<void> scoreGroup(const Windows& windows, std::int64_t firstWindow, Scored scored, const ScoringHead& model,
-                        const ScoringHead* other, std::vector<TokenScore>& scores, const JobContext& context);
+                        const ScoringHead* other, std::vector<TokenScore>& scores, const JobContext& context,
+                        std::vector<LogitDifference>* differences = nullptr);
 
 } // namespace ql

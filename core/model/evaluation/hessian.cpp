@@ -2,6 +2,7 @@
 #include "core/model/evaluation/hessian.h"
 
 #include "core/jobs/parallel_sum.h"
+#include "core/model/evaluation/evaluate.h"
 #include "core/model/evaluation/layer_gradients.h"
 
 #include <cmath>
@@ -64,6 +65,8 @@ Result<std::vector<double>> gradientAt(const LossFunction& loss, const graph::We
     return gradient;
 }
 
+} // namespace
+
 Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
 {
     CompensatedSum squares;
@@ -79,7 +82,22 @@ Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
     return std::sqrt(squares.value());
 }
 
-} // namespace
+Result<double> lossAt(const LossFunction& loss, std::span<const double> shift, const JobContext& context)
+{
+    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
+    const ModelVersion shifted{.weights = std::make_shared<Shifted<float>>(loss, places, shift, 1.0)};
+    QL_TRY(scores, evaluate({.graph = loss.graph,
+                             .windows = loss.windows,
+                             .scored = Scored::all,
+                             .model = shifted,
+                             .onScores = {},
+                             .known = {}},
+                            context));
+    CompensatedSum sum;
+    for (const TokenScore& score : scores)
+        sum.add(score.nll);
+    return sum.value() / static_cast<double>(scores.size());
+}
 
 template<typename T>
 Result<std::vector<double>> lossGradient(const LossFunction& loss, const JobContext& context)

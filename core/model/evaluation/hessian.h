@@ -27,6 +27,12 @@ template<typename T>
 Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::span<const double> v,
                                                  const JobContext& context);
 
+/// L(w + shift), computed in float, logarithms and their mean in double. An error where logits are not finite.
+Result<double> lossAt(const LossFunction& loss, std::span<const double> shift, const JobContext& context);
+
+/// ‖w‖₂.
+Result<double> weightNorm(const LossFunction& loss, const JobContext& context);
+
 /// How many weights there are.
 Result<std::int64_t> weightCount(const LossFunction& loss, const JobContext& context);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "core/allocation/balance.h"
+#include "core/allocation/plan_limits.h"
 #include "core/allocation/uniform.h"
 #include "core/base/text.h"
 #include "tests/support/measured_model.h"
@@ -7,6 +7,7 @@
 
 #include <QTest>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -292,6 +293,96 @@ private Q_SLOTS:
         const Error loss = balanced(small, request).error();
         QVERIFY2(loss.what.find("locked layers lose") != std::string::npos, loss.what.c_str());
         QVERIFY2(loss.what.find("1e-30 asked for") != std::string::npos, loss.what.c_str());
+    }
+
+    void limitsAreLines()
+    {
+        const std::vector<Limit> limits{
+            {LimitKind::memory, "6GB"}, {LimitKind::group, "*mlp*=4.5:0.02"}, {LimitKind::latencyTable, "a file.csv"}};
+        QCOMPARE(parseLimits(printLimits(limits)), limits);
+        QCOMPARE(parseLimits("unheard of\nvram\nbpw 4.5\n\n").size(), std::size_t{1});
+        for (const LimitInfo& each : limitKinds()) {
+            QVERIFY(&limitInfo(each.kind) == &each);
+            QCOMPARE(parseLimits(std::string(each.word) + " x").at(0).kind, each.kind);
+        }
+        const Model model = tinyModel(1, 32);
+        const auto refuses = [&](LimitKind kind, const char* text) {
+            const auto checked = checkLimit(model, {kind, text});
+            return !checked && checked.error().code == Errc::usage;
+        };
+        QVERIFY(refuses(LimitKind::memory, "much"));
+        QVERIFY(refuses(LimitKind::loss, "-1"));
+        QVERIFY(refuses(LimitKind::context, "0"));
+        QVERIFY(refuses(LimitKind::group, "down_proj"));
+        QVERIFY(refuses(LimitKind::group, "nothing*=4"));
+        QVERIFY(refuses(LimitKind::tie, "nothing*"));
+        QVERIFY(refuses(LimitKind::allow, "q_proj="));
+        QVERIFY(checkLimit(model, {LimitKind::group, "down_proj=4.5:0.02"}));
+        Plan plan = keepPlan(model);
+        QVERIFY(pinLayers(model, "*q_proj*=int4:g16:s=f16", plan)); // candidates have equal signs, too
+        QCOMPARE(std::ranges::count(plan.locked, true), std::ssize(ofRole(model, "q_proj")));
+        QVERIFY(checkLimit(model, {LimitKind::allow, "q_proj=int4:g16:s=f16,bf16"}));
+        // Halves of a whole.
+        QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}));
+        QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::latency, "5"}}));
+    }
+
+    void aSolvedPlanKeepsItsLimitsAndOthersAreTold()
+    {
+        const TemporaryFolder folder;
+        const auto path = folder.path() / "latency.csv";
+        std::ofstream(path) << "*,int3:g16,1\n*,int5:g16,2\n*,bf16,4\n";
+        const Measured small = measured(1, 32, nullptr, "int3:g16 int5:g16 bf16");
+        const Plan large = uniformPlan(small.model, parseCandidate("bf16").value());
+        const double most = operations(small.model, large);
+        const auto count = static_cast<double>(small.model.quantizableLayers().size());
+        const std::vector<Limit> limits{{LimitKind::bitsPerWeight, "10"},
+                                        {LimitKind::operations, std::to_string(0.6 * most)},
+                                        {LimitKind::latency, std::to_string(3 * count)},
+                                        {LimitKind::latencyTable, path.string()},
+                                        {LimitKind::group, "down_proj=7:0.5"},
+                                        {LimitKind::tie, "?*_proj*"},
+                                        {LimitKind::tie, "[qk]_proj"},
+                                        {LimitKind::allow, "o_proj=int3:g16"},
+                                        {LimitKind::size, "1MB"}};
+        std::vector<Limit> solvable = limits;
+        std::erase(solvable, Limit{LimitKind::tie, "[qk]_proj"}); // matches no name
+        std::erase(solvable, Limit{LimitKind::tie, "?*_proj*"});
+        std::erase(solvable, Limit{LimitKind::size, "1MB"}); // there is no target
+        solvable.push_back({LimitKind::tie, "*.[qk]_proj*"});
+        BalanceRequest request = requestFor(small);
+        const auto table = applyLimits(small.model, solvable, small.table, request);
+        QVERIFY2(table, table ? "" : describe(table.error()).c_str());
+        request.table = &*table;
+        const auto result = balanced(small, request);
+        QVERIFY2(result, result ? "" : describe(result.error()).c_str());
+        const PlanMeasures measures{.fileBytes = {},
+                                    .bitsPerWeight = bitsPerWeight(small.model, result->plan),
+                                    .loss = result->predictedLoss,
+                                    .lossUnit = small.table.unit};
+        for (const LimitUse& use : limitUses(small.model, result->plan, nullptr, solvable, measures)) {
+            QVERIFY2(use.problem.empty(), use.problem.c_str());
+            QCOMPARE(use.excess(), 0.0);
+        }
+        // What a plan of one candidate takes of them is known without solving.
+        const auto uses = limitUses(small.model, large, nullptr, limits,
+                                    {.fileBytes = {}, .bitsPerWeight = 16, .loss = 0, .lossUnit = {}});
+        QCOMPARE(uses.size(), limits.size());
+        QCOMPARE(uses[0].used, 16.0);
+        QCOMPARE(uses[0].excess(), 6.0);
+        QCOMPARE(uses[1].used, most);
+        QCOMPARE(uses[2].used, 4 * count);
+        QCOMPARE(uses[2].excess(), count);
+        QVERIFY(uses[3].problem.empty() && uses[3].excess() == 0);
+        QCOMPARE(uses[4].used, 16.0);
+        QCOMPARE(uses[4].excess(), 8.5);
+        QCOMPARE(uses[5].used, 1.0);
+        QVERIFY(!uses[6].problem.empty());
+        QCOMPARE(uses[7].excess(), static_cast<double>(ofRole(small.model, "o_proj").size()));
+        QVERIFY(!uses[8].problem.empty());
+        const auto below = limitUses(small.model, uniformPlan(small.model, parseCandidate("int3:g16").value()), nullptr,
+                                     std::vector<Limit>{{LimitKind::group, "down_proj=7:0.5"}}, measures);
+        QCOMPARE(below[0].excess(), 1.5); // 3 bits and a float32 scale for 16 of them
     }
 
     void nothingAskedForIsAnError()

@@ -116,7 +116,8 @@ private Q_SLOTS:
         const Windows windows{13, {tokens.begin(), tokens.end()}};
         const graph::CheckpointWeights weights(*model);
         MemorySink sink;
-        const FisherSettings settings{.windows = 0, .seed = 7, .batchWindows = 2, .gramLimit = 1000};
+        const FisherSettings settings{
+            .windows = 0, .seed = 7, .batchWindows = 2, .gramLimit = 1000, .outputGram = true};
         QVERIFY(estimateFisher({*model, graph, weights, windows, settings, sink, {}}, m_context));
         int linear = 0;
         OutputGradients gradients;
@@ -184,7 +185,8 @@ private Q_SLOTS:
     void interruptionsAndThreadsGiveTheSame()
     {
         MemorySink whole;
-        const FisherSettings settings{.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 100'000};
+        const FisherSettings settings{
+            .windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 100'000, .outputGram = true};
         QVERIFY(run(whole, settings));
         // The embedding is the head, too, and as such has Gram matrices of its inputs and outputs.
         QCOMPARE(whole.pieces.size(), std::size_t{1 + 4 * 7 + 1 + 2 * (4 * 7 + 1)});
@@ -206,13 +208,21 @@ private Q_SLOTS:
     void lossGramsAreAddedToWhatIsThere()
     {
         MemorySink whole;
-        const FisherSettings settings{.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 100'000};
+        const FisherSettings settings{
+            .windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 100'000, .outputGram = true};
         QVERIFY(run(whole, settings));
         MemorySink sink;
         QVERIFY(run(sink, {.windows = 0, .seed = 5, .batchWindows = 1}));
         const std::string fingerprint =
             calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_model), "here")
                 ->fingerprint();
+        FisherSettings ofInputs = settings; // no S unless asked for
+        ofInputs.outputGram = false;
+        MemorySink less = sink;
+        QVERIFY(run(less, ofInputs));
+        QCOMPARE(less.pieces.size(), whole.pieces.size() - (4 * 7 + 1));
+        const std::string up0 = "model.layers.0.mlp.up_proj.weight";
+        QVERIFY(less.pieces.contains(lossGramKey(up0, 0)) && !less.pieces.contains(outputGramKey(up0, 0)));
         QVERIFY(run(sink, settings));
         QVERIFY(sink.pieces == whole.pieces);
         const auto found =
@@ -284,9 +294,14 @@ private Q_SLOTS:
             models[stacked] = openModel(stacked ? folder / "model.gguf" : folder, m_context).value();
             const graph::Graph graph = buildGraph(*models[stacked]).value();
             const graph::CheckpointWeights weights(*models[stacked]);
-            QVERIFY(estimateFisher(
-                {*models[stacked], graph, weights, windows, {.seed = 3, .gramLimit = 1000}, sinks[stacked], {}},
-                m_context));
+            QVERIFY(estimateFisher({*models[stacked],
+                                    graph,
+                                    weights,
+                                    windows,
+                                    {.seed = 3, .gramLimit = 1000, .outputGram = true},
+                                    sinks[stacked],
+                                    {}},
+                                   m_context));
             activations[stacked] = knowing(sinks[stacked], *models[stacked], graph, windows);
             QVERIFY(activations[stacked]);
         }
@@ -331,9 +346,13 @@ private Q_SLOTS:
         MemorySink sink;
         std::stop_source stop;
         const graph::CheckpointWeights weights(*m_model);
-        FisherTask task{
-            *m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 1000},
-            sink,     {}};
+        FisherTask task{*m_model,
+                        m_graph,
+                        weights,
+                        m_windows,
+                        {.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 1000, .outputGram = true},
+                        sink,
+                        {}};
         std::vector<std::int64_t> through;
         task.onBatch = [&](std::int64_t windows) {
             through.push_back(windows);

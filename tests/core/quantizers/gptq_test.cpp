@@ -330,6 +330,9 @@ private Q_SLOTS:
         QVERIFY(asAlone());
         c.inputs.outputGram.resize(7);
         QVERIFY(!c.quantize("int3:g32", "gptq:rows=together"));
+        c.inputs.outputGram.clear(); // not known: the error says how to get it
+        const auto lacking = c.quantize("int3:g32", "gptq:rows=together");
+        QVERIFY(!lacking && lacking.error().what.find("--output-gram") != std::string::npos);
     }
 
     void rowsTogetherAreTheSameForEveryThreadCount()

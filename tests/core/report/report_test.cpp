@@ -95,6 +95,20 @@ private Q_SLOTS:
                 bright += image.pixelColor(x, y) == QColor(253, 231, 37) ? 1 : 0;
         QCOMPARE(bright, 1);
     }
+    void aGridIsSquaresFromDarkToLight()
+    {
+        const std::vector<double> values{-2, 1, 3, 0.5, std::numeric_limits<double>::quiet_NaN(), 8};
+        const auto png = gridPng(values, 2, 3, 7);
+        QVERIFY(png);
+        QImage image;
+        QVERIFY(image.loadFromData(reinterpret_cast<const uchar*>(png->data()), static_cast<int>(png->size()), "PNG"));
+        QCOMPARE(image.size(), QSize(21, 14));
+        QCOMPARE(image.pixelColor(6, 6), QColor(68, 1, 84));      // the least
+        QCOMPARE(image.pixelColor(20, 13), QColor(253, 231, 37)); // the largest
+        QCOMPARE(image.pixelColor(14, 0), QColor(33, 144, 141));  // half way
+        QCOMPARE(image.pixelColor(7, 7), QColor(68, 1, 84));      // none
+        QVERIFY(!gridPng(values, 2, 2, 7));
+    }
 };
 
 QTEST_GUILESS_MAIN(ReportTest)

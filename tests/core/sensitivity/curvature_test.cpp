@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/rng.h"
-#include "core/sensitivity/curvature.h"
+#include "core/sensitivity/loss_slice.h"
 #include "tests/support/acceptance.h"
 
 #include <Eigen/Eigenvalues>
@@ -90,6 +90,61 @@ private Q_SLOTS:
             QCOMPARE(early.iterations, 5);
             QVERIFY((all.array() - early.value).abs().minCoeff() <= early.residual);
         }
+    }
+
+    void topEigenvaluesAgainstEigen()
+    {
+        const Eigen::MatrixXd a = randomSymmetric(60, 3);
+        Eigen::VectorXd all = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(a).eigenvalues();
+        std::ranges::sort(all, [](double x, double y) { return std::fabs(x) > std::fabs(y); });
+        const auto top = topEigenvalues(productWith(a), 60, 3, 50000, 1e-9, 1, m_context).value();
+        for (std::size_t i = 0; i < 3; ++i) {
+            QVERIFY(std::fabs(top[i].value - all(static_cast<Eigen::Index>(i))) <= 1e-7 * std::fabs(all(0)));
+            const Eigen::Map<const Eigen::VectorXd> v(top[i].vector.data(), 60);
+            for (std::size_t j = 0; j <= i; ++j)
+                QVERIFY(std::fabs(v.dot(Eigen::Map<const Eigen::VectorXd>(top[j].vector.data(), 60)) -
+                                  (i == j ? 1 : 0)) <= 1e-12);
+        }
+        // Cut short they are orthonormal, too.
+        const auto early = topEigenvalues(productWith(a), 60, 2, 1, 0, 1, m_context).value();
+        const Eigen::Map<const Eigen::VectorXd> u(early[0].vector.data(), 60);
+        const Eigen::Map<const Eigen::VectorXd> v(early[1].vector.data(), 60);
+        QVERIFY(std::fabs(u.dot(v)) <= 1e-12 && std::fabs(v.norm() - 1) <= 1e-12);
+    }
+
+    /// On g·x + ½·xᵀ·A·x the slice is its closed form: ½·(λ₁·a² + λ₂·b²), beside the slope along both vectors.
+    void sliceOfAQuadratic()
+    {
+        const Eigen::MatrixXd b = randomSymmetric(40, 8);
+        const Eigen::MatrixXd a = b * b;
+        const Eigen::VectorXd all = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(a).eigenvalues();
+        Eigen::VectorXd g = Eigen::VectorXd::Zero(40);
+        const LossAt loss = [&](std::span<const double> shift) -> Result<double> {
+            const Eigen::Map<const Eigen::VectorXd> x(shift.data(), std::ssize(shift));
+            return 2.5 + g.dot(x) + 0.5 * x.dot(a * x);
+        };
+        const LossSliceSettings settings{.radius = 0.3, .points = 5, .iterations = 20000, .tolerance = 1e-8, .seed = 2};
+        for (const bool isSloped : {false, true}) {
+            if (isSloped)
+                g.setLinSpaced(40, -1, 3);
+            const LossSlice slice = sliceLoss(loss, productWith(a), 40, settings, m_context).value();
+            QCOMPARE(slice.steps, (std::vector<double>{-0.3, -0.15, 0, 0.15, 0.3}));
+            QCOMPARE(slice.loss.size(), std::size_t{25});
+            const double slopes[] = {g.dot(Eigen::Map<const Eigen::VectorXd>(slice.axes[0].vector.data(), 40)),
+                                     g.dot(Eigen::Map<const Eigen::VectorXd>(slice.axes[1].vector.data(), 40))};
+            for (std::size_t i = 0; i < 5; ++i)
+                for (std::size_t j = 0; j < 5; ++j) {
+                    const double x = slice.steps[i];
+                    const double y = slice.steps[j];
+                    const double expected =
+                        2.5 + slopes[0] * x + slopes[1] * y + 0.5 * (all(39) * x * x + all(38) * y * y);
+                    QVERIFY(std::fabs(slice.at(i, j) - expected) <= 1e-6 * all(39));
+                }
+        }
+        QVERIFY(!sliceLoss(loss, productWith(a), 1, settings, m_context));
+        QCOMPARE(sliceLoss(loss, productWith(a), 40, {.points = 4}, m_context).error().code, Errc::usage);
+        const LossAt fails = [](std::span<const double>) -> Result<double> { return ioError("gone"); };
+        QCOMPARE(sliceLoss(fails, productWith(a), 40, settings, m_context).error().code, Errc::io);
     }
 
     void errorsAndStopsPass()

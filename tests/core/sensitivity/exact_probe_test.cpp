@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The exact probe on a tiny model, against the whole model run from the start.
 #include "core/model/evaluation/evaluate.h"
-#include "core/model/frontends/frontend.h"
 #include "core/realize/planned_version.h"
 #include "core/sensitivity/exact_probe.h"
-#include "tests/support/memory_sink.h"
-
-#include <QTest>
+#include "core/sensitivity/layer_groups.h"
+#include "tests/support/language_model.h"
 
 #include <cmath>
 
@@ -50,14 +48,29 @@ private:
         return found;
     }
 
+    /// [windows, tokens, vocabulary].
+    graph::Array<float> logits(const ModelVersion& version, const Windows& windows) const
+    {
+        graph::Values<float> values;
+        graph::Array<std::int64_t> tokens({windows.count(), windows.length});
+        std::ranges::copy(windows.ids, tokens.write());
+        values[m_graph.inputs.front()].integers = std::move(tokens);
+        for (const graph::Segment& segment : m_graph.segments) {
+            const auto weights = graph::loadWeights<float>(m_graph, segment, *version.weights, m_context).value();
+            if (!graph::forward(m_graph, segment, weights, values, m_context, version.options(true)))
+                qFatal("cannot run the model");
+        }
+        return values.at(m_graph.outputs.front()).real;
+    }
+
 private Q_SLOTS:
     void initTestCase()
     {
-        m_model = openModel(std::filesystem::path(QL_TEST_DATA) / "frontends/llama", m_context).value();
-        m_graph = buildGraph(*m_model).value();
-        m_windows.length = 32;
-        for (std::int64_t i = 0; i < 129 * 32; ++i)
-            m_windows.ids.push_back((i * i + 7 * i) % 37);
+        const auto idOf = [](std::int64_t i) { return (i * i + 7 * i) % 37; };
+        auto made = test::languageModel(QL_TEST_DATA "/frontends/llama", 32, 129, idOf, m_context);
+        m_model = std::move(made.model);
+        m_graph = std::move(made.graph);
+        m_windows = std::move(made.windows);
         QCOMPARE(m_windows.perGroup(), 128);
     }
 
@@ -83,6 +96,25 @@ private Q_SLOTS:
             QVERIFY(std::fabs(kld.value - score.kld.value) <= 1e-9 * score.kld.value);
             QVERIFY(std::fabs(kld.standardError - score.kld.windowError) <= 1e-6 * score.kld.windowError);
             QVERIFY(std::fabs(meanOf(found[i].nllChange).value - score.lnRatio.value) <= 1e-9);
+            // The whole model's logits at the scored positions, in full.
+            const Windows first{32, {m_windows.ids.begin(), m_windows.ids.begin() + 2 * 32}};
+            const graph::Array<float> x = logits(ownVersion(*m_model), first);
+            const graph::Array<float> y = logits(version, first);
+            for (std::size_t window = 0; window < 2; ++window) {
+                double squares = 0;
+                double errors = 0;
+                for (std::int64_t t = 16; t < 31; ++t)
+                    for (std::int64_t v = 0; v < x.width(); ++v) {
+                        const std::int64_t at = (static_cast<std::int64_t>(window) * 32 + t) * x.width() + v;
+                        const auto one = static_cast<double>(x.data()[at]);
+                        squares += one * one / 15;
+                        errors += std::pow(static_cast<double>(y.data()[at]) - one, 2) / 15;
+                    }
+                QVERIFY(std::fabs(found[i].logitSquares[window] - squares) <= 1e-5 * squares);
+                QVERIFY(std::fabs(found[i].logitErrors[window] - errors) <= 1e-3 * errors);
+            }
+            const WindowMean noise = noiseToSignal(found[i]);
+            QVERIFY(noise.value > 0 && noise.value < 1 && noise.standardError < noise.value);
         }
         const WindowMean pair = coupling(found[3].kld, {&found[0].kld, &found[2].kld});
         const double expected = meanOf(found[3].kld).value - meanOf(found[0].kld).value - meanOf(found[2].kld).value;
@@ -124,6 +156,33 @@ private Q_SLOTS:
         QCOMPARE(mean.value, 3.0);
         QVERIFY(std::fabs(mean.standardError - std::sqrt(7.0 / 3)) <= 1e-12); // (4 + 1 + 9)/2/3
         QVERIFY(std::isinf(meanOf({1}).standardError));
+        const WindowMean ratio = ratioOf({1, 2, 6}, {2, 4, 12}); // the same in every window
+        QCOMPARE(ratio.value, 0.5);
+        QCOMPARE(ratio.standardError, 0.0);
+        const WindowMean unlike = ratioOf({1, 3}, {2, 2}); // 1 ± the error of 2, over 2
+        QCOMPARE(unlike.value, 1.0);
+        QVERIFY(std::fabs(unlike.standardError - 0.5) <= 1e-12);
+        QCOMPARE(ratioOf({0, 0}, {0, 0}).value, 0.0);
+    }
+
+    void groupsByRoleBlockAndPattern()
+    {
+        const std::vector<std::int64_t> layers = m_model->quantizableLayers();
+        const auto named = [&](const char* word) {
+            std::map<std::string, std::size_t> sizes;
+            for (const LayerGroup& group : layerGroups(*m_model, layers, word).value())
+                sizes[group.name] = group.layers.size();
+            return sizes;
+        };
+        const auto roles = named("role");
+        QCOMPARE(roles.size(), std::size_t{9}); // seven of the blocks, embedding and head
+        QCOMPARE(roles.at("down_proj"), std::size_t{2});
+        const auto blocks = named("block");
+        QCOMPARE(blocks.size(), std::size_t{4});
+        QCOMPARE(blocks.at("block 1"), std::size_t{7});
+        QCOMPARE(named("down_proj"), (std::map<std::string, std::size_t>{{"down_proj", 2}}));
+        QCOMPARE(named("*self_attn*"), (std::map<std::string, std::size_t>{{"*self_attn*", 8}}));
+        QVERIFY(!layerGroups(*m_model, layers, "nothing*"));
     }
 };
 

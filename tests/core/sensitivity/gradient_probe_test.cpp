@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The gradient probe on the sample: its products against gradients written out in full, its losses against the
 // divergence of the model run with the codes, and itself when it is stopped, batched and run on other threads.
-#include "core/checkpoint/reader.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/model/evaluation/loss_gradients.h"
-#include "core/model/frontends/frontend.h"
 #include "core/realize/planned_version.h"
-#include "core/realize/realize.h"
 #include "core/sensitivity/gradient_probe.h"
 #include "tests/support/fused_target.h"
-#include "tests/support/memory_sink.h"
-
-#include <QTest>
+#include "tests/support/language_model.h"
 
 #include <cmath>
 
@@ -103,16 +98,12 @@ private:
 private Q_SLOTS:
     void initTestCase()
     {
-        const std::filesystem::path sample = std::filesystem::path(QL_SOURCE_DIR) / "resources/sample";
-        m_model = openModel(sample, m_context).value();
-        m_graph = buildGraph(*m_model).value();
-        const auto file = openCheckpoint(sample / "golden/tokens.npy", m_context).value();
-        const auto data = file->load(0, m_context).value();
-        std::vector<double> ids(static_cast<std::size_t>(data.view.numel()));
-        decode(data.view.dtype, data.view.data, 0, data.view.numel(), ids.data());
-        m_windows.length = 16;
-        for (std::size_t i = 0; i < 24 * 16; ++i)
-            m_windows.ids.push_back(static_cast<std::int64_t>(ids[i % ids.size()]));
+        const std::vector<std::int64_t> ids = test::sampleTokens(m_context);
+        const auto idOf = [&](std::int64_t i) { return ids[static_cast<std::size_t>(i) % ids.size()]; };
+        auto made = test::languageModel(test::kSampleFolder, 16, 24, idOf, m_context);
+        m_model = std::move(made.model);
+        m_graph = std::move(made.graph);
+        m_windows = std::move(made.windows);
     }
 
     void productsAreThoseOfWholeGradients()
@@ -136,19 +127,14 @@ private Q_SLOTS:
                 QCOMPARE(cell.standardError(), 0.0);
                 continue;
             }
-            const auto codes = realize(*m_model, cell.layer, candidate, nullptr, m_context).value();
-            const Buffer restored = restore(codes, m_context).value();
-            const auto own = m_model->loadWeights(cell.layer, m_context).value();
-            std::vector<double> delta(static_cast<std::size_t>(own.view.numel()));
-            decode(own.view.dtype, own.view.data, 0, own.view.numel(), delta.data());
+            const std::vector<double> delta = test::changeOf(*m_model, cell.layer, candidate, nullptr, m_context);
             QCOMPARE(cell.products.size(), std::size_t{3});
             double squares = 0;
             for (std::size_t s = 0; s < 3; ++s) {
                 double product = 0;
                 double noise = 0; // what the rounding of each element may add
                 for (std::size_t i = 0; i < delta.size(); ++i) {
-                    const double change = static_cast<double>(restored.as<float>()[i]) - delta[i];
-                    const double term = whole.of.at(cell.layer)[s][i] * change;
+                    const double term = whole.of.at(cell.layer)[s][i] * delta[i];
                     product += term;
                     noise += term * term;
                 }
@@ -160,6 +146,43 @@ private Q_SLOTS:
             }
             QVERIFY(std::fabs(cell.loss() - squares / (2 * 3 * 16)) <= 1e-12 * squares);
         }
+    }
+
+    /// With the text's labels: the same sum of whole gradients, and, of a small change, what is added to −ln p.
+    void slopesAreThoseOfTheText()
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        const std::int64_t down = layer("model.layers.3.mlp.down_proj.weight");
+        MemorySink sink;
+        GradientProbeTask its = task(weights, {down}, "int5:channel");
+        its.settings = {.windows = 6, .labels = ProbeLabels::text, .batchWindows = 4};
+        its.sink = &sink;
+        const ProbedCell cell = probed(its, m_context).begin()->second;
+        QCOMPARE(cell.tokens, 7); // the last of a window has nothing behind it
+        QCOMPARE(cell.products.size(), std::size_t{6});
+        const std::vector<double> delta = test::changeOf(*m_model, down, its.candidates[0], nullptr, m_context);
+        WholeGradients whole(*m_model, {down}, 6);
+        const auto second = [&](std::int64_t window, std::int64_t position, std::span<const float> p) {
+            return position < 8 ? -1 : nextTokens<float>(m_windows)(window, position, p);
+        };
+        QVERIFY(lossGradients<float>({m_graph, weights, m_windows, 0, 6, second}, whole, m_context));
+        double sum = 0;
+        double size = 0;
+        for (std::size_t s = 0; s < 6; ++s)
+            for (std::size_t i = 0; i < delta.size(); ++i) {
+                sum += whole.of.at(down)[s][i] * delta[i] / (6 * 7);
+                size += std::fabs(whole.of.at(down)[s][i] * delta[i]) / (6 * 7);
+            }
+        QVERIFY2(std::fabs(cell.slope() - sum) <= 1e-3 * size,
+                 qPrintable(QStringLiteral("%1 %2").arg(cell.slope()).arg(sum)));
+        QVERIFY(std::fabs(sum) > 1e-6 * size && cell.slopeError() > 0);
+        const ProbedCell two{.tokens = 4, .products = {-3, 1}};
+        QCOMPARE(two.slope(), -0.25);
+        QCOMPARE(two.slopeError(), 0.5); // spread 2√2, over √2 and 4 tokens
+        // Other labels are other results: both are kept.
+        its.settings.labels = ProbeLabels::drawn;
+        QCOMPARE(probed(its, m_context).begin()->second.tokens, 8);
+        QCOMPARE(sink.pieces.size(), std::size_t{2});
     }
 
     /// Of a small change, KLD is the loss: factor, tokens and scoring.

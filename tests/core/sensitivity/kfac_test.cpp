@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The metric kfac against its sum written out token by token, from the gradients and inputs of each.
-#include "core/calibration/calibrated_activations.h"
-#include "core/calibration/fisher.h"
 #include "core/model/evaluation/loss_gradients.h"
-#include "core/model/frontends/frontend.h"
-#include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
-#include "tests/support/memory_sink.h"
-
-#include <QTest>
+#include "core/transforms/variant.h"
+#include "tests/support/language_model.h"
 
 #include <cmath>
 
@@ -60,34 +55,21 @@ private:
     graph::Graph m_graph;
     Windows m_windows;
 
-    std::vector<double> weightsOf(std::int64_t layer) const
-    {
-        const auto weights = m_model->loadWeights(layer, m_context).value();
-        std::vector<double> w(static_cast<std::size_t>(weights.view.numel()));
-        decode(weights.view.dtype, weights.view.data, 0, std::ssize(w), w.data());
-        return w;
-    }
-
 private Q_SLOTS:
     void initTestCase()
     {
-        m_model = openModel(std::filesystem::path(QL_SOURCE_DIR) / "resources/sample", m_context).value();
-        m_graph = buildGraph(*m_model).value();
-        m_windows = {32, {}};
-        for (std::int64_t i = 0; i < 2 * 32; ++i)
-            m_windows.ids.push_back((i * i + 7 * i) % 97);
+        const auto idOf = [](std::int64_t i) { return (i * i + 7 * i) % 97; };
+        auto made = test::languageModel(test::kSampleFolder, 32, 2, idOf, m_context);
+        m_model = std::move(made.model);
+        m_graph = std::move(made.graph);
+        m_windows = std::move(made.windows);
     }
 
     void isItsFormulaTokenByToken()
     {
         const auto sink = std::make_shared<MemorySink>();
         const graph::CheckpointWeights weights(*m_model);
-        const Cases cases = windowCases(m_graph, m_windows).value();
-        QVERIFY(calibrate({*m_model, m_graph, weights, cases, {}, *sink, {}}, m_context));
-        QVERIFY(estimateFisher(
-            {*m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 3, .gramLimit = 8192}, *sink, {}},
-            m_context));
-        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
+        const auto activations = test::calibrated(m_model, m_windows, {.seed = 3, .gramLimit = 8192}, sink, m_context);
         const Metric* metric = findMetric("kfac").value();
         QVERIFY(activations->knowsLossGrams());
         QVERIFY(checkUsable(*metric, activations.get()));
@@ -112,12 +94,9 @@ private Q_SLOTS:
                 QCOMPARE(cell.losses[0], 0.0);
                 return;
             }
-            const auto quantized = realize(*m_model, cell.layer, candidate, activations.get(), m_context).value();
-            const Buffer restored = restore(quantized, m_context).value();
-            std::vector<double> delta = weightsOf(cell.layer);
-            for (std::size_t i = 0; i < delta.size(); ++i)
-                delta[i] -= static_cast<double>(restored.as<float>()[i]);
-            const auto [rows, cols] = quantized.matrix();
+            const std::vector<double> delta =
+                test::changeOf(*m_model, cell.layer, candidate, activations.get(), m_context);
+            const auto [rows, cols] = matrixShape(m_model->layers[static_cast<std::size_t>(cell.layer)].shape);
             const Seen& seen = watch.seen.at(cell.layer);
             constexpr std::int64_t kTokens = 64;
             QCOMPARE(std::ssize(seen.inputs), kTokens * cols);
@@ -161,18 +140,64 @@ private Q_SLOTS:
         QCOMPARE(cells, 9);
     }
 
+    void followsTransforms_data()
+    {
+        QTest::addColumn<QString>("transforms");
+        QTest::newRow("hadamard") << QStringLiteral("hadamard");
+        QTest::newRow("smooth") << QStringLiteral("smooth:alpha=0.5");
+    }
+    /// What the model's statistics say of a variant is what calibrating the variant itself says.
+    void followsTransforms()
+    {
+        QFETCH(QString, transforms);
+        const auto calibrated = [&](const std::shared_ptr<const Model>& model) {
+            return test::calibrated(model, m_windows, {.seed = 3, .gramLimit = 8192, .outputGram = true},
+                                    std::make_shared<MemorySink>(), m_context);
+        };
+        const auto known = calibrated(m_model);
+        const Variant variant =
+            makeVariant(m_model, parseTransforms(transforms.toStdString()).value(), known, m_context).value();
+        const auto own = calibrated(variant.model);
+        const Metric* metric = findMetric("kfac").value();
+        QVERIFY(checkUsable(*metric, variant.activations.get()));
+        QCOMPARE(&bestMetric(variant.activations.get()), metric);
+        const auto lossOf = [&](const Activations* activations) {
+            MeasureRequest request;
+            request.layers = variant.model->quantizableLayers();
+            request.candidates = parseCandidates("int3:g64").value();
+            request.metrics = {metric};
+            request.activations = activations;
+            std::map<std::int64_t, double> losses;
+            const auto done = measure(
+                *variant.model, request, [&](const Measurement& cell) { losses[cell.layer] = cell.losses[0]; },
+                m_context);
+            return done ? losses : std::map<std::int64_t, double>();
+        };
+        const auto said = lossOf(variant.activations.get());
+        const auto measured = lossOf(own.get());
+        const bool isRotated = transforms == QLatin1String("hadamard");
+        QCOMPARE(std::ssize(said), 4 * 7 + (isRotated ? 2 : 1)); // the rotated head is a layer of its own
+        for (const auto& [layer, loss] : said) {
+            const Layer& its = variant.model->layers[static_cast<std::size_t>(layer)];
+            // Where outputs are scaled, tokens are as heavy as before but for the mean; of rows that are looked up the
+            // diagonal is known, not what a rotation makes of it.
+            const bool isScaled = !isRotated && (its.role == "v_proj" || its.role == "up_proj");
+            const double tolerance = (isRotated && its.role == "embedding") || isScaled ? 0.5 : 5e-3;
+            QVERIFY2(std::fabs(loss / measured.at(layer) - 1) <= tolerance,
+                     qPrintable(QStringLiteral("%1: %2 measured %3")
+                                    .arg(QString::fromStdString(its.name))
+                                    .arg(loss)
+                                    .arg(measured.at(layer))));
+        }
+    }
+
     void withoutGramMatricesItIsTheDiagonal()
     {
-        const auto sink = std::make_shared<MemorySink>();
         const graph::CheckpointWeights weights(*m_model);
-        const Cases cases = windowCases(m_graph, m_windows).value();
-        QVERIFY(calibrate({*m_model, m_graph, weights, cases, {}, *sink, {}}, m_context));
         const std::int64_t down = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
         const std::int64_t up = m_model->indexOf("model.layers.2.mlp.up_proj.weight");
-        QVERIFY(estimateFisher(
-            {*m_model, m_graph, weights, m_windows, {.windows = 0, .seed = 3, .gramOf = {down}}, *sink, {}},
-            m_context));
-        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
+        const auto activations = test::calibrated(m_model, m_windows, {.seed = 3, .gramOf = {down}},
+                                                  std::make_shared<MemorySink>(), m_context);
         MeasureRequest request;
         request.layers = {down, up};
         request.candidates = parseCandidates("int3:g64").value();

@@ -70,6 +70,19 @@ private Q_SLOTS:
         QVERIFY(std::fabs(valueOf("crest_factor", million("uniform"), shape) - std::sqrt(3.0)) < 1e-2);
     }
 
+    /// Metrics of one layer share one pass over its weights: a second one would see what was changed since.
+    void momentsAreComputedOnce()
+    {
+        const Model none;
+        std::vector<float> w{0, 0, 0, 4};
+        const TensorView view = viewOf(w, {2, 2});
+        const LayerInput input{.model = none, .layer = 0, .weights = view, .activations = nullptr, .fisher = nullptr};
+        const double before = findMetric("kurtosis").value()->ofLayer(input, m_context).value();
+        w = {1, 2, 3, -4};
+        QCOMPARE(findMetric("kurtosis").value()->ofLayer(input, m_context).value(), before);
+        QCOMPARE(findMetric("crest_factor").value()->ofLayer(input, m_context).value(), 2.0);
+    }
+
     void smallCasesByHand()
     {
         // mean 1, deviation √3: one of the four is above 1 + √3.

@@ -103,8 +103,83 @@ private Q_SLOTS:
                 made += f[k] * changed[k] * changed[k];
             QVERIFY(std::fabs(made - before) <= before / 128);
         }
-        rewrite.reads.push_back(rotationMap(10, 0, 2, std::vector<double>(10, 1)));
+        QVERIFY(keepsFisher(rewrite));
+        rewrite.shift = normals(10, 11);
         QVERIFY(!keepsFisher(rewrite));
+    }
+
+    /// Of F = E[g·gᵀ] in full, the mean of its rotated diagonal over many signs is what is said of one rotation.
+    void fisherBehindARotationIsItsExpectation()
+    {
+        constexpr std::size_t kSize = 8;
+        const std::vector<double> a = normals(kSize * kSize, 12);
+        std::vector<double> squares(kSize, 0); // diagonal of a·aᵀ
+        for (std::size_t i = 0; i < kSize; ++i)
+            for (std::size_t k = 0; k < kSize; ++k)
+                squares[i] += a[i * kSize + k] * a[i * kSize + k];
+        std::vector<double> mean(kSize, 0);
+        std::vector<double> scratch(kSize);
+        constexpr unsigned kSigns = 256; // all there are
+        for (unsigned number = 0; number < kSigns; ++number) {
+            std::vector<double> signs;
+            for (unsigned i = 0; i < kSize; ++i)
+                signs.push_back(number >> i & 1U ? -1 : 1);
+            const ChannelMapPtr map = rotationMap(kSize, 0, 4, signs);
+            for (std::size_t k = 0; k < kSize; ++k) { // columns of a are samples of g
+                std::vector<double> g(kSize);
+                for (std::size_t i = 0; i < kSize; ++i)
+                    g[i] = a[i * kSize + k];
+                map->applyToReader(g.data(), scratch.data());
+                for (std::size_t i = 0; i < kSize; ++i)
+                    mean[i] += g[i] * g[i] / kSigns;
+            }
+        }
+        LayerRewrite rewrite;
+        rewrite.writes = {rotationMap(kSize, 0, 4, std::vector<double>(kSize, 1))};
+        const std::vector<double> said = rewrittenOutputSquares(rewrite, squares);
+        for (std::size_t i = 0; i < kSize; ++i)
+            QVERIFY(std::fabs(said[i] - mean[i]) <= 1e-12 * mean[i]);
+    }
+
+    /// Products of derivatives by outputs: those of the derivatives that the chain rule gives.
+    void outputGramsFollow()
+    {
+        constexpr std::size_t kSize = 12;
+        LayerRewrite rewrite;
+        rewrite.writes = {scaleMap(normals(kSize, 13)), permutationMap({1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10}),
+                          rotationMap(kSize, 0, 4, std::vector<double>{1, -1, 1, 1, -1, 1, 1, 1, -1, -1, 1, -1})};
+        const std::vector<double> g = normals(kSize, 14);
+        // y' = A(y) and d = ⟨g, y⟩ for every y: g' with ⟨g', A(y)⟩ = ⟨g, y⟩, from the unit vectors' images.
+        std::vector<double> after = g;
+        std::vector<double> scratch(kSize);
+        for (const ChannelMapPtr& map : rewrite.writes)
+            map->applyToReader(after.data(), scratch.data());
+        const std::vector<double> y = normals(kSize, 15);
+        std::vector<double> image = y;
+        for (const ChannelMapPtr& map : rewrite.writes)
+            map->apply(image.data(), scratch.data());
+        double before = 0;
+        double made = 0;
+        for (std::size_t i = 0; i < kSize; ++i) {
+            before += g[i] * y[i];
+            made += after[i] * image[i];
+        }
+        QVERIFY(std::fabs(before - made) <= 1e-12);
+        ActivationStatistics statistics;
+        statistics.in = 1;
+        statistics.tokens = 1;
+        statistics.gram = {1};
+        statistics.channelRms = {1};
+        for (std::size_t i = 0; i < kSize; ++i)
+            for (std::size_t j = 0; j < kSize; ++j)
+                statistics.outputGram.push_back(static_cast<float>(g[i] * g[j]));
+        const ActivationStatistics mapped = rewritten(rewrite, statistics, m_context).value();
+        QCOMPARE(mapped.outputGram.size(), kSize * kSize);
+        for (std::size_t i = 0; i < kSize; ++i)
+            for (std::size_t j = 0; j < kSize; ++j)
+                QVERIFY(std::fabs(static_cast<double>(mapped.outputGram[i * kSize + j]) - after[i] * after[j]) <= 1e-5);
+        rewrite.values = {1};
+        QVERIFY(rewritten(rewrite, statistics, m_context).value().outputGram.empty());
     }
 
     void equalForAnyThreads()

@@ -357,6 +357,31 @@ private Q_SLOTS:
         QCOMPARE(d.totals().loss, loss); // to the last bit, as the sink has it
     }
 
+    void theBestMetricIsTakenUntilOneIsChosen()
+    {
+        Work work;
+        QVERIFY(work.open(samplePath()));
+        Document& d = work.document;
+        QCOMPARE(d.metric()->id, std::string_view("weight_error"));
+        QVERIFY(d.settings().at("metric").empty());
+        const auto openActivations = [&] {
+            QSignalSpy changed(&d, &Document::activationsChanged);
+            d.openActivations(samplePath() + QStringLiteral("/activations.npz"));
+            return changed.wait(60000) && work.settle();
+        };
+        QVERIFY(openActivations());
+        QCOMPARE(d.metric(), &bestMetric(d.activations().get()));
+        QCOMPARE(d.metric()->id, std::string_view("output_error"));
+        d.setMetric(findMetric("zd").value());
+        QCOMPARE(d.settings().at("metric"), std::string("zd"));
+        QVERIFY(work.settle() && openActivations());
+        QCOMPARE(d.metric()->id, std::string_view("zd")); // chosen, so it stays
+        Work other;
+        QVERIFY(other.open(samplePath()));
+        other.document.restoreSettings(d.settings());
+        QCOMPARE(other.document.metric()->id, std::string_view("zd"));
+    }
+
     void whatATransformLacksIsTold()
     {
         Work work;

@@ -5,11 +5,23 @@
 #include "views/jobs/job_runner.h"
 #include "views/panels/layers/layer_filter_model.h"
 #include "views/panels/layers/layer_tree_model.h"
+#include "views/panels/panel.h"
+#include "views/runs/runs.h"
+#include "views/text/format.h"
 
 #include <QAbstractItemModelTester>
+#include <QApplication>
+#include <QHeaderView>
+#include <QMenu>
+#include <QSettings>
 #include <QSignalSpy>
+#include <QStandardPaths>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QTimer>
+#include <QTreeView>
+
+#include <algorithm>
 
 using namespace ql;
 using namespace ql::views;
@@ -17,7 +29,13 @@ using namespace ql::views;
 class LayersTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
-    void initTestCase() { QVERIFY(test::writeTinyModel(m_folder.path())); }
+    void initTestCase()
+    {
+        QStandardPaths::setTestModeEnabled(true);
+        QCoreApplication::setOrganizationName(QStringLiteral("QuantLoupe"));
+        QCoreApplication::setApplicationName(QStringLiteral("layers-test"));
+        QVERIFY(test::writeTinyModel(m_folder.path()));
+    }
 
     void filters_data()
     {
@@ -181,6 +199,80 @@ private Q_SLOTS:
         QVERIFY(!model.setData(cell, QStringLiteral("int99"), Qt::EditRole));
         document.setLocked(std::vector<std::int64_t>{down}, true);
         QVERIFY(!model.indexOf(down, LayerTreeModel::kCandidate).flags().testFlag(Qt::ItemIsEditable));
+    }
+
+    void everyMetricHasAColumnThatIsRemembered()
+    {
+        Executor executor(2);
+        JobRunner jobs(executor);
+        Document document(jobs);
+        Runs runs(document, jobs);
+        const auto make = [&] {
+            const Panel& panel = **std::ranges::find(allPanels(), std::string_view("layers"),
+                                                     [](const Panel* p) { return std::string_view(p->id); });
+            return std::unique_ptr<QWidget>(panel.create({document, jobs, runs}, nullptr));
+        };
+        QSettings().remove(QStringLiteral("layers"));
+        auto widget = make();
+        widget->resize(900, 500);
+        widget->show();
+        QVERIFY(QTest::qWaitForWindowExposed(widget.get()));
+        QSignalSpy measured(&document, &Document::measured);
+        document.open(m_folder.path());
+        QVERIFY(measured.wait(60000));
+        auto* view = widget->findChild<QTreeView*>();
+        const auto columnOf = [](const char* id) {
+            const auto metrics = allMetrics();
+            return LayerTreeModel::kColumnCount +
+                   static_cast<int>(std::ranges::find(metrics, *findMetric(id)) - metrics.begin());
+        };
+        QCOMPARE(view->model()->columnCount(), LayerTreeModel::kColumnCount + static_cast<int>(allMetrics().size()));
+        const std::vector<const char*> chosen{"relative_weight_error", "weight_error"};
+        for (const char* id : chosen)
+            QVERIFY(view->isColumnHidden(columnOf(id)));
+        // Ticked in the header's menu.
+        QTimer::singleShot(0, widget.get(), [&] {
+            auto* menu = qobject_cast<QMenu*>(QApplication::activePopupWidget());
+            QVERIFY(menu);
+            auto* losses = menu->findChild<QMenu*>();
+            QVERIFY(losses);
+            for (QAction* action : losses->actions())
+                for (const char* id : chosen)
+                    if (action->text() == QString::fromLatin1(id).replace(QLatin1Char('_'), QLatin1Char(' ')))
+                        action->trigger();
+            menu->close();
+        });
+        Q_EMIT view->header()->customContextMenuRequested(QPoint(5, 5));
+        // What the columns say is what the measurements do, of a plan that loses something.
+        std::vector<LayerColumn> lowest;
+        for (const std::int64_t layer : document.planLayers())
+            lowest.push_back({layer, document.ladder(layer).front()});
+        document.assign(lowest, QStringLiteral("lowest"));
+        auto* model = widget->findChild<LayerTreeModel*>();
+        for (const char* id : chosen) {
+            QVERIFY(!view->isColumnHidden(columnOf(id)));
+            int lossy = 0;
+            for (const std::int64_t layer : document.planLayers()) {
+                const QModelIndex cell = model->indexOf(layer, columnOf(id));
+                QCOMPARE(cell.data(LayerTreeModel::kSortRole).toDouble(),
+                         Document::lossOf(*document.plannedCell(layer), **findMetric(id)));
+                lossy += cell.data(LayerTreeModel::kSortRole).toDouble() > 0 ? 1 : 0;
+            }
+            QVERIFY2(lossy >= 14, id); // all but, it may be, the embedding
+        }
+        // What a metric lacks here its title says.
+        const auto lacking = checkUsable(**findMetric("salience"), nullptr);
+        QVERIFY(!lacking);
+        QVERIFY(model->headerData(columnOf("salience"), Qt::Horizontal, Qt::ToolTipRole)
+                    .toString()
+                    .contains(errorText(lacking.error())));
+        widget = make();
+        view = widget->findChild<QTreeView*>();
+        for (const char* id : chosen)
+            QVERIFY(!view->isColumnHidden(columnOf(id)));
+        QVERIFY(view->isColumnHidden(columnOf("size")));
+        QSettings().remove(QStringLiteral("layers"));
+        QTRY_VERIFY_WITH_TIMEOUT(jobs.isIdle(), 60000);
     }
 
 private:

@@ -7,6 +7,7 @@
 #include "views/panels/allocation/summary_bar.h"
 #include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
+#include "views/runs/runs.h"
 #include "views/text/format.h"
 #include "views/theme/problem_color.h"
 #include "views/theme/theme.h"
@@ -37,7 +38,8 @@ public:
         : QWidget(parent),
           m_document(context.document),
           m_jobs(context.jobs),
-          m_summary(new SummaryBar(m_document, this)),
+          m_predictions(context.runs.predictions),
+          m_summary(new SummaryBar(m_document, m_predictions, this)),
           m_bars(new BitBars(this)),
           m_preview(new BalancePreview(m_document, this)),
           m_problem(new QLabel(this))
@@ -104,8 +106,7 @@ private:
         connect(m_summary, &SummaryBar::balanceRequested, this, &AllocationPanel::startBalance);
         connect(m_preview, &BalancePreview::accepted, this, [this] {
             if (m_proposal)
-                m_document.adoptPlan(m_proposal->balanced.plan,
-                                     tr("Balance to %1").arg(budgetText(m_document.budget())));
+                m_document.adoptPlan(m_proposal->balanced.plan, stepText());
             dropProposal();
         });
         connect(m_preview, &BalancePreview::discarded, this, &AllocationPanel::dropProposal);
@@ -279,6 +280,12 @@ private:
         return text;
     }
 
+    QString stepText() const
+    {
+        const Budget budget = m_document.budget();
+        return budget == Budget() ? tr("Balance within the limits") : tr("Balance to %1").arg(budgetText(budget));
+    }
+
     void startBalance()
     {
         dropProposal();
@@ -288,17 +295,15 @@ private:
         m_bars->setFocus(Qt::OtherFocusReason); // until the answer is there to be accepted
         m_summary->setBusy(true);
         const auto table = m_document.tableSnapshot();
-        const Budget budget = m_document.budget();
         m_jobs.start(
             {.title = tr("Balancing"), .channel = QStringLiteral("balance"), .quiet = true}, this,
             [model = m_document.model(), table, plan = m_document.plan(), target = m_document.target(),
-             budget](const JobContext& context) {
+             limits = m_document.limits()](const JobContext& context) -> Result<Proposal> {
                 BalanceRequest request;
-                request.table = table.get();
                 request.start = plan;
                 request.target = target ? &target->profile : nullptr;
-                request.fileBytes = budget.fileBytes;
-                request.bitsPerWeight = budget.bitsPerWeight;
+                QL_TRY(limited, applyLimits(*model, limits, *table, request));
+                request.table = &limited;
                 return propose(*model, request, context);
             },
             [this](Result<Proposal> result) {
@@ -329,7 +334,11 @@ private:
             levels.push_back(column ? static_cast<int>(*column) : -1);
         }
         m_bars->setPreview(std::move(levels));
-        m_preview->show(proposal);
+        const Metric* metric = m_document.metric();
+        m_preview->show(proposal, metric && !m_predictions.isTrusted(*metric)
+                                      ? tr("Its metric predicted the last validated plan wrongly, so this is no "
+                                           "recommendation until a validation is inside its interval again.")
+                                      : QString());
         m_proposal = std::move(proposal);
         if (isAncestorOf(window()->focusWidget())) // and nobody has gone elsewhere meanwhile
             m_preview->setFocus(Qt::OtherFocusReason);
@@ -362,6 +371,7 @@ private:
 
     Document& m_document;
     JobRunner& m_jobs;
+    const Predictions& m_predictions;
     SummaryBar* m_summary;
     BitBars* m_bars;
     BalancePreview* m_preview;

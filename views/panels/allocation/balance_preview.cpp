@@ -63,10 +63,12 @@ Result<Proposal> propose(const Model& model, const BalanceRequest& request, cons
 {
     QL_TRY(balanced, balance(model, request, context));
     auto uniform = bestUniform(model, request, balanced);
-    return Proposal{std::move(balanced), std::move(uniform)};
+    return Proposal{.balanced = std::move(balanced),
+                    .uniform = std::move(uniform),
+                    .isSmallest = request.constraints.loss.has_value()};
 }
 
-void BalancePreview::show(const Proposal& proposal)
+void BalancePreview::show(const Proposal& proposal, const QString& warning)
 {
     const BalanceResult& result = proposal.balanced;
     std::vector<std::int64_t> changed;
@@ -81,8 +83,16 @@ void BalancePreview::show(const Proposal& proposal)
         text += tr(", %1").arg(bytesText(result.fileBytes)) +
                 (now.fileBytes ? tr(" (now %1)").arg(bytesText(*now.fileBytes)) : QString());
     text += tr(". Predicted loss %1 (now %2). ").arg(numberText(result.predictedLoss, 4), numberText(now.loss, 4));
-    text += result.allocation.optimal ? tr("No plan within the budget is predicted to be better.")
-                                      : tr("At best %1 is possible.").arg(numberText(result.allocation.lowerBound, 4));
+    if (result.blocksOnSecond)
+        text += tr("The embedding and the first %1 blocks are in the memory beside the device. ")
+                    .arg(*result.blocksOnSecond);
+    if (proposal.isSmallest)
+        text += result.allocation.optimal ? tr("No smaller plan keeps the predicted loss.")
+                                          : tr("A smaller plan that keeps the predicted loss is possible.");
+    else
+        text += result.allocation.optimal
+                    ? tr("No plan within the limits is predicted to be better.")
+                    : tr("At best %1 is possible.").arg(numberText(result.allocation.lowerBound, 4));
     if (proposal.uniform)
         text += tr(" The best single candidate that fits, %1, is predicted at %2.")
                     .arg(toQString(printCandidate(m_document.table().candidates[proposal.uniform->column])),
@@ -90,6 +100,8 @@ void BalancePreview::show(const Proposal& proposal)
     text += QLatin1Char(' ') + (changed.empty()       ? tr("Nothing changes.")
                                 : changed.size() == 1 ? tr("One layer changes.")
                                                       : tr("%1 layers change.").arg(changed.size()));
+    if (!warning.isEmpty())
+        text += QStringLiteral(" <b>%1</b>").arg(warning.toHtmlEscaped());
     m_text->setText(text);
     m_changes->clearSelection();
     m_changes->setRowCount(static_cast<int>(changed.size()));

@@ -16,7 +16,8 @@ class Document;
 
 struct Proposal {
     BalanceResult balanced;
-    std::optional<UniformPlan> uniform; // the best single candidate within the same budget
+    std::optional<UniformPlan> uniform; // the best single candidate within the same limits
+    bool isSmallest = false;            // within a limit of the loss; else the least loss within the size
 };
 Result<Proposal> propose(const Model& model, const BalanceRequest& request, const JobContext& context);
 
@@ -24,7 +25,8 @@ class BalancePreview : public QWidget {
     Q_OBJECT
 public:
     explicit BalancePreview(Document& document, QWidget* parent = nullptr);
-    void show(const Proposal& proposal);
+    /// With what there is to warn of.
+    void show(const Proposal& proposal, const QString& warning = {});
 
 protected:
     void keyPressEvent(QKeyEvent* event) override; // Esc discards

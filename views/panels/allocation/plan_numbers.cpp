@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/panels/allocation/plan_numbers.h"
 
+#include "views/theme/theme.h"
+
 #include <QHelpEvent>
 #include <QPainter>
 #include <QToolTip>
@@ -31,6 +33,12 @@ void PlanNumbers::setTexts(const QString& size, const QString& loss)
     if (needed > std::exchange(m_room, std::max(m_room, needed)))
         updateGeometry();
     update();
+}
+
+void PlanNumbers::setWarning(bool isWarning)
+{
+    if (std::exchange(m_isWarning, isWarning) != isWarning)
+        update();
 }
 
 void PlanNumbers::setToolTips(const QString& ofSize, const QString& ofLoss)
@@ -75,6 +83,8 @@ void PlanNumbers::paintEvent(QPaintEvent*)
     painter.setFont(bold());
     painter.drawText(rect(), Qt::AlignLeft | Qt::AlignVCenter, m_size);
     painter.setFont(font());
+    if (m_isWarning)
+        painter.setPen(colors(palette()).bad);
     const QRect rest = rect().adjusted(sizeWidth() + kGap, 0, 0, 0);
     painter.drawText(rest, Qt::AlignLeft | Qt::AlignVCenter,
                      fontMetrics().elidedText(m_loss, Qt::ElideRight, rest.width()));

@@ -12,6 +12,8 @@ class PlanNumbers : public QWidget {
 public:
     explicit PlanNumbers(QWidget* parent = nullptr);
     void setTexts(const QString& size, const QString& loss);
+    /// The second in the colour of problems.
+    void setWarning(bool isWarning);
     void setToolTips(const QString& ofSize, const QString& ofLoss);
     /// The room is that of the texts that follow.
     void forgetRoom();
@@ -30,6 +32,7 @@ private:
 
     QString m_size, m_loss;
     QString m_sizeTip, m_lossTip;
+    bool m_isWarning = false;
     int m_room = 0; // pixels
 };
 

@@ -4,6 +4,7 @@
 #include "views/document/document.h"
 #include "views/panels/allocation/budget_bar.h"
 #include "views/panels/allocation/plan_numbers.h"
+#include "views/runs/predictions.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
@@ -22,8 +23,14 @@ namespace ql::views {
 namespace {
 
 /// What the number is, and what it is not.
-QString lossText(const Document& document, double loss)
+QString lossText(const Document& document, double loss, const std::optional<Prediction>& expected, bool isTrusted)
 {
+    if (expected && std::isfinite(expected->high)) {
+        const QString text =
+            SummaryBar::tr("predicted KLD %1 (%2 … %3) nats per token")
+                .arg(numberText(expected->value, 4), numberText(expected->low), numberText(expected->high));
+        return isTrusted ? text : SummaryBar::tr("%1 · the last prediction missed").arg(text);
+    }
     const QString number = numberText(loss, 4);
     if (document.metric() && document.metric()->isProxy)
         return SummaryBar::tr("predicted loss %1  (%2, not KLD)").arg(number, toQString(document.metric()->title));
@@ -37,6 +44,9 @@ QString lossText(const Document& document, double loss)
     case MetricNeeds::gram:
         return SummaryBar::tr("predicted loss %1  (squared output error, not KLD)").arg(number);
     case MetricNeeds::fisher:
+        return SummaryBar::tr("predicted KLD %1 nats per token, after %2 windows, inputs taken for uncorrelated")
+            .arg(number)
+            .arg(document.activations() ? document.activations()->fisherWindows() : 0);
     case MetricNeeds::lossGram:
         return SummaryBar::tr("predicted KLD %1 nats per token, after %2 windows")
             .arg(number)
@@ -47,9 +57,10 @@ QString lossText(const Document& document, double loss)
 
 } // namespace
 
-SummaryBar::SummaryBar(Document& document, QWidget* parent)
+SummaryBar::SummaryBar(Document& document, const Predictions& predictions, QWidget* parent)
     : QWidget(parent),
       m_document(document),
+      m_predictions(predictions),
       m_target(new QComboBox(this)),
       m_metric(new QComboBox(this)),
       m_budget(new QLineEdit(this)),
@@ -86,9 +97,11 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
     m_budget->setFixedWidth(fontMetrics().horizontalAdvance(QStringLiteral("90 MB or 5.0 bpw")) + 16);
     m_budget->setPlaceholderText(tr("90 MB or 5.0 bpw"));
     m_budget->setAccessibleName(tr("Budget"));
-    m_budget->setToolTip(tr("What Balance may use: the target's files (90 MB, 1.2 GiB) or bits per weight (5.0 bpw)"));
+    m_budget->setToolTip(
+        tr("What Balance may use: the target's files (90 MB, 1.2 GiB) or bits per weight (5.0 bpw), or both (90 MB + 5 "
+           "bpw). Further limits are in the panel Limits."));
     m_balance->setToolTip(
-        tr("Finds the plan with the least predicted loss within the budget; locked layers stay. You see it first."));
+        tr("Finds the plan with the least predicted loss within the limits; locked layers stay. You see it first."));
     m_bar->setMinimumWidth(150);
     m_bar->setMaximumWidth(320);
     connect(m_balance, &QPushButton::clicked, this, [this] {
@@ -109,6 +122,7 @@ SummaryBar::SummaryBar(Document& document, QWidget* parent)
     connect(&document, &Document::activationsChanged, this, &SummaryBar::refreshChoices);
     connect(&document, &Document::totalsChanged, this, &SummaryBar::refreshTotals);
     connect(&document, &Document::measured, this, &SummaryBar::refreshTotals);
+    connect(&predictions, &Predictions::changed, this, &SummaryBar::refreshTotals);
     refreshChoices();
 }
 
@@ -198,37 +212,57 @@ void SummaryBar::takeBudget()
     }
 }
 
-void SummaryBar::refreshTotals()
+void SummaryBar::showNumbers()
 {
-    if (!m_document.isOpen()) {
-        m_numbers->setTexts(tr("No plan"), {});
-        m_numbers->setToolTips({}, {});
-        m_bar->setState(0, 0, {});
-        m_balance->setEnabled(false);
-        return;
-    }
     const Totals& totals = m_document.totals();
+    const Metric* metric = m_document.metric();
     const QString bits = tr("%1 bits per weight").arg(fixedText(totals.bitsPerWeight, 3));
+    const auto expected =
+        metric && !std::isnan(totals.loss) ? m_predictions.expected(*metric, totals.loss) : std::optional<Prediction>();
+    const bool isTrusted = !expected || m_predictions.isTrusted(*metric);
     m_numbers->setTexts(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits,
-                        !std::isnan(totals.loss) ? lossText(m_document, totals.loss)
+                        !std::isnan(totals.loss) ? lossText(m_document, totals.loss, expected, isTrusted)
                         : m_document.isMeasuring()
                             ? tr("predicted loss: measuring…")
                             : tr("predicted loss: %1 layers not measured").arg(totals.unmeasured));
-    const Metric* metric = m_document.metric();
+    m_numbers->setWarning(!isTrusted);
+    QString ofLoss = metric ? tr("%1 in %2, summed over the layers: %3")
+                                  .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
+                            : QString();
+    if (expected) {
+        ofLoss += tr("\nThe sum is %1; %2 validated plans say what KLD it stands for, and where %3 of such plans are.")
+                      .arg(numberText(totals.loss, 4), countText(expected->plans), percentText(expected->level));
+        if (!isTrusted)
+            ofLoss +=
+                tr("\nThe last validated plan was outside of its interval: validate a plan before it is relied on.\n%1")
+                    .arg(m_predictions.suspects(*metric));
+    }
     m_numbers->setToolTips(
         totals.fileBytes
             ? tr("The target's files: %1 bytes exactly\nCodes, scales and padding of the plan's layers: %2 bits")
                   .arg(countText(*totals.fileBytes), countText(totals.payloadBits))
             : totals.refusal,
-        metric ? tr("%1 in %2, summed over the layers: %3")
-                     .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
-               : QString());
+        ofLoss);
+}
 
-    const Budget& budget = m_document.budget();
+void SummaryBar::refreshTotals()
+{
+    if (!m_document.isOpen()) {
+        m_numbers->setTexts(tr("No plan"), {});
+        m_numbers->setWarning(false);
+        m_numbers->setToolTips({}, {});
+        m_bar->setState(0, 0, {});
+        m_balance->setEnabled(false);
+        return;
+    }
+    showNumbers();
+    const Totals& totals = m_document.totals();
+    const Budget budget = m_document.budget();
+    const bool isOverBits = budget.bitsPerWeight && totals.bitsPerWeight > *budget.bitsPerWeight + 5e-4;
     if (!totals.refusal.isEmpty()) {
         m_bar->setState(0, 0, totals.refusal);
         m_bar->setToolTip(totals.refusal);
-    } else if (budget.fileBytes && totals.fileBytes) {
+    } else if (budget.fileBytes && totals.fileBytes && !(isOverBits && *totals.fileBytes <= *budget.fileBytes)) {
         const std::int64_t left = *budget.fileBytes - *totals.fileBytes;
         m_bar->setState(static_cast<double>(*totals.fileBytes), static_cast<double>(*budget.fileBytes),
                         left >= 0 ? tr("%1 under budget").arg(bytesText(left))

@@ -15,11 +15,12 @@ namespace ql::views {
 class BudgetBar;
 class Document;
 class PlanNumbers;
+class Predictions;
 
 class SummaryBar : public QWidget {
     Q_OBJECT
 public:
-    explicit SummaryBar(Document& document, QWidget* parent = nullptr);
+    SummaryBar(Document& document, const Predictions& predictions, QWidget* parent = nullptr);
     void setBusy(bool busy);
 
     QSize minimumSizeHint() const override;
@@ -34,9 +35,11 @@ private:
     void arrange();
     void refreshChoices();
     void refreshTotals();
+    void showNumbers();
     void takeBudget();
 
     Document& m_document;
+    const Predictions& m_predictions;
     QBoxLayout* m_lines;
     QBoxLayout* m_choices;
     QComboBox* m_target;

@@ -22,6 +22,17 @@ QVariant number(double value)
 
 } // namespace
 
+int LayerColumns::count()
+{
+    return kColumnCount + static_cast<int>(allMetrics().size());
+}
+
+const Metric* LayerColumns::metricOf(int column)
+{
+    return column >= kColumnCount && column < count() ? allMetrics()[static_cast<std::size_t>(column - kColumnCount)]
+                                                      : nullptr;
+}
+
 bool LayerColumns::isNumeric(int column)
 {
     return column == kParameters || column >= kBits;
@@ -29,6 +40,8 @@ bool LayerColumns::isNumeric(int column)
 
 QString LayerColumns::title(int column)
 {
+    if (const Metric* metric = metricOf(column))
+        return toQString(metric->id).replace(QLatin1Char('_'), QLatin1Char(' '));
     switch (column) {
     case kName:
         return tr("layer");
@@ -64,6 +77,13 @@ QString LayerColumns::title(int column)
 QString LayerColumns::titleTip(int column) const
 {
     const Metric* metric = m_document.metric();
+    if (const Metric* its = metricOf(column)) {
+        const auto usable = checkUsable(*its, m_document.activations().get());
+        return tr("%1, in %2: %3\nIt rests on: %4.")
+                   .arg(toQString(its->title), toQString(its->unit), toQString(its->formula),
+                        toQString(word(evidenceOf(its->needs)))) +
+               (usable ? QString() : QLatin1Char('\n') + errorText(usable.error()));
+    }
     switch (column) {
     case kShape:
         return tr("W[out, in…]: a row is an output, groups of a scheme lie along a row");
@@ -91,10 +111,13 @@ QString LayerColumns::titleTip(int column) const
     }
 }
 
-double LayerColumns::loss(std::int64_t layer) const
+double LayerColumns::loss(std::int64_t layer, int column) const
 {
     const auto cell = m_document.plannedCell(layer);
-    return cell ? m_document.lossOf(*cell) : LayerValues::kUnknown;
+    if (!cell)
+        return LayerValues::kUnknown;
+    const Metric* metric = metricOf(column);
+    return metric ? Document::lossOf(*cell, *metric) : m_document.lossOf(*cell);
 }
 
 double LayerColumns::sqnr(std::int64_t layer) const
@@ -133,6 +156,8 @@ QVariant LayerColumns::raw(std::int64_t layer, int column) const
 {
     const Layer& l = m_document.layer(layer);
     const LayerFacts& facts = m_document.facts(layer);
+    if (metricOf(column))
+        return l.quantizable ? number(loss(layer, column)) : QVariant();
     switch (column) {
     case kName:
         return toQString(l.name);
@@ -171,6 +196,8 @@ QVariant LayerColumns::text(std::int64_t layer, int column) const
     const QVariant value = raw(layer, column);
     // What is not measured is waited for, or never comes: candidates of a stopped job.
     const QString unknown = !l.quantizable ? QString() : m_document.isMeasuring() ? QStringLiteral("…") : tr("—");
+    if (metricOf(column))
+        return value.isValid() ? numberText(value.toDouble()) : unknown;
     switch (column) {
     case kName:
         return nameInBlock(l);
@@ -220,6 +247,12 @@ QVariant LayerColumns::bar(std::int64_t layer, int column) const
 QString LayerColumns::tip(std::int64_t layer, int column) const
 {
     const Layer& l = m_document.layer(layer);
+    if (const Metric* metric = metricOf(column))
+        return l.quantizable && !std::isnan(loss(layer, column))
+                   ? tr("%1 %2, %3")
+                         .arg(numberText(loss(layer, column), 6), toQString(metric->unit),
+                              toQString(word(evidenceOf(metric->needs))))
+                   : QString();
     switch (column) {
     case kName: {
         QString text = toQString(l.name);

@@ -8,6 +8,10 @@
 #include <QCoreApplication>
 #include <QVariant>
 
+namespace ql {
+struct Metric;
+}
+
 namespace ql::views {
 
 class Document;
@@ -29,11 +33,14 @@ public:
         kOutliers,
         kCrest,
         kKurtosis,
-        kColumnCount
+        kColumnCount // and behind these one for each of allMetrics()
     };
 
     explicit LayerColumns(const Document& document) : m_document(document) {}
 
+    static int count();
+    /// The metric whose loss the column shows; null: it is one of those above.
+    static const Metric* metricOf(int column);
     static QString title(int column);
     QString titleTip(int column) const;
     static bool isNumeric(int column);
@@ -45,8 +52,8 @@ public:
     QVariant bar(std::int64_t layer, int column) const;
     QString tip(std::int64_t layer, int column) const;
     LayerValues filterValues(std::int64_t layer) const;
-    /// Of the plan's candidate under the chosen metric; NaN while it is not measured.
-    double loss(std::int64_t layer) const;
+    /// Of the plan's candidate under the column's metric, or the chosen one; NaN while it is not measured.
+    double loss(std::int64_t layer, int column = kLoss) const;
 
 private:
     double sqnr(std::int64_t layer) const;

@@ -91,11 +91,11 @@ void LayerTreeModel::flush()
     const QList<int> roles{Qt::DisplayRole, Qt::DecorationRole, kSortRole, kBarRole};
     for (const auto& [top, range] : ranges) {
         const QModelIndex parent = index(top, 0);
-        Q_EMIT dataChanged(index(range.first, kCandidate, parent), index(range.second, kColumnCount - 1, parent),
+        Q_EMIT dataChanged(index(range.first, kCandidate, parent), index(range.second, columnCount() - 1, parent),
                            roles);
     }
     if (tops.first >= 0)
-        Q_EMIT dataChanged(index(tops.first, kCandidate), index(tops.second, kColumnCount - 1), roles);
+        Q_EMIT dataChanged(index(tops.first, kCandidate), index(tops.second, columnCount() - 1), roles);
 }
 
 QModelIndex LayerTreeModel::index(int row, int column, const QModelIndex& parent) const
@@ -123,7 +123,7 @@ int LayerTreeModel::rowCount(const QModelIndex& parent) const
 
 int LayerTreeModel::columnCount(const QModelIndex&) const
 {
-    return kColumnCount;
+    return LayerColumns::count();
 }
 
 std::int64_t LayerTreeModel::layerOf(const QModelIndex& index) const
@@ -159,10 +159,15 @@ QVariant LayerTreeModel::blockData(const Top& top, int column, int role) const
     for (const std::int64_t layer : top.children) {
         weights += m_document.layer(layer).numel();
         bytes += m_document.layerBytes(layer);
-        if (column == kLoss && m_document.layer(layer).quantizable)
-            loss += m_columns.loss(layer);
+        if ((column == kLoss || LayerColumns::metricOf(column)) && m_document.layer(layer).quantizable)
+            loss += m_columns.loss(layer, column);
     }
     const bool raw = role == kSortRole;
+    if (column == kLoss || LayerColumns::metricOf(column)) {
+        if (std::isnan(loss))
+            return raw ? QVariant() : QVariant(m_document.isMeasuring() ? QStringLiteral("…") : QStringLiteral("—"));
+        return raw ? QVariant(loss) : QVariant(numberText(loss));
+    }
     switch (column) {
     case kName:
         return raw ? QVariant(static_cast<qlonglong>(top.block)) : QVariant(tr("block %1").arg(top.block));
@@ -174,10 +179,6 @@ QVariant LayerTreeModel::blockData(const Top& top, int column, int role) const
         const double bits = weights > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0;
         return raw ? QVariant(bits) : QVariant(fixedText(bits, 2));
     }
-    case kLoss:
-        if (std::isnan(loss))
-            return raw ? QVariant() : QVariant(QStringLiteral("…"));
-        return raw ? QVariant(loss) : QVariant(numberText(loss));
     default:
         return {};
     }

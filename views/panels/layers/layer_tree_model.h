@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The layers as a tree: blocks with their layers, and what lies outside the blocks. Read-only but for the candidate.
+// The layers as a tree: blocks with their layers, and what lies outside the blocks; behind the columns that are named
+// here one for the loss by each metric. Read-only but for the candidate.
 // Roles: kSortRole the raw number or text, kBarRole 0…1 for the bar in a cell, kLayerRole the layer's index (−1 for a
 // block). Changes of the document are gathered and told once per 50 ms, one range per block.
 #pragma once

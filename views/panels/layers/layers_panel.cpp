@@ -15,6 +15,7 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenu>
+#include <QSettings>
 #include <QTreeView>
 #include <QVBoxLayout>
 
@@ -23,6 +24,8 @@
 namespace ql::views {
 
 namespace {
+
+const QString kMetricsKey = QStringLiteral("layers/metrics"); // ids of those that have a column
 
 class LayersPanel : public QWidget {
     Q_OBJECT
@@ -116,6 +119,12 @@ private:
         for (const int col : {int(LayerTreeModel::kCandidate), int(LayerTreeModel::kBits), int(LayerTreeModel::kSize),
                               int(LayerTreeModel::kSqnr), int(LayerTreeModel::kLoss), int(LayerTreeModel::kOutliers)})
             m_view->header()->moveSection(m_view->header()->visualIndex(col), place++);
+        const QStringList shown = QSettings().value(kMetricsKey).toStringList();
+        for (int col = LayerTreeModel::kColumnCount; col < LayerColumns::count(); ++col) {
+            wide(col, "relative output error");
+            m_view->header()->setSectionHidden(col, !shown.contains(toQString(LayerColumns::metricOf(col)->id)));
+        }
+        m_document.setShownMetrics(shownMetrics());
         m_view->header()->setContextMenuPolicy(Qt::CustomContextMenu);
         connect(m_view->header(), &QWidget::customContextMenuRequested, this, &LayersPanel::chooseColumns);
         addViewMenu(m_view, [this] { return table(); });
@@ -131,14 +140,43 @@ private:
     void chooseColumns(const QPoint& point)
     {
         QMenu menu;
-        for (int col = 1; col < LayerTreeModel::kColumnCount; ++col) {
-            QAction* action = menu.addAction(m_model->headerData(col, Qt::Horizontal, Qt::DisplayRole).toString());
+        QMenu* losses = nullptr;
+        for (int col = 1; col < LayerColumns::count(); ++col) {
+            if (LayerColumns::metricOf(col) && !losses) {
+                losses = menu.addMenu(tr("loss by"));
+                losses->setToolTipsVisible(true);
+            }
+            QAction* action = (losses ? losses : &menu)->addAction(LayerColumns::title(col));
+            action->setToolTip(losses ? m_model->headerData(col, Qt::Horizontal, Qt::ToolTipRole).toString()
+                                      : QString());
             action->setCheckable(true);
             action->setChecked(!m_view->header()->isSectionHidden(col));
-            connect(action, &QAction::toggled, m_view,
-                    [this, col](bool on) { m_view->header()->setSectionHidden(col, !on); });
+            connect(action, &QAction::toggled, m_view, [this, col](bool on) { showColumn(col, on); });
         }
         menu.exec(m_view->header()->mapToGlobal(point));
+    }
+
+    void showColumn(int col, bool on)
+    {
+        m_view->header()->setSectionHidden(col, !on);
+        if (!LayerColumns::metricOf(col))
+            return;
+        QStringList ids;
+        const std::vector<const Metric*> metrics = shownMetrics();
+        for (const Metric* metric : metrics)
+            ids << toQString(metric->id);
+        QSettings().setValue(kMetricsKey, ids);
+        m_document.setShownMetrics(metrics);
+    }
+
+    /// Those that have a column.
+    std::vector<const Metric*> shownMetrics() const
+    {
+        std::vector<const Metric*> shown;
+        for (int col = LayerTreeModel::kColumnCount; col < LayerColumns::count(); ++col)
+            if (!m_view->header()->isSectionHidden(col))
+                shown.push_back(LayerColumns::metricOf(col));
+        return shown;
     }
 
     void applyFilter(const QString& text)
@@ -216,14 +254,18 @@ private:
     ViewTable table() const
     {
         ViewTable table;
-        for (int col = 0; col < LayerTreeModel::kColumnCount; ++col)
+        std::vector<int> columns; // hidden ones, too, but for the losses of every metric
+        for (int col = 0; col < LayerColumns::count(); ++col)
+            if (!LayerColumns::metricOf(col) || !m_view->header()->isSectionHidden(col))
+                columns.push_back(col);
+        for (const int col : columns)
             table.header << m_model->headerData(col, Qt::Horizontal, Qt::DisplayRole).toString();
         const auto addRow = [&](const QModelIndex& row) {
             const QModelIndex source = m_proxy->mapToSource(row);
             if (m_model->layerOf(source) < 0)
                 return;
             QStringList cells;
-            for (int col = 0; col < LayerTreeModel::kColumnCount; ++col) {
+            for (const int col : columns) {
                 const QVariant raw = source.siblingAtColumn(col).data(LayerTreeModel::kSortRole);
                 cells << (raw.typeId() == QMetaType::Double ? plainNumber(raw.toDouble()) : raw.toString());
             }

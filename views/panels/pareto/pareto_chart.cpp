@@ -52,8 +52,8 @@ ParetoChart::ParetoChart(QWidget* parent) : ChartView(parent)
     connect(this, &ChartView::themeChanged, this, &ParetoChart::draw, Qt::QueuedConnection);
     connect(this, &ChartView::hovered, this, [this](const QPointF& value, const QPoint& where, bool inside) {
         const int mark = inside ? markAt(value) : -1;
-        if (mark >= 0)
-            QToolTip::showText(where, m_marks[static_cast<std::size_t>(mark)].tip, this);
+        if (mark >= 0 && m_tip)
+            QToolTip::showText(where, m_tip(mark), this);
         else
             QToolTip::hideText();
     });
@@ -63,9 +63,11 @@ ParetoChart::ParetoChart(QWidget* parent) : ChartView(parent)
     });
 }
 
-void ParetoChart::setMarks(std::vector<ParetoMark> marks, const QString& sizeTitle, const QString& lossTitle)
+void ParetoChart::setMarks(std::vector<ParetoMark> marks, QList<QPointF> hull, const QString& sizeTitle,
+                           const QString& lossTitle)
 {
     m_marks = std::move(marks);
+    m_hull = std::move(hull);
     m_sizeTitle = sizeTitle;
     m_lossTitle = lossTitle;
     if (m_chosen >= static_cast<int>(m_marks.size()))
@@ -107,6 +109,7 @@ void ParetoChart::draw()
     newChart();
     if (std::ranges::none_of(m_marks, [this](const ParetoMark& mark) { return isDrawn(mark); }))
         return;
+    drawHull();
     drawFront();
     drawErrors();
     for (const bool filled : {false, true})
@@ -149,6 +152,24 @@ void ParetoChart::drawFront()
     line->setName(tr("front"));
     line->replace(steps);
     line->setPen(QPen(colors(palette()).dim, 1.4));
+    chart()->addSeries(line);
+}
+
+/// Every vertex is the best plan of its size; at most so many that drawing them costs nothing.
+void ParetoChart::drawHull()
+{
+    constexpr qsizetype kMost = 2000;
+    const qsizetype step = m_hull.size() / kMost + 1;
+    QList<QPointF> drawn;
+    for (qsizetype i = 0; i < m_hull.size(); i += step)
+        if (m_hull[i].y() > 0)
+            drawn << m_hull[i];
+    if (drawn.size() < 2)
+        return;
+    auto* line = new QLineSeries(chart());
+    line->setName(tr("convex hull"));
+    line->replace(drawn);
+    line->setPen(QPen(colors(palette()).dim, 1, Qt::DotLine));
     chart()->addSeries(line);
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Plans as marks, size against loss on a logarithmic axis: hollow where the loss is predicted, filled where it was
-// measured, a diamond for the plan that is edited; the front as a step line. A click chooses a mark, a double click
-// or Enter adopts it; Left, Right, Home and End walk along the front, Esc chooses none. Losses of 0 have no place on
-// the axis; its title counts them.
+// measured, a diamond for the plan that is edited; the front as a step line and the convex hull of all plans. A click
+// chooses a mark, a double click or Enter adopts it; Left, Right, Home and End walk along the front, Esc chooses none.
+// Losses of 0 have no place on the axis; its title counts them.
 #pragma once
 
 #include "views/charts/chart_view.h"
 
+#include <functional>
 #include <vector>
 
 class QScatterSeries;
@@ -22,7 +23,6 @@ struct ParetoMark {
     /// In the same unit, with its standard error; not above 0: not measured, or in another unit.
     double measured = 0, measuredError = 0;
     bool isMeasured = false; // in whatever unit
-    QString tip;
 };
 
 class ParetoChart : public ChartView {
@@ -30,8 +30,12 @@ class ParetoChart : public ChartView {
 public:
     explicit ParetoChart(QWidget* parent = nullptr);
 
-    /// Marks of the front by rising size; signals name marks by their place in the list.
-    void setMarks(std::vector<ParetoMark> marks, const QString& sizeTitle, const QString& lossTitle);
+    /// Marks of the front by rising size; signals name marks by their place in the list. `hull`: the vertices of the
+    /// convex hull, or none.
+    void setMarks(std::vector<ParetoMark> marks, QList<QPointF> hull, const QString& sizeTitle,
+                  const QString& lossTitle);
+    /// Says what is shown of a mark under the pointer.
+    void setTipSource(std::function<QString(int mark)> tip) { m_tip = std::move(tip); }
     /// Rings the mark; −1: none.
     void setChosen(int mark);
     int chosen() const { return m_chosen; }
@@ -50,6 +54,7 @@ protected:
 private:
     void draw();
     void drawFront();
+    void drawHull();
     void drawErrors();
     void drawMarks(ParetoKind kind, bool filled, const QString& name);
     void drawAxes();
@@ -62,6 +67,8 @@ private:
     void step(int direction);
 
     std::vector<ParetoMark> m_marks;
+    QList<QPointF> m_hull;
+    std::function<QString(int mark)> m_tip;
     QString m_sizeTitle, m_lossTitle;
     int m_chosen = -1;
     QScatterSeries* m_ring = nullptr;

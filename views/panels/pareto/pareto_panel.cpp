@@ -4,6 +4,7 @@
 #include "views/dialogs/validate_dialog.h"
 #include "views/document/document.h"
 #include "views/document/layer_names.h"
+#include "views/document/limits.h"
 #include "views/document/plan_figures.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/drawn_panel.h"
@@ -32,7 +33,8 @@ namespace ql::views {
 
 namespace {
 
-constexpr int kBudgets = 40;
+constexpr std::size_t kBudgets = 200;
+constexpr std::size_t kBudgetsUnderLimits = 40;     // each is a search of its own
 constexpr int kSettleMs = 150;                      // after the last change, before the front is solved again
 constexpr std::string_view kKld = "nats per token"; // unit of losses that compare with a measured KLD
 
@@ -64,7 +66,8 @@ public:
           m_table(new QTableView(this)),
           m_adopt(new QPushButton(tr("Adopt"), this)),
           m_keep(new QPushButton(tr("Keep as a plan"), this)),
-          m_measure(new QPushButton(tr("Measure"), this))
+          m_measure(new QPushButton(tr("Measure"), this)),
+          m_solve(new QPushButton(this))
     {
         auto* parts = new QSplitter(this);
         parts->addWidget(m_chart);
@@ -97,6 +100,7 @@ private:
         for (QPushButton* button : {m_adopt, m_keep, m_measure})
             buttons->addWidget(button);
         buttons->addStretch(1);
+        buttons->addWidget(m_solve);
         column->addLayout(buttons);
         showChanges(*m_table, *m_changes);
         m_table->setAccessibleName(tr("Layers that the chosen plan changes"));
@@ -104,6 +108,7 @@ private:
         m_adopt->setObjectName(QStringLiteral("paretoAdopt"));
         m_keep->setObjectName(QStringLiteral("paretoKeep"));
         m_measure->setObjectName(QStringLiteral("paretoMeasure"));
+        m_solve->setObjectName(QStringLiteral("paretoSolve"));
         m_keep->setToolTip(tr("Adds it to the named plans, beside the one that is edited"));
         return side;
     }
@@ -117,6 +122,7 @@ private:
         const auto solveAnew = [this] {
             m_front.reset();
             m_jobs.cancelChannel(QStringLiteral("front"));
+            m_isSolving = m_isStopped = false;
             m_staleFront = m_staleOthers = true;
             touch();
         };
@@ -129,6 +135,21 @@ private:
             else
                 touch();
         });
+        connect(&m_document, &Document::settingsChanged, this, [this, solveAnew] {
+            if (withoutBudget(m_document.limits()) != m_limits)
+                solveAnew();
+        });
+        connect(m_solve, &QPushButton::clicked, this, [this, solveAnew] {
+            if (!m_isSolving) {
+                solveAnew();
+                return;
+            }
+            m_jobs.cancelChannel(QStringLiteral("front"));
+            m_isSolving = false;
+            m_isStopped = true;
+            touch();
+        });
+        m_chart->setTipSource([this](int mark) { return tipOf(m_entries[static_cast<std::size_t>(mark)]); });
         connect(&m_document, &Document::totalsChanged, this, [this] { touch(); });
         connect(&m_document, &Document::plansChanged, this, others);
         const ValidationRuns& runs = m_runs.validations;
@@ -177,17 +198,25 @@ private:
             return;
         m_problem.clear();
         m_start = m_document.plan();
+        m_limits = withoutBudget(m_document.limits());
+        m_isSolving = true;
+        refreshSolve();
         m_jobs.start(
             {.title = tr("Solving the front"), .channel = QStringLiteral("front"), .quiet = true}, this,
             [model = m_document.model(), table = m_document.tableSnapshot(), start = m_start,
-             target = m_document.target()](const JobContext& context) {
+             target = m_document.target(), limits = m_limits](const JobContext& context) -> Result<FrontPlans> {
                 BalanceRequest request;
-                request.table = table.get();
                 request.start = start;
                 request.target = target ? &target->profile : nullptr;
-                return planFront(*model, request, kBudgets, context);
+                QL_TRY(limited, applyLimits(*model, limits, *table, request));
+                request.table = &limited;
+                request.constraints.loss.reset(); // the front has all of them
+                return frontPlans(*model, request, request.constraints.hasAny() ? kBudgetsUnderLimits : kBudgets,
+                                  context);
             },
-            [this](Result<PlanFront> front) {
+            [this](Result<FrontPlans> front) {
+                m_isSolving = false;
+                m_isStopped = !front && front.error().code == Errc::cancelled; // from the list of jobs
                 if (front)
                     m_front = std::move(*front);
                 else if (front.error().code != Errc::cancelled)
@@ -222,7 +251,7 @@ private:
         for (const Entry& entry : m_entries)
             marks.push_back(markOf(entry));
         const Metric* metric = m_document.metric();
-        m_chart->setMarks(std::move(marks), m_inFiles ? tr("size / %1").arg(unit()) : tr("bits per weight"),
+        m_chart->setMarks(std::move(marks), hull(), m_inFiles ? tr("size / %1").arg(unit()) : tr("bits per weight"),
                           metric ? tr("%1 / %2").arg(toQString(metric->title), toQString(metric->unit)) : QString());
         m_chart->setMessage(message());
         int again = -1;
@@ -244,7 +273,9 @@ private:
         if (m_front)
             return m_front->plans.empty() ? tr("Nothing is left to decide: unlock layers, or measure candidates.")
                                           : QString();
-        return m_document.isMeasuring() ? tr("Losses are being measured…") : tr("Solving…");
+        return m_isStopped                ? tr("Solving was stopped.")
+               : m_document.isMeasuring() ? tr("Losses are being measured…")
+                                          : tr("Solving…");
     }
 
     /// All but the plan that is edited.
@@ -324,8 +355,7 @@ private:
                         .loss = entry.loss,
                         .measured = 0,
                         .measuredError = 0,
-                        .isMeasured = entry.record != nullptr,
-                        .tip = tipOf(entry)};
+                        .isMeasured = entry.record != nullptr};
         const Metric* metric = m_document.metric();
         if (entry.record && !entry.record->outputs && metric && metric->unit == kKld) {
             mark.measured = entry.record->last().kld.value;
@@ -361,38 +391,44 @@ private:
             text += tr("\nmeasured %1: %2").arg(figureText(*entry.record), figureTip(*entry.record));
         if (!entry.front)
             return text;
-        if (entry.front->optimal)
-            text += tr("\nNo plan of this size is predicted to be better.");
-        const auto index = static_cast<std::size_t>(entry.front - m_front->plans.data());
-        if (index + 1 < m_front->plans.size())
-            text += QLatin1Char('\n') + stepText(*entry.front, m_front->plans[index + 1]);
+        text += entry.front->gap > 0
+                    ? tr("\nA plan of this size is at best %1 better.").arg(percentText(entry.front->gap))
+                    : tr("\nNo plan of this size is predicted to be better.");
+        if (entry.front->next)
+            text += QLatin1Char('\n') + stepText(*entry.front, *entry.front->next);
         return text;
     }
 
-    /// What the next plan of the front changes, and what that buys.
-    QString stepText(const FrontPlan& from, const FrontPlan& to) const
+    /// What the next step changes, and what that buys.
+    QString stepText(const FrontPlan& plan, const FrontStep& step) const
     {
-        std::vector<std::int64_t> changed;
-        for (const std::int64_t layer : m_document.planLayers())
-            if (!(from.plan->candidates[static_cast<std::size_t>(layer)] ==
-                  to.plan->candidates[static_cast<std::size_t>(layer)]))
-                changed.push_back(layer);
-        const QString more = from.fileBytes > 0
-                                 ? bytesText(to.fileBytes - from.fileBytes)
-                                 : tr("%1 bits per weight").arg(fixedText(to.bitsPerWeight - from.bitsPerWeight, 3));
-        QString text = tr("The next %1 buy %2").arg(more, signedText(numberText(to.loss - from.loss)));
+        const QString more =
+            m_front->inBytes ? bytesText(step.addedSize) : tr("%1 bits").arg(countText(step.addedSize));
         constexpr double kBitsPerMegabyte = 8e6;
-        text += tr(" (an MB more here: %1)").arg(signedText(numberText(-from.shadowPrice * kBitsPerMegabyte)));
-        if (changed.empty())
-            return text;
-        const auto i = static_cast<std::size_t>(changed.front());
-        text += tr(":\n%1 from %2 to %3")
-                    .arg(nameWithBlock(m_document.layer(changed.front())),
-                         toQString(printCandidate(from.plan->candidates[i])),
-                         toQString(printCandidate(to.plan->candidates[i])));
-        if (changed.size() > 1)
-            text += changed.size() == 2 ? tr(" and one more layer") : tr(" and %1 more layers").arg(changed.size() - 1);
-        return text;
+        return tr("The next %1 buy %2 (an MB more here: %3):\n%4 from %5 to %6")
+            .arg(more, signedText(numberText(-step.savedLoss)),
+                 signedText(numberText(-plan.shadowPrice * kBitsPerMegabyte)),
+                 nameWithBlock(m_document.layer(step.layer)), toQString(printCandidate(step.from)),
+                 toQString(printCandidate(step.to)));
+    }
+
+    /// In the unit of the axis.
+    QList<QPointF> hull() const
+    {
+        QList<QPointF> vertices;
+        if (!m_front || m_front->inBytes != m_inFiles)
+            return vertices;
+        const double unit = m_inFiles ? (inGigabytes() ? 1e9 : 1e6) : 1;
+        for (const HullVertex& vertex : m_front->hull)
+            vertices << QPointF(vertex.size / unit, vertex.loss);
+        return vertices;
+    }
+
+    void refreshSolve()
+    {
+        m_solve->setVisible(hasPlan() && (m_isSolving || m_isStopped));
+        m_solve->setText(m_isSolving ? tr("Stop") : tr("Solve"));
+        m_solve->setToolTip(m_isSolving ? tr("Stops solving the front") : tr("Solves the front from the beginning"));
     }
 
     const Entry* chosen() const
@@ -404,6 +440,7 @@ private:
 
     void showChosen()
     {
+        refreshSolve();
         const Entry* entry = chosen();
         const bool isOther = entry && entry->kind != ParetoKind::current;
         const auto now = entry ? std::make_shared<const Plan>(m_document.plan()) : nullptr;
@@ -429,8 +466,11 @@ private:
             return m_problem;
         if (!entry)
             return m_front && !m_front->plans.empty()
-                       ? tr("%1 plans that none beats. Choose one by mouse or arrow keys; Enter adopts it.")
+                       ? tr("%1 plans that none beats, %2. Choose one by mouse or arrow keys; Enter adopts it.")
                              .arg(m_front->plans.size())
+                             .arg(m_front->largestGap > 0
+                                      ? tr("proven but for %1 at most").arg(percentText(m_front->largestGap))
+                                      : tr("all proven"))
                        : QString();
         QString text = entry->name.isEmpty() ? sizeText(*entry) : tr("%1: %2").arg(entry->name, sizeText(*entry));
         text += std::isnan(entry->loss) ? tr(" · loss not measured")
@@ -459,7 +499,7 @@ private:
     ViewTable marksTable() const
     {
         ViewTable table{{QStringLiteral("kind"), QStringLiteral("plan"), QStringLiteral("file_bytes"),
-                         QStringLiteral("bits_per_weight"), QStringLiteral("predicted_loss"), QStringLiteral("proven"),
+                         QStringLiteral("bits_per_weight"), QStringLiteral("predicted_loss"), QStringLiteral("gap"),
                          QStringLiteral("shadow_price_per_bit"), QStringLiteral("measured")},
                         {}};
         static constexpr const char* kKinds[] = {"front", "named", "measured", "current"};
@@ -468,9 +508,7 @@ private:
                                   entry.fileBytes > 0 ? QString::number(entry.fileBytes) : QString(),
                                   plainNumber(entry.bitsPerWeight),
                                   std::isnan(entry.loss) ? QString() : plainNumber(entry.loss),
-                                  !entry.front           ? QString()
-                                  : entry.front->optimal ? QStringLiteral("1")
-                                                         : QStringLiteral("0"),
+                                  entry.front ? plainNumber(entry.front->gap) : QString(),
                                   entry.front ? plainNumber(entry.front->shadowPrice) : QString(),
                                   entry.record ? plainNumber(figureOf(*entry.record)) : QString()});
         return table;
@@ -487,10 +525,14 @@ private:
     QPushButton* m_adopt;
     QPushButton* m_keep;
     QPushButton* m_measure;
+    QPushButton* m_solve; // stops, or solves again
     QTimer m_settle;
-    std::optional<PlanFront> m_front;       // of m_start's locks
+    std::optional<FrontPlans> m_front;      // of m_start's locks and m_limits
     std::shared_ptr<const Model> m_frontOf; // and this model
     Plan m_start;
+    std::vector<Limit> m_limits; // beside the budget
+    bool m_isSolving = false;
+    bool m_isStopped = false; // by the user
     QString m_problem;
     std::vector<Entry> m_others, m_entries;
     bool m_inFiles = false;

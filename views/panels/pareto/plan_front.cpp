@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/panels/pareto/plan_front.h"
 
-#include "core/allocation/free_items.h"
+#include "core/allocation/plan_front.h"
 
 #include <algorithm>
 
@@ -9,57 +9,62 @@ namespace ql::views {
 
 namespace {
 
-/// Bits per weight where every free item takes the column that comes first by that order.
-template<typename Less>
-double bitsWith(const Model& model, const BalanceRequest& request, const std::vector<FreeItem>& free,
-                std::span<const std::int64_t> planLayers, const Less& less)
+std::optional<FrontStep> stepOf(const PlanProblem& problem, const std::optional<NextStep>& next)
 {
-    Plan plan = request.start;
-    for (const FreeItem& item : free) {
-        const std::size_t column = *std::ranges::min_element(item.columns, [&](std::size_t a, std::size_t b) {
-            return less(request.table->at(item.item, a), request.table->at(item.item, b));
-        });
-        assignColumn(model, *request.table, request.target, item.item, column, plan);
-    }
-    return bitsPerWeight(model, plan, planLayers);
+    if (!next)
+        return std::nullopt;
+    const std::int64_t layer = problem.table().items[problem.free()[next->item].item].layers.front();
+    return FrontStep{.layer = layer,
+                     .from = problem.candidateOf(layer, next->item, next->from),
+                     .to = problem.candidateOf(layer, next->item, next->to),
+                     .addedSize = next->addedSize,
+                     .savedLoss = next->savedLoss};
 }
 
 } // namespace
 
-Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, int budgets, const JobContext& context)
+Result<FrontPlans> frontPlans(const Model& model, const BalanceRequest& request, std::size_t budgets,
+                              const JobContext& context)
 {
-    PlanFront front;
-    const std::vector<FreeItem> free = freeItems(*request.table, request.start);
-    if (free.empty())
+    FrontPlans front;
+    front.inBytes = request.target != nullptr;
+    if (freeItems(*request.table, request.start).empty())
         return front;
     BalanceRequest each = request;
-    each.fileBytes.reset();
     each.planLayers = layersInPlan(model, request.target);
-    const double least = bitsWith(model, request, free, each.planLayers,
-                                  [](const Cost& a, const Cost& b) { return a.payloadBits < b.payloadBits; });
-    const double most = bitsWith(model, request, free, each.planLayers, [](const Cost& a, const Cost& b) {
-        return a.loss != b.loss ? a.loss < b.loss : a.payloadBits < b.payloadBits;
-    });
-    context.progress().addTotal(budgets);
-    constexpr double kRounding = 1e-9; // bits: the smallest plan fits its own budget
-    for (int i = 0; i < budgets; ++i) {
+    FrontSettings settings;
+    settings.budgets = budgets;
+    QL_TRY(found, planFront(model, each, settings, context));
+    front.largestGap = found.front.largestGap;
+    for (const FrontPoint& point : found.front.points) {
         QL_CHECK(context.checkStop());
-        // Closer together where plans are small: there a bit is worth most.
-        const double way = budgets > 1 ? static_cast<double>(i) / (budgets - 1) : 0;
-        each.bitsPerWeight = least + (most - least) * way * way + kRounding;
-        const JobContext inner(context.executor(), context.stopToken());
-        QL_TRY(balanced, balance(model, each, inner));
-        context.progress().addDone(1);
-        front.milliseconds += balanced.milliseconds;
-        if (!front.plans.empty() && balanced.predictedLoss >= front.plans.back().loss)
-            continue; // as good for fewer bits
-        front.plans.push_back({.plan = std::make_shared<const Plan>(std::move(balanced.plan)),
-                               .fileBytes = balanced.fileBytes,
-                               .bitsPerWeight = balanced.bitsPerWeight,
-                               .loss = balanced.predictedLoss,
-                               .optimal = balanced.allocation.optimal,
-                               .shadowPrice = balanced.allocation.shadowPrice});
+        QL_TRY(plan, found.problem.planOf(point.choice));
+        FrontPlan made{.plan = nullptr,
+                       .fileBytes = 0,
+                       .bitsPerWeight = bitsPerWeight(model, plan, each.planLayers),
+                       .loss = predictLoss(*request.table, plan),
+                       .gap = point.optimal || point.loss <= point.lowerBound ? 0 : point.loss / point.lowerBound - 1,
+                       .shadowPrice = point.shadowPrice / (found.inBytes ? 8 : 1),
+                       .next = stepOf(found.problem, point.next)};
+        if (request.target) {
+            QL_TRY(bytes, request.target->fileBytes(model, plan));
+            made.fileBytes = bytes;
+        }
+        made.plan = std::make_shared<const Plan>(std::move(plan));
+        front.plans.push_back(std::move(made));
     }
+    // Bytes in files are exact only now: padding and texts may turn neighbours round.
+    std::ranges::stable_sort(front.plans, [](const FrontPlan& a, const FrontPlan& b) {
+        return a.fileBytes != b.fileBytes ? a.fileBytes < b.fileBytes : a.loss < b.loss;
+    });
+    std::vector<FrontPlan> best;
+    for (FrontPlan& plan : front.plans)
+        if (best.empty() || !(plan.loss >= best.back().loss))
+            best.push_back(std::move(plan));
+    front.plans = std::move(best);
+    const double unit = found.inBytes || found.weights == 0 ? 1 : static_cast<double>(found.weights);
+    for (const HullPoint& vertex : found.front.hull)
+        front.hull.push_back({.size = static_cast<double>(vertex.size) / unit, .loss = vertex.loss});
     return front;
 }
 

@@ -108,6 +108,22 @@ private Q_SLOTS:
         const std::vector<double> nothing(static_cast<std::size_t>(n));
         QCOMPARE(product(nothing).value(), nothing);
 
+        // The loss itself rises along its gradient as that says.
+        std::vector<double> along = lossGradient<double>(loss, m_context).value();
+        const double slope = Eigen::Map<const Eigen::VectorXd>(along.data(), n).norm();
+        constexpr double kBy = 0.03;
+        for (double& value : along)
+            value *= kBy / slope;
+        const double ahead = lossAt(loss, along, m_context).value();
+        for (double& value : along)
+            value = -value;
+        const double behind = lossAt(loss, along, m_context).value();
+        const double middle = lossAt(loss, nothing, m_context).value();
+        QVERIFY(std::fabs((ahead - behind) / (2 * kBy) - slope) < 5e-2 * slope);
+        QVERIFY(behind < middle && middle < ahead);
+        QVERIFY(std::fabs(weightNorm(loss, m_context).value() - Eigen::Map<const Eigen::VectorXd>(w.data(), n).norm()) <
+                1e-12 * static_cast<double>(n));
+
         const auto top = topEigenvalue(product, n, 300, 1e-4, 1, m_context).value();
         const Eigen::VectorXd eigenvalues = Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(hessian).eigenvalues();
         const double wanted = eigenvalues(0) + eigenvalues(n - 1) < 0 ? eigenvalues(0) : eigenvalues(n - 1);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// --kv SCHEME, also in llama.cpp's own words for the types of its cache.
+// The scheme of keys and values in memory, also in llama.cpp's own words for the types of its cache: q8_0, q4_1.
 #pragma once
 
 #include "core/formats/activation_scheme.h"
 
 #include <string>
 
-namespace ql::cli {
+namespace ql {
 
 inline Result<ActivationScheme> parseKeysValues(const std::string& text)
 {
@@ -14,4 +14,4 @@ inline Result<ActivationScheme> parseKeysValues(const std::string& text)
     return parseActivationScheme((isBare ? "gguf:" : "") + text);
 }
 
-} // namespace ql::cli
+} // namespace ql

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Limits of a plan: stated, edited and removed by mouse and keyboard, what the plan takes of them, and Balance within.
+#include "tests/support/opened_sample.h"
+#include "views/panels/allocation/balance_preview.h"
+#include "views/panels/limits/limits_model.h"
+#include "views/panels/panel.h"
+#include "views/theme/theme.h"
+
+#include <QAbstractItemModelTester>
+#include <QComboBox>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QTableView>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace ql;
+using namespace ql::views;
+
+namespace {
+
+struct LimitsOfSample : test::OpenedSample {
+    std::unique_ptr<QWidget> widget = make("limits");
+    QAbstractItemModelTester tester{model(), QAbstractItemModelTester::FailureReportingMode::QtTest};
+
+    std::unique_ptr<QWidget> make(std::string_view id)
+    {
+        const Panel& panel =
+            **std::ranges::find(allPanels(), id, [](const Panel* p) { return std::string_view(p->id); });
+        std::unique_ptr<QWidget> made(panel.create({document, jobs, runs}, nullptr));
+        made->resize(1200, 300);
+        made->show();
+        return made;
+    }
+    LimitsModel* model() const { return widget->findChild<LimitsModel*>(); }
+    QTableView* table() const { return widget->findChild<QTableView*>(); }
+    QLabel* summary() const { return widget->findChild<QLabel*>(QStringLiteral("limitsSummary")); }
+    QPushButton* button(const char* name) const { return widget->findChild<QPushButton*>(QLatin1String(name)); }
+    QLineEdit* bound() const { return widget->findChild<QLineEdit*>(QStringLiteral("limitBound")); }
+    void choose(int kind) const
+    {
+        auto* kinds = widget->findChild<QComboBox*>(QStringLiteral("limitKind"));
+        kinds->setCurrentIndex(kinds->findData(kind));
+    }
+    /// Typed, and Enter.
+    void add(LimitKind kind, const char* text) const
+    {
+        choose(static_cast<int>(kind));
+        QTest::keyClicks(bound(), QLatin1String(text));
+        QTest::keyClick(bound(), Qt::Key_Return);
+    }
+    QVariant value(int row, int column) const { return model()->index(row, column).data(Qt::UserRole); }
+    bool isRed(int row) const
+    {
+        return model()->index(row, LimitsModel::kLeft).data(Qt::ForegroundRole).value<QColor>() ==
+               colors(QGuiApplication::palette()).bad;
+    }
+    /// F2 on the bound, typed, Enter.
+    void edit(int row, const char* text) const
+    {
+        table()->setFocus();
+        table()->setCurrentIndex(model()->index(row, LimitsModel::kBound));
+        QTest::keyClick(table(), Qt::Key_F2);
+        auto* editor = table()->viewport()->findChild<QLineEdit*>();
+        QVERIFY(editor);
+        editor->selectAll();
+        QTest::keyClicks(editor, QLatin1String(text));
+        QTest::keyClick(editor, Qt::Key_Return);
+        QCoreApplication::processEvents(); // committed and closed by a queued call
+        QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+    }
+};
+
+std::vector<std::int64_t> ofRole(const Model& model, std::string_view role)
+{
+    std::vector<std::int64_t> found;
+    for (const std::int64_t layer : model.quantizableLayers())
+        if (model.layers[static_cast<std::size_t>(layer)].role == role)
+            found.push_back(layer);
+    return found;
+}
+
+} // namespace
+
+class LimitsTest : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void initTestCase() { applyTheme(ThemeChoice::light); }
+
+    void statedEditedAndRemoved()
+    {
+        LimitsOfSample of;
+        QCOMPARE(of.model()->rowCount(), 0);
+        QVERIFY(!of.button("limitAdd")->isEnabled());
+        QVERIFY(of.open() && of.settle());
+        of.widget->activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(of.widget.get()));
+        Document& d = of.document;
+        QCOMPARE(of.model()->rowCount(), 1); // the budget that every work begins with
+        QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), d.totals().bitsPerWeight);
+
+        of.add(LimitKind::memory, "6GB");
+        QCOMPARE(d.limits().size(), std::size_t{2});
+        QCOMPARE(d.undoStack().count(), 1);
+        QVERIFY(of.bound()->text().isEmpty());
+        QVERIFY(of.settle());
+        // Weights, keys and values of 4096 tokens, and the buffer for activations, counted here.
+        const Model& model = *d.model();
+        double bytes = static_cast<double>(model.blockCount * keyValueBytes(model, MemoryLimits{}).value() +
+                                           activationBytes(model).value());
+        for (std::size_t i = 0; i < model.layers.size(); ++i)
+            bytes += static_cast<double>(layerPayloadBits(model.layers[i], d.plan().candidates[i])) / 8;
+        QVERIFY2(std::fabs(of.value(1, LimitsModel::kUsed).toDouble() - bytes) < 1,
+                 qPrintable(of.value(1, LimitsModel::kUsed).toString()));
+        QVERIFY(!of.isRed(1));
+
+        of.edit(1, "1kB");
+        QCOMPARE(d.limits()[1].text, std::string("1kB"));
+        QVERIFY(of.settle());
+        QVERIFY(of.isRed(1));
+        QVERIFY(std::fabs(of.value(1, LimitsModel::kLeft).toDouble() - (1000 - bytes)) < 1);
+        of.edit(1, "much");
+        QCOMPARE(d.limits()[1].text, std::string("1kB"));
+        QVERIFY(of.summary()->text().contains(QLatin1String("much")));
+
+        of.add(LimitKind::memory, "7GB"); // there is one such limit
+        QCOMPARE(d.limits().size(), std::size_t{2});
+        of.add(LimitKind::group, "nothing*=4");
+        QCOMPARE(d.limits().size(), std::size_t{2});
+        QVERIFY(of.summary()->text().contains(QLatin1String("nothing")));
+        of.bound()->clear();
+
+        of.table()->setFocus();
+        of.table()->setCurrentIndex(of.model()->index(1, LimitsModel::kBound));
+        QTest::keyClick(of.table(), Qt::Key_Delete);
+        QCOMPARE(d.limits().size(), std::size_t{1});
+        d.undoStack().undo();
+        QCOMPARE(d.limits()[1].text, std::string("7GB"));
+        of.table()->setCurrentIndex(of.model()->index(0, LimitsModel::kBound));
+        QTest::mouseClick(of.button("limitRemove"), Qt::LeftButton);
+        QTest::mouseClick(of.button("limitRemove"), Qt::LeftButton);
+        QVERIFY(d.limits().empty());
+        QVERIFY(d.budget() == Budget());
+        QVERIFY(of.settle());
+        d.close();
+        QCOMPARE(of.model()->rowCount(), 0);
+        QVERIFY(of.jobs.failures().empty());
+    }
+
+    void numbersOfTheLocale()
+    {
+        QCOMPARE(limitWords(LimitKind::bitsPerWeight, QStringLiteral(" 4,5 bpw")), std::string("4.5"));
+        QCOMPARE(limitWords(LimitKind::size, QStringLiteral("1,5 GB")), std::string("1.5 GB"));
+        QCOMPARE(limitWords(LimitKind::group, QStringLiteral("a,b=4,5:0,1")), std::string("a,b=4.5:0.1"));
+        QCOMPARE(limitWords(LimitKind::allow, QStringLiteral("q=int4,int8")), std::string("q=int4,int8"));
+    }
+
+    void lockedLayersAreOne()
+    {
+        LimitsOfSample of;
+        QVERIFY(of.open() && of.settle());
+        of.widget->activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(of.widget.get()));
+        Document& d = of.document;
+        const std::int64_t layer = ofRole(*d.model(), "o_proj").front();
+        const std::string candidate = d.columnText(d.ladder(layer).front()).toStdString();
+        of.choose(-1);
+        QTest::keyClicks(of.bound(), QString::fromStdString(d.layer(layer).name + "=" + candidate));
+        QTest::mouseClick(of.button("limitAdd"), Qt::LeftButton);
+        QVERIFY(d.isLocked(layer));
+        QCOMPARE(d.columnOf(layer), std::optional(d.ladder(layer).front()));
+        QCOMPARE(of.model()->rowCount(), 2);
+        QVERIFY(of.model()->isLocks(1));
+        QVERIFY(!of.model()->flags(of.model()->index(1, LimitsModel::kBound)).testFlag(Qt::ItemIsEditable));
+        of.table()->setFocus();
+        of.table()->setCurrentIndex(of.model()->index(1, LimitsModel::kBound));
+        QTest::keyClick(of.table(), Qt::Key_Delete);
+        QVERIFY(!d.isLocked(layer));
+        QCOMPARE(of.model()->rowCount(), 1);
+        QVERIFY(of.settle());
+    }
+
+    void balanceKeepsThem()
+    {
+        LimitsOfSample of;
+        const auto allocation = of.make("allocation");
+        QVERIFY(of.open() && of.settle());
+        Document& d = of.document;
+        const auto down = ofRole(*d.model(), "down_proj");
+        const std::string smallest = d.columnText(d.ladder(down.front()).front()).toStdString();
+        d.setLimits({{LimitKind::bitsPerWeight, "7"},
+                     {LimitKind::size, "1GB"},
+                     {LimitKind::tie, "o_proj"},
+                     {LimitKind::allow, "down_proj=" + smallest},
+                     {LimitKind::context, "512"},
+                     {LimitKind::memory, "1GB"}},
+                    QStringLiteral("limits"));
+        QPushButton* press = nullptr;
+        for (QPushButton* each : allocation->findChildren<QPushButton*>())
+            if (each->text() == QStringLiteral("&Balance"))
+                press = each;
+        QVERIFY(press);
+        QVERIFY(of.settle());
+        QTest::mouseClick(press, Qt::LeftButton);
+        auto* preview = allocation->findChild<BalancePreview*>();
+        QTRY_VERIFY_WITH_TIMEOUT(preview->isVisible(), 30000);
+        for (QPushButton* each : preview->findChildren<QPushButton*>())
+            if (each->text() == QStringLiteral("&Accept"))
+                QTest::mouseClick(each, Qt::LeftButton);
+        QVERIFY(d.totals().bitsPerWeight <= 7);
+        for (const std::int64_t layer : down)
+            QCOMPARE(d.columnOf(layer), std::optional(d.ladder(layer).front()));
+        const auto outputs = ofRole(*d.model(), "o_proj");
+        QVERIFY(outputs.size() > 1 && !d.candidate(outputs.front()).weights.isKeep());
+        for (const std::int64_t layer : outputs)
+            QVERIFY(d.candidate(layer) == d.candidate(outputs.front()));
+        QVERIFY(of.settle());
+        QCOMPARE(of.model()->rowCount(), 6);
+        QCOMPARE(of.model()->problems(), 0);
+        QVERIFY(of.value(4, LimitsModel::kUsed).toDouble() > 0); // bytes of keys and values
+
+        // A plan by hand that does not keep them is told.
+        const LayerColumn change{outputs.front(), d.ladder(outputs.front()).back()};
+        d.assign(std::span(&change, 1), QStringLiteral("highest"));
+        const LayerColumn other{outputs.back(), d.ladder(outputs.back()).front()};
+        d.assign(std::span(&other, 1), QStringLiteral("lowest"));
+        QVERIFY(of.settle());
+        QCOMPARE(of.value(2, LimitsModel::kUsed).toInt() > 1, true);
+        QVERIFY(of.isRed(2));
+
+        // They are part of what a study keeps.
+        const auto settings = d.settings();
+        LimitsOfSample later;
+        QVERIFY(later.open() && later.settle());
+        later.document.restoreSettings(settings);
+        QVERIFY(later.document.isModified());
+        QCOMPARE(later.document.limits().size(), d.limits().size());
+        for (const Limit& limit : withNumbersOf(d))
+            QVERIFY2(std::ranges::count(withNumbersOf(later.document), limit) == 1, limit.text.c_str());
+        QVERIFY(later.settle());
+    }
+
+private:
+    /// The budget is kept as a number, the others as they were stated.
+    static std::vector<Limit> withNumbersOf(const Document& document)
+    {
+        std::vector<Limit> limits = document.limits();
+        for (Limit& limit : limits)
+            if (limit.kind == LimitKind::size)
+                limit.text = std::to_string(*document.budget().fileBytes);
+        return limits;
+    }
+};
+
+QTEST_MAIN(LimitsTest)
+#include "limits_test.moc"

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "views/runs/predictions.h"
+
+#include "views/document/document.h"
+#include "views/jobs/job_runner.h"
+#include "views/text/format.h"
+
+#include <algorithm>
+
+namespace ql::views {
+
+struct Predictions::Fitted {
+    const Metric* metric = nullptr;
+    PredictedQuantity of;
+    LossModel model;
+    double floor = 0;
+    bool isTrusted = true;
+};
+
+Predictions::Predictions(Document& document, JobRunner& jobs) : m_document(document), m_jobs(jobs)
+{
+    connect(&m_document, &Document::modelChanged, this, &Predictions::takeOver);
+    connect(&m_document, &Document::saved, this, [this] { keep(); }); // it may be another study
+}
+
+Predictions::~Predictions() = default;
+
+const Predictions::Fitted* Predictions::fitted(const Metric& metric) const
+{
+    if (m_fitted && m_fitted->metric == &metric)
+        return m_fitted.get();
+    const auto of = usualQuantity(m_records, metric.id);
+    if (!of)
+        return nullptr;
+    m_fitted = std::make_unique<Fitted>(Fitted{.metric = &metric,
+                                               .of = *of,
+                                               .model = lossModelOf(m_records, *of),
+                                               .floor = usualFloor(m_records, *of),
+                                               .isTrusted = ql::isTrusted(m_records, *of)});
+    return m_fitted.get();
+}
+
+std::optional<Prediction> Predictions::expected(const Metric& metric, double sum) const
+{
+    const Fitted* by = fitted(metric);
+    if (!by)
+        return std::nullopt;
+    return by->model.predict({.sum = sum, .sumError = 0, .floor = by->floor});
+}
+
+bool Predictions::isTrusted(const Metric& metric) const
+{
+    const Fitted* by = fitted(metric);
+    return !by || by->isTrusted;
+}
+
+QString Predictions::suspects(const Metric& metric) const
+{
+    QStringList lines;
+    if (const Fitted* by = fitted(metric))
+        for (const std::string& line : describeSuspects(m_records, by->of))
+            lines << toQString(line);
+    return lines.join(QLatin1Char('\n'));
+}
+
+void Predictions::add(const PredictionRecord& record)
+{
+    std::erase_if(m_records,
+                  [&](const PredictionRecord& known) { return known.of == record.of && known.plan == record.plan; });
+    m_records.push_back(record);
+    m_fitted.reset();
+    keep();
+    Q_EMIT changed();
+}
+
+/// All of them, one job at a time: they are merged into what is there.
+void Predictions::keep()
+{
+    const QString channel = QStringLiteral("keep predictions");
+    m_keepAgain = m_jobs.isRunning(channel);
+    if (m_records.empty() || m_keepAgain)
+        return;
+    m_jobs.start(
+        {.title = tr("Keeping what was predicted"), .channel = channel}, this,
+        [sink = m_document.sink(), records = m_records](const JobContext&) { return keepPredictions(*sink, records); },
+        [this](const Result<void>&) {
+            if (m_keepAgain)
+                keep();
+        });
+}
+
+void Predictions::takeOver()
+{
+    if (m_base == m_document.baseModel())
+        return;
+    m_base = m_document.baseModel();
+    m_records.clear();
+    m_fitted.reset();
+    Q_EMIT changed();
+    if (!m_document.isOpen())
+        return;
+    m_jobs.start(
+        {.title = tr("Reading what was predicted"), .channel = QStringLiteral("read predictions")}, this,
+        [sink = m_document.sink()](const JobContext&) -> Result<std::vector<PredictionRecord>> {
+            return readPredictions(*sink);
+        },
+        [this, base = m_base](Result<std::vector<PredictionRecord>> records) {
+            if (!records || records->empty() || base != m_base)
+                return;
+            m_records.insert(m_records.begin(), records->begin(), records->end());
+            m_fitted.reset();
+            Q_EMIT changed();
+        });
+}
+
+} // namespace ql::views

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What plans of the open model were predicted and measured at, as the study remembers it: how far the prediction of
+// another plan reaches, and whether it holds. GUI thread only.
+#pragma once
+
+#include "core/plan/prediction_records.h"
+
+#include <QObject>
+
+#include <memory>
+#include <optional>
+
+namespace ql {
+struct Metric;
+}
+
+namespace ql::views {
+
+class Document;
+class JobRunner;
+
+class Predictions : public QObject {
+    Q_OBJECT
+public:
+    Predictions(Document& document, JobRunner& jobs);
+    ~Predictions() override;
+
+    /// The later ones last; of the model as stored and of its variants.
+    const std::vector<PredictionRecord>& records() const { return m_records; }
+    /// One more, which the study keeps; an earlier one of the same plan and quantity gives way.
+    void add(const PredictionRecord& record);
+
+    /// Of a plan whose items' losses by the metric add up to `sum`; nothing where no plan was measured.
+    std::optional<Prediction> expected(const Metric& metric, double sum) const;
+    /// False while the last plan that the metric predicted was measured outside of its interval.
+    bool isTrusted(const Metric& metric) const;
+    /// What the metric is off by, a role or block a line.
+    QString suspects(const Metric& metric) const;
+
+Q_SIGNALS:
+    void changed();
+
+private:
+    struct Fitted;
+    const Fitted* fitted(const Metric& metric) const; // null without records
+    void takeOver();
+    void keep();
+
+    Document& m_document;
+    JobRunner& m_jobs;
+    std::shared_ptr<const Model> m_base; // that the records are of
+    std::vector<PredictionRecord> m_records;
+    bool m_keepAgain = false;                 // there are others since the job that keeps them began
+    mutable std::unique_ptr<Fitted> m_fitted; // of the metric that was asked for last
+};
+
+} // namespace ql::views

@@ -19,5 +19,21 @@ add_link_options(-Wl,--as-needed)
 
 find_program(QL_CCACHE ccache)
 if(QL_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${QL_CCACHE})
+  # What it takes to keep results of files with precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${QL_CCACHE})
 endif()
+
+# Headers that most files of a target include are parsed once for all of them: a fifth of the time to build. Files include what they
+# use all the same: the preset `dev` builds without.
+option(QL_PRECOMPILE "Parse the headers of the standard library and of Qt once for each target" ON)
+set(QL_COMMON_HEADERS <algorithm> <array> <bit> <cmath> <cstdint> <cstring> <filesystem> <functional> <limits> <map> <memory> <mutex>
+  <numeric> <optional> <set> <span> <string> <string_view> <utility> <vector>)
+
+# ql_precompile(TARGET [header...])  the common headers and these
+function(ql_precompile target)
+  if(QL_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE ${QL_COMMON_HEADERS} ${ARGN})
+    # GCC 12 sees errors in std::string's own copying (its bug 105651), and forgets that precompiled headers are the system's.
+    target_compile_options(${target} PRIVATE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
+  endif()
+endfunction()

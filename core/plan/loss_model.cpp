@@ -21,6 +21,7 @@ constexpr double kNormalDegrees = 1e4; // as good as normal
 constexpr std::size_t kMostSuspects = 3;
 constexpr std::size_t kFewestPlans = 6; // that name suspects
 
+constexpr std::size_t kMostLeftOut = 50;   // plans, one after the other: of more every second, third …
 constexpr std::size_t kFewestIsotonic = 8; // plans
 constexpr std::array kBlends{0.4, 0.8};
 constexpr double kLeastGain = 0.9;  // of squared residuals of plans left out, with a blend to those without
@@ -237,7 +238,9 @@ void LossModel::chooseBlend()
     std::array<double, kBlends.size()> with{};
     double weights = 0;
     double spreads = 0;
-    for (std::size_t left = 0; left < m_plans.size(); ++left) {
+    std::size_t count = 0;
+    const std::size_t step = (m_plans.size() + kMostLeftOut - 1) / kMostLeftOut;
+    for (std::size_t left = 0; left < m_plans.size(); left += step, ++count) {
         std::vector<MeasuredPlan> others = m_plans;
         others.erase(others.begin() + static_cast<std::ptrdiff_t>(left));
         const LossModel model(others, alone);
@@ -254,10 +257,10 @@ void LossModel::chooseBlend()
     const auto best = std::ranges::min_element(with);
     if (!(*best < kLeastGain * without))
         return;
-    const auto count = static_cast<double>(m_plans.size());
+    m_leftOut = static_cast<double>(count);
     m_blend = kBlends[static_cast<std::size_t>(best - with.begin())];
-    m_leftOutVariance = *best / weights * (1 + kChosenBlends / count);
-    m_meanSpread = spreads / count;
+    m_leftOutVariance = *best / weights * (1 + kChosenBlends / m_leftOut);
+    m_meanSpread = spreads / m_leftOut;
 }
 
 Prediction LossModel::predict(const PredictedSum& sum, double measurementError, std::span<const double> shares) const
@@ -282,7 +285,7 @@ Prediction LossModel::predict(const PredictedSum& sum, double measurementError, 
     const double spread = spreadOf(sum.sum, shares);
     const bool isBlend = m_blend > 0;
     const double variance = isBlend ? m_leftOutVariance * std::max(1.0, spread / m_meanSpread) : m_variance * spread;
-    const double degrees = isBlend ? static_cast<double>(m_plans.size()) - 1 : m_degrees;
+    const double degrees = isBlend ? m_leftOut - 1 : m_degrees;
     const double scale = std::sqrt(variance + squared(sum.sumError / sum.sum));
     const double middle = middleOf(sum.sum, shares, m_blend);
     const double reach = scale * studentQuantile(tail, degrees);

@@ -115,6 +115,7 @@ private:
     double m_degrees = 0;
     std::vector<WeightedPoint> m_levels; // isotonic
     double m_blend = 0;                  // 0: the curve alone
+    double m_leftOut = 0;                // how many plans were, one after the other
     double m_leftOutVariance = 0;        // with the blend
     double m_meanSpread = 1;             // over the plans
 };

@@ -22,7 +22,8 @@ using KnownLosses = std::map<std::pair<std::int64_t, std::string>, LayerLoss>;
 /// was drawn; 0 where no table knows it.
 struct ExactCell {
     LayerGroup group;
-    Candidate candidate; // as asked for; of a single layer complete
+    std::size_t column = 0; // of the request's candidates
+    Candidate candidate;    // as asked for; of a single layer complete
     LayerChange change;
     double worth = 0;
 };
@@ -44,21 +45,23 @@ Result<KnownLosses> knownLosses(const Model& model, const std::vector<std::strin
 Result<std::vector<LayerGroup>> groupsOf(const Model& model, const ProbeOptions& options, const MeasureRequest& request)
 {
     std::vector<LayerGroup> groups;
-    if (options.groups.empty())
+    const bool areAlone = options.groups.empty() || !options.coupling.empty();
+    if (areAlone)
         for (const std::int64_t layer : request.layers)
             groups.push_back({.name = model.layers[static_cast<std::size_t>(layer)].name, .layers = {layer}});
-    for (const std::string& word : options.groups) {
-        QL_TRY(its, layerGroups(model, request.layers, word));
+    for (std::size_t g = 0; !areAlone && g < options.groups.size(); ++g) {
+        QL_TRY(its, layerGroups(model, request.layers, options.groups[g]));
         groups.insert(groups.end(), its.begin(), its.end());
     }
     return groups;
 }
 
 /// Of a group those layers change that may; without a change where none does.
-ExactCell cellOf(const Model& model, const LayerGroup& group, const Candidate& column, const MeasureRequest& request,
+ExactCell cellOf(const Model& model, const LayerGroup& group, std::size_t number, const MeasureRequest& request,
                  const KnownLosses& known)
 {
-    ExactCell cell{.group = group, .candidate = column, .change = {}};
+    const Candidate& column = request.candidates[number];
+    ExactCell cell{.group = group, .column = number, .candidate = column, .change = {}};
     double loss = 0;
     double variance = 0;
     for (const std::int64_t layer : group.layers) {
@@ -88,11 +91,11 @@ Result<std::vector<ExactCell>> exactCells(const Model& model, const ProbeOptions
     };
     std::vector<ExactCell> cells;
     for (const LayerGroup& group : groups)
-        for (const Candidate& column : request.candidates) {
+        for (std::size_t column = 0; column < request.candidates.size(); ++column) {
             ExactCell cell = cellOf(model, group, column, request, known);
             if (cell.change.empty() || isMeasured(cell))
                 continue;
-            if (options.groups.empty())
+            if (group.layers.size() == 1 && (options.groups.empty() || !options.coupling.empty()))
                 cell.candidate = cell.change.front().second;
             cells.push_back(std::move(cell));
         }
@@ -100,6 +103,81 @@ Result<std::vector<ExactCell>> exactCells(const Model& model, const ProbeOptions
     if (options.limit > 0 && std::ssize(cells) > options.limit)
         cells.resize(static_cast<std::size_t>(options.limit));
     return cells;
+}
+
+/// Cells of single layers that are run at once, too.
+struct Together {
+    std::string group; // empty: a pair
+    std::vector<std::size_t> cells;
+};
+
+/// Pairs are of layers that follow each other in the request.
+Result<std::vector<Together>> togetherOf(const Model& model, const ProbeOptions& options, const MeasureRequest& request,
+                                         std::span<const ExactCell> cells)
+{
+    const auto layerOf = [&](std::size_t cell) { return cells[cell].change.front().first; };
+    std::vector<Together> together;
+    if (options.coupling == "pairs")
+        for (std::size_t l = 0; l + 1 < request.layers.size(); ++l)
+            for (std::size_t a = 0; a < cells.size(); ++a)
+                for (std::size_t b = 0; b < cells.size(); ++b)
+                    if (layerOf(a) == request.layers[l] && layerOf(b) == request.layers[l + 1])
+                        together.push_back({.group = {}, .cells = {a, b}});
+    if (options.coupling != "groups")
+        return together;
+    for (const std::string& word : options.groups) {
+        QL_TRY(groups, layerGroups(model, request.layers, word));
+        for (const LayerGroup& group : groups)
+            for (std::size_t column = 0; column < request.candidates.size(); ++column) {
+                Together its{.group = group.name, .cells = {}};
+                for (std::size_t c = 0; c < cells.size(); ++c)
+                    if (cells[c].column == column && std::ranges::find(group.layers, layerOf(c)) != group.layers.end())
+                        its.cells.push_back(c);
+                if (!its.cells.empty())
+                    together.push_back(std::move(its));
+            }
+    }
+    return together;
+}
+
+/// Rows of what was run together; what pairs say goes into the losses. `windows`: the loss of each change by window.
+nlohmann::ordered_json couplingRows(const Model& model, std::span<const ExactCell> cells,
+                                    std::span<const Together> together, const std::vector<std::vector<double>>& windows,
+                                    LayerLosses& losses)
+{
+    auto rows = nlohmann::ordered_json::array();
+    for (std::size_t t = 0; t < together.size(); ++t) {
+        std::vector<const std::vector<double>*> alone;
+        for (const std::size_t cell : together[t].cells)
+            alone.push_back(&windows[cell]);
+        const std::vector<double>& all = windows[cells.size() + t];
+        const WindowMean loss = meanOf(all);
+        const WindowMean beyond = coupling(all, alone);
+        const ExactCell& first = cells[together[t].cells.front()];
+        const ExactCell& last = cells[together[t].cells.back()];
+        nlohmann::ordered_json row;
+        if (together[t].group.empty()) {
+            const auto nameOf = [&](const ExactCell& cell) {
+                return model.layers[static_cast<std::size_t>(cell.change.front().first)].name;
+            };
+            row = {{"layers", {nameOf(first), nameOf(last)}},
+                   {"candidates", {printCandidate(first.candidate), printCandidate(last.candidate)}}};
+            losses.couplings.push_back({.layers = {first.change.front().first, last.change.front().first},
+                                        .candidates = {first.candidate, last.candidate},
+                                        .loss = beyond.value,
+                                        .standardError = beyond.standardError});
+        } else {
+            row = {{"group", together[t].group},
+                   {"candidate", printCandidate(first.candidate)},
+                   {"layers", together[t].cells.size()}};
+        }
+        row["loss"] = numberOrNull(loss.value);
+        row["standard_error"] = numberOrNull(loss.standardError);
+        row["coupling"] = numberOrNull(beyond.value);
+        row["coupling_error"] = numberOrNull(beyond.standardError);
+        rows.push_back(std::move(row));
+    }
+    return rows;
 }
 
 WindowMean lossOf(const MeasuredChange& measured, const std::string& by)
@@ -111,7 +189,7 @@ nlohmann::ordered_json rowOf(const ExactCell& cell, const MeasuredChange& measur
 {
     const WindowMean loss = lossOf(measured, options.by);
     nlohmann::ordered_json row{{"name", cell.group.name}};
-    if (!options.groups.empty())
+    if (!options.groups.empty() && options.coupling.empty())
         row["layers"] = cell.change.size();
     row["candidate"] = printCandidate(cell.candidate);
     row["loss"] = numberOrNull(loss.value);
@@ -142,6 +220,7 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
     if (windows.count() < 2)
         return usageError("--probe exact takes two windows or more, whose spread tells the standard error");
     QL_TRY(cells, exactCells(model, options, request));
+    QL_TRY(together, togetherOf(model, options, request, cells));
     ExactProbeTask task{.model = model,
                         .graph = graph,
                         .windows = windows,
@@ -152,12 +231,20 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                         .sink = study ? study->study.get() : nullptr};
     for (const ExactCell& cell : cells)
         task.changes.push_back(cell.change);
+    for (const Together& several : together) {
+        LayerChange& change = task.changes.emplace_back();
+        for (const std::size_t cell : several.cells)
+            change.push_back(cells[cell].change.front());
+    }
+    std::vector<std::vector<double>> ofWindows(task.changes.size());
     QL_TRY(cases, windowCases(graph, windows));
     QL_TRY(speed, measureSpeed(model, graph, cases, console.context()));
     const double once =
         speed.secondsPerMultiplyAdd * multiplyAddsPerToken(model, graph) * static_cast<double>(std::ssize(windows.ids));
-    console.status("running " + std::to_string(cells.size()) + " cells on " + std::to_string(windows.count()) +
-                   " windows: at most about " + formatFixed(once * static_cast<double>(1 + cells.size()), 0) +
+    console.status("running " + std::to_string(task.changes.size()) +
+                   (together.empty() ? " cells on " : " cells and sets of cells on ") +
+                   std::to_string(windows.count()) + " windows: at most about " +
+                   formatFixed(once * static_cast<double>(1 + task.changes.size()), 0) +
                    " s beside what the quantizers take, " + formatBytes(exactProbeBytes(task)) + " of hidden states");
 
     Probed probed;
@@ -169,6 +256,9 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
     QL_CHECK(probeExactly(
         task,
         [&](const MeasuredChange& measured) {
+            ofWindows[measured.change] = options.by == "kld" ? measured.kld : measured.nllChange;
+            if (measured.change >= cells.size())
+                return;
             const ExactCell& cell = cells[measured.change];
             rows.push_back(rowOf(cell, measured, options));
             const WindowMean loss = lossOf(measured, options.by);
@@ -188,6 +278,8 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                        {"windows", windows.count()},
                        {"context", windows.length},
                        {"cells", std::move(rows)}};
+    if (!together.empty())
+        probed.document["couplings"] = couplingRows(model, cells, together, ofWindows, probed.losses);
     return probed;
 }
 

@@ -3,7 +3,6 @@
 
 #include "core/base/sum.h"
 #include "core/model/evaluation/head_input.h"
-#include "core/model/evaluation/layer_gradients.h"
 #include "core/model/evaluation/not_finite.h"
 #include "core/model/graph/vector_math.h"
 
@@ -116,7 +115,7 @@ Result<DivergenceGradient> divergenceGradient(const DivergenceTask<T>& task, con
             return {};
         });
     };
-    QL_TRY(places, layerPlaces(task.weights, task.layers, context));
+    QL_TRY(places, gradientPlaces(task.weights, task.layers, context, task.rowFactors));
     LayerGradientSum<T> sum(places, context);
     QL_CHECK(lossGradients<T>({task.graph, task.weights, chosen, 0, chosen.count(), {}, toGradient}, sum, context));
     DivergenceGradient result;

@@ -5,6 +5,7 @@
 // position of a window counts. Equal bits for any thread count on one CPU.
 #pragma once
 
+#include "core/model/evaluation/layer_gradients.h"
 #include "core/model/evaluation/windows.h"
 #include "core/model/graph/run.h"
 
@@ -40,14 +41,15 @@ struct DivergenceTask {
     const graph::Graph& graph;
     const graph::WeightSource& weights; // of the version
     const HeadStates<T>& model;
-    const Windows& windows;           // that the states are of
-    std::vector<std::int64_t> chosen; // which of the windows
-    std::vector<std::int64_t> layers; // whose gradients are asked for
+    const Windows& windows;                 // that the states are of
+    std::vector<std::int64_t> chosen;       // which of the windows
+    std::vector<std::int64_t> layers;       // whose gradients are asked for
+    std::vector<LayerRows> rowFactors = {}; // other layers, of which those of ln f of a factor f on each row are
 };
 
 struct DivergenceGradient {
     double kld = 0;               // mean, nats per token
-    std::vector<double> gradient; // ∂kld/∂w: layer after layer as the task names them, each row-major
+    std::vector<double> gradient; // ∂kld/∂w: layer after layer as the task names them, each row-major; ∂kld/∂ln f
 };
 
 /// Takes gradientUnits() of the chosen windows (loss_gradients.h). Errors where logits are not finite.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "core/realize/norm_tuning.h"
+#include "core/realize/scale_tuning.h"
 
 #include "core/base/rng.h"
+#include "core/jobs/parallel.h"
 #include "core/model/evaluation/divergence_gradients.h"
 #include "core/model/evaluation/loss_gradients.h"
+#include "core/model/graph/row_kernels.h"
+#include "core/model/graph/stored_weights.h"
 
 #include <algorithm>
 #include <cmath>
@@ -15,18 +18,22 @@ namespace ql {
 
 namespace {
 
-/// Weights of which some vectors change.
+/// Weights of which some vectors, and factors of some rows, change.
 class TunedWeights final : public graph::WeightSource {
 public:
     explicit TunedWeights(const graph::WeightSource& base) : m_base(base) {}
 
     Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
     {
-        const auto changed = m_changed.find(layer);
-        return changed != m_changed.end() ? Result(changed->second) : m_base.weights(layer, context);
+        if (const auto changed = m_changed.find(layer); changed != m_changed.end())
+            return changed->second;
+        const auto factors = m_factors.find(layer);
+        return factors != m_factors.end() ? multiplied(layer, factors->second, context)
+                                          : m_base.weights(layer, context);
     }
 
-    void set(std::int64_t layer, const Shape& shape, std::span<const double> values)
+    void setFactors(std::int64_t layer, std::vector<double> factors) { m_factors[layer] = std::move(factors); }
+    void setVector(std::int64_t layer, const Shape& shape, std::span<const double> values)
     {
         const auto owner = std::make_shared<Buffer>(4 * std::ssize(values));
         std::ranges::transform(values, owner->as<float>(), [](double value) { return static_cast<float>(value); });
@@ -34,17 +41,49 @@ public:
     }
 
 private:
+    Result<TensorData> multiplied(std::int64_t layer, const std::vector<double>& factors,
+                                  const JobContext& context) const
+    {
+        QL_TRY(data, m_base.weights(layer, context));
+        QL_TRY(weights, graph::decoded<float>(data, context));
+        const auto rows = std::ssize(factors);
+        const std::int64_t cols = rows > 0 ? weights.numel() / rows : 0;
+        const auto owner = std::make_shared<Buffer>(4 * weights.numel());
+        QL_CHECK(parallelFor(context, rows, graph::rowGrain(cols), [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t r = begin; r < end; ++r)
+                graph::scaleRow(weights.data() + r * cols, cols,
+                                static_cast<float>(factors[static_cast<std::size_t>(r)]), 0.0F,
+                                owner->as<float>() + r * cols);
+        }));
+        return TensorData{{Dtype::f32, weights.shape(), owner->data()}, owner};
+    }
+
     const graph::WeightSource& m_base;
     std::map<std::int64_t, TensorData> m_changed;
+    std::map<std::int64_t, std::vector<double>> m_factors;
 };
 
-/// A gain or a bias on its way.
+/// A gain, a bias or a layer's factors of rows on its way.
 struct Parameter {
     std::int64_t layer = -1;
-    std::vector<double> start, unit; // w₀ and s
+    std::vector<double> start, unit; // w₀ and s; of ln f 0 and 1
+    bool isRowFactors = false;
+
+    std::vector<double> values(const double* theta) const
+    {
+        std::vector<double> tuned = start;
+        for (std::size_t i = 0; i < tuned.size(); ++i) {
+            tuned[i] += unit[i] * theta[i];
+            if (isRowFactors)
+                tuned[i] = std::exp(tuned[i]);
+        }
+        return tuned;
+    }
 };
 
-Result<std::vector<Parameter>> parametersOf(const Model& model, std::span<const Norm> norms, const JobContext& context)
+/// In the order of the gradient.
+Result<std::vector<Parameter>> parametersOf(const Model& model, std::span<const Norm> norms,
+                                            std::span<const LayerRows> rows, const JobContext& context)
 {
     std::vector<Parameter> parameters;
     for (const Norm& norm : norms) {
@@ -61,6 +100,10 @@ Result<std::vector<Parameter>> parametersOf(const Model& model, std::span<const 
             QL_TRY(bias, vectorOf(model, norm.bias, context));
             parameters.push_back({norm.bias, std::move(bias), std::move(unit)});
         }
+    }
+    for (const LayerRows& its : rows) {
+        const auto count = static_cast<std::size_t>(its.rows);
+        parameters.push_back({its.layer, std::vector<double>(count), std::vector<double>(count, 1.0), true});
     }
     return parameters;
 }
@@ -88,7 +131,7 @@ private:
     std::int64_t m_steps = 0;
 };
 
-double rateAt(const NormTuningSettings& settings, std::int64_t step)
+double rateAt(const ScaleTuningSettings& settings, std::int64_t step)
 {
     const double rising = std::max(1.0, 0.1 * static_cast<double>(settings.steps));
     const double part = static_cast<double>(step) / static_cast<double>(settings.steps);
@@ -128,22 +171,23 @@ private:
 
 } // namespace
 
-Result<std::vector<RepairedTensor>> tuneNorms(const NormTuningTask& task, std::span<const Norm> norms,
-                                              const JobContext& context)
+Result<TunedValues> tuneScales(const ScaleTuningTask& task, std::span<const Norm> norms,
+                               std::span<const LayerRows> rows, const JobContext& context)
 {
     if (task.planned.layerInput || task.planned.keysValues)
         return refused("the plan rounds the inputs of layers, and rounding has no gradient; repair by statistics, or "
                        "leave activation schemes out");
-    const NormTuningSettings& settings = task.settings;
-    QL_TRY(parameters, parametersOf(task.model, norms, context));
-    std::vector<std::int64_t> layers;
+    const ScaleTuningSettings& settings = task.settings;
+    QL_TRY(parameters, parametersOf(task.model, norms, rows, context));
+    std::vector<std::int64_t> vectors;
     std::size_t count = 0;
     for (const Parameter& parameter : parameters) {
-        layers.push_back(parameter.layer);
+        if (!parameter.isRowFactors)
+            vectors.push_back(parameter.layer);
         count += parameter.start.size();
     }
-    if (layers.empty() || task.windows.count() == 0)
-        return std::vector<RepairedTensor>();
+    if (count == 0 || task.windows.count() == 0)
+        return TunedValues();
     context.progress().addTotal(HeadStates<float>::units(task.graph, task.windows.count()) +
                                 settings.steps *
                                     gradientUnits(task.graph, std::min(settings.batch, task.windows.count())));
@@ -151,15 +195,16 @@ Result<std::vector<RepairedTensor>> tuneNorms(const NormTuningTask& task, std::s
     TunedWeights weights(*task.planned.weights);
     Adam adam(count);
     Order order(task.windows.count(), settings.seed);
-    const auto values = [&](const Parameter& parameter, std::size_t offset) {
-        std::vector<double> tuned = parameter.start;
-        for (std::size_t i = 0; i < tuned.size(); ++i)
-            tuned[i] += parameter.unit[i] * adam.theta()[offset + i];
-        return tuned;
+    const auto forEach = [&](const auto& take) {
+        const double* theta = adam.theta().data();
+        for (const Parameter& parameter : parameters) {
+            take(parameter, parameter.values(theta));
+            theta += parameter.start.size();
+        }
     };
     for (std::int64_t step = 0; step < settings.steps; ++step) {
-        const DivergenceTask<float> divergence{task.graph, weights, states, task.windows, order.next(settings.batch),
-                                               layers};
+        const DivergenceTask<float> divergence{
+            task.graph, weights, states, task.windows, order.next(settings.batch), vectors, {rows.begin(), rows.end()}};
         QL_TRY(found, divergenceGradient<float>(divergence, context));
         if (task.onStep)
             task.onStep(step, found.kld);
@@ -168,23 +213,22 @@ Result<std::vector<RepairedTensor>> tuneNorms(const NormTuningTask& task, std::s
             for (const double unit : parameter.unit)
                 found.gradient[offset++] *= unit;
         adam.step(found.gradient, rateAt(settings, step));
-        offset = 0;
-        for (const Parameter& parameter : parameters) {
-            weights.set(parameter.layer, task.model.layers[static_cast<std::size_t>(parameter.layer)].shape,
-                        values(parameter, offset));
-            offset += parameter.start.size();
-        }
+        forEach([&](const Parameter& parameter, std::vector<double> values) {
+            if (parameter.isRowFactors)
+                weights.setFactors(parameter.layer, std::move(values));
+            else
+                weights.setVector(parameter.layer, task.model.layers[static_cast<std::size_t>(parameter.layer)].shape,
+                                  values);
+        });
     }
-    std::vector<RepairedTensor> repaired;
-    std::size_t offset = 0;
-    for (const Parameter& parameter : parameters) {
+    TunedValues tuned;
+    forEach([&](const Parameter& parameter, const std::vector<double>& values) {
         RepairedTensor tensor{.layer = parameter.layer, .values = {}};
-        for (const double value : values(parameter, offset))
+        for (const double value : values)
             tensor.values.push_back(static_cast<float>(value));
-        offset += parameter.start.size();
-        repaired.push_back(std::move(tensor));
-    }
-    return repaired;
+        (parameter.isRowFactors ? tuned.rowFactors : tuned.tensors).push_back(std::move(tensor));
+    });
+    return tuned;
 }
 
 } // namespace ql

@@ -99,7 +99,7 @@ Result<RepairMethod> parseRepairMethod(std::string_view text)
     const auto wrong = [&](const std::string& what) {
         return usageError("'" + printable(text) + "': " + what +
                           "; take statistics, statistics:moments, statistics:least_squares, or kld with any of "
-                          "steps=, batch=, rate=, seed= and tune=norms|rows|both, e.g. kld:steps=40:rate=0.01");
+                          "steps=, batch=, rate=, seed=, tune=norms|rows|both and check=, e.g. kld:steps=40:tune=both");
     };
     const auto words = split(text, ':');
     RepairMethod method;
@@ -128,6 +128,8 @@ Result<RepairMethod> parseRepairMethod(std::string_view text)
             method.tuning.batch = *whole;
         else if (key == "seed" && whole && *whole >= 0)
             method.tuning.seed = static_cast<std::uint64_t>(*whole);
+        else if (key == "check" && whole && *whole >= 0 && *whole <= kMost)
+            method.tuning.check = *whole;
         else if (const auto tuned = std::ranges::find(kTuned, value); key == "tune" && tuned != kTuned.end())
             method.tuning.scales = static_cast<TunedScales>(tuned - kTuned.begin());
         else
@@ -143,7 +145,7 @@ std::string printRepairMethod(const RepairMethod& method)
     const ScaleTuningSettings& its = method.tuning;
     return "kld:steps=" + std::to_string(its.steps) + ":batch=" + std::to_string(its.batch) +
            ":rate=" + formatDouble(its.rate) + ":seed=" + std::to_string(its.seed) +
-           ":tune=" + std::string(kTuned[static_cast<std::size_t>(its.scales)]);
+           ":tune=" + std::string(kTuned[static_cast<std::size_t>(its.scales)]) + ":check=" + std::to_string(its.check);
 }
 
 Result<Repair> findRepair(const RepairTask& task, const JobContext& context)
@@ -156,6 +158,11 @@ Result<Repair> findRepair(const RepairTask& task, const JobContext& context)
         return refused("the KLD is that of language models on text; take the method statistics");
     const auto share = static_cast<std::int64_t>(std::llround(task.heldOut * static_cast<double>(count)));
     const std::int64_t used = count - std::clamp<std::int64_t>(share, 1, count - 1);
+    const bool isChecked = task.method.isTuned && task.method.tuning.check > 0;
+    const std::int64_t judged = isChecked ? used + (count - used) / 2 : used; // the first that judges
+    if (isChecked && judged == used)
+        return usageError("checks need two windows that are held out at least: one to choose the steps by, and one to "
+                          "see whether that is a repair");
     const TunedScales scales = task.method.isTuned ? task.method.tuning.scales : TunedScales::norms;
     Norms found;
     if (scales != TunedScales::rows)
@@ -187,10 +194,13 @@ Result<Repair> findRepair(const RepairTask& task, const JobContext& context)
                                   .own = task.own,
                                   .planned = planned,
                                   .settings = task.method.tuning,
+                                  .checked = part(task.windows, used, judged),
                                   .onStep = task.onStep},
                                  found.norms, rows.layers, context));
         repair.tensors = std::move(tuned.tensors);
         repair.rowFactors = std::move(tuned.rowFactors);
+        repair.keptSteps = tuned.keptSteps;
+        repair.checks = std::move(tuned.checks);
     } else {
         QL_TRY(all, task.cases ? Result(*task.cases) : windowCases(task.graph, task.windows));
         const Cases cases = part(all, 0, used);
@@ -212,8 +222,8 @@ Result<Repair> findRepair(const RepairTask& task, const JobContext& context)
             layers.insert(tensor.layer);
     ModelVersion repaired = planned;
     repaired.weights = std::make_shared<OverlaidWeights>(planned.weights, own.weights, std::move(layers));
-    QL_TRY(heldOut, task.cases ? score(task, part(*task.cases, used, count), planned, repaired, context)
-                               : score(task, part(task.windows, used, count), planned, repaired, context));
+    QL_TRY(heldOut, task.cases ? score(task, part(*task.cases, judged, count), planned, repaired, context)
+                               : score(task, part(task.windows, judged, count), planned, repaired, context));
     repair.heldOut = heldOut;
     return repair;
 }

@@ -12,7 +12,7 @@
 namespace ql {
 
 /// "statistics" or "statistics:moments" | "statistics:least_squares";
-/// "kld[:steps=40][:batch=4][:rate=0.01][:seed=1][:tune=norms|rows|both]".
+/// "kld[:steps=40][:batch=4][:rate=0.01][:seed=1][:tune=norms|rows|both][:check=0]".
 struct RepairMethod {
     bool isTuned = false; // by the gradient of the KLD
     NormMatch match = NormMatch::moments;
@@ -35,6 +35,8 @@ struct HeldOutScore {
 struct Repair {
     std::vector<RepairedTensor> tensors;
     std::vector<RepairedTensor> rowFactors;
+    std::int64_t keptSteps = 0; // of tuning
+    std::vector<TuningCheck> checks;
     HeldOutScore heldOut;
     std::vector<Warning> notes;
 };
@@ -47,7 +49,9 @@ struct RepairTask {
     RepairMethod method;
     Windows windows = {};         // of language models
     const Cases* cases = nullptr; // of others, instead
-    double heldOut = 0.25;        // share of the windows or cases, the last ones, at least one
+    /// Share of the windows or cases, the last ones, at least one. Where a method checks steps the first half of them
+    /// says which are kept, and the rest is what the repair is judged by.
+    double heldOut = 0.25;
     std::function<void(std::int64_t step, double kld)> onStep = {};
 };
 

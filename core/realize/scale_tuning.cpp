@@ -1,67 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/realize/scale_tuning.h"
 
+#include "core/base/checked.h"
 #include "core/base/rng.h"
-#include "core/jobs/parallel.h"
 #include "core/model/evaluation/divergence_gradients.h"
 #include "core/model/evaluation/loss_gradients.h"
-#include "core/model/graph/row_kernels.h"
-#include "core/model/graph/stored_weights.h"
+#include "core/realize/tuned_weights.h"
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <limits>
 #include <numbers>
 #include <numeric>
+#include <optional>
 
 namespace ql {
 
 namespace {
-
-/// Weights of which some vectors, and factors of some rows, change.
-class TunedWeights final : public graph::WeightSource {
-public:
-    explicit TunedWeights(const graph::WeightSource& base) : m_base(base) {}
-
-    Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
-    {
-        if (const auto changed = m_changed.find(layer); changed != m_changed.end())
-            return changed->second;
-        const auto factors = m_factors.find(layer);
-        return factors != m_factors.end() ? multiplied(layer, factors->second, context)
-                                          : m_base.weights(layer, context);
-    }
-
-    void setFactors(std::int64_t layer, std::vector<double> factors) { m_factors[layer] = std::move(factors); }
-    void setVector(std::int64_t layer, const Shape& shape, std::span<const double> values)
-    {
-        const auto owner = std::make_shared<Buffer>(4 * std::ssize(values));
-        std::ranges::transform(values, owner->as<float>(), [](double value) { return static_cast<float>(value); });
-        m_changed[layer] = {{Dtype::f32, shape, owner->data()}, owner};
-    }
-
-private:
-    Result<TensorData> multiplied(std::int64_t layer, const std::vector<double>& factors,
-                                  const JobContext& context) const
-    {
-        QL_TRY(data, m_base.weights(layer, context));
-        QL_TRY(weights, graph::decoded<float>(data, context));
-        const auto rows = std::ssize(factors);
-        const std::int64_t cols = rows > 0 ? weights.numel() / rows : 0;
-        const auto owner = std::make_shared<Buffer>(4 * weights.numel());
-        QL_CHECK(parallelFor(context, rows, graph::rowGrain(cols), [&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t r = begin; r < end; ++r)
-                graph::scaleRow(weights.data() + r * cols, cols,
-                                static_cast<float>(factors[static_cast<std::size_t>(r)]), 0.0F,
-                                owner->as<float>() + r * cols);
-        }));
-        return TensorData{{Dtype::f32, weights.shape(), owner->data()}, owner};
-    }
-
-    const graph::WeightSource& m_base;
-    std::map<std::int64_t, TensorData> m_changed;
-    std::map<std::int64_t, std::vector<double>> m_factors;
-};
 
 /// A gain, a bias or a layer's factors of rows on its way.
 struct Parameter {
@@ -81,12 +36,56 @@ struct Parameter {
     }
 };
 
-/// In the order of the gradient.
-Result<std::vector<Parameter>> parametersOf(const Model& model, std::span<const Norm> norms,
-                                            std::span<const LayerRows> rows, const JobContext& context)
-{
-    std::vector<Parameter> parameters;
-    for (const Norm& norm : norms) {
+/// All that is moved, one after the other as in θ and in the gradient.
+class Parameters {
+public:
+    static Result<Parameters> of(const Model& model, std::span<const Norm> norms, std::span<const LayerRows> rows,
+                                 const JobContext& context)
+    {
+        Parameters made;
+        for (const Norm& norm : norms)
+            QL_CHECK(made.addNorm(model, norm, context));
+        for (const LayerRows& its : rows) {
+            const auto count = static_cast<std::size_t>(its.rows);
+            made.add({its.layer, std::vector<double>(count), std::vector<double>(count, 1.0), true});
+        }
+        return made;
+    }
+
+    std::size_t count() const { return m_count; }
+    /// Layers of gains and biases.
+    const std::vector<std::int64_t>& vectors() const { return m_vectors; }
+    /// From the gradient with respect to the values, or to ln f, to that with respect to θ.
+    void toTheta(std::vector<double>& gradient) const
+    {
+        std::size_t at = 0;
+        for (const Parameter& parameter : m_list)
+            for (const double unit : parameter.unit)
+                gradient[at++] *= unit;
+    }
+    void put(const Model& model, const std::vector<double>& theta, TunedWeights& weights) const
+    {
+        forEach(theta, [&](const Parameter& parameter, std::vector<double> values) {
+            if (parameter.isRowFactors)
+                weights.setFactors(parameter.layer, std::move(values));
+            else
+                weights.setVector(parameter.layer, model.layers[static_cast<std::size_t>(parameter.layer)].shape,
+                                  values);
+        });
+    }
+    void put(const std::vector<double>& theta, TunedValues& tuned) const
+    {
+        forEach(theta, [&](const Parameter& parameter, const std::vector<double>& values) {
+            RepairedTensor tensor{.layer = parameter.layer, .values = {}};
+            for (const double value : values)
+                tensor.values.push_back(static_cast<float>(value));
+            (parameter.isRowFactors ? tuned.rowFactors : tuned.tensors).push_back(std::move(tensor));
+        });
+    }
+
+private:
+    Result<void> addNorm(const Model& model, const Norm& norm, const JobContext& context)
+    {
         QL_TRY(gain, vectorOf(model, norm.gain, context));
         double squares = 0;
         for (const double w : gain)
@@ -95,18 +94,34 @@ Result<std::vector<Parameter>> parametersOf(const Model& model, std::span<const 
         std::vector<double> unit;
         for (const double w : gain)
             unit.push_back(std::max(std::fabs(norm.offset + w), least));
-        parameters.push_back({norm.gain, std::move(gain), unit});
+        add({norm.gain, std::move(gain), unit});
         if (norm.bias >= 0) {
             QL_TRY(bias, vectorOf(model, norm.bias, context));
-            parameters.push_back({norm.bias, std::move(bias), std::move(unit)});
+            add({norm.bias, std::move(bias), std::move(unit)});
+        }
+        return {};
+    }
+    void add(Parameter parameter)
+    {
+        if (!parameter.isRowFactors)
+            m_vectors.push_back(parameter.layer);
+        m_count += parameter.start.size();
+        m_list.push_back(std::move(parameter));
+    }
+    template<typename Take>
+    void forEach(const std::vector<double>& theta, const Take& take) const
+    {
+        const double* at = theta.data();
+        for (const Parameter& parameter : m_list) {
+            take(parameter, parameter.values(at));
+            at += parameter.start.size();
         }
     }
-    for (const LayerRows& its : rows) {
-        const auto count = static_cast<std::size_t>(its.rows);
-        parameters.push_back({its.layer, std::vector<double>(count), std::vector<double>(count, 1.0), true});
-    }
-    return parameters;
-}
+
+    std::vector<Parameter> m_list;
+    std::vector<std::int64_t> m_vectors;
+    std::size_t m_count = 0;
+};
 
 /// Adam over one long vector θ.
 class Adam {
@@ -178,56 +193,61 @@ Result<TunedValues> tuneScales(const ScaleTuningTask& task, std::span<const Norm
         return refused("the plan rounds the inputs of layers, and rounding has no gradient; repair by statistics, or "
                        "leave activation schemes out");
     const ScaleTuningSettings& settings = task.settings;
-    QL_TRY(parameters, parametersOf(task.model, norms, rows, context));
-    std::vector<std::int64_t> vectors;
-    std::size_t count = 0;
-    for (const Parameter& parameter : parameters) {
-        if (!parameter.isRowFactors)
-            vectors.push_back(parameter.layer);
-        count += parameter.start.size();
-    }
-    if (count == 0 || task.windows.count() == 0)
-        return TunedValues();
-    context.progress().addTotal(HeadStates<float>::units(task.graph, task.windows.count()) +
-                                settings.steps *
-                                    gradientUnits(task.graph, std::min(settings.batch, task.windows.count())));
+    QL_TRY(parameters, Parameters::of(task.model, norms, rows, context));
+    TunedValues tuned;
+    if (parameters.count() == 0 || task.windows.count() == 0)
+        return tuned;
+    const bool isChecked = settings.check > 0 && task.checked.count() > 0;
+    const std::int64_t checks = isChecked ? 1 + ceilDiv(settings.steps, settings.check) : 0;
+    context.progress().addTotal(
+        HeadStates<float>::units(task.graph, task.windows.count()) +
+        (isChecked ? (1 + checks) * HeadStates<float>::units(task.graph, task.checked.count()) : 0) +
+        settings.steps * gradientUnits(task.graph, std::min(settings.batch, task.windows.count())));
     QL_TRY(states, HeadStates<float>::of(task.graph, *task.own.weights, task.windows, context));
     TunedWeights weights(*task.planned.weights);
-    Adam adam(count);
+    Adam adam(parameters.count());
     Order order(task.windows.count(), settings.seed);
-    const auto forEach = [&](const auto& take) {
-        const double* theta = adam.theta().data();
-        for (const Parameter& parameter : parameters) {
-            take(parameter, parameter.values(theta));
-            theta += parameter.start.size();
+
+    std::optional<HeadStates<float>> checkedStates; // the model's
+    std::vector<double> bestTheta;
+    double least = std::numeric_limits<double>::infinity();
+    const auto check = [&](std::int64_t step) -> Result<void> {
+        QL_TRY(version, HeadStates<float>::of(task.graph, weights, task.checked, context));
+        QL_TRY(kld, meanDivergence(*checkedStates, version, context));
+        tuned.checks.push_back({step, kld});
+        if (kld < least) {
+            least = kld;
+            bestTheta = adam.theta();
+            tuned.keptSteps = step;
         }
+        return {};
     };
+    if (isChecked) {
+        QL_TRY(made, HeadStates<float>::of(task.graph, *task.own.weights, task.checked, context));
+        checkedStates = std::move(made);
+        QL_CHECK(check(0));
+    }
     for (std::int64_t step = 0; step < settings.steps; ++step) {
-        const DivergenceTask<float> divergence{
-            task.graph, weights, states, task.windows, order.next(settings.batch), vectors, {rows.begin(), rows.end()}};
+        const DivergenceTask<float> divergence{.graph = task.graph,
+                                               .weights = weights,
+                                               .model = states,
+                                               .windows = task.windows,
+                                               .chosen = order.next(settings.batch),
+                                               .layers = parameters.vectors(),
+                                               .rowFactors = {rows.begin(), rows.end()}};
         QL_TRY(found, divergenceGradient<float>(divergence, context));
         if (task.onStep)
             task.onStep(step, found.kld);
-        std::size_t offset = 0;
-        for (const Parameter& parameter : parameters)
-            for (const double unit : parameter.unit)
-                found.gradient[offset++] *= unit;
+        parameters.toTheta(found.gradient);
         adam.step(found.gradient, rateAt(settings, step));
-        forEach([&](const Parameter& parameter, std::vector<double> values) {
-            if (parameter.isRowFactors)
-                weights.setFactors(parameter.layer, std::move(values));
-            else
-                weights.setVector(parameter.layer, task.model.layers[static_cast<std::size_t>(parameter.layer)].shape,
-                                  values);
-        });
+        parameters.put(task.model, adam.theta(), weights);
+        const std::int64_t done = step + 1;
+        if (isChecked && (done % settings.check == 0 || done == settings.steps))
+            QL_CHECK(check(done));
     }
-    TunedValues tuned;
-    forEach([&](const Parameter& parameter, const std::vector<double>& values) {
-        RepairedTensor tensor{.layer = parameter.layer, .values = {}};
-        for (const double value : values)
-            tensor.values.push_back(static_cast<float>(value));
-        (parameter.isRowFactors ? tuned.rowFactors : tuned.tensors).push_back(std::move(tensor));
-    });
+    if (!isChecked)
+        tuned.keptSteps = settings.steps;
+    parameters.put(isChecked ? bestTheta : adam.theta(), tuned);
     return tuned;
 }
 

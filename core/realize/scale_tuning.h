@@ -6,7 +6,7 @@
 // 0.99 in double, on a few windows a step in an order drawn from the seed, at a rate that rises over the first tenth of
 // the steps and falls along a cosine to 0. Scales are rounded to their coding only at the end, by whoever takes the
 // factors.
-// Sources: Li et al., Norm Tweaking, AAAI 2024 (gains); Jeon et al., PEQA, NeurIPS 2023 (scales of rows, codes fixed);
+// Sources: Li et al., Norm Tweaking, AAAI 2024 (gains); Kim et al., PEQA, NeurIPS 2023 (scales of rows, codes fixed);
 // Hubara et al., CalibTIP, ICML 2021, section 3.4 (KL to the model's outputs). Memory: a hidden state of each token
 // beside what loss_gradients.h says; the plan's weights are asked for in each step, so that a source that holds them
 // (held_weights.h) saves most of the time; one layer's at a time are multiplied. Equal bits for any thread count on one
@@ -28,6 +28,7 @@ struct ScaleTuningSettings {
     double rate = 0.01;     // of θ
     std::uint64_t seed = 1;
     TunedScales scales = TunedScales::norms;
+    std::int64_t check = 0; // steps between checks; 0: none
 };
 
 struct ScaleTuningTask {
@@ -37,13 +38,23 @@ struct ScaleTuningTask {
     ModelVersion own; // the model's
     ModelVersion planned;
     ScaleTuningSettings settings = {};
+    /// Where checks say which values are kept: in front of the first step, each so many steps and at the end, those
+    /// with the least KLD here. Without checks the last are.
+    Windows checked = {};
     /// Called with each step's number, from 0, and the KLD of its windows in front of it.
     std::function<void(std::int64_t step, double kld)> onStep = {};
+};
+
+struct TuningCheck {
+    std::int64_t steps = 0; // done
+    double kld = 0;         // nats per token
 };
 
 struct TunedValues {
     std::vector<RepairedTensor> tensors;    // gains and biases
     std::vector<RepairedTensor> rowFactors; // of the planned weights
+    std::int64_t keptSteps = 0;             // behind which these are
+    std::vector<TuningCheck> checks;
 };
 
 /// Moves all that is given, whatever the settings say of it. Units of progress are announced. Refused where the plan

@@ -22,6 +22,8 @@ public:
     /// [1, rows, vocabulary] at positions [first, first + rows) of a window.
     Result<graph::Array<T>> logits(std::int64_t window, std::int64_t first, std::int64_t rows,
                                    const JobContext& context) const;
+    std::int64_t windows() const { return std::ssize(m_hidden); }
+    std::int64_t positions(std::int64_t window) const { return m_hidden[static_cast<std::size_t>(window)].rows(); }
     /// Units of progress that of() takes; the caller announces them.
     static std::int64_t units(const graph::Graph& graph, std::int64_t windows)
     {
@@ -35,6 +37,10 @@ private:
     graph::ValueId m_input = graph::kLeftOut;
     std::vector<graph::Array<T>> m_hidden; // of each window
 };
+
+/// Mean over all positions of the windows that both are of, nats per token. Errors where logits are not finite.
+template<typename T>
+Result<double> meanDivergence(const HeadStates<T>& model, const HeadStates<T>& version, const JobContext& context);
 
 template<typename T>
 struct DivergenceTask {

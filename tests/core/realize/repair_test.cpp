@@ -13,6 +13,7 @@
 
 #include <QTest>
 
+#include <array>
 #include <cmath>
 
 using namespace ql;
@@ -180,6 +181,41 @@ private Q_SLOTS:
         }
     }
 
+    /// Steps that are far too large: what checks saw to be least is kept, and other windows judge it.
+    void checksKeepTheBest()
+    {
+        const Opened opened(m_context, "llama", "int2:channel");
+        const Repair repair = findRepair(opened.task("kld:steps=7:rate=1:tune=both:check=3"), m_context).value();
+        QCOMPARE(repair.heldOut.cases, 2); // of four
+        QCOMPARE(repair.checks.size(), 4U);
+        const std::array<std::int64_t, 4> steps{0, 3, 6, 7};
+        QVERIFY(std::ranges::equal(repair.checks, steps, {}, &TuningCheck::steps));
+        const auto best = std::ranges::min_element(repair.checks, {}, &TuningCheck::kld);
+        QCOMPARE(repair.keptSteps, best->steps);
+        QVERIFY(repair.checks.back().kld > best->kld);
+        // What was kept, and what was there at first, computed once more; int2's float scales take factors nearly as
+        // they are.
+        const graph::CheckpointWeights own(*opened.model);
+        const auto states = HeadStates<float>::of(opened.graph, own, opened.windows, m_context).value();
+        const auto kept = withRepairedTensors(*opened.model, repair.tensors, repair.rowFactors);
+        for (const auto& [its, value] : {std::pair(opened.model, repair.checks.front().kld), {kept, best->kld}}) {
+            const ModelVersion version = plannedVersion(*its, {.plan = &opened.plan}, m_context).value();
+            const auto found = divergenceGradient<float>({opened.graph,
+                                                          *version.weights,
+                                                          states,
+                                                          opened.windows,
+                                                          {12, 13},
+                                                          {normsOf(*opened.model, opened.graph).norms.front().gain}},
+                                                         m_context)
+                                   .value();
+            QVERIFY2(std::fabs(found.kld - value) < 1e-3 * value, qPrintable(QString::number(found.kld / value)));
+        }
+        RepairTask few = opened.task("kld:check=3");
+        few.heldOut = 0;
+        const auto refused = findRepair(few, m_context);
+        QVERIFY(!refused && refused.error().code == Errc::usage);
+    }
+
     void threadsDoNotMatter()
     {
         const Opened opened(m_context);
@@ -188,7 +224,7 @@ private Q_SLOTS:
             Executor executor(threads);
             const JobContext context(executor);
             std::vector<std::vector<float>> values;
-            const Repair repair = findRepair(opened.task("kld:steps=3:tune=both"), context).value();
+            const Repair repair = findRepair(opened.task("kld:steps=3:tune=both:check=2"), context).value();
             QVERIFY(!repair.tensors.empty() && !repair.rowFactors.empty());
             for (const auto* const tensors : {&repair.tensors, &repair.rowFactors})
                 for (const RepairedTensor& tensor : *tensors)
@@ -201,15 +237,15 @@ private Q_SLOTS:
 
     void methodsArePrintedAndParsed()
     {
-        for (const char* text :
-             {"statistics:moments", "statistics:least_squares", "kld:steps=3:batch=2:rate=0.25:seed=9:tune=norms",
-              "kld:steps=3:batch=2:rate=0.25:seed=9:tune=both"})
+        for (const char* text : {"statistics:moments", "statistics:least_squares",
+                                 "kld:steps=3:batch=2:rate=0.25:seed=9:tune=norms:check=0",
+                                 "kld:steps=3:batch=2:rate=0.25:seed=9:tune=both:check=5"})
             QCOMPARE(printRepairMethod(parseRepairMethod(text).value()), std::string(text));
         QVERIFY(parseRepairMethod("kld").value().isTuned);
         QVERIFY(parseRepairMethod("kld").value().tuning.scales == TunedScales::norms);
-        for (const char* text :
-             {"", "adam", "statistics:", "statistics:median", "kld:", "kld:steps=0", "kld:steps", "kld:rate=2",
-              "kld:rate=nan", "kld:seed=-1", "kld:batch=1.5", "kld:tempo=3", "kld:tune=", "kld:tune=all"}) {
+        for (const char* text : {"", "adam", "statistics:", "statistics:median", "kld:", "kld:steps=0", "kld:steps",
+                                 "kld:rate=2", "kld:rate=nan", "kld:seed=-1", "kld:batch=1.5", "kld:tempo=3",
+                                 "kld:tune=", "kld:tune=all", "kld:check=-1", "kld:check"}) {
             const auto parsed = parseRepairMethod(text);
             QVERIFY2(!parsed && parsed.error().code == Errc::usage, text);
         }

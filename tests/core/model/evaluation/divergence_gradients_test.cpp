@@ -271,6 +271,9 @@ private Q_SLOTS:
         const auto exactStates = HeadStates<double>::of(graph, own, windows, m_context).value();
         const auto exact =
             divergenceGradient<double>({graph, version, exactStates, windows, {0, 1}, layers}, m_context).value();
+        const auto versionStates = HeadStates<double>::of(graph, version, windows, m_context).value();
+        const double mean = meanDivergence(exactStates, versionStates, m_context).value();
+        QVERIFY(std::fabs(mean - exact.kld) <= 1e-12 * exact.kld);
         double largest = 0;
         for (const double value : exact.gradient)
             largest = std::max(largest, std::fabs(value));

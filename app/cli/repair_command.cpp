@@ -33,13 +33,13 @@ constexpr const char* kMethods =
                              to the model's on the same inputs: by moments, or by statistics:least_squares
   kld:steps=40:batch=4:rate=0.01:seed=1:tune=norms:check=0
                              scales move down the gradient of the KLD to the model, by Adam: steps of so many windows;
-                             rate is a step relative to the scale. tune=
-      norms   gains of RMSNorm, LayerNorm and BatchNorm, and biases of the latter two, as statistics do
-      rows    a factor on the scales of each row of a quantized linear layer outside of the head; codes stay. Layers
-              whose schemes have no floating-point scales by row (mxfp4, nvfp4, int8:tensor, ...) are left out, named
-      both    all of them together: the most that can be had
-                             check=10 measures the first half of what is held out each 10 steps and keeps the scales that
-                             were best there; the second half judges the repair
+                             rate is a step relative to the scale
+    tune=norms               gains of RMSNorm, LayerNorm and BatchNorm, and biases of the latter two, as statistics do
+    tune=rows                a factor on the scales of each row of a quantized linear layer outside of the head; codes
+                             stay. Schemes without floating-point scales of rows (mxfp4, nvfp4, int8:tensor) are named
+    tune=both                all of them together
+    check=10                 the first half of what is held out is measured each 10 steps and the scales that were best
+                             there are kept; the second half judges the repair
 The last windows, or cases, are held out: a repair is written only if it brings them closer to the model by more than
 the standard error, else nothing is written and the exit code is 1.
   validate, trace, generate, export and verify take it by --repair. GGUF keeps gains in float32; other files round them

@@ -34,6 +34,16 @@ Cases part(const Cases& cases, std::int64_t first, std::int64_t last)
     return some;
 }
 
+/// The plan as the target's files hold it: with the coding of scales that they have where none was named.
+Plan completed(const Model& model, const VersionSettings& settings)
+{
+    Plan plan = *settings.plan;
+    for (std::size_t i = 0; settings.target && i < plan.candidates.size(); ++i)
+        if (model.layers[i].quantizable)
+            plan.candidates[i] = settings.target->complete(model, model.layers[i], plan.candidates[i]);
+    return plan;
+}
+
 /// Mean KLD of each window.
 Result<std::vector<double>> divergences(const RepairTask& task, const Windows& windows, const ModelVersion& version,
                                         const JobContext& context)
@@ -168,9 +178,11 @@ Result<Repair> findRepair(const RepairTask& task, const JobContext& context)
     if (scales != TunedScales::rows)
         found = normsOf(*task.model, task.graph);
     ScaledRows rows;
+    const Plan plan = completed(*task.model, task.settings);
     VersionSettings settings = task.settings;
+    settings.plan = &plan;
     if (scales != TunedScales::norms) {
-        rows = scaledRowsOf(*task.model, task.graph, *settings.plan);
+        rows = scaledRowsOf(*task.model, task.graph, plan);
         if (!settings.codes) // of both versions
             settings.codes = std::make_shared<CodeCache>(kHeldBytes);
     }

@@ -52,8 +52,10 @@ Result<void> LayerGradientSum<T>::addRowFactors(const GradientPlace& place, std:
 {
     constexpr std::int64_t kGrain = 64; // rows of W, 256 bytes of each token
     for (const WeightUse<T>& use : uses) {
-        if (!use.output)
+        if (use.outputGradient.shape().empty())
             return refused("rows of weights that other than linear nodes use have no factors");
+        if (!use.output)
+            continue; // an expert without tokens
         const std::int64_t out = use.output.width();
         const T* const y = use.output.data();
         const T* const gradient = use.outputGradient.data();

@@ -178,7 +178,7 @@ private:
             if (!m_sink.wants(segment, layer))
                 return Result<void>();
             if (auto use = WeightUse<T>::factored(node, input, gradient)) {
-                if (use->left && m_sink.wantsOutput(layer)) {
+                if (node.op->id == "linear" && m_sink.wantsOutput(layer)) {
                     use->output = values.at(node.outputs.front()).real;
                     if (node.inputs.size() > 2 && node.inputs[2] != graph::kLeftOut)
                         use->bias = weights.at(node.inputs[2]).real;

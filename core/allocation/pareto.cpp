@@ -202,7 +202,8 @@ Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings&
                 points[i] = pointOf(allocation::makeAllocation(problem, own, search), nextStep(own, search.choice));
             } else {
                 QL_TRY(point, bestOfWays(each, budgets[i], context));
-                points[i] = std::move(point);
+                if (point)
+                    points[i].emplace(*std::move(point));
             }
             context.progress().addDone(1);
         }

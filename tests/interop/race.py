@@ -27,6 +27,7 @@ SAMPLE_TYPES = ["IQ3_XXS", "Q2_K", "IQ3_M", "Q3_K_M", "IQ4_XS", "Q4_0", "Q4_K_S"
 CONTEXT = 512
 JUDGE = ["-c", CONTEXT, "--no-repack"]  # one order of adding on every CPU, and its AMX kernels crash on Q4_K
 GPTQ = "gptq:polish=4"
+REPAIR, REPAIR_CONTEXT = "kld:steps=40:batch=4:rate=0.005:tune=both:check=10", 256
 SMOLLM2_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq3_s", "iq4_nl", "q4_0", "q4_1", "q5_0", "q5_1", "q6_k", "q8_0")]
 SAMPLE_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq2_s", "iq3_xxs", "iq3_s", "iq4_xs", "iq4_nl", "q4_1", "q5_0", "q5_1",
                                                         "q8_0")] + [f"gguf:{block}@imatrix" for block in ("q4_k", "q5_k", "q6_k")]
@@ -39,8 +40,8 @@ class Steps:
         self.work, self.prefix = work, prefix
         work.mkdir(parents=True, exist_ok=True)
 
-    def run(self, *command, log=None):
-        """Standard output and error joined; {seconds, bytes} of the run."""
+    def run(self, *command, log=None, ends=(0,)):
+        """Standard output and error joined; {seconds, bytes} of the run, which may end with one of these codes."""
         started = time.monotonic()
         path = self.work / "log" if log is None else log
         with open(path, "wb") as out:
@@ -48,7 +49,7 @@ class Steps:
             _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         text = path.read_text(errors="replace")
-        if process.returncode != 0:
+        if process.returncode not in ends:
             raise RuntimeError(f"{' '.join(map(str, command))}\n{text[-3000:]}")
         return text, {"seconds": time.monotonic() - started, "bytes": 1024 * usage.ru_maxrss}
 
@@ -127,14 +128,15 @@ def ratio(ours, theirs):
 
 
 class Ours:
-    def __init__(self, steps, qloupe, model, calibration, candidates):
+    def __init__(self, steps, qloupe, model, calibration, candidates, repair):
         self.steps, self.qloupe, self.model, self.calibration, self.candidates = steps, qloupe, model, calibration, candidates
+        self.repair = repair
         self.costs = {}
 
-    def command(self, name, *arguments):
+    def command(self, name, *arguments, ends=(0,)):
         """Keeps what the command says and what it cost."""
         def make():
-            log, cost = self.steps.run(self.qloupe, "--json", "--quiet", *arguments)
+            log, cost = self.steps.run(self.qloupe, "--json", "--quiet", *arguments, ends=ends)
             return {"cost": cost, "says": log}
 
         result = self.steps.kept(f"ours-{name}", make)
@@ -156,7 +158,13 @@ class Ours:
                      parts[1], "--windows", 0, "--probe", "gradient", "--out", table)
         solved = self.command(f"solve-{name}", "solve", self.model, *inputs, "--target", "gguf", "--losses", table, "--size", budget,
                               "--out", plan)
-        written = self.command(f"export-{name}", "export", self.model, *inputs, "--plan", plan, "--target", "gguf", "--out", out)
+        scales = []
+        if self.repair:
+            file = self.steps.work / f"{name}.npz"
+            repaired = self.command(f"repair-{name}", "repair", self.model, *inputs, "--plan", plan, "--context", REPAIR_CONTEXT, "--text",
+                                    parts[0], "--windows", 0, "--method", self.repair, "--out", file, ends=(0, 1))
+            scales = ["--repair", file] if repaired["kept"] else []
+        written = self.command(f"export-{name}", "export", self.model, *inputs, "--plan", plan, *scales, "--target", "gguf", "--out", out)
         return out, {"bytes": written["bytes"], "predicted": solved["predicted_loss"]}
 
 
@@ -179,6 +187,7 @@ def main():
     parser.add_argument("--windows", type=int, default=40)
     parser.add_argument("--types", type=lambda text: text.split(","), help="of llama.cpp's files, otherwise all of the frontier")
     parser.add_argument("--candidates", type=lambda text: text.split(","), help="of our files, otherwise the blocks of llama.cpp by GPTQ")
+    parser.add_argument("--repair", default=REPAIR, help="how scales of our files are tuned, or nothing")
     parser.add_argument("--threads", type=int, default=2, help="of llama.cpp's programs")
     parser.add_argument("--prefix", type=str.split, default=[], help="put before every command, e.g. nice")
     options = parser.parse_args()
@@ -201,7 +210,7 @@ def main():
     theirs = sorted((llama.file(kind) for kind in options.types or types), key=lambda row: row["bytes"])
     for row in theirs:
         show(row, None)
-    ours = Ours(steps, options.qloupe, model, text / "calibration.txt", options.candidates or candidates)
+    ours = Ours(steps, options.qloupe, model, text / "calibration.txt", options.candidates or candidates, options.repair)
     for row in theirs:
         budget = row["bytes"]
         best = {name: min((other for other in theirs if other["bytes"] <= budget), key=lambda other: other["texts"][name]["kld"])

@@ -11,6 +11,7 @@
 #include "views/panels/validation/validation_model.h"
 
 #include <QAction>
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDockWidget>
 #include <QJsonDocument>
@@ -193,6 +194,27 @@ private Q_SLOTS:
         all->clear();
         QVERIFY(start->isEnabled());
 
+        // Going backward is an offer, with its price.
+        auto* fisher = dialog->findChild<QCheckBox*>(QStringLiteral("fisher"));
+        auto* backward = dialog->findChild<QSpinBox*>(QStringLiteral("fisherWindows"));
+        QVERIFY(!fisher->isChecked() && !backward->isEnabled());
+        fisher->setFocus();
+        QTest::keyClick(fisher, Qt::Key_Space);
+        QVERIFY2(cost->text().contains(QLatin1String("Fisher information: about")), qPrintable(cost->text()));
+        backward->setFocus();
+        backward->selectAll();
+        QTest::keyClicks(backward, QStringLiteral("2"));
+        QVERIFY2(cost->text().contains(QLatin1String("for 256 tokens")), qPrintable(cost->text()));
+        gram->setFocus();
+        QTest::keyClick(gram, Qt::Key_Home);
+        QVERIFY(cost->text().contains(QLatin1String("kfac")));
+        QTest::keyClick(gram, Qt::Key_End);
+        QVERIFY(!cost->text().contains(QLatin1String("kfac")));
+        bool isSaid = false; // of the shell's line
+        for (const QLineEdit* line : dialog->findChildren<QLineEdit*>())
+            isSaid = isSaid || line->text().contains(QLatin1String("--gram full --fisher --fisher-windows 2 --out"));
+        QVERIFY(isSaid);
+
         auto* study = dialog->findChild<QLineEdit*>(QStringLiteral("studyPath"));
         study->setFocus();
         write(study, m_folder.filePath(QStringLiteral("sample.qloupe")));
@@ -200,6 +222,7 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(window.runs().calibration.state() == CalibrationRun::State::finished, 60000);
         QVERIFY(d.isCalibrated());
         QCOMPARE(d.studyPath(), m_folder.filePath(QStringLiteral("sample.qloupe")));
+        QCOMPARE(d.metric()->id, std::string_view("kfac"));
         QTest::keyClick(dialog, Qt::Key_Escape);
         QTRY_VERIFY(!window.findChild<CalibrateDialog*>());
 

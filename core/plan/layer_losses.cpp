@@ -25,12 +25,12 @@ std::map<Key, const LayerLoss*> indexed(const LayerLosses& losses)
     return index;
 }
 
+} // namespace
+
 bool tellsMore(const LayerLoss& a, const LayerLoss& b)
 {
     return a.evidence != b.evidence ? a.evidence > b.evidence : a.standardError < b.standardError;
 }
-
-} // namespace
 
 Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more)
 {

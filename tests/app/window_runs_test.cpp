@@ -6,6 +6,7 @@
 #include "tests/support/tiny_model.h"
 #include "views/charts/chart_view.h"
 #include "views/dialogs/calibrate_dialog.h"
+#include "views/dialogs/losses_dialog.h"
 #include "views/dialogs/transform_dialog.h"
 #include "views/dialogs/validate_dialog.h"
 #include "views/panels/validation/validation_model.h"
@@ -27,6 +28,7 @@
 #include <QTableView>
 #include <QTableWidget>
 #include <QTemporaryDir>
+#include <QToolButton>
 
 #include <algorithm>
 
@@ -240,6 +242,65 @@ private Q_SLOTS:
         };
         QTRY_VERIFY_WITH_TIMEOUT(shows(QStringLiteral("tokens, 512 input channels")), 10000);
         QTRY_VERIFY_WITH_TIMEOUT(shows(QStringLiteral("squared output error of int4")), 10000);
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        QVERIFY(window.jobs().failures().empty());
+    }
+
+    void measuresLosses()
+    {
+        MainWindow window(m_executor);
+        QVERIFY(open(window));
+        Document& d = window.document();
+        {
+            // Without gradients of a calibration there is no metric of that unit; the panel's button opens it, too.
+            click(window.findChild<QToolButton*>(QStringLiteral("measureLosses")));
+            auto* dialog = window.findChild<LossesDialog*>();
+            QVERIFY(dialog && QTest::qWaitForWindowActive(dialog));
+            QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 30000);
+            QVERIFY(!buttonOf(*dialog, QStringLiteral("Start"))->isEnabled());
+            QVERIFY(dialog->findChild<QLabel*>(QStringLiteral("cost"))->text().contains(QLatin1String("Fisher")));
+            QTest::keyClick(dialog, Qt::Key_Escape);
+            QTRY_VERIFY(!window.findChild<LossesDialog*>());
+        }
+        LossRun& run = window.runs().losses;
+        CalibrationSettings settings;
+        const auto source =
+            prepareSource(prepareModel(d.model()).value(), test::samplePath(QStringLiteral("calibration.txt")), {},
+                          JobContext(m_executor))
+                .value();
+        window.runs().calibration.start({source, {32, 2}, settings, false, FisherSettings()});
+        QTRY_VERIFY_WITH_TIMEOUT(window.runs().calibration.state() == CalibrationRun::State::finished, 60000);
+        QVERIFY(d.setCandidates(QStringLiteral("int4:g64,int8:g64")));
+        lowerAll(d);
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        QVERIFY(activate(window));
+        auto* dialog = openBy<LossesDialog>(window, Qt::Key_L);
+        QVERIFY(dialog);
+        QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
+        QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 30000);
+        QCOMPARE(dialog->findChild<QLineEdit*>(QStringLiteral("sourcePath"))->text(),
+                 test::samplePath(QStringLiteral("test.txt")));
+        for (const auto& [name, value] : {std::pair("contextTokens", "32"), {"windowCount", "2"}}) {
+            auto* spin = dialog->findChild<QSpinBox*>(QLatin1String(name));
+            spin->setFocus();
+            spin->selectAll();
+            QTest::keyClicks(spin, QLatin1String(value));
+        }
+        const QString cost = dialog->findChild<QLabel*>(QStringLiteral("cost"))->text();
+        const auto cells = static_cast<qlonglong>(d.planLayers().size() * d.table().candidates.size());
+        QVERIFY2(cost.contains(QStringLiteral("all %1 cells").arg(cells)), qPrintable(cost));
+        click(start);
+        QPushButton* stop = buttonOf(*dialog, QStringLiteral("Stop"));
+        QVERIFY(stop->isEnabled());
+        QTRY_VERIFY_WITH_TIMEOUT(run.cells() >= 2 || run.state() != LossRun::State::running, 60000);
+        click(stop);
+        QTRY_VERIFY_WITH_TIMEOUT(run.state() != LossRun::State::running, 60000);
+        QCOMPARE(run.problem(), QString());
+        QCOMPARE(run.windows(), 2);
+        const auto* status = dialog->findChild<QLabel*>(QStringLiteral("status"));
+        QVERIFY2(status->text().contains(QLatin1String("gradients of 2 windows")), qPrintable(status->text()));
+        QVERIFY(d.totals().exact >= 1);
+        QVERIFY(d.totals().probed + d.totals().exact > 1);
         QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
         QVERIFY(window.jobs().failures().empty());
     }

@@ -63,7 +63,8 @@ void MainWindow::buildFileMenu()
     }));
     m_needModel.push_back(add(menu, tr("Load acti&vations…"), {}, [this] {
         const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(),
-                                                          tr("Activations (*.npz *.h5 *.hdf5);;All files (*)"));
+                                                          tr("Activations (*.npz *.h5 *.hdf5 *.gguf *.dat);;"
+                                                             "Calibrated studies (*.qloupe);;All files (*)"));
         if (!path.isEmpty())
             m_document.openActivations(path);
     }));

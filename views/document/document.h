@@ -213,7 +213,7 @@ public:
 
     // Files, by jobs; opened() or openFailed() follows.
     void open(const QString& path);
-    /// Of the model as stored, refused while a variant is shown. then() is called once they are there, or refused.
+    /// A file or another calibrated study; of the model as stored, refused while a variant is shown. then() is called once they are there, or refused.
     void openActivations(const QString& path, std::function<void()> then = {});
     /// Shows what a calibration has so far.
     void showActivations(std::shared_ptr<const Activations> activations);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/runs/predictions.h"
 
+#include "views/document/activations_file.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
@@ -20,6 +21,7 @@ struct Predictions::Fitted {
 Predictions::Predictions(Document& document, JobRunner& jobs) : m_document(document), m_jobs(jobs)
 {
     connect(&m_document, &Document::modelChanged, this, &Predictions::takeOver);
+    connect(&m_document, &Document::activationsChanged, this, &Predictions::readOther);
     connect(&m_document, &Document::saved, this, [this] { keep(); }); // it may be another study
 }
 
@@ -95,17 +97,44 @@ void Predictions::takeOver()
         return;
     m_base = m_document.baseModel();
     m_records.clear();
+    m_other.clear();
     m_fitted.reset();
     Q_EMIT changed();
     if (!m_document.isOpen())
         return;
+    readFrom([sink = m_document.sink()]() -> Result<std::vector<PredictionRecord>> { return readPredictions(*sink); });
+}
+
+/// Records of the study that the activations are of, if that is another one.
+void Predictions::readOther()
+{
+    const auto& activations = m_document.activations();
+    const std::filesystem::path path = activations ? activations->path() : std::filesystem::path();
+    if (path == m_other)
+        return;
+    m_other = path;
+    if (isStudy(path))
+        readFrom([path]() -> Result<std::vector<PredictionRecord>> {
+            QL_TRY(study, openOtherStudy(path));
+            return readPredictions(*study);
+        });
+}
+
+/// Puts what a job reads before the records that are there, but for those of the same plans and quantities.
+void Predictions::readFrom(std::function<Result<std::vector<PredictionRecord>>()> read)
+{
     m_jobs.start(
-        {.title = tr("Reading what was predicted"), .channel = QStringLiteral("read predictions")}, this,
-        [sink = m_document.sink()](const JobContext&) -> Result<std::vector<PredictionRecord>> {
-            return readPredictions(*sink);
-        },
+        {.title = tr("Reading what was predicted")}, this,
+        [read = std::move(read)](const JobContext&) { return read(); },
         [this, base = m_base](Result<std::vector<PredictionRecord>> records) {
-            if (!records || records->empty() || base != m_base)
+            if (!records || base != m_base)
+                return;
+            std::erase_if(*records, [this](const PredictionRecord& its) {
+                return std::ranges::any_of(m_records, [&](const PredictionRecord& known) {
+                    return known.of == its.of && known.plan == its.plan;
+                });
+            });
+            if (records->empty())
                 return;
             m_records.insert(m_records.begin(), records->begin(), records->end());
             m_fitted.reset();

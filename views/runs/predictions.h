@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What plans of the open model were predicted and measured at, as the study remembers it: how far the prediction of
-// another plan reaches, and whether it holds. GUI thread only.
+// What plans of the open model were predicted and measured at, as the study remembers it, and the study that its
+// activations are of: how far the prediction of another plan reaches, and whether it holds. GUI thread only.
 #pragma once
 
 #include "core/plan/prediction_records.h"
 
 #include <QObject>
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -44,11 +45,14 @@ private:
     struct Fitted;
     const Fitted* fitted(const Metric& metric) const; // null without records
     void takeOver();
+    void readFrom(std::function<Result<std::vector<PredictionRecord>>()> read);
+    void readOther();
     void keep();
 
     Document& m_document;
     JobRunner& m_jobs;
     std::shared_ptr<const Model> m_base; // that the records are of
+    std::filesystem::path m_other;       // study of the activations whose records were read
     std::vector<PredictionRecord> m_records;
     bool m_keepAgain = false;                 // there are others since the job that keeps them began
     mutable std::unique_ptr<Fitted> m_fitted; // of the metric that was asked for last

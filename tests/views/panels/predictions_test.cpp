@@ -167,6 +167,24 @@ private Q_SLOTS:
         QVERIFY(later.open(folder.filePath(QStringLiteral("study.qloupe"))) && later.settle());
         QCOMPARE(later.runs.predictions.records().size(), std::size_t{1});
         QCOMPARE(later.runs.predictions.records().front().plan, hash);
+
+        // Who takes the study's calibration for another one, takes its records, too.
+        later.document.close();
+        Shown other;
+        QVERIFY(other.open() && other.settle());
+        QVERIFY(other.runs.predictions.records().empty());
+        other.document.openActivations(folder.filePath(QStringLiteral("study.qloupe")));
+        QVERIFY(other.settle());
+        QVERIFY(other.jobs.failures().empty());
+        QVERIFY(other.document.activations() && !other.document.isCalibrated());
+        QCOMPARE(other.document.activations()->fisherWindows(), 4);
+        QCOMPARE(other.runs.predictions.records().size(), std::size_t{1});
+        QCOMPARE(other.runs.predictions.records().front().plan, hash);
+        other.document.openActivations(folder.filePath(QStringLiteral("none.qloupe")));
+        QVERIFY(other.settle());
+        QCOMPARE(other.jobs.failures().size(), std::size_t{1});
+        QVERIFY(!QFile::exists(folder.filePath(QStringLiteral("none.qloupe")))); // it is not made
+        QCOMPARE(other.document.activations()->fisherWindows(), 4);
     }
 };
 

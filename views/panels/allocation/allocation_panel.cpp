@@ -40,7 +40,7 @@ public:
           m_document(context.document),
           m_jobs(context.jobs),
           m_predictions(context.runs.predictions),
-          m_summary(new SummaryBar(m_document, m_predictions, this)),
+          m_summary(new SummaryBar(m_document, m_predictions, context.runs.limits, this)),
           m_bars(new BitBars(this)),
           m_preview(new BalancePreview(m_document, this)),
           m_problem(new QLabel(this))

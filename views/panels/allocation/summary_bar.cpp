@@ -4,6 +4,8 @@
 #include "views/document/document.h"
 #include "views/panels/allocation/budget_bar.h"
 #include "views/panels/allocation/plan_numbers.h"
+#include "views/panels/panel.h"
+#include "views/runs/limit_check.h"
 #include "views/runs/predictions.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
@@ -15,6 +17,7 @@
 #include <QPushButton>
 #include <QSignalBlocker>
 #include <QStandardItemModel>
+#include <QToolButton>
 
 #include <cmath>
 
@@ -62,23 +65,29 @@ QString lossText(const Document& document, double loss, const std::optional<Pred
 
 } // namespace
 
-SummaryBar::SummaryBar(Document& document, const Predictions& predictions, QWidget* parent)
+SummaryBar::SummaryBar(Document& document, const Predictions& predictions, const LimitCheck& limits, QWidget* parent)
     : QWidget(parent),
       m_document(document),
       m_predictions(predictions),
+      m_limits(limits),
       m_target(new QComboBox(this)),
       m_metric(new QComboBox(this)),
       m_budget(new QLineEdit(this)),
       m_balance(new QPushButton(tr("&Balance"), this)),
       m_bar(new BudgetBar(this)),
-      m_numbers(new PlanNumbers(this))
+      m_numbers(new PlanNumbers(this)),
+      m_passed(new QToolButton(this))
 {
     m_lines = new QBoxLayout(QBoxLayout::LeftToRight, this);
     m_lines->setContentsMargins(8, 4, 8, 4);
     m_lines->setSpacing(6);
     m_choices = new QHBoxLayout;
     m_choices->setSpacing(6);
-    m_lines->addWidget(m_numbers);
+    auto* told = new QHBoxLayout;
+    told->setSpacing(6);
+    told->addWidget(m_numbers, 1);
+    told->addWidget(m_passed);
+    m_lines->addLayout(told);
     m_lines->addLayout(m_choices, 1);
     const auto label = [this](const QString& text, QWidget* buddy) {
         auto* made = new QLabel(text, this);
@@ -109,6 +118,12 @@ SummaryBar::SummaryBar(Document& document, const Predictions& predictions, QWidg
         tr("Finds the plan with the least predicted loss within the limits; locked layers stay. You see it first."));
     m_bar->setMinimumWidth(150);
     m_bar->setMaximumWidth(320);
+    m_passed->setAutoRaise(true);
+    m_passed->setObjectName(QStringLiteral("limitsPassed"));
+    m_passed->setToolTip(tr("Shows them in the panel Limits"));
+    m_passed->hide();
+    connect(m_passed, &QToolButton::clicked, this, [this] { raisePanel(*this, "limits"); });
+    connect(&limits, &LimitCheck::changed, this, &SummaryBar::showLimits);
     connect(m_balance, &QPushButton::clicked, this, [this] {
         takeBudget();
         Q_EMIT balanceRequested();
@@ -129,6 +144,7 @@ SummaryBar::SummaryBar(Document& document, const Predictions& predictions, QWidg
     connect(&document, &Document::measured, this, &SummaryBar::refreshTotals);
     connect(&predictions, &Predictions::changed, this, &SummaryBar::refreshTotals);
     refreshChoices();
+    showLimits();
 }
 
 QSize SummaryBar::minimumSizeHint() const
@@ -145,7 +161,8 @@ void SummaryBar::resizeEvent(QResizeEvent* event)
 
 void SummaryBar::arrange()
 {
-    const int needed = m_numbers->sizeHint().width() + m_choices->minimumSize().width() + 40;
+    const int link = m_passed->isHidden() ? 0 : m_passed->sizeHint().width() + 6;
+    const int needed = m_numbers->sizeHint().width() + link + m_choices->minimumSize().width() + 40;
     const auto direction = width() < needed ? QBoxLayout::TopToBottom : QBoxLayout::LeftToRight;
     if (direction == m_lines->direction())
         return;
@@ -255,6 +272,20 @@ void SummaryBar::showNumbers()
                   .arg(countText(*totals.fileBytes), countText(totals.payloadBits))
             : totals.refusal,
         ofLoss);
+}
+
+void SummaryBar::showLimits()
+{
+    const int passed = m_document.isOpen() ? m_limits.passed() : 0;
+    QPalette p = palette();
+    p.setColor(QPalette::ButtonText, colors(p).bad);
+    m_passed->setPalette(p);
+    if (passed > 0)
+        m_passed->setText(passed == 1 ? tr("1 limit is not kept") : tr("%1 limits are not kept").arg(passed));
+    if (m_passed->isHidden() != (passed == 0)) {
+        m_passed->setVisible(passed > 0);
+        arrange();
+    }
 }
 
 void SummaryBar::refreshTotals()

@@ -22,6 +22,9 @@ struct LayerLoss {
     std::int64_t tokens = 0; // that were scored for it; 0: not known, or none were
     std::int64_t time = 0;   // when it was measured, seconds since 1970 began (UTC); 0: not known
 };
+/// What tables, and records of predictions, call losses that rest on probes, in part at least.
+inline constexpr std::string_view kProbedLosses = "gradient_probe";
+
 /// By more telling evidence, or under equal evidence by a smaller standard error.
 bool tellsMore(const LayerLoss& a, const LayerLoss& b);
 

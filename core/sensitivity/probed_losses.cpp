@@ -91,7 +91,7 @@ LayerLosses tableOf(const GradientProbeTask& task, std::span<const ProbedCell> c
                     std::span<const PooledLoss> losses)
 {
     const bool isFirstOrder = task.settings.labels == ProbeLabels::text;
-    LayerLosses table{.metric = isFirstOrder ? "first_order" : "gradient_probe",
+    LayerLosses table{.metric = isFirstOrder ? "first_order" : std::string(kProbedLosses),
                       .activations = inputsFingerprint(task.activations),
                       .candidates = task.candidates,
                       .cells = {}};

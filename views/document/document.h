@@ -142,6 +142,13 @@ public:
     KnownLoss plannedLoss(std::int64_t layer) const;
     /// Whether the chosen metric is in nats per token, so that losses by probes stand beside its own.
     bool countsProbes() const;
+    /// What the sum of a plan's losses is of, as records of predictions name it: the metric, or kProbedLosses where any
+    /// of them rests on a probe.
+    std::string lossSource(const Plan& plan) const;
+    /// The same of plan(), at once.
+    std::string lossSource() const;
+    /// The table under that name, if it is kProbedLosses and tells all losses of the plan; else null.
+    std::shared_ptr<const CostTable> probedTable(const Plan& plan) const;
     /// All that probes measured with these activations.
     LayerLosses losses() const;
     /// Of what is known of a cell the better stays. Those of other activations are not taken.
@@ -213,7 +220,8 @@ public:
 
     // Files, by jobs; opened() or openFailed() follows.
     void open(const QString& path);
-    /// A file or another calibrated study; of the model as stored, refused while a variant is shown. then() is called once they are there, or refused.
+    /// A file or another calibrated study; of the model as stored, refused while a variant is shown. then() is called
+    /// once they are there, or refused.
     void openActivations(const QString& path, std::function<void()> then = {});
     /// Shows what a calibration has so far.
     void showActivations(std::shared_ptr<const Activations> activations);

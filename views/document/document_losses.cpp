@@ -39,9 +39,37 @@ KnownLoss Document::plannedLoss(std::int64_t layer) const
     return column ? knownLoss(layer, *column) : KnownLoss();
 }
 
+std::string Document::lossSource() const
+{
+    return m_totals.probed + m_totals.exact > 0 ? std::string(kProbedLosses)
+           : metric()                           ? std::string(metric()->id)
+                                                : std::string();
+}
+
+std::string Document::lossSource(const Plan& plan) const
+{
+    for (std::size_t item = 0; item < m_table->items.size(); ++item) {
+        const auto first = static_cast<std::size_t>(m_table->items[item].layers.front());
+        const auto column = m_table->columnOf(item, plan.candidates[first]);
+        if (column && !plan.candidates[first].weights.isKeep() &&
+            m_table->at(item, *column).evidence >= Evidence::probed)
+            return std::string(kProbedLosses);
+    }
+    return metric() ? std::string(metric()->id) : std::string();
+}
+
+std::shared_ptr<const CostTable> Document::probedTable(const Plan& plan) const
+{
+    if (lossSource(plan) != kProbedLosses || std::isnan(predictLoss(*m_table, plan)))
+        return nullptr;
+    auto table = std::make_shared<CostTable>(*m_table);
+    table->metric = kProbedLosses;
+    return table;
+}
+
 LayerLosses Document::losses() const
 {
-    LayerLosses all{.metric = "gradient_probe", .activations = m_lossInputs, .candidates = {}, .cells = {}};
+    LayerLosses all{.metric = std::string(kProbedLosses), .activations = m_lossInputs, .candidates = {}, .cells = {}};
     if (m_model)
         all.candidates = m_table->candidates;
     for (const auto& [key, loss] : m_losses)
@@ -89,11 +117,13 @@ void Document::placeLoss(const LayerLoss& loss)
     if (!item)
         return;
     const std::size_t columns = m_table->candidates.size();
+    const bool isFirst = m_table->items[*item].layers.front() == loss.layer; // whose candidates the table completes
     for (std::size_t column = 0; column < columns; ++column) {
         const Candidate& offered = m_table->candidates[column];
         const bool isIt =
             offered == loss.candidate ||
-            (m_target && m_target->profile.complete(*m_model, layer(loss.layer), offered) == loss.candidate);
+            (isFirst ? m_table->candidateOf(*item, column) == loss.candidate
+                     : m_target && m_target->profile.complete(*m_model, layer(loss.layer), offered) == loss.candidate);
         if (!isIt)
             continue;
         m_probed[static_cast<std::size_t>(loss.layer) * columns + column] =

@@ -11,7 +11,6 @@
 namespace ql::views {
 
 struct Predictions::Fitted {
-    const Metric* metric = nullptr;
     PredictedQuantity of;
     LossModel model;
     double floor = 0;
@@ -27,39 +26,46 @@ Predictions::Predictions(Document& document, JobRunner& jobs) : m_document(docum
 
 Predictions::~Predictions() = default;
 
-const Predictions::Fitted* Predictions::fitted(const Metric& metric) const
+QString sourceTitle(std::string_view source)
 {
-    if (m_fitted && m_fitted->metric == &metric)
+    if (source == kProbedLosses)
+        return Predictions::tr("Measured losses of layers");
+    const auto metric = findMetric(source);
+    return metric ? toQString((*metric)->title) : toQString(source);
+}
+
+const Predictions::Fitted* Predictions::fitted(std::string_view source) const
+{
+    if (m_fitted && m_fitted->of.metric == source)
         return m_fitted.get();
-    const auto of = usualQuantity(m_records, metric.id);
+    const auto of = usualQuantity(m_records, source);
     if (!of)
         return nullptr;
-    m_fitted = std::make_unique<Fitted>(Fitted{.metric = &metric,
-                                               .of = *of,
+    m_fitted = std::make_unique<Fitted>(Fitted{.of = *of,
                                                .model = lossModelOf(m_records, *of),
                                                .floor = usualFloor(m_records, *of),
                                                .isTrusted = ql::isTrusted(m_records, *of)});
     return m_fitted.get();
 }
 
-std::optional<Prediction> Predictions::expected(const Metric& metric, double sum) const
+std::optional<Prediction> Predictions::expected(std::string_view source, double sum, double error) const
 {
-    const Fitted* by = fitted(metric);
+    const Fitted* by = fitted(source);
     if (!by)
         return std::nullopt;
-    return by->model.predict({.sum = sum, .sumError = 0, .floor = by->floor});
+    return by->model.predict({.sum = sum, .sumError = error, .floor = by->floor});
 }
 
-bool Predictions::isTrusted(const Metric& metric) const
+bool Predictions::isTrusted(std::string_view source) const
 {
-    const Fitted* by = fitted(metric);
+    const Fitted* by = fitted(source);
     return !by || by->isTrusted;
 }
 
-QString Predictions::suspects(const Metric& metric) const
+QString Predictions::suspects(std::string_view source) const
 {
     QStringList lines;
-    if (const Fitted* by = fitted(metric))
+    if (const Fitted* by = fitted(source))
         for (const std::string& line : describeSuspects(m_records, by->of))
             lines << toQString(line);
     return lines.join(QLatin1Char('\n'));

@@ -71,7 +71,7 @@ private Q_SLOTS:
         Shown shown;
         QVERIFY(shown.open() && shown.settle());
         QCOMPARE(shown.model()->rowCount(), 0);
-        const Metric& metric = **findMetric("fisher");
+        const std::string_view metric = "fisher";
         Predictions& predictions = shown.runs.predictions;
         QVERIFY(!predictions.expected(metric, 0.1));
         for (int i = 0; i < 4; ++i)
@@ -153,7 +153,7 @@ private Q_SLOTS:
         QVERIFY(shown.model()->rows().front().plan.contains(QLatin1String("×"))); // it is known by name
 
         // The summary says the interval; in the colours of problems only after a miss.
-        const auto expected = shown.runs.predictions.expected(*d.metric(), d.totals().loss);
+        const auto expected = shown.runs.predictions.expected(d.lossSource(), d.totals().loss);
         QVERIFY(expected && expected->plans == 1);
         QVERIFY(allocation->findChild<PlanNumbers*>()->accessibleName().contains(QChar(0x2026)));
 

@@ -151,6 +151,19 @@ private Q_SLOTS:
             QVERIFY2(tip.contains(QLatin1String("Calibration: 192 tokens")), qPrintable(tip));
             QVERIFY(columns.text(exact->layer, LayerColumns::kLoss).toString().contains(QStringLiteral(" ± ")));
 
+            // A validation says how well they predict, apart from what the metric alone does.
+            QCOMPARE(d.lossSource(), std::string(kProbedLosses));
+            work.runs.validations.start({.source = its.source, .portion = {32, 2}});
+            QTRY_VERIFY_WITH_TIMEOUT(!work.runs.validations.isRunning(), 60000);
+            QCOMPARE(work.runs.validations.problem(), QString());
+            const auto& records = work.runs.predictions.records();
+            QCOMPARE(records.size(), std::size_t{1});
+            QCOMPARE(records.front().of.metric, std::string(kProbedLosses));
+            QCOMPARE(records.front().point.predicted.sum, d.totals().loss);
+            QVERIFY(std::fabs(records.front().point.predicted.sumError / d.totals().lossError - 1) < 1e-9);
+            QVERIFY(work.runs.predictions.expected(d.lossSource(), d.totals().loss, d.totals().lossError));
+            QVERIFY(!work.runs.predictions.expected("kfac", d.totals().loss));
+
             // Another unit does not mix with it, and nothing is forgotten.
             d.setMetric(*findMetric("weight_error"));
             QVERIFY(work.settle());

@@ -336,8 +336,7 @@ private:
             levels.push_back(column ? static_cast<int>(*column) : -1);
         }
         m_bars->setPreview(std::move(levels));
-        const Metric* metric = m_document.metric();
-        m_preview->show(proposal, metric && !m_predictions.isTrusted(*metric)
+        m_preview->show(proposal, !m_predictions.isTrusted(m_document.lossSource(result.plan))
                                       ? tr("Its metric predicted the last validated plan wrongly, so this is no "
                                            "recommendation until a validation is inside its interval again.")
                                       : QString());

@@ -28,17 +28,17 @@ namespace {
 /// What the number is, and what it is not.
 QString lossText(const Document& document, double loss, const std::optional<Prediction>& expected, bool isTrusted)
 {
-    const Totals& totals = document.totals();
-    if (totals.probed + totals.exact > 0)
-        return SummaryBar::tr("predicted KLD %1 ± %2 nats per token, %3 of %4 items measured")
-            .arg(numberText(loss, 4), numberText(totals.lossError, 2), countText(totals.probed + totals.exact),
-                 countText(std::ssize(document.table().items)));
     if (expected && std::isfinite(expected->high)) {
         const QString text =
             SummaryBar::tr("predicted KLD %1 (%2 … %3) nats per token")
                 .arg(numberText(expected->value, 4), numberText(expected->low), numberText(expected->high));
         return isTrusted ? text : SummaryBar::tr("%1 · the last prediction missed").arg(text);
     }
+    const Totals& totals = document.totals();
+    if (totals.probed + totals.exact > 0)
+        return SummaryBar::tr("predicted KLD %1 ± %2 nats per token, %3 of %4 items measured")
+            .arg(numberText(loss, 4), numberText(totals.lossError, 2), countText(totals.probed + totals.exact),
+                 countText(std::ssize(document.table().items)));
     const QString number = numberText(loss, 4);
     if (document.metric() && document.metric()->isProxy)
         return SummaryBar::tr("predicted loss %1  (%2, not KLD)").arg(number, toQString(document.metric()->title));
@@ -239,11 +239,10 @@ void SummaryBar::showNumbers()
     const Totals& totals = m_document.totals();
     const Metric* metric = m_document.metric();
     const QString bits = tr("%1 bits per weight").arg(fixedText(totals.bitsPerWeight, 3));
-    const bool restsOnProbes = totals.probed + totals.exact > 0;
-    const auto expected = metric && !std::isnan(totals.loss) && !restsOnProbes
-                              ? m_predictions.expected(*metric, totals.loss)
-                              : std::optional<Prediction>();
-    const bool isTrusted = !expected || m_predictions.isTrusted(*metric);
+    const std::string source = m_document.lossSource();
+    const auto expected = std::isnan(totals.loss) ? std::optional<Prediction>()
+                                                  : m_predictions.expected(source, totals.loss, totals.lossError);
+    const bool isTrusted = !expected || m_predictions.isTrusted(source);
     m_numbers->setTexts(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits,
                         !std::isnan(totals.loss) ? lossText(m_document, totals.loss, expected, isTrusted)
                         : m_document.isMeasuring()
@@ -253,10 +252,9 @@ void SummaryBar::showNumbers()
     QString ofLoss = metric ? tr("%1 in %2, summed over the layers: %3")
                                   .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
                             : QString();
-    if (restsOnProbes)
+    if (totals.probed + totals.exact > 0)
         ofLoss += tr("\nOf the layers under this plan, tied ones together, %1 were measured by running the model with "
-                     "each alone, %2 by gradients along the change of their codes. Intervals of validated plans are of "
-                     "the metric alone.")
+                     "each alone, %2 by gradients along the change of their codes.")
                       .arg(countText(totals.exact), countText(totals.probed));
     if (expected) {
         ofLoss += tr("\nThe sum is %1; %2 validated plans say what KLD it stands for, and where %3 of such plans are.")
@@ -264,7 +262,7 @@ void SummaryBar::showNumbers()
         if (!isTrusted)
             ofLoss +=
                 tr("\nThe last validated plan was outside of its interval: validate a plan before it is relied on.\n%1")
-                    .arg(m_predictions.suspects(*metric));
+                    .arg(m_predictions.suspects(source));
     }
     m_numbers->setToolTips(
         totals.fileBytes

@@ -274,7 +274,11 @@ void SummaryBar::showNumbers()
 
 void SummaryBar::showLimits()
 {
-    const int passed = m_document.isOpen() ? m_limits.passed() : 0;
+    // A budget alone is what the bar tells.
+    const std::vector<Limit>& limits = m_limits.limits();
+    const bool isBudget = limits.size() == 1 &&
+                          (limits.front().kind == LimitKind::size || limits.front().kind == LimitKind::bitsPerWeight);
+    const int passed = m_document.isOpen() && !isBudget ? m_limits.passed() : 0;
     QPalette p = palette();
     p.setColor(QPalette::ButtonText, colors(p).bad);
     m_passed->setPalette(p);

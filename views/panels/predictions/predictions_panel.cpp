@@ -155,7 +155,7 @@ private:
         m_chart->setMessage(!m_document.isOpen() ? tr("Open a checkpoint first.")
                             : m_model->rowCount() == 0
                                 ? tr("Validate plans of a language model that is calibrated with "
-                                     "gradients (qloupe calibrate --fisher): each says how well "
+                                     "gradients (Calibrate…, Fisher information): each says how well "
                                      "its KLD was predicted.")
                                 : QString());
         const bool isBroken = m_model->rowCount() > 0 && !m_runs.predictions.isTrusted(source);

@@ -250,6 +250,7 @@ Q_SIGNALS:
     void plansChanged();                                        // names, number or choice of the named plans
     void factsChanged(const std::vector<std::int64_t>& layers); // statistics or measurements arrived
     void measured();                                            // every cell of the table is there, or was given up
+    void lossesChanged();                                       // probes tell more; factsChanged() says of which layers
     void totalsChanged();
     void settingsChanged(); // metric or limits
     void activationsChanged();

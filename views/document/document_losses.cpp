@@ -95,6 +95,7 @@ void Document::addLosses(const LayerLosses& losses)
     resetTotals();
     refreshTotals();
     Q_EMIT factsChanged({layers.begin(), layers.end()});
+    Q_EMIT lossesChanged();
 }
 
 /// Those that are known stay as long as they are of this model and these activations.

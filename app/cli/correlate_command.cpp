@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
 #include "app/cli/number_check.h"
-#include "app/cli/plan_prediction.h"
+#include "app/cli/plan_measurer.h"
 #include "app/cli/text_options.h"
 #include "app/cli/variant_options.h"
 #include "core/allocation/sample_plans.h"
 #include "core/base/text.h"
 #include "core/model/evaluation/generate.h"
-#include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
-#include "core/realize/planned_version.h"
 #include "core/sensitivity/correlation.h"
 #include "core/sensitivity/plan_prediction.h"
 #include "core/sensitivity/proxy_search.h"
@@ -27,7 +25,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kTestPlans = 10; // of each kind
-constexpr std::int64_t kCodeBytes = std::int64_t{1} << 30;
 constexpr std::uint64_t kRandomDraws = 40;
 
 struct Options {
@@ -39,6 +36,7 @@ struct Options {
     MetricsOption metrics;
     std::string target;
     std::string study;
+    std::string runtime;
     std::vector<double> bitsPerWeight{3.5, 4, 4.5, 5};
     int plans = 40;
     std::uint64_t seed = 1;
@@ -50,8 +48,14 @@ struct Options {
 struct Point {
     SampledPlan sample;
     bool isTest = false;
-    Estimate kld;
+    MeasuredKld measured;
 };
+
+/// What a sum of losses is to tell.
+double excessOf(const Point& point)
+{
+    return point.measured.kld.value - point.measured.floor;
+}
 
 /// What is summed for plans: by the metrics that were chosen, the most telling first, and by bits.
 struct Tables {
@@ -62,12 +66,7 @@ struct Tables {
 Result<Tables> tablesOf(Console& console, const Model& model, const Options& options, const Target* target,
                         const Activations* activations, ResultSink& sink)
 {
-    MeasureRequest request;
-    QL_TRY(candidates, options.candidates.choose(model, target));
-    request.candidates = std::move(candidates);
-    request.layers = model.quantizableLayers();
-    request.target = target ? &target->profile : nullptr;
-    request.activations = activations;
+    QL_TRY(request, measureRequest(model, options.candidates, target, activations));
     request.sink = &sink;
     QL_TRY(metrics, options.metrics.choose(activations));
     QL_TRY(size, findMetric("size"));
@@ -99,7 +98,7 @@ Result<void> append(const Model& model, const SampleRequest& request, SampleKind
     for (SampledPlan& sample : samples)
         if (added < count &&
             std::ranges::none_of(points, [&](const Point& point) { return point.sample.plan == sample.plan; })) {
-            points.push_back({.sample = std::move(sample), .isTest = isTest, .kld = {}});
+            points.push_back({.sample = std::move(sample), .isTest = isTest, .measured = {}});
             ++added;
         }
     return {};
@@ -159,23 +158,12 @@ public:
           m_points(std::move(points))
     {}
 
-    Result<void> run(Console& console, EvaluationTask task, const VersionSettings& settings, ResultSink& sink)
+    Result<void> run(Console& console, PlanMeasurer& measurer)
     {
-        ReferenceStates reference;
-        const auto codes = std::make_shared<CodeCache>(kCodeBytes);
-        task.reference = &reference;
         for (std::size_t i = 0; i < m_points.size(); ++i) {
             console.status("running plan " + std::to_string(i + 1) + " of " + std::to_string(m_points.size()));
-            VersionSettings its = settings;
-            its.plan = &m_points[i].sample.plan;
-            its.codes = codes;
-            QL_TRY(version, plannedVersion(m_model, its, console.context()));
-            task.other = &version;
-            const std::string identity = "plan\n" + m_model.checkpoint->fingerprint() + "\n" +
-                                         printPlan(m_points[i].sample.plan, m_model) + "\n" +
-                                         (settings.activations ? settings.activations->fingerprint() : "");
-            QL_TRY(scores, evaluateKept(task, identity, sink, console.context()));
-            m_points[i].kld = comparisonOf(scores, task.windows.count()).kld;
+            QL_TRY(measured, measurer.measure(m_points[i].sample.plan));
+            m_points[i].measured = measured;
         }
         for (const CostTable& table : m_tables)
             m_correlations.push_back(correlationOf(table.metric, sums(table), measured()));
@@ -218,19 +206,22 @@ public:
             for (const Point& point : m_points)
                 if (!point.isTest)
                     fitted.push_back(measuredPlan(table, point));
-            const LossModel model(fitted);
+            LossModelSettings settings;
+            settings.roles = roleCount(sharesOf(m_model, table, m_points.front().sample.plan).groups);
+            const LossModel model(fitted, settings);
             std::vector<double> widths;
             std::map<SampleKind, std::pair<int, int>> heldOf; // of how many
             int held = 0;
             for (const Point& point : m_points) {
                 if (!point.isTest)
                     continue;
-                const Prediction prediction = model.predict(predictedSum(table, point.sample.plan));
-                const bool isHeld = prediction.holds(point.kld.value);
+                const MeasuredPlan plan = measuredPlan(table, point);
+                const Prediction prediction = model.predict(plan.predicted, 0, plan.shares);
+                const bool isHeld = prediction.holds(point.measured.kld.value);
                 held += isHeld ? 1 : 0;
                 heldOf[point.sample.kind].first += isHeld ? 1 : 0;
                 ++heldOf[point.sample.kind].second;
-                widths.push_back((prediction.high - prediction.low) / 2 / point.kld.value);
+                widths.push_back((prediction.high - prediction.low) / 2 / point.measured.kld.value);
             }
             std::ranges::sort(widths);
             Json row{{"metric", table.metric},
@@ -254,8 +245,10 @@ public:
                      {"metric", point.sample.metric},
                      {"test", point.isTest},
                      {"bits_per_weight", point.sample.bitsPerWeight},
-                     {"kld", numberOrNull(point.kld.value)},
-                     {"kld_window_error", numberOrNull(point.kld.windowError)}};
+                     {"kld", numberOrNull(point.measured.kld.value)},
+                     {"kld_window_error", numberOrNull(point.measured.kld.windowError)}};
+            if (point.measured.floor != 0)
+                row["floor"] = point.measured.floor;
             for (const CostTable& table : m_tables)
                 row["sum_" + table.metric] = numberOrNull(predictLoss(table, point.sample.plan));
             rows.push_back(std::move(row));
@@ -279,29 +272,13 @@ public:
                     {"dropped", result.dropped}};
     }
 
-    std::vector<PredictionRecord> records(const Windows& windows, const std::string& text) const
+    std::vector<PredictionRecord> records(const PlanMeasurer& measurer) const
     {
         std::vector<PredictionRecord> records;
-        for (const CostTable& table : m_tables) {
-            if (table.unit != kNatsPerToken)
-                continue;
-            for (const Point& point : m_points) {
-                PredictionRecord record;
-                record.of = {.metric = table.metric,
-                             .unit = table.unit,
-                             .runtime = "",
-                             .windows = windowsHash(windows, Scored::secondHalf)};
-                record.plan = planHash(point.sample.plan, m_model);
-                record.text = text;
-                record.windowCount = windows.count();
-                record.point = measuredPlan(table, point);
-                SharesByGroup shares = sharesOf(m_model, table, point.sample.plan);
-                record.point.shares = std::move(shares.shares);
-                record.point.standardError = point.kld.windowError;
-                record.groups = std::move(shares.groups);
-                records.push_back(std::move(record));
-            }
-        }
+        for (const CostTable& table : m_tables)
+            for (const Point& point : m_points)
+                if (table.unit == kNatsPerToken)
+                    records.push_back(measurer.record(table, point.sample.plan, point.measured));
         return records;
     }
 
@@ -310,7 +287,7 @@ private:
     {
         std::vector<double> values;
         for (const Point& point : m_points)
-            values.push_back(point.kld.value);
+            values.push_back(excessOf(point));
         return values;
     }
     std::vector<double> sums(const CostTable& table) const
@@ -320,12 +297,14 @@ private:
             values.push_back(predictLoss(table, point.sample.plan));
         return values;
     }
-    static MeasuredPlan measuredPlan(const CostTable& table, const Point& point)
+    MeasuredPlan measuredPlan(const CostTable& table, const Point& point) const
     {
-        return {.predicted = predictedSum(table, point.sample.plan),
-                .measured = point.kld.value,
-                .standardError = 0,
-                .shares = {}};
+        MeasuredPlan plan{.predicted = predictedSum(table, point.sample.plan),
+                          .measured = point.measured.kld.value,
+                          .standardError = 0,
+                          .shares = sharesOf(m_model, table, point.sample.plan).shares};
+        plan.predicted.floor = point.measured.floor;
+        return plan;
     }
     ProxyProblem problem(std::size_t half) const
     {
@@ -348,7 +327,7 @@ private:
                 if (const auto column = any.columnOf(item, m_points[i].sample.plan.candidates[layer]))
                     cells.push_back(item * any.candidates.size() + *column);
             }
-            problem.measured.push_back(m_points[i].kld.value);
+            problem.measured.push_back(excessOf(m_points[i]));
         }
         return problem;
     }
@@ -370,17 +349,27 @@ Result<int> run(Console& console, const Options& options)
         return usageError("plans are measured by their KLD on text, which takes a causal language model", options.file);
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(windows, options.text.read(console, *opened.base));
+    const Runtime* runtime = nullptr;
+    if (!options.runtime.empty()) {
+        QL_TRY(found, findRuntime(options.runtime));
+        runtime = found;
+    }
     QL_TRY(study, openStudyFor(console, options.study, *opened.base, options.file));
+    QL_CHECK(study.study->save(study.document)); // a study that was never saved is not found again
     QL_TRY(tables, tablesOf(console, model, options, target, opened.activations.get(), *study.study));
     QL_TRY(points, samplesOf(model, options, target, tables.metrics, console.context()));
     Bench bench(model, options, std::move(tables), std::move(points));
-    const EvaluationTask task{
-        .graph = graph, .windows = windows, .model = opened.baseVersion(), .onScores = {}, .known = {}};
-    QL_CHECK(bench.run(console, task,
-                       {.target = target ? &target->profile : nullptr, .activations = opened.activations.get()},
-                       *study.study));
+    PlanMeasurer measurer({.opened = opened,
+                           .graph = graph,
+                           .windows = windows,
+                           .text = options.text.name(),
+                           .target = target ? &target->profile : nullptr,
+                           .runtime = runtime,
+                           .sink = *study.study},
+                          console.context());
+    QL_CHECK(bench.run(console, measurer));
     QL_CHECK(opened.base->checkpoint->checkIntact());
-    QL_CHECK(keepPredictions(*study.study, bench.records(windows, options.text.name())));
+    QL_CHECK(keepPredictions(*study.study, bench.records(measurer)));
     QL_CHECK(study.study->save(study.document));
     Json document = bench.show();
     document["windows"] = windows.count();
@@ -423,6 +412,9 @@ const Command correlate_{
             "--intervals", options->tests,
             "measure 30 more plans (random, solved at other sizes, edits of one) and count how many lie in the "
             "90 % intervals fitted on the others");
+        app.add_option("--as", options->runtime,
+                       "measure with activations rounded as this runtime does, e.g. llama.cpp; the floor is what that "
+                       "costs alone, run once for plans that round alike");
         app.add_flag("--search", options->search,
                      "search for an expression of the metrics that orders the plans better; half of them judge it");
         app.add_option("--out", options->study,
@@ -430,8 +422,10 @@ const Command correlate_{
                        "validate and solve predict from them")
             ->required();
         app.footer(
-            "Figures: spearman, kendall (tau-b) of predicted sums and measured KLD over all plans, pearson_log of "
-            "their logarithms; low and high hold 90 % of bootstrap draws over plans. size (bits taken away) "
+            "Figures: spearman, kendall (tau-b) of predicted sums and measured KLD above the floor of rounded "
+            "activations "
+            "(--as, +a:) over all plans, pearson_log of their logarithms; low and high hold 90 % of bootstrap draws "
+            "over plans. size (bits taken away) "
             "and random (a drawn loss for every layer and candidate; mean and 90 % of 40 draws) are what a metric has "
             "to beat.");
         return [options](Console& console) { return run(console, *options); };

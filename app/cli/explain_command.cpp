@@ -151,12 +151,7 @@ Result<int> run(Console& console, const Options& options)
                                            : "matches several layers; one is explained at a time",
                           options.layer);
     QL_TRY(target, targetOrNull(options.target));
-    MeasureRequest request;
-    QL_TRY(candidates, options.candidates.choose(model, target));
-    request.candidates = std::move(candidates);
-    request.layers = model.quantizableLayers();
-    request.target = target ? &target->profile : nullptr;
-    request.activations = opened.activations.get();
+    QL_TRY(request, measureRequest(model, options.candidates, target, opened.activations.get()));
     QL_TRY(metrics,
            MetricsOption{options.metrics.text.empty() ? "all" : options.metrics.text}.choose(request.activations));
     request.metrics = std::move(metrics);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "core/allocation/solver.h"
+#include "core/allocation/measured_search.h"
 #include "core/analysis/analysis.h"
 #include "core/checkpoint/reader.h"
 #include "core/export/export.h"
@@ -122,7 +122,11 @@ Json solvers()
 {
     auto rows = Json::array();
     for (const Solver* solver : allSolvers())
-        rows.push_back({{"id", solver->id}, {"title", solver->title}, {"source", solver->source}});
+        rows.push_back(
+            {{"id", solver->id}, {"title", solver->title}, {"by", "qloupe solve"}, {"source", solver->source}});
+    for (const PlanSearch& search : planSearches())
+        rows.push_back(
+            {{"id", search.id}, {"title", search.title}, {"by", "qloupe search"}, {"source", search.source}});
     return rows;
 }
 
@@ -249,6 +253,25 @@ Result<Json> explainedMetric(const std::string& name)
                 {"source", metric->source}};
 }
 
+Result<Json> explainedSolver(const std::string& name)
+{
+    for (const PlanSearch& search : planSearches())
+        if (search.id == name)
+            return Json{{"id", search.id},
+                        {"title", search.title},
+                        {"minimises", search.objective},
+                        {"limits", "bits per weight and all further limits but a largest loss and a second device"},
+                        {"by", "qloupe search --by " + name},
+                        {"source", search.source}};
+    QL_TRY(solver, findSolver(name));
+    return Json{{"id", solver->id},
+                {"title", solver->title},
+                {"minimises", "the sum of losses by the metric or the tables given"},
+                {"limits", solver->honoursSides ? "the size and all further limits" : "the size"},
+                {"by", "qloupe solve --solver " + name},
+                {"source", solver->source}};
+}
+
 /// Schemes by where they run on a model: of a layer inside its blocks, if it has some.
 Result<Json> groupedSchemes(Console& console, const std::string& file)
 {
@@ -291,7 +314,7 @@ constexpr Kind kKinds[] = {{"formats", formats, "formats", explainedFormat},
                            {"readers", readers},
                            {"targets", targets},
                            {"metrics", metrics, "metrics", explainedMetric},
-                           {"solvers", solvers},
+                           {"solvers", solvers, "solvers", explainedSolver},
                            {"operators", operators},
                            {"onnx-operators", onnxOperators},
                            {"layer-kinds", layerKinds},
@@ -324,7 +347,7 @@ Result<int> run(Console& console, const Options& options)
             continue;
         }
         if (!kind.explain)
-            return usageError("--explain is for formats, schemes, quantizers and metrics; of " + options.kind +
+            return usageError("--explain is for formats, schemes, quantizers, metrics and solvers; of " + options.kind +
                               " the list says what there is to say");
         QL_TRY(explained, kind.explain(options.explain));
         document = std::move(explained);
@@ -346,9 +369,10 @@ const Command list_{
         for (const Kind& k : kKinds)
             names.emplace_back(k.name);
         app.add_option("KIND", options->kind, "what to list")->required()->check(CLI::IsMember(names));
-        app.add_option("--explain", options->explain,
-                       "one format, scheme (int4:g64, also int4:g64+lr8, int4:g64@mse), quantizer or metric: formula, "
-                       "storage, source, options");
+        app.add_option(
+            "--explain", options->explain,
+            "one format, scheme (int4:g64, also int4:g64+lr8, int4:g64@mse), quantizer, metric or solver: formula, "
+            "storage, source, options");
         app.add_option("--model", options->model, "schemes: grouped by where they run on this checkpoint");
         return [options](Console& console) { return run(console, *options); };
     }};

@@ -73,9 +73,10 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(prepared, prepareSolve(console, *model, options.solve, target, activations.get()));
     const BalanceRequest& request = prepared.request;
-    double weights = 0;
-    for (const std::int64_t layer : request.planLayers)
-        weights += static_cast<double>(model->layers[static_cast<std::size_t>(layer)].numel());
+    if (!request.couplings.empty())
+        console.warn(std::vector<Warning>{{"--losses", "has couplings of layers, which solve takes into account and a "
+                                                       "front does not"}});
+    const auto weights = static_cast<double>(weightsOf(*model, request.planLayers));
     FrontSettings settings;
     settings.budgets = options.budgets;
     QL_TRY(from, sizeOf(options.from, target != nullptr, weights));
@@ -100,6 +101,8 @@ Result<int> run(Console& console, const Options& options)
             row["bytes"] = bytes;
         }
         row["bits_per_weight"] = bitsPerWeight(*model, plan, request.planLayers);
+        if (request.constraints.memory && request.constraints.memory->secondBytes)
+            row["blocks_in_ram"] = point.way;
         row["loss"] = point.loss;
         row["gap"] = point.optimal || point.loss <= point.lowerBound ? 0 : point.loss / point.lowerBound - 1;
         row[front.inBytes ? "saved_by_next_mb" : "saved_by_next_bit"] = point.shadowPrice * perSize;

@@ -73,14 +73,10 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
     const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
-    MeasureRequest request;
-    QL_TRY(candidates, options.candidates.choose(*model, target));
-    request.candidates = std::move(candidates);
-    request.target = target ? &target->profile : nullptr;
-    request.activations = activations.get();
-    for (const std::int64_t layer : model->quantizableLayers())
-        if (globMatch(options.layer, model->layers[static_cast<std::size_t>(layer)].name))
-            request.layers.push_back(layer);
+    QL_TRY(request, measureRequest(*model, options.candidates, target, activations.get()));
+    std::erase_if(request.layers, [&](std::int64_t layer) {
+        return !globMatch(options.layer, model->layers[static_cast<std::size_t>(layer)].name);
+    });
     if (request.layers.empty())
         return usageError("no quantizable layer matches '" + options.layer + "'; qloupe info lists the names",
                           options.file);

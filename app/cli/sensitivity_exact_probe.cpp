@@ -14,7 +14,7 @@ namespace {
 
 Result<std::vector<LayerGroup>> groupsOf(const Model& model, const ProbeOptions& options, const MeasureRequest& request)
 {
-    if (options.groups.empty())
+    if (options.areLayersAlone())
         return singleLayers(model, request.layers);
     std::vector<LayerGroup> groups;
     for (const std::string& word : options.groups) {
@@ -45,6 +45,81 @@ Result<std::vector<ExactCell>> cellsOf(const Model& model, const ProbeOptions& o
     return cells;
 }
 
+/// Cells of single layers that are run at once, too.
+struct Together {
+    std::string group; // empty: a pair
+    std::vector<std::size_t> cells;
+};
+
+/// Pairs are of layers that follow each other in the request.
+Result<std::vector<Together>> togetherOf(const Model& model, const ProbeOptions& options, const MeasureRequest& request,
+                                         std::span<const ExactCell> cells)
+{
+    const auto layerOf = [&](std::size_t cell) { return cells[cell].change.front().first; };
+    std::vector<Together> together;
+    if (options.coupling == "pairs")
+        for (std::size_t l = 0; l + 1 < request.layers.size(); ++l)
+            for (std::size_t a = 0; a < cells.size(); ++a)
+                for (std::size_t b = 0; b < cells.size(); ++b)
+                    if (layerOf(a) == request.layers[l] && layerOf(b) == request.layers[l + 1])
+                        together.push_back({.group = {}, .cells = {a, b}});
+    if (options.coupling != "groups")
+        return together;
+    for (const std::string& word : options.groups) {
+        QL_TRY(groups, layerGroups(model, request.layers, word));
+        for (const LayerGroup& group : groups)
+            for (std::size_t column = 0; column < request.candidates.size(); ++column) {
+                Together its{.group = group.name, .cells = {}};
+                for (std::size_t c = 0; c < cells.size(); ++c)
+                    if (cells[c].column == column && std::ranges::find(group.layers, layerOf(c)) != group.layers.end())
+                        its.cells.push_back(c);
+                if (!its.cells.empty())
+                    together.push_back(std::move(its));
+            }
+    }
+    return together;
+}
+
+/// Rows of what was run together; what pairs say goes into the losses. `windows`: the loss of each change by window.
+nlohmann::ordered_json couplingRows(const Model& model, std::span<const ExactCell> cells,
+                                    std::span<const Together> together, const std::vector<std::vector<double>>& windows,
+                                    LayerLosses& losses)
+{
+    auto rows = nlohmann::ordered_json::array();
+    for (std::size_t t = 0; t < together.size(); ++t) {
+        std::vector<const std::vector<double>*> alone;
+        for (const std::size_t cell : together[t].cells)
+            alone.push_back(&windows[cell]);
+        const std::vector<double>& all = windows[cells.size() + t];
+        const WindowMean loss = meanOf(all);
+        const WindowMean beyond = coupling(all, alone);
+        const ExactCell& first = cells[together[t].cells.front()];
+        const ExactCell& last = cells[together[t].cells.back()];
+        nlohmann::ordered_json row;
+        if (together[t].group.empty()) {
+            const auto nameOf = [&](const ExactCell& cell) {
+                return model.layers[static_cast<std::size_t>(cell.change.front().first)].name;
+            };
+            row = {{"layers", {nameOf(first), nameOf(last)}},
+                   {"candidates", {printCandidate(first.candidate), printCandidate(last.candidate)}}};
+            losses.couplings.push_back({.layers = {first.change.front().first, last.change.front().first},
+                                        .candidates = {first.candidate, last.candidate},
+                                        .loss = beyond.value,
+                                        .standardError = beyond.standardError});
+        } else {
+            row = {{"group", together[t].group},
+                   {"candidate", printCandidate(first.candidate)},
+                   {"layers", together[t].cells.size()}};
+        }
+        row["loss"] = numberOrNull(loss.value);
+        row["standard_error"] = numberOrNull(loss.standardError);
+        row["coupling"] = numberOrNull(beyond.value);
+        row["coupling_error"] = numberOrNull(beyond.standardError);
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
 WindowMean lossOf(const MeasuredChange& measured, const std::string& by)
 {
     return by == "kld" ? meanOf(measured.kld) : by == "sqnr" ? noiseToSignal(measured) : meanOf(measured.nllChange);
@@ -54,7 +129,7 @@ nlohmann::ordered_json rowOf(const ExactCell& cell, const MeasuredChange& measur
 {
     const WindowMean loss = lossOf(measured, options.by);
     nlohmann::ordered_json row{{"name", cell.group.name}};
-    if (!options.groups.empty())
+    if (!options.groups.empty() && options.coupling.empty())
         row["layers"] = cell.change.size();
     row["candidate"] = printCandidate(cell.candidate);
     row["loss"] = numberOrNull(loss.value);
@@ -85,6 +160,7 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
     if (windows.count() < 2)
         return usageError("--probe exact takes two windows or more, whose spread tells the standard error");
     QL_TRY(cells, cellsOf(model, options, request));
+    QL_TRY(together, togetherOf(model, options, request, cells));
     ExactProbeTask task{.model = model,
                         .graph = graph,
                         .windows = windows,
@@ -95,12 +171,20 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                         .sink = study ? study->study.get() : nullptr};
     for (const ExactCell& cell : cells)
         task.changes.push_back(cell.change);
+    for (const Together& several : together) {
+        LayerChange& change = task.changes.emplace_back();
+        for (const std::size_t cell : several.cells)
+            change.push_back(cells[cell].change.front());
+    }
+    std::vector<std::vector<double>> ofWindows(task.changes.size());
     QL_TRY(cases, windowCases(graph, windows));
     QL_TRY(speed, measureSpeed(model, graph, cases, console.context()));
     const double once =
         speed.secondsPerMultiplyAdd * multiplyAddsPerToken(model, graph) * static_cast<double>(std::ssize(windows.ids));
-    console.status("running " + std::to_string(cells.size()) + " cells on " + std::to_string(windows.count()) +
-                   " windows: at most about " + formatFixed(once * static_cast<double>(1 + cells.size()), 0) +
+    console.status("running " + std::to_string(task.changes.size()) +
+                   (together.empty() ? " cells on " : " cells and sets of cells on ") +
+                   std::to_string(windows.count()) + " windows: at most about " +
+                   formatFixed(once * static_cast<double>(1 + task.changes.size()), 0) +
                    " s beside what the quantizers take, " + formatBytes(exactProbeBytes(task)) + " of hidden states");
 
     QL_TRY(perWindow, scoredPerWindow(windows.length, task.scored));
@@ -113,6 +197,9 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
     QL_CHECK(probeExactly(
         task,
         [&](const MeasuredChange& measured) {
+            ofWindows[measured.change] = options.by == "kld" ? measured.kld : measured.nllChange;
+            if (measured.change >= cells.size())
+                return;
             const ExactCell& cell = cells[measured.change];
             rows.push_back(rowOf(cell, measured, options));
             if (!options.makesTable())
@@ -134,6 +221,8 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                        {"windows", windows.count()},
                        {"context", windows.length},
                        {"cells", std::move(rows)}};
+    if (!together.empty())
+        probed.document["couplings"] = couplingRows(model, cells, together, ofWindows, probed.losses);
     return probed;
 }
 

@@ -75,6 +75,12 @@ void ProbeOptions::declare(CLI::App& app)
                    "layers that --probe exact changes together in place of one: role (a group of each), block, a role, "
                    "or a name or glob; may be repeated")
         ->needs(probe);
+    app.add_option("--coupling", coupling,
+                   "what layers lose together beyond the sum of what they lose alone, by --probe exact, which runs all "
+                   "cells. pairs: each two layers that follow each other, under every two candidates; qloupe solve "
+                   "--losses takes them into account. groups: those of --group under each candidate")
+        ->needs(probe)
+        ->check(CLI::IsMember({"pairs", "groups"}));
     app.add_option("--limit", limit, "cells that --probe exact measures, at most; 0: all")
         ->capture_default_str()
         ->needs(probe)
@@ -93,6 +99,16 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     if (options.kind != "exact" &&
         (!options.losses.empty() || options.limit > 0 || !options.groups.empty() || options.by != "kld"))
         return usageError("--losses, --limit, --group and --by are for --probe exact; leave them out here");
+    if (!options.coupling.empty()) {
+        if (options.kind != "exact" || options.by == "sqnr")
+            return usageError("--coupling is for --probe exact by kld or perplexity, which add up; leave it out here");
+        if (!options.losses.empty() || options.limit > 0)
+            return usageError("--coupling takes every cell: leave --losses and --limit out, and name fewer layers "
+                              "(--layer) or candidates");
+        if ((options.coupling == "groups") == options.groups.empty())
+            return usageError(options.groups.empty() ? "--coupling groups takes --group block or other groups"
+                                                     : "--group goes with --coupling groups; leave it out here");
+    }
     std::optional<OpenedStudy> study;
     if (!options.study.empty()) {
         QL_TRY(its, openStudyFor(console, options.study, *opened.base, file));

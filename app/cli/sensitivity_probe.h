@@ -21,9 +21,12 @@ struct ProbeOptions {
     std::int64_t limit = 0;
     std::string by = "kld";
     std::vector<std::string> groups; // of layers that change together; none: one by one
+    std::string coupling;            // empty, "pairs" or "groups": beside each layer alone
 
     /// Whether there are losses of layers, in nats per token, for a table.
-    bool makesTable() const { return kind != "exact" || (by != "sqnr" && groups.empty()); }
+    bool makesTable() const { return kind != "exact" || (by != "sqnr" && areLayersAlone()); }
+    /// Whether each layer is a cell of its own.
+    bool areLayersAlone() const { return groups.empty() || !coupling.empty(); }
 
     void declare(CLI::App& app);
     bool isGiven() const { return !kind.empty(); }

@@ -24,7 +24,7 @@ struct Options {
 };
 
 /// What the study says the plan's KLD will be; null where it has measured no plan and the sum alone says nothing.
-nlohmann::ordered_json predictionOf(Console& console, const Options& options, const Solved& solved)
+nlohmann::ordered_json predictionOf(Console& console, const Model& model, const Options& options, const Solved& solved)
 {
     const std::vector<std::string> paths{options.activations.path};
     const std::vector<PredictionRecord> records = predictionsIn(paths);
@@ -33,7 +33,9 @@ nlohmann::ordered_json predictionOf(Console& console, const Options& options, co
         return {};
     PredictedSum sum = predictedSum(solved.table, solved.result.plan);
     sum.floor = usualFloor(records, *usual);
-    nlohmann::ordered_json json = predictionJson(lossModelOf(records, *usual).predict(sum), records, *usual);
+    const SharesByGroup shares = sharesOf(model, solved.table, solved.result.plan);
+    nlohmann::ordered_json json =
+        predictionJson(lossModelOf(records, *usual, {}, shares.groups).predict(sum, 0, shares.shares), records, *usual);
     json["floor"] = sum.floor;
     if (!usual->runtime.empty())
         json["runtime"] = usual->runtime;
@@ -79,7 +81,7 @@ Result<int> run(Console& console, const Options& options)
         {"metric", solved.table.metric},
         {"unit", solved.table.unit},
         {"predicted_loss", solved.result.predictedLoss},
-        {"standard_error", solved.standardError()},
+        {"standard_error", predictionError(solved.table, solved.result.plan)},
         {"optimal", solved.result.allocation.optimal},
         {"lower_bound", solved.result.allocation.lowerBound},
         {"solver_ms", solved.result.milliseconds}};
@@ -91,9 +93,19 @@ Result<int> run(Console& console, const Options& options)
                 {"limit", side.name}, {"used", solved.result.sideSums[i]}, {"at_most", numberOrNull(side.atMost)}};
             if (std::isfinite(side.atLeast))
                 row["at_least"] = side.atLeast;
+            auto fixed = nlohmann::ordered_json::array();
+            for (const FixedAmount& part : side.fixed)
+                if (part.amount != 0)
+                    fixed.push_back({{"by", part.by}, {"amount", part.amount}});
+            if (!fixed.empty())
+                row["fixed"] = std::move(fixed);
             limits.push_back(std::move(row));
         }
         document["limits"] = std::move(limits);
+    }
+    if (solved.result.coupling != 0 || solved.result.couplingsLeftOut > 0) {
+        document["coupling"] = solved.result.coupling;
+        document["couplings_left_out"] = solved.result.couplingsLeftOut;
     }
     if (solved.result.blocksOnSecond)
         document["blocks_in_ram"] = *solved.result.blocksOnSecond;
@@ -104,7 +116,7 @@ Result<int> run(Console& console, const Options& options)
     auto counts = nlohmann::ordered_json::array();
     for (const auto& [candidate, layers] : layersPerCandidate)
         counts.push_back({{"candidate", candidate}, {"layers", layers}});
-    if (auto prediction = predictionOf(console, options, solved); !prediction.is_null())
+    if (auto prediction = predictionOf(console, *model, options, solved); !prediction.is_null())
         document["prediction"] = std::move(prediction);
     document["candidates"] = std::move(counts);
     if (!options.against.empty())

@@ -82,6 +82,18 @@ Result<std::vector<Candidate>> CandidatesOption::choose(const Model& model, cons
     return parseCandidates(text.empty() ? fallback : text);
 }
 
+Result<MeasureRequest> measureRequest(const Model& model, const CandidatesOption& candidates, const Target* target,
+                                      const Activations* activations)
+{
+    MeasureRequest request;
+    QL_TRY(chosen, candidates.choose(model, target));
+    request.candidates = std::move(chosen);
+    request.layers = model.quantizableLayers();
+    request.target = target ? &target->profile : nullptr;
+    request.activations = activations;
+    return request;
+}
+
 void MetricsOption::declare(CLI::App& app)
 {
     app.add_option(
@@ -198,6 +210,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
     }
     CostTable table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
     prepared.activations = losses.activations;
+    prepared.couplings = std::move(losses.couplings);
     const auto isLacking = [](const Cost& cost) { return cost.allowed && std::isnan(cost.loss); };
     if (const auto lacking = std::ranges::count_if(table.costs, isLacking); lacking > 0)
         console.warn(std::vector<Warning>{{"--losses", "has no loss for " + std::to_string(lacking) + " of " +
@@ -209,12 +222,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
 Result<CostTable> measuredTable(Console& console, const Model& model, const SolveOptions& options, const Target* target,
                                 const Activations* activations, PreparedSolve& prepared)
 {
-    MeasureRequest request;
-    QL_TRY(candidates, options.candidates.choose(model, target));
-    request.candidates = std::move(candidates);
-    request.layers = model.quantizableLayers();
-    request.target = prepared.request.target;
-    request.activations = activations;
+    QL_TRY(request, measureRequest(model, options.candidates, target, activations));
     QL_TRY(metric, options.metric.empty() ? Result(&bestMetric(activations)) : findMetric(options.metric));
     QL_CHECK(checkUsable(*metric, activations));
     request.metrics = {metric};
@@ -255,6 +263,7 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
     request.solver = options.solver;
     const std::vector<Limit> limits = options.limits.limits();
     QL_TRY(constraints, constraintsOf(model, limits));
+    QL_CHECK(countPlaces(model, constraints, console.context()));
     request.constraints = std::move(constraints);
     request.start = keepPlan(model);
     if (target)
@@ -267,16 +276,8 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
     QL_TRY(table, limitedTable(model, limits, std::move(losses), request.target));
     prepared.table = std::make_unique<CostTable>(std::move(table));
     request.table = prepared.table.get();
+    request.couplings = prepared.couplings;
     return prepared;
-}
-
-double Solved::standardError() const
-{
-    double variance = 0;
-    for (std::size_t item = 0; item < table.items.size(); ++item)
-        if (const std::size_t column = result.allocation.choice[item]; column < table.candidates.size())
-            variance += table.at(item, column).standardError * table.at(item, column).standardError;
-    return std::sqrt(variance);
 }
 
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,

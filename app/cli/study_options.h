@@ -30,6 +30,10 @@ struct CandidatesOption {
     Result<std::vector<Candidate>> choose(const Model& model, const Target* target) const;
 };
 
+/// All quantizable layers under the candidates as the target completes them; metrics are for the caller to choose.
+Result<MeasureRequest> measureRequest(const Model& model, const CandidatesOption& candidates, const Target* target,
+                                      const Activations* activations);
+
 /// --metrics a,b | all
 struct MetricsOption {
     std::string text;
@@ -61,8 +65,9 @@ struct SolveOptions {
 struct PreparedSolve {
     std::unique_ptr<CostTable> table;
     std::vector<Measurement> cells;
-    std::string activations; // fingerprint of what the quantizers saw of the layers' inputs
-    BalanceRequest request;  // refers to the table
+    std::vector<LayerCoupling> couplings; // in --losses
+    std::string activations;              // fingerprint of what the quantizers saw of the layers' inputs
+    BalanceRequest request;               // refers to the table and the couplings
 };
 Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const SolveOptions& options,
                                    const Target* target, const Activations* activations);
@@ -74,8 +79,6 @@ struct Solved {
     BalanceResult result;
     std::optional<UniformPlan> uniform; // within the same budget: what mixing is compared with
 
-    /// Of the predicted loss, items taken for independent.
-    double standardError() const;
     const Candidate& uniformCandidate() const { return table.candidates[uniform->column]; }
 };
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,

@@ -66,7 +66,7 @@ Result<std::unique_ptr<OtherVersion>> VersionOptions::open(Console& console, con
             QL_TRY(repaired, withRepair(console, other->opened.model, *other->plan, settings.target, known, repair));
             other->opened.model = repaired.model;
             repairFingerprint = repaired.fingerprint;
-            titles.emplace_back("norms repaired");
+            titles.emplace_back("repaired");
         }
         if (biasCorrection) {
             QL_TRY(corrected,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/balance.h"
 
+#include "core/allocation/joint_search.h"
 #include "core/allocation/least_size.h"
 #include "core/allocation/side_sums.h"
 #include "core/base/text.h"
@@ -12,6 +13,24 @@
 namespace ql {
 
 namespace {
+
+/// Of the items that are free.
+Result<std::int64_t> bitsBudget(const PlanProblem& problem, double bitsPerWeight, std::int64_t weights,
+                                std::int64_t fixedBits)
+{
+    const auto count = static_cast<double>(weights);
+    const double wanted = std::floor(bitsPerWeight * count);
+    if (!(std::fabs(wanted) < 0x1p60))
+        return usageError("the bits per weight must be a number like 4.5");
+    const std::int64_t budget = static_cast<std::int64_t>(wanted) - fixedBits;
+    const std::int64_t least = problem.smallestSize();
+    if (least > budget)
+        return refused("the smallest choice has " +
+                       formatFixed(std::ceil(static_cast<double>(least + fixedBits) / count * 1e4) / 1e4, 4) +
+                       " bits per weight, more than the " + formatDouble(bitsPerWeight) +
+                       " asked for; raise the budget, unlock layers or add smaller candidates");
+    return budget;
+}
 
 class Balancing {
 public:
@@ -32,9 +51,11 @@ public:
         }
         if (m_request.target)
             QL_CHECK(m_request.target->acceptsModel(m_model));
-        countBits();
+        m_weights = weightsOf(m_model, m_planLayers);
+        m_fixedBits = m_problem.fixedBits(m_planLayers);
         if (countsFiles())
             QL_CHECK(m_problem.countFileBytes(m_context));
+        m_terms = jointTerms(m_problem, m_request.couplings);
         QL_TRY(sides, sideConstraints(m_problem, m_request.constraints));
         if (m_request.fileBytes && m_request.bitsPerWeight)
             sides.push_back(bitsAsSide());
@@ -53,22 +74,12 @@ private:
         return m_request.fileBytes || (m_request.target && m_request.constraints.loss && !m_request.bitsPerWeight);
     }
 
-    void countBits()
-    {
-        for (const std::int64_t layer : m_planLayers) {
-            const auto index = static_cast<std::size_t>(layer);
-            m_weights += m_model.layers[index].numel();
-            m_fixedBits += layerPayloadBits(m_model.layers[index], m_problem.start().candidates[index]);
-        }
-        for (const FreeItem& free : m_problem.free())
-            m_fixedBits -= m_table.at(free.item, free.columns.front()).payloadBits;
-    }
     SideConstraint bitsAsSide() const
     {
         SideConstraint side{.name = "bits of the plan's layers",
                             .amounts = {},
-                            .atMost = *m_request.bitsPerWeight * static_cast<double>(m_weights) -
-                                      static_cast<double>(m_fixedBits)};
+                            .atMost = *m_request.bitsPerWeight * static_cast<double>(m_weights),
+                            .fixed = {{.by = std::string(kNotFree), .amount = static_cast<double>(m_fixedBits)}}};
         for (const FreeItem& free : m_problem.free())
             for (const std::size_t column : free.columns)
                 side.amounts.push_back(static_cast<double>(m_table.at(free.item, column).payloadBits));
@@ -122,12 +133,19 @@ private:
         problem.budget = budget;
         const Solver& solver = m_solver ? *m_solver : solverFor(problem);
         const auto start = std::chrono::steady_clock::now();
-        auto allocation =
-            m_request.constraints.loss
-                ? leastSize(solver, problem, *m_request.constraints.loss - m_problem.fixedLoss(), m_context)
-                : solveWith(solver, problem, m_context);
+        auto allocation = !m_terms.isEmpty()           ? solveCoupled(solver)
+                          : m_request.constraints.loss ? leastSize(solver, problem, *m_request.constraints.loss,
+                                                                   m_problem.fixedLoss(), m_context)
+                                                       : solveWith(solver, problem, m_context);
         m_milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
         return allocation;
+    }
+
+    Result<Allocation> solveCoupled(const Solver& solver)
+    {
+        QL_TRY(joint, solveJointly(solver, m_problem.problem(), m_terms, m_context));
+        m_leftOut = joint.leftOut;
+        return std::move(joint.allocation);
     }
 
     /// The least size whose loss is within the limit, and within the bits per weight, if any.
@@ -153,18 +171,8 @@ private:
     {
         std::int64_t budget = largestSize();
         if (m_request.bitsPerWeight) {
-            const auto weights = static_cast<double>(m_weights);
-            const double wanted = std::floor(*m_request.bitsPerWeight * weights);
-            if (!(std::fabs(wanted) < 0x1p60))
-                return usageError("the bits per weight must be a number like 4.5");
-            budget = static_cast<std::int64_t>(wanted) - m_fixedBits;
-            const std::int64_t least = m_problem.smallestSize();
-            if (least > budget)
-                return refused(
-                    "the smallest choice has " +
-                    formatFixed(std::ceil(static_cast<double>(least + m_fixedBits) / weights * 1e4) / 1e4, 4) +
-                    " bits per weight, more than the " + formatDouble(*m_request.bitsPerWeight) +
-                    " asked for; raise the budget, unlock layers or add smaller candidates");
+            QL_TRY(its, bitsBudget(m_problem, *m_request.bitsPerWeight, m_weights, m_fixedBits));
+            budget = its;
         }
         QL_TRY(allocation, solve(budget));
         QL_TRY(plan, m_problem.planOf(allocation.choice));
@@ -200,7 +208,8 @@ private:
                 missed = std::max(misses, missed + bytes - budget);
                 continue;
             }
-            if (!best || m_request.constraints.loss || allocation.loss < best->allocation.loss)
+            if (!best || m_request.constraints.loss ||
+                allocation.loss + m_problem.fixedLoss() + m_terms.fixed < best->allocation.loss)
                 best = resultOf(std::move(plan), std::move(allocation), bytes);
             if (misses >= missed || (tooLittle && misses <= *tooLittle))
                 break;
@@ -225,10 +234,13 @@ private:
                              .sides = m_problem.problem().sides};
         for (const SideConstraint& side : result.sides)
             result.sideSums.push_back(allocation::sumOf(side, m_problem.problem(), result.allocation.choice));
-        result.allocation.loss += m_problem.fixedLoss();
-        result.allocation.lowerBound += m_problem.fixedLoss();
+        const double fixedLoss = m_problem.fixedLoss() + m_terms.fixed;
+        result.allocation.loss += fixedLoss;
+        result.allocation.lowerBound += fixedLoss;
         result.allocation.choice = m_problem.columnsOf(result.allocation.choice);
-        result.predictedLoss = predictLoss(m_table, result.plan);
+        result.coupling = plannedCoupling(m_request.couplings, result.plan);
+        result.couplingsLeftOut = m_leftOut;
+        result.predictedLoss = predictLoss(m_table, result.plan) + result.coupling;
         result.bitsPerWeight = bitsPerWeight(m_model, result.plan, m_planLayers);
         return result;
     }
@@ -242,6 +254,8 @@ private:
     PlanProblem m_problem;
     std::int64_t m_weights = 0;   // of the plan's layers
     std::int64_t m_fixedBits = 0; // of those that the solver does not decide
+    JointTerms m_terms;
+    std::size_t m_leftOut = 0;
     double m_milliseconds = 0;
 };
 
@@ -254,6 +268,10 @@ Result<BalanceResult> balance(const Model& model, const BalanceRequest& request,
     if (request.fileBytes && !request.target)
         return usageError("a size of the files needs a target that says what the files hold; give one, or bits per "
                           "weight");
+    if (request.constraints.loss && !request.couplings.empty())
+        return usageError(
+            "a limit of the predicted loss is kept for sums of losses: leave the couplings out, or give a "
+            "size instead");
     auto result = Balancing(model, request, context).run();
     if (!result)
         return result;
@@ -262,6 +280,29 @@ Result<BalanceResult> balance(const Model& model, const BalanceRequest& request,
         result->fileBytes = bytes;
     }
     return result;
+}
+
+Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request)
+{
+    if (!request.bitsPerWeight)
+        return usageError("give a budget in bits per weight");
+    if (request.constraints.loss)
+        return usageError("a limit of the predicted loss is for solving; leave it out where plans are measured");
+    const auto& memory = request.constraints.memory;
+    if (memory && memory->secondBytes)
+        return usageError("plans are measured under the memory of one device; leave the second one out");
+    PlanProblem problem(model, *request.table, request.target, request.start);
+    const std::vector<std::int64_t> layers =
+        request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers;
+    QL_TRY(budget, bitsBudget(problem, *request.bitsPerWeight, weightsOf(model, layers), problem.fixedBits(layers)));
+    problem.problem().budget = budget;
+    QL_TRY(sides, sideConstraints(problem, request.constraints));
+    if (memory) {
+        QL_TRY(ofMemory, memoryConstraints(problem, *memory, 0));
+        sides.insert(sides.end(), ofMemory.begin(), ofMemory.end());
+    }
+    problem.problem().sides = std::move(sides);
+    return problem;
 }
 
 } // namespace ql

@@ -300,20 +300,19 @@ Result<BranchSearch> searchBranches(const AllocationProblem& problem, std::int64
     return Search(problem, mostWork, context).run();
 }
 
-Result<Allocation> solveProgram(const AllocationProblem& problem, std::int64_t mostWork, const JobContext& context)
+Result<Program> tryProgram(const AllocationProblem& problem, std::int64_t mostWork, const JobContext& context)
 {
     QL_TRY(relaxation, relax(problem));
     QL_CHECK(context.checkStop());
     QL_TRY(core, searchCore(relaxation, context));
     Allocation found = makeAllocation(problem, relaxation, core);
-    if (keepsLimits(problem, found.choice)) // no other limit binds
-        return found;
+    if (keepsLimits(problem, found.choice)) { // no other limit binds
+        const double bound = found.lowerBound;
+        return Program{.best = std::move(found), .bound = bound};
+    }
     QL_TRY(search, searchBranches(problem, mostWork, context));
     if (!search.found)
-        return refused(search.complete ? "no choice keeps all limits at once; raise one of them, unlock layers or add "
-                                         "smaller candidates"
-                                       : "no choice was found that keeps all limits, and none was proven impossible; "
-                                         "raise one of them");
+        return Program{.best = std::nullopt, .bound = search.bound};
     found.choice = std::move(search.choice);
     found.size = 0;
     CompensatedSum loss;
@@ -326,7 +325,20 @@ Result<Allocation> solveProgram(const AllocationProblem& problem, std::int64_t m
     found.optimal = search.complete;
     found.lowerBound = search.complete ? found.loss : std::min(found.loss, std::max(found.lowerBound, search.bound));
     found.shadowPrice = search.sizePrice;
-    return found;
+    const double bound = found.lowerBound;
+    return Program{.best = std::move(found), .bound = bound};
+}
+
+Result<Allocation> solveProgram(const AllocationProblem& problem, std::int64_t mostWork, const JobContext& context)
+{
+    QL_TRY(program, tryProgram(problem, mostWork, context));
+    if (!program.best)
+        return refused(std::isinf(program.bound)
+                           ? "no choice keeps all limits at once; raise one of them, unlock layers or add smaller "
+                             "candidates"
+                           : "no choice was found that keeps all limits, and none was proven impossible; raise one of "
+                             "them");
+    return std::move(*program.best);
 }
 
 } // namespace ql::allocation

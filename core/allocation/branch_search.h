@@ -11,6 +11,8 @@
 
 #include "core/allocation/solver.h"
 
+#include <optional>
+
 namespace ql::allocation {
 
 struct BranchSearch {
@@ -29,8 +31,16 @@ constexpr std::int64_t kBranchWork = 1'000'000'000;
 /// The problem is checked (relax, checkSides).
 Result<BranchSearch> searchBranches(const AllocationProblem& problem, std::int64_t mostWork, const JobContext& context);
 
+struct Program {
+    std::optional<Allocation> best; // nothing where no choice was found
+    double bound = 0;               // proven: no choice has a smaller loss; infinite: none keeps the limits
+};
+
 /// The whole: the optimum of the budget alone where it keeps the other limits, too; else branches. Errors: refused
-/// where no choice keeps all limits, or none was found.
+/// where even the smallest choice exceeds the budget.
+Result<Program> tryProgram(const AllocationProblem& problem, std::int64_t mostWork, const JobContext& context);
+
+/// The same; refused where no choice keeps all limits, or none was found.
 Result<Allocation> solveProgram(const AllocationProblem& problem, std::int64_t mostWork, const JobContext& context);
 
 } // namespace ql::allocation

@@ -30,7 +30,10 @@ public:
     Result<Evolution> run(const JobContext& context)
     {
         Evolution evolution;
-        for (std::size_t i = 0; i < m_settings.population; ++i) {
+        for (const Choice& given : m_settings.start)
+            if (allocation::keepsLimits(m_problem, given))
+                add(given);
+        for (std::size_t i = m_people.size(); i < m_settings.population; ++i) {
             QL_CHECK(context.checkStop());
             if (auto child = draw([&](std::size_t item) { return anyOption(item); }))
                 add(std::move(*child));

@@ -21,6 +21,7 @@ struct EvolutionSettings {
     std::size_t generations = 100;
     double mutation = 0.1; // chance of each item
     std::uint64_t seed = 0;
+    std::vector<std::vector<std::size_t>> start = {}; // that the first generation has beside drawn ones
 };
 
 struct Evolution {

@@ -7,10 +7,11 @@
 
 namespace ql {
 
-/// The allocation of the smallest size (not above the problem's budget) with loss ≤ mostLoss up to rounding, and among
-/// those the least loss; side constraints hold. optimal: no smaller size would do (proven). Errors: refused where even
-/// the least loss is larger: it is named.
-Result<Allocation> leastSize(const Solver& solver, AllocationProblem problem, double mostLoss,
+/// The allocation of the smallest size (not above the problem's budget) with loss + fixedLoss ≤ mostLoss up to
+/// rounding, and among those the least loss; side constraints hold. fixedLoss: of what no choice changes, in no loss of
+/// the problem or of what is returned. optimal: no smaller size would do (proven). Errors: refused where even the least
+/// loss is larger: it is named.
+Result<Allocation> leastSize(const Solver& solver, AllocationProblem problem, double mostLoss, double fixedLoss,
                              const JobContext& context);
 
 } // namespace ql

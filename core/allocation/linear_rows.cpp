@@ -426,10 +426,11 @@ Rows makeRows(const AllocationProblem& problem)
     addRow(problem, sizes, 1, static_cast<double>(problem.budget - smallest), true, columns, rows);
     for (const SideConstraint& side : problem.sides) {
         const double tolerance = allowance(side, problem);
+        const double fixed = fixedSum(side);
         if (std::isfinite(side.atMost))
-            addRow(problem, side.amounts, 1, side.atMost + tolerance, false, columns, rows);
+            addRow(problem, side.amounts, 1, side.atMost - fixed + tolerance, false, columns, rows);
         if (std::isfinite(side.atLeast))
-            addRow(problem, side.amounts, -1, -side.atLeast + tolerance, false, columns, rows);
+            addRow(problem, side.amounts, -1, fixed - side.atLeast + tolerance, false, columns, rows);
     }
     rows.count = columns.size();
     rows.amounts.resize(problem.sizes.size() * rows.count);

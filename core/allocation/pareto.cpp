@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace ql {
 
@@ -19,7 +20,8 @@ using allocation::Relaxation;
 using allocation::Step;
 
 constexpr std::int64_t kBudgetsPerChunk = 8;
-constexpr std::int64_t kWorkPerBudget = allocation::kBranchWork / 20; // under side constraints
+constexpr std::int64_t kWorkPerBudget = allocation::kBranchWork / 20; // under side constraints, over all ways …
+constexpr std::int64_t kLeastWork = allocation::kBranchWork / 200;    // … and of one of them
 
 /// The vertices of the hull; the steps are in order.
 void addHull(const AllocationProblem& problem, const Relaxation& relaxation, Front& front)
@@ -71,7 +73,58 @@ FrontPoint pointOf(Allocation found, std::optional<NextStep> next)
             .optimal = found.optimal,
             .choice = std::move(found.choice),
             .shadowPrice = found.shadowPrice,
-            .next = next};
+            .next = next,
+            .way = 0};
+}
+
+/// The problem under the problem's own limits and those of one way, of each way that can be kept at all.
+struct LimitedProblem {
+    std::size_t way = 0;
+    AllocationProblem problem;
+};
+Result<std::vector<LimitedProblem>> limitedProblems(const AllocationProblem& problem, std::span<const Way> ways)
+{
+    std::vector<LimitedProblem> limited;
+    QL_CHECK(allocation::checkSides(problem));
+    if (ways.empty() && !problem.sides.empty())
+        limited.push_back({.way = 0, .problem = problem});
+    std::optional<Error> first;
+    for (std::size_t way = 0; way < ways.size(); ++way) {
+        AllocationProblem its = problem;
+        its.sides.insert(its.sides.end(), ways[way].begin(), ways[way].end());
+        if (const auto kept = allocation::checkSides(its); kept)
+            limited.push_back({.way = way, .problem = std::move(its)});
+        else if (kept.error().code != Errc::refused)
+            return kept.error();
+        else if (!first)
+            first = kept.error();
+    }
+    if (limited.empty() && first)
+        return *first;
+    return limited;
+}
+
+/// The best of all ways within the budget; nothing where none was found.
+Result<std::optional<FrontPoint>> bestOfWays(std::vector<LimitedProblem>& limited, std::int64_t budget,
+                                             const JobContext& context)
+{
+    const std::int64_t work = std::max(kWorkPerBudget / std::ssize(limited), kLeastWork);
+    std::optional<FrontPoint> best;
+    double bound = std::numeric_limits<double>::infinity();
+    for (auto& [way, problem] : limited) {
+        problem.budget = budget;
+        QL_TRY(program, allocation::tryProgram(problem, work, context));
+        bound = std::min(bound, program.bound);
+        if (!program.best || (best && !(program.best->loss < best->loss)))
+            continue;
+        best = pointOf(std::move(*program.best), std::nullopt);
+        best->way = way;
+    }
+    if (best) {
+        best->lowerBound = std::min(bound, best->loss);
+        best->optimal = best->optimal && best->lowerBound >= best->loss;
+    }
+    return best;
 }
 
 /// `count` budgets from one to the other, both included.
@@ -106,7 +159,8 @@ void keepFront(std::vector<std::optional<FrontPoint>> points, Front& front)
 
 } // namespace
 
-Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings& settings, const JobContext& context)
+Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings& settings, const JobContext& context,
+                          std::span<const Way> ways)
 {
     if (settings.budgets < 1)
         return usageError("a front needs one budget at least");
@@ -115,16 +169,19 @@ Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings&
     QL_TRY(relaxation, allocation::relax(largest));
     QL_CHECK(context.checkStop());
     allocation::orderSteps(relaxation);
+    QL_TRY(limited, limitedProblems(problem, ways));
     Front front;
     addHull(problem, relaxation, front);
     // Under side constraints the least loss may take more than the hull's last vertex.
     std::int64_t last = front.hull.back().size;
-    if (!problem.sides.empty()) {
+    if (!limited.empty()) {
         last = relaxation.smallestSize;
         for (std::size_t i = 0; i < problem.itemCount(); ++i)
             last += *std::max_element(problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i]),
                                       problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i + 1])) -
                     relaxation.smallest[i];
+        front.hull.clear();
+        front.smallestChoice.clear();
     }
     const std::int64_t from = std::max(settings.from.value_or(relaxation.smallestSize), relaxation.smallestSize);
     const std::int64_t to = std::min(settings.to.value_or(last), last);
@@ -134,33 +191,24 @@ Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings&
     const std::vector<std::int64_t> budgets = spread(from, to, settings.budgets);
     std::vector<std::optional<FrontPoint>> points(budgets.size());
     context.progress().addTotal(static_cast<std::int64_t>(budgets.size()));
-    QL_CHECK(allocation::checkSides(problem));
     const auto solveSome = [&](std::int64_t begin, std::int64_t end) -> Result<void> {
-        Relaxation own = problem.sides.empty() ? relaxation : Relaxation{};
-        AllocationProblem one = problem.sides.empty() ? AllocationProblem{} : problem;
+        Relaxation own = limited.empty() ? relaxation : Relaxation{};
+        std::vector<LimitedProblem> each = limited;
         for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
             QL_CHECK(context.checkStop());
-            if (problem.sides.empty()) {
+            if (limited.empty()) {
                 QL_CHECK(allocation::setBudget(own, budgets[i]));
                 QL_TRY(search, allocation::searchCore(own, context));
                 points[i] = pointOf(allocation::makeAllocation(problem, own, search), nextStep(own, search.choice));
             } else {
-                one.budget = budgets[i];
-                auto found = allocation::solveProgram(one, kWorkPerBudget, context);
-                if (!found && found.error().code != Errc::refused)
-                    return found.error();
-                if (found)
-                    points[i] = pointOf(std::move(found).value(), std::nullopt);
+                QL_TRY(point, bestOfWays(each, budgets[i], context));
+                points[i] = std::move(point);
             }
             context.progress().addDone(1);
         }
         return {};
     };
     QL_CHECK(parallelFor(context, static_cast<std::int64_t>(budgets.size()), kBudgetsPerChunk, solveSome));
-    if (!problem.sides.empty()) {
-        front.hull.clear();
-        front.smallestChoice.clear();
-    }
     keepFront(std::move(points), front);
     if (front.points.empty())
         return refused("no choice keeps all limits; raise one of them");

@@ -27,6 +27,7 @@ struct FrontPoint {
     std::vector<std::size_t> choice; // option within each item
     double shadowPrice = 0;          // loss saved per unit of size
     std::optional<NextStep> next;    // nothing at the least loss, and under side constraints
+    std::size_t way = 0;             // of those given, the one it keeps
 };
 
 /// A vertex of the convex hull, and the step from the one before.
@@ -50,10 +51,16 @@ struct FrontSettings {
     std::optional<std::int64_t> to;   // … to that of the least loss
 };
 
+/// One of several sets of limits, of which a choice has to keep one: where the blocks of a model are split over
+/// devices.
+using Way = std::vector<SideConstraint>;
+
 /// The problem's own budget is not looked at. With side constraints each budget is solved by itself by branch and bound
-/// with less work than `ilp` takes; budgets that leave no choice are skipped. Errors: those of the solvers; refused
-/// where no budget has a solution.
-Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings& settings, const JobContext& context);
+/// with less work than `ilp` takes, under each of the ways if there are any, the best of which counts; bounds hold for
+/// all ways. Budgets that leave no choice are skipped. Errors: those of the solvers; refused where no budget has a
+/// solution.
+Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings& settings, const JobContext& context,
+                          std::span<const Way> ways = {});
 
 /// The choice at a vertex of the hull.
 std::vector<std::size_t> choiceAtHull(const Front& front, std::size_t vertex);

@@ -4,6 +4,8 @@
 #include "core/base/file.h"
 #include "core/base/sum.h"
 #include "core/base/text.h"
+#include "core/model/evaluation/output_places.h"
+#include "core/model/frontends/frontend.h"
 
 #include <algorithm>
 #include <limits>
@@ -20,12 +22,12 @@ double codeBits(const Layer& layer, const Scheme& scheme)
     return scheme.isKeep() ? info(layer.dtype).bitsPerElement() : scheme.element->bits;
 }
 
-/// Sums a quantity of layers over items and options, and takes what is not free from the limits.
+/// Sums a quantity of layers over items and options; what is not free is fixed.
 template<typename Quantity>
 Result<SideConstraint> sumOver(const PlanProblem& problem, std::string name, double atMost, double atLeast,
                                const Quantity& quantity)
 {
-    SideConstraint side{.name = std::move(name), .amounts = {}, .atMost = atMost, .atLeast = atLeast};
+    SideConstraint side{.name = std::move(name), .amounts = {}, .atMost = atMost, .atLeast = atLeast, .fixed = {}};
     std::vector<bool> isFree(problem.model().layers.size(), false);
     for (std::size_t i = 0; i < problem.free().size(); ++i) {
         const std::vector<std::int64_t>& layers = problem.table().items[problem.free()[i].item].layers;
@@ -46,9 +48,18 @@ Result<SideConstraint> sumOver(const PlanProblem& problem, std::string name, dou
             QL_TRY(amount, quantity(layer, problem.start().candidates[layer]));
             fixed.add(amount);
         }
-    side.atMost -= fixed.value();
-    side.atLeast -= fixed.value();
+    side.fixed.push_back({.by = std::string(kNotFree), .amount = fixed.value()});
     return side;
+}
+
+std::string operationsName(const Model& model, bool isPicture)
+{
+    const bool hasConvolutions = std::ranges::any_of(
+        model.layers, [](const Layer& layer) { return layer.quantizable && layer.op == Operator::convolution; });
+    return std::string("operations (MACs × bits × bits) for ") +
+           (isPicture         ? "a picture"
+            : hasConvolutions ? "one place of each convolution's output, as the size of the pictures is not known"
+                              : "a token");
 }
 
 Result<double> configured(const Model& model, std::string_view key)
@@ -113,6 +124,19 @@ double operationsOf(const Model& model, const Layer& layer, const Candidate& can
     return static_cast<double>(layer.numel()) * codeBits(layer, candidate.weights) * inputs;
 }
 
+Result<void> countPlaces(const Model& model, PlanConstraints& constraints, const JobContext& context)
+{
+    if (!constraints.operations)
+        return {};
+    const auto graph = buildGraph(model);
+    const auto picture = graph ? pictureShapeOf(model, *graph) : std::nullopt;
+    if (!picture)
+        return {};
+    QL_TRY(places, outputPlaces(model, *graph, *picture, context));
+    constraints.places = std::move(places);
+    return {};
+}
+
 Result<std::int64_t> keyValueBytes(const Model& model, const MemoryLimits& limits)
 {
     QL_TRY(heads, configured(model, "num_key_value_heads"));
@@ -137,12 +161,10 @@ Result<std::vector<SideConstraint>> sideConstraints(const PlanProblem& problem, 
     constexpr double kUnbounded = std::numeric_limits<double>::infinity();
     std::vector<SideConstraint> sides;
     for (const GroupBudget& group : constraints.groups) {
-        double weights = 0;
+        const auto weights = static_cast<double>(weightsOf(model, group.layers));
         std::vector<bool> isInGroup(model.layers.size(), false);
-        for (const std::int64_t layer : group.layers) {
+        for (const std::int64_t layer : group.layers)
             isInGroup[static_cast<std::size_t>(layer)] = true;
-            weights += static_cast<double>(model.layers[static_cast<std::size_t>(layer)].numel());
-        }
         QL_TRY(side,
                sumOver(problem, "bits of " + group.name, (group.bitsPerWeight + group.tolerance.value_or(0)) * weights,
                        group.tolerance ? (group.bitsPerWeight - *group.tolerance) * weights : -kUnbounded,
@@ -154,9 +176,11 @@ Result<std::vector<SideConstraint>> sideConstraints(const PlanProblem& problem, 
         sides.push_back(std::move(side));
     }
     if (constraints.operations) {
-        QL_TRY(side, sumOver(problem, "operations (MACs × bits × bits) for a token", *constraints.operations,
-                             -kUnbounded, [&](std::size_t layer, const Candidate& candidate) -> Result<double> {
-                                 return operationsOf(model, model.layers[layer], candidate);
+        const std::vector<double>& places = constraints.places;
+        QL_TRY(side, sumOver(problem, operationsName(model, !places.empty()), *constraints.operations, -kUnbounded,
+                             [&](std::size_t layer, const Candidate& candidate) -> Result<double> {
+                                 const double its = operationsOf(model, model.layers[layer], candidate);
+                                 return places.empty() ? its : places[layer] * its;
                              }));
         sides.push_back(std::move(side));
     }
@@ -187,20 +211,24 @@ Result<std::vector<SideConstraint>> memoryConstraints(const PlanProblem& problem
         if (second && !hasTwo)
             break;
         const std::int64_t blocks = second ? split : model.blockCount - (hasTwo ? split : 0);
-        double fixed = static_cast<double>(blocks * ofKeysValues);
-        if (second ? split > 0 : !hasTwo || split < model.blockCount)
-            fixed += static_cast<double>(ofActivations);
+        const bool computes = second ? split > 0 : !hasTwo || split < model.blockCount;
+        double others = 0;
         for (const Layer& layer : model.layers)
             if (!layer.quantizable && isOnSecond(layer) == second)
-                fixed += static_cast<double>(layer.numel()) * info(layer.dtype).bitsPerElement() / 8;
+                others += static_cast<double>(layer.numel()) * info(layer.dtype).bitsPerElement() / 8;
         QL_TRY(side, sumOver(problem, second ? "bytes of memory (--ram)" : "bytes of memory (--vram)",
-                             static_cast<double>(second ? *limits.secondBytes : limits.firstBytes) - fixed,
+                             static_cast<double>(second ? *limits.secondBytes : limits.firstBytes),
                              -std::numeric_limits<double>::infinity(),
                              [&](std::size_t layer, const Candidate& candidate) -> Result<double> {
                                  return isOnSecond(model.layers[layer]) == second
                                             ? static_cast<double>(layerPayloadBits(model.layers[layer], candidate)) / 8
                                             : 0.0;
                              }));
+        side.fixed.push_back({.by = "keys and values of the context (--kv-context, --kv)",
+                              .amount = static_cast<double>(blocks * ofKeysValues)});
+        side.fixed.push_back(
+            {.by = "the buffer for activations", .amount = computes ? static_cast<double>(ofActivations) : 0});
+        side.fixed.push_back({.by = "weights that no plan quantizes", .amount = others});
         sides.push_back(std::move(side));
     }
     return sides;

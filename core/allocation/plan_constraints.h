@@ -41,9 +41,15 @@ struct MemoryLimits {
     std::optional<ActivationScheme> keysValues; // nothing: f16
 };
 
+/// By whom an amount is fixed that belongs to layers of the plan that the solver does not decide.
+inline constexpr std::string_view kNotFree = "layers that are locked or have no measured candidate";
+
 struct PlanConstraints {
     std::vector<GroupBudget> groups;
-    std::optional<double> operations; // for a token: Σ out·in · bits of codes · bits of inputs (16 where not rounded)
+    std::optional<double> operations; // Σ places · out·in · bits of codes · bits of inputs (16 where not rounded)
+    /// How often each of the model's layers is multiplied by (output_places.h). Empty: once, which is a token of a
+    /// language model and one place of a convolution's output.
+    std::vector<double> places = {};
     std::optional<LatencyTable> latency;
     double milliseconds = 0; // with latency
     std::optional<MemoryLimits> memory;
@@ -52,16 +58,20 @@ struct PlanConstraints {
     bool hasAny() const { return !groups.empty() || operations || latency || memory || loss; }
 };
 
-/// MACs · bits · bits of one layer for a token; a convolution's for one position of its output; an embedding's 0 unless
-/// it is the output head, too.
+/// MACs · bits · bits of one layer for a token, or one place of a convolution's output; an embedding's 0 unless it is
+/// the output head, too.
 double operationsOf(const Model& model, const Layer& layer, const Candidate& candidate);
+
+/// Fills `places` for a graph over pictures whose size the model says, by running it once, where operations are
+/// limited.
+Result<void> countPlaces(const Model& model, PlanConstraints& constraints, const JobContext& context);
 
 /// Bytes of keys and values of one block; an error that names what the configuration does not say.
 Result<std::int64_t> keyValueBytes(const Model& model, const MemoryLimits& limits);
 Result<std::int64_t> activationBytes(const Model& model);
 
-/// The limits as sums over the problem's options, of all but memory and loss. The parts of locked layers are taken from
-/// the limits. Errors: usage (a latency that is missing), refused (a limit that locked layers alone pass).
+/// The limits as sums over the problem's options, of all but memory and loss; what the layers take that are not free is
+/// fixed. Errors: usage (a latency that is missing).
 Result<std::vector<SideConstraint>> sideConstraints(const PlanProblem& problem, const PlanConstraints& constraints);
 
 /// Those of memory with the blocks below `split` on the second device: 0 … model.blockCount; without a second device

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/plan_front.h"
 
+#include "core/base/text.h"
+
 namespace ql {
 
 Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, const FrontSettings& settings,
@@ -12,34 +14,30 @@ Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, c
                     .weights = 0};
     const std::vector<std::int64_t> layers =
         request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers;
+    found.weights = weightsOf(model, layers);
     std::int64_t fixed = 0;
-    for (const std::int64_t layer : layers) {
-        const auto index = static_cast<std::size_t>(layer);
-        found.weights += model.layers[index].numel();
-        fixed += layerPayloadBits(model.layers[index], found.problem.start().candidates[index]);
-    }
     if (request.target) {
         QL_CHECK(request.target->acceptsModel(model));
         QL_CHECK(found.problem.countFileBytes(context));
         fixed = found.problem.fixedSize();
     } else {
-        for (const FreeItem& free : found.problem.free())
-            fixed -= request.table->at(free.item, free.columns.front()).payloadBits;
+        fixed = found.problem.fixedBits(layers);
     }
-    if (request.constraints.memory && request.constraints.memory->secondBytes)
-        return usageError(
-            "a front is made for memory of one device; leave the memory beside it (--ram) out, or solve one budget");
     QL_TRY(sides, sideConstraints(found.problem, request.constraints));
-    if (request.constraints.memory) {
-        QL_TRY(memory, memoryConstraints(found.problem, *request.constraints.memory, 0));
-        sides.insert(sides.end(), memory.begin(), memory.end());
+    std::vector<Way> splits;
+    if (const auto& memory = request.constraints.memory) {
+        const std::int64_t last = memory->secondBytes ? model.blockCount : 0;
+        for (std::int64_t split = 0; split <= last; ++split) {
+            QL_TRY(ofMemory, memoryConstraints(found.problem, *memory, split));
+            splits.push_back(std::move(ofMemory));
+        }
     }
     found.problem.problem().sides = std::move(sides);
     FrontSettings within = settings;
     for (std::optional<std::int64_t>* limit : {&within.from, &within.to})
         if (*limit)
             **limit -= fixed;
-    QL_TRY(front, paretoFront(found.problem.problem(), within, context));
+    QL_TRY(front, paretoFront(found.problem.problem(), within, context, splits));
     for (FrontPoint& point : front.points) {
         point.size += fixed;
         point.loss += found.problem.fixedLoss();
@@ -48,6 +46,13 @@ Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, c
     for (HullPoint& vertex : front.hull) {
         vertex.size += fixed;
         vertex.loss += found.problem.fixedLoss();
+    }
+    if (const auto& most = request.constraints.loss) {
+        const double least = front.points.back().loss;
+        std::erase_if(front.points, [&](const FrontPoint& point) { return point.loss > *most; });
+        if (front.points.empty())
+            return refused("the least loss is " + formatSignificant(least, 6) + ", more than the " +
+                           formatSignificant(*most, 6) + " asked for; raise the limit or add better candidates");
     }
     found.front = std::move(front);
     return found;

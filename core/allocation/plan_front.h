@@ -9,7 +9,8 @@
 namespace ql {
 
 /// Sizes of points and hull are bytes of the target's files (as countFileBytes has them), or payload bits of the layers
-/// in the plan where there is no target; losses and bounds include those of items that are not free.
+/// in the plan where there is no target; losses and bounds include those of items that are not free. With memory of two
+/// devices a point's way is the number of blocks on the second one.
 struct PlanFront {
     PlanProblem problem;
     Front front;
@@ -17,7 +18,8 @@ struct PlanFront {
     std::int64_t weights = 0; // of the layers in the plan: bits ÷ weights are bits per weight
 };
 
-/// The request's budgets are not looked at; its constraints, ties and locks are. Errors: as of balance and paretoFront.
+/// The request's budgets are not looked at; its constraints, ties and locks are: a limit of the loss ends the front.
+/// Errors: as of balance and paretoFront.
 Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, const FrontSettings& settings,
                             const JobContext& context);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/plan_limits.h"
 
+#include "core/allocation/side_sums.h"
 #include "core/base/text.h"
 #include "core/formats/keys_values.h"
 #include "core/plan/tied_table.h"
@@ -27,8 +28,10 @@ constexpr auto kKinds = std::to_array<LimitInfo>({
      "4096"},
     {LimitKind::keysValues, "kv", "keys and values in memory",
      "scheme of keys and values in memory: q8_0, int8; otherwise f16", "q8_0"},
-    {LimitKind::operations, "bops", "operations for a token",
-     "operations for a token: sum of out × in × bits of weights × bits of inputs (16 where not rounded)", "1e12"},
+    {LimitKind::operations, "bops", "operations",
+     "operations for a token: sum of multiply-adds × bits of weights × bits of inputs (16 where not rounded); on the "
+     "command line for a picture whose size the model says",
+     "1e12"},
     {LimitKind::latency, "max-latency", "latency in ms", "largest sum of the milliseconds in the table of latencies",
      "40"},
     {LimitKind::latencyTable, "latency", "table of latencies",
@@ -287,11 +290,11 @@ private:
                         : candidate;
     }
 
-    /// Of the one sum in the constraints, whose limit is 0: what is left of it is what the plan takes, exactly.
+    /// Of the one sum in the constraints: what is fixed of it is what the plan takes.
     Result<LimitUse> sumWithin(std::string unit, const PlanConstraints& constraints, double most) const
     {
         QL_TRY(sides, sideConstraints(m_decided, constraints));
-        return atMost(std::move(unit), -sides.front().atMost, most);
+        return atMost(std::move(unit), allocation::fixedSum(sides.front()), most);
     }
 
     Result<LimitUse> memory(bool ofSecond) const
@@ -303,11 +306,12 @@ private:
         for (std::int64_t split = 0; mostLeft < 0 && split <= (limits->secondBytes ? m_model.blockCount : 0); ++split) {
             QL_CHECK(m_context.checkStop());
             QL_TRY(sides, memoryConstraints(m_decided, *limits, split));
-            const double least = std::ranges::min(sides, {}, &SideConstraint::atMost).atMost;
+            const auto leftOf = [](const SideConstraint& side) { return side.atMost - allocation::fixedSum(side); };
+            const double least = leftOf(std::ranges::min(sides, {}, leftOf));
             if (least <= mostLeft)
                 continue;
             mostLeft = least;
-            left = sides[ofSecond ? 1 : 0].atMost;
+            left = leftOf(sides[ofSecond ? 1 : 0]);
         }
         return atMost("bytes", most - left, most);
     }
@@ -332,7 +336,7 @@ private:
     LatencyFile& m_latencies;
     const JobContext& m_context;
     CostTable m_nothing;   // no item is free …
-    PlanProblem m_decided; // … so that the limits of this one are what the plan leaves of them
+    PlanProblem m_decided; // … so that all is fixed
 };
 
 } // namespace

@@ -67,6 +67,18 @@ std::int64_t PlanProblem::smallestSize() const
     return size;
 }
 
+std::int64_t PlanProblem::fixedBits(std::span<const std::int64_t> layers) const
+{
+    std::int64_t bits = 0;
+    for (const std::int64_t layer : layers) {
+        const auto index = static_cast<std::size_t>(layer);
+        bits += layerPayloadBits(m_model->layers[index], m_plan.candidates[index]);
+    }
+    for (const FreeItem& free : m_free)
+        bits -= m_table->at(free.item, free.columns.front()).payloadBits;
+    return bits;
+}
+
 Candidate PlanProblem::candidateOf(std::int64_t layer, std::size_t item, std::size_t option) const
 {
     const Candidate& candidate = m_table->candidates[columnOf(item, option)];

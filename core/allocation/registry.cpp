@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/allocation/measured_search.h"
 #include "core/allocation/side_sums.h"
+
+#include <algorithm>
 
 namespace ql {
 
@@ -27,6 +30,9 @@ Result<const Solver*> findSolver(std::string_view id)
             return solver;
         known += (known.empty() ? "" : ", ") + std::string(solver->id);
     }
+    if (std::ranges::find(planSearches(), id, &PlanSearch::id) != planSearches().end())
+        return usageError("'" + std::string(id) + "' runs plans instead of adding losses: qloupe search --by " +
+                          std::string(id));
     return usageError("there is no solver '" + std::string(id) + "'; there are " + known);
 }
 

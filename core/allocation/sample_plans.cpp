@@ -103,10 +103,7 @@ private:
 
     std::int64_t weightsOf(const FreeItem& item) const
     {
-        std::int64_t weights = 0;
-        for (const std::int64_t layer : m_table.items[item.item].layers)
-            weights += m_model.layers[static_cast<std::size_t>(layer)].numel();
-        return weights;
+        return ql::weightsOf(m_model, m_table.items[item.item].layers);
     }
 
     /// The chances of an item's columns.

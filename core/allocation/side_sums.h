@@ -10,7 +10,10 @@ namespace ql::allocation {
 /// that no choice can keep even by itself.
 Result<void> checkSides(const AllocationProblem& problem);
 
-/// Σ amounts of the chosen options.
+/// Σ of what is fixed.
+double fixedSum(const SideConstraint& side);
+
+/// Σ amounts of the chosen options and of what is fixed.
 double sumOf(const SideConstraint& side, const AllocationProblem& problem, std::span<const std::size_t> choice);
 
 /// By how much a sum may pass a limit: 10⁻¹² of the largest magnitude that the amounts can add up to.

@@ -13,13 +13,20 @@
 
 namespace ql {
 
+/// Part of a sum that no choice changes.
+struct FixedAmount {
+    std::string by; // what takes it: "locked layers"
+    double amount = 0;
+};
+
 /// A further sum with limits: latency, operations, the bits of a group. It may pass a limit by the rounding of sums, a
 /// 10¹²th of the largest magnitude the amounts can add up to.
 struct SideConstraint {
-    std::string name;            // as errors say it, with its unit: "latency in ms"
-    std::vector<double> amounts; // one for each option, finite
-    double atMost = std::numeric_limits<double>::infinity();
+    std::string name;                                        // as errors say it, with its unit: "latency in ms"
+    std::vector<double> amounts;                             // one for each option, finite
+    double atMost = std::numeric_limits<double>::infinity(); // of the amounts chosen and what is fixed together
     double atLeast = -std::numeric_limits<double>::infinity();
+    std::vector<FixedAmount> fixed = {}; // finite
 };
 
 /// The problem in plain numbers: item i offers options [offsets[i], offsets[i+1]) of (size, loss). Losses are finite

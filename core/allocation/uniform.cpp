@@ -70,7 +70,7 @@ std::optional<UniformPlan> bestUniform(const Model& model, const BalanceRequest&
                 continue;
             plan = std::move(admitted).value();
         }
-        const double loss = predictLoss(table, plan);
+        const double loss = predictLoss(table, plan) + plannedCoupling(request.couplings, plan);
         const std::optional<double>& mostLoss = request.constraints.loss;
         if (!std::isfinite(loss) || (mostLoss && !(loss <= *mostLoss)))
             continue;

@@ -42,8 +42,9 @@ constexpr std::uint32_t name = 1, oneFloat = 2, oneInt = 3, oneString = 4, tenso
                         strings = 9, graphs = 11, sparse = 22;
 }
 namespace value {
-constexpr std::uint32_t name = 1;
-}
+constexpr std::uint32_t name = 1, type = 2;
+constexpr std::uint32_t tensorType = 1, shape = 2, dimension = 1, size = 1; // one inside the other
+} // namespace value
 namespace tensor {
 constexpr std::uint32_t dims = 1, type = 2, floats = 4, ints32 = 5, ints64 = 7, name = 8, raw = 9, doubles = 10,
                         unsigned64 = 11, external = 13, location = 14;
@@ -83,6 +84,7 @@ public:
                 QL_CHECK(keep(std::move(found), scope));
             } else if (field->number == graph::input) {
                 scope.inputs.push_back(nameOf(field->bytes));
+                scope.inputShapes.push_back(shapeOf(field->bytes));
             } else if (field->number == graph::output) {
                 scope.outputs.push_back(nameOf(field->bytes));
             } else if (field->number == graph::sparseInitializer) {
@@ -209,6 +211,34 @@ private:
             if (field->number == value::name)
                 name = textOf(*field);
         return name;
+    }
+
+    /// The first message of that number; empty where there is none.
+    static Bytes inside(Bytes bytes, std::uint32_t number)
+    {
+        wire::Reader reader(bytes);
+        while (const auto field = reader.next())
+            if (field->number == number && field->type == Type::bytes)
+                return field->bytes;
+        return {};
+    }
+
+    /// Of a ValueInfoProto of a tensor: −1 where a size is a name or missing.
+    static Shape shapeOf(Bytes bytes)
+    {
+        Shape shape;
+        wire::Reader dimensions(inside(inside(inside(bytes, value::type), value::tensorType), value::shape));
+        while (const auto dimension = dimensions.next()) {
+            if (dimension->number != value::dimension || dimension->type != Type::bytes || shape.size() == kMaxRank)
+                continue;
+            std::int64_t size = -1;
+            wire::Reader reader(dimension->bytes);
+            while (const auto field = reader.next())
+                if (field->number == value::size && field->type == Type::varint)
+                    size = static_cast<std::int64_t>(field->value);
+            shape.push_back(size);
+        }
+        return shape;
     }
 
     /// value_float, value_floats, value_int, value_ints.

@@ -63,6 +63,7 @@ struct OnnxGraph {
     std::map<std::string, std::size_t, std::less<>> tensors; // index into OnnxModel::tensors, by name in this graph
     std::vector<OnnxNode> nodes = {};                        // in the order of execution
     std::vector<std::string_view> inputs = {};               // also initializers, in older files
+    std::vector<Shape> inputShapes = {};                     // of each; −1: a size not stated; empty: none is
     std::vector<std::string_view> outputs = {};
 };
 

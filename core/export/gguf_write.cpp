@@ -47,13 +47,10 @@ public:
         if (tensor.tensor < 0)
             return append(std::as_bytes(std::span(tensor.generated)));
         const Model& model = m_request.model;
-        const bool coded =
-            tensor.layer >= 0 && blockTypeOf(m_request.plan.candidates[static_cast<std::size_t>(tensor.layer)].weights);
-        QL_TRY(data, coded              ? model.loadWeights(tensor.layer, m_context)
-                     : tensor.toFloat32 ? model.checkpoint->load(tensor.tensor, m_context)
-                                        : loadAsStored(*model.checkpoint, tensor.tensor, m_context));
-        if (coded)
-            return writeCoded(tensor, type, data.view);
+        if (tensor.layer >= 0 && blockTypeOf(m_request.plan.candidates[static_cast<std::size_t>(tensor.layer)].weights))
+            return writeCoded(tensor, type);
+        QL_TRY(data, tensor.toFloat32 ? model.checkpoint->load(tensor.tensor, m_context)
+                                      : loadAsStored(*model.checkpoint, tensor.tensor, m_context));
         if (tensor.permutedHeads > 0)
             data = permuted(data, tensor.permutedHeads);
         if (type == data.view.dtype)
@@ -64,27 +61,19 @@ public:
     }
 
 private:
-    Result<void> writeCoded(const TensorPart& tensor, Dtype type, const TensorView& weights)
+    Result<void> writeCoded(const TensorPart& tensor, Dtype type)
     {
         const Candidate& candidate = m_request.plan.candidates[static_cast<std::size_t>(tensor.layer)];
-        std::shared_ptr<const ActivationStatistics> statistics;
-        if (m_request.activations) {
-            QL_TRY(found, m_request.activations->statistics(tensor.layer, m_context));
-            statistics = std::move(found);
-        }
-        auto quantized = realize(weights, candidate, statistics.get(), m_context);
-        if (!quantized)
-            return Error{quantized.error().code, quantized.error().what,
-                         m_request.model.layers[static_cast<std::size_t>(tensor.layer)].name};
+        QL_TRY(quantized, realize(m_request.model, tensor.layer, candidate, m_request.activations, m_context));
         if (!info(type).isGgml || candidate.weights.isPacked())
-            return appendRows(tensor, {type, weights.shape, quantized->codes.data()});
+            return appendRows(tensor, {type, quantized.shape, quantized.codes.data()});
         const std::int64_t blocks = tensor.numel / 32;
         const std::int64_t blockBytes = info(type).blockBytes;
         Buffer packed(blocks * blockBytes);
         QL_CHECK(parallelFor(m_context, blocks, 16384, [&](std::int64_t begin, std::int64_t end) {
-            packBlocks(*quantized, type, begin, end, packed.data() + begin * blockBytes);
+            packBlocks(quantized, type, begin, end, packed.data() + begin * blockBytes);
         }));
-        return appendRows(tensor, {type, weights.shape, packed.data()});
+        return appendRows(tensor, {type, quantized.shape, packed.data()});
     }
 
     /// In the order of the file: rows were coded in that of the layer, which they may depend on.

@@ -140,7 +140,8 @@ constexpr std::array kFormats{
                 .decode = decodeGroup<3>,
                 .searchTile = searchGroups<3>,
                 .cellElements = 1,
-                .codeCell = codeElement<3>},
+                .codeCell = codeElement<3>,
+                .scaleCount = 1},
     BlockFormat{.id = "bitmod4",
                 .title = "BitMoD, 4 bits: one of four special values for 128 weights, 4.19 bits",
                 .dtype = {},
@@ -153,7 +154,8 @@ constexpr std::array kFormats{
                 .decode = decodeGroup<4>,
                 .searchTile = searchGroups<4>,
                 .cellElements = 1,
-                .codeCell = codeElement<4>},
+                .codeCell = codeElement<4>,
+                .scaleCount = 1},
 };
 
 } // namespace

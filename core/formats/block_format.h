@@ -43,6 +43,10 @@ struct BlockFormat {
     void (*codeCell)(std::byte* block, int cell, const float* weights, const float* importance,
                      float* restored) = nullptr;
 
+    /// f16 scales (and scales of minima) of the block that follow each other from this byte on: multiplied by a factor,
+    /// so is all that the block restores to. None where scales are no floats.
+    int scaleAt = 0, scaleCount = 0;
+
     /// One block.
     void search(const float* weights, const float* importance, std::byte* block) const
     {

@@ -109,7 +109,8 @@ constexpr std::array kFormats{
                 .decode = decodeGroup,
                 .searchTile = searchGroups,
                 .cellElements = 1,
-                .codeCell = codeElement},
+                .codeCell = codeElement,
+                .scaleCount = 2},
 };
 
 } // namespace

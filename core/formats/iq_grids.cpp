@@ -562,7 +562,8 @@ constexpr BlockFormat formatOf(std::string_view id, std::string_view title)
             .bytes = kType.bytes,
             .searchTile = searchTile<kType>,
             .cellElements = 8,
-            .codeCell = codeCell<kType>};
+            .codeCell = codeCell<kType>,
+            .scaleCount = 1};
 }
 
 constexpr std::array kFormats{

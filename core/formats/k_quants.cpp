@@ -236,7 +236,8 @@ constexpr auto kLevels6 = wholeLevels<64, -32>();
 /// kLevelOne: code of the level 1; kMinimumAt: see affineOfBlock.
 template<Dtype kType, int kBytes, auto kPut, std::uint8_t kLevelOne, int kMinimumAt>
 constexpr BlockFormat kFormat(std::string_view id, std::string_view title,
-                              void (*search)(const float*, const float*, int, byte*), std::span<const float> levels)
+                              void (*search)(const float*, const float*, int, byte*), std::span<const float> levels,
+                              int scaleAt)
 {
     constexpr auto kPack = packBlock<kPut, kBytes>;
     return {.id = id,
@@ -247,20 +248,22 @@ constexpr BlockFormat kFormat(std::string_view id, std::string_view title,
             .searchTile = search,
             .levels = levels,
             .affine = affineOfBlock<kType, 256, kBytes, kPack, kLevelOne, kMinimumAt>,
-            .pack = kPack};
+            .pack = kPack,
+            .scaleAt = scaleAt,
+            .scaleCount = kMinimumAt < 0 ? 1 : 2};
 }
 
 const std::array kFormats{
     kFormat<Dtype::q2_k, 84, putQ2, 1, 82>("gguf:q2_k", "GGUF Q2_K: 16 weights share a 4-bit scale and minimum",
-                                           searchAffineTile<kQ2, kCuts2, kFactors2>, kLevels2),
+                                           searchAffineTile<kQ2, kCuts2, kFactors2>, kLevels2, kQ2.scaleAt),
     kFormat<Dtype::q3_k, 110, putQ3, 5, -1>("gguf:q3_k", "GGUF Q3_K: 16 weights share a 6-bit scale",
-                                            searchScaleTile<kQ3>, kLevels3),
+                                            searchScaleTile<kQ3>, kLevels3, 108),
     kFormat<Dtype::q4_k, 144, putQ4, 1, 2>("gguf:q4_k", "GGUF Q4_K: 32 weights share a 6-bit scale and minimum",
-                                           searchAffineTile<kQ4, kCuts4, kFactors45>, kLevels4),
+                                           searchAffineTile<kQ4, kCuts4, kFactors45>, kLevels4, kQ4.scaleAt),
     kFormat<Dtype::q5_k, 176, putQ5, 1, 2>("gguf:q5_k", "GGUF Q5_K: 32 weights share a 6-bit scale and minimum",
-                                           searchAffineTile<kQ5, kCuts5, kFactors45>, kLevels5),
+                                           searchAffineTile<kQ5, kCuts5, kFactors45>, kLevels5, kQ5.scaleAt),
     kFormat<Dtype::q6_k, 210, putQ6, 33, -1>("gguf:q6_k", "GGUF Q6_K: 16 weights share an 8-bit scale",
-                                             searchScaleTile<kQ6>, kLevels6),
+                                             searchScaleTile<kQ6>, kLevels6, 208),
 };
 
 } // namespace

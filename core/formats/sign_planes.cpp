@@ -138,7 +138,8 @@ constexpr BlockFormat formatOf(std::string_view id, std::string_view title, std:
             .decode = decodeGroup<kPlanes>,
             .searchTile = searchGroups<kPlanes>,
             .cellElements = 1,
-            .codeCell = codeElement<kPlanes>};
+            .codeCell = codeElement<kPlanes>,
+            .scaleCount = kPlanes};
 }
 
 constexpr std::array kFormats{

@@ -183,7 +183,8 @@ constexpr std::array kFormats{
                 .searchTile = searchIq4Xs,
                 .levels = kIq4Levels,
                 .affine = affineOfBlock<Dtype::iq4_xs, 256, 136, packIq4Xs, 8, -1>,
-                .pack = packIq4Xs},
+                .pack = packIq4Xs,
+                .scaleCount = 1},
     BlockFormat{.id = "gguf:mxfp4",
                 .title = "GGUF MXFP4: E2M1, 32 weights share a power of two",
                 .dtype = Dtype::mxfp4,
@@ -201,7 +202,8 @@ constexpr std::array kFormats{
                 .searchTile = searchIq4Nl,
                 .levels = kIq4Levels,
                 .affine = affineOfBlock<Dtype::iq4_nl, 32, 18, packIq4Nl, 8, -1>,
-                .pack = packIq4Nl},
+                .pack = packIq4Nl,
+                .scaleCount = 1},
 };
 
 } // namespace

@@ -128,7 +128,9 @@ constexpr std::array kFormats{
                 .searchTile = searchTile<54, 52, packTq1>,
                 .levels = kLevels,
                 .affine = affineOfBlock<Dtype::tq1_0, 256, 54, packTq1, 2, -1>,
-                .pack = packTq1},
+                .pack = packTq1,
+                .scaleAt = 52,
+                .scaleCount = 1},
     BlockFormat{.id = "gguf:tq2_0",
                 .title = "GGUF TQ2_0: ternary, 256 weights share a scale, 2.06 bits",
                 .dtype = Dtype::tq2_0,
@@ -137,7 +139,9 @@ constexpr std::array kFormats{
                 .searchTile = searchTile<66, 64, packTq2>,
                 .levels = kLevels,
                 .affine = affineOfBlock<Dtype::tq2_0, 256, 66, packTq2, 2, -1>,
-                .pack = packTq2},
+                .pack = packTq2,
+                .scaleAt = 64,
+                .scaleCount = 1},
 };
 
 } // namespace

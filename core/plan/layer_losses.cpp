@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/plan/layer_losses.h"
 
+#include "core/base/sum.h"
+
 #include <cmath>
 #include <limits>
 #include <map>
@@ -23,6 +25,30 @@ std::map<Key, const LayerLoss*> indexed(const LayerLosses& losses)
     for (const LayerLoss& cell : losses.cells)
         index[keyOf(cell)] = &cell;
     return index;
+}
+
+std::string keyOf(const LayerCoupling& coupling)
+{
+    std::string key;
+    for (std::size_t side = 0; side < 2; ++side)
+        key += std::to_string(coupling.layers[side]) + " " + printCandidate(coupling.candidates[side]) + "\n";
+    return key;
+}
+
+/// Of both; the one with the smaller standard error where both know it.
+std::vector<LayerCoupling> mergedCouplings(std::vector<LayerCoupling> couplings, const std::vector<LayerCoupling>& more)
+{
+    std::map<std::string, std::size_t> known;
+    for (std::size_t i = 0; i < couplings.size(); ++i)
+        known.emplace(keyOf(couplings[i]), i);
+    for (const LayerCoupling& other : more) {
+        const auto [at, isNew] = known.try_emplace(keyOf(other), couplings.size());
+        if (isNew)
+            couplings.push_back(other);
+        else if (other.standardError < couplings[at->second].standardError)
+            couplings[at->second] = other;
+    }
+    return couplings;
 }
 
 } // namespace
@@ -50,7 +76,21 @@ Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more)
     for (const Candidate& candidate : more.candidates)
         if (std::ranges::find(losses.candidates, candidate) == losses.candidates.end())
             losses.candidates.push_back(candidate);
+    losses.couplings = mergedCouplings(std::move(losses.couplings), more.couplings);
     return losses;
+}
+
+double plannedCoupling(std::span<const LayerCoupling> couplings, const Plan& plan)
+{
+    CompensatedSum sum;
+    for (const LayerCoupling& coupling : couplings) {
+        const auto isPlanned = [&](std::size_t side) {
+            return plan.candidates[static_cast<std::size_t>(coupling.layers[side])] == coupling.candidates[side];
+        };
+        if (isPlanned(0) && isPlanned(1))
+            sum.add(coupling.loss);
+    }
+    return sum.value();
 }
 
 CostTable makeCostTable(const Model& model, const LayerLosses& losses, std::span<const Candidate> candidates,

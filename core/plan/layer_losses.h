@@ -5,11 +5,16 @@
 //   {"quantloupe_losses": 1, "checkpoint": {"fingerprint": …, "name": …}, "variant": "", "activations":
 //    "<fingerprint>", "metric": "gradient_probe", "candidates": ["int4:g64", …], "cells": [{"layer": …, "candidate":
 //    "int4:g64:s=f16", "loss": 0.00123, "standard_error": 0.0001, "evidence": "probed", "tokens": 8192, "time":
-//    1764488000}, …]}, tokens and time only where they are known.
+//    1764488000}, …],
+//    "couplings": [{"layers": [a, b], "candidates": [x, y], "loss": -0.0001, "standard_error": 0.00002}, …]}
+// where tokens and time stand only where they are known, and couplings, which may be left out, are what two layers lose
+// together beyond the sum of what they lose alone.
 #pragma once
 
 #include "core/jobs/result_sink.h"
 #include "core/plan/cost_table.h"
+
+#include <array>
 
 namespace ql {
 
@@ -28,14 +33,27 @@ inline constexpr std::string_view kProbedLosses = "gradient_probe";
 /// By more telling evidence, or under equal evidence by a smaller standard error.
 bool tellsMore(const LayerLoss& a, const LayerLoss& b);
 
+/// loss(a, b) − loss(a) − loss(b) of two layers under these candidates, of any sign.
+struct LayerCoupling {
+    std::array<std::int64_t, 2> layers{}; // of the model
+    std::array<Candidate, 2> candidates;  // of each, as a target completed it
+    double loss = 0;                      // nats per token
+    double standardError = 0;
+};
+
 struct LayerLosses {
     std::string metric;                // what most of it was measured by
     std::string activations;           // fingerprint of what quantizers saw of the layers' inputs; empty: nothing
     std::vector<Candidate> candidates; // columns, as they were asked for
     std::vector<LayerLoss> cells;      // each layer and candidate once; what is not measured is not there
+    std::vector<LayerCoupling> couplings = {}; // each pair of layers and candidates once
 };
 
-/// Of a layer under a candidate the loss that tells more stays. Refused where quantizers saw different activations.
+/// Σ of the couplings of layers that have those candidates in the plan.
+double plannedCoupling(std::span<const LayerCoupling> couplings, const Plan& plan);
+
+/// Of a layer under a candidate the loss that tells more stays, of couplings the one with the smaller standard error.
+/// Refused where quantizers saw different activations.
 Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more);
 
 /// The table of items as the target ties and completes them; an item's loss is the sum over its layers, its evidence

@@ -90,6 +90,43 @@ Result<LayerLoss> cellFrom(const Json& json, const Model& model)
     return cell;
 }
 
+Result<LayerCoupling> couplingFrom(const Json& json, const Model& model)
+{
+    const auto pairOf = [&](const char* key) -> const Json* {
+        const auto found = json.is_object() ? json.find(key) : json.end();
+        const bool isPair = json.is_object() && found != json.end() && found->is_array() && found->size() == 2 &&
+                            (*found)[0].is_string() && (*found)[1].is_string();
+        return isPair ? &*found : nullptr;
+    };
+    const Json* const layers = pairOf("layers");
+    const Json* const candidates = pairOf("candidates");
+    if (!layers || !candidates)
+        return lossesError("'couplings' must be a list of objects with two 'layers' and two 'candidates'");
+    const auto loss = json.find("loss");
+    if (loss == json.end() || !loss->is_number() || !std::isfinite(loss->get<double>()))
+        return lossesError("the 'loss' of a coupling must be there, as a number");
+    LayerCoupling coupling;
+    coupling.loss = loss->get<double>();
+    QL_TRY(error, numberOf(json, "standard_error"));
+    coupling.standardError = error;
+    for (std::size_t side = 0; side < 2; ++side) {
+        const auto& name = (*layers)[side].get_ref<const std::string&>();
+        coupling.layers[side] = model.indexOf(name);
+        if (coupling.layers[side] < 0)
+            return lossesError("names the layer '" + printable(name) + "', which the model does not have");
+        QL_TRY(candidate, parseCandidate((*candidates)[side].get_ref<const std::string&>()));
+        coupling.candidates[side] = std::move(candidate);
+    }
+    if (coupling.layers[0] == coupling.layers[1])
+        return lossesError("couples the layer '" + printable((*layers)[0].get_ref<const std::string&>()) +
+                           "' with itself");
+    if (coupling.layers[0] > coupling.layers[1]) {
+        std::swap(coupling.layers[0], coupling.layers[1]);
+        std::swap(coupling.candidates[0], coupling.candidates[1]);
+    }
+    return coupling;
+}
+
 /// They are of this checkpoint and variant.
 Result<void> checkOrigin(const Json& json, const Model& model)
 {
@@ -143,6 +180,19 @@ std::string printLosses(const LayerLosses& losses, const Model& model)
                 ", \"loss\": " + formatDouble(cell.loss) + ", \"standard_error\": " + formatDouble(cell.standardError) +
                 ", \"evidence\": " + jsonString(word(cell.evidence)) + countText("tokens", cell.tokens) +
                 countText("time", cell.time) + "}";
+    text += "\n  ]";
+    if (losses.couplings.empty())
+        return text + "\n}\n";
+    text += ",\n  \"couplings\": [";
+    for (const LayerCoupling& coupling : losses.couplings) {
+        const auto nameOf = [&](std::size_t side) {
+            return jsonString(model.layers[static_cast<std::size_t>(coupling.layers[side])].name);
+        };
+        text += std::string(text.back() == '[' ? "" : ",") + "\n    {\"layers\": [" + nameOf(0) + ", " + nameOf(1) +
+                "], \"candidates\": [" + jsonString(printCandidate(coupling.candidates[0])) + ", " +
+                jsonString(printCandidate(coupling.candidates[1])) + "], \"loss\": " + formatDouble(coupling.loss) +
+                ", \"standard_error\": " + formatDouble(coupling.standardError) + "}";
+    }
     return text + "\n  ]\n}\n";
 }
 
@@ -181,6 +231,15 @@ Result<LayerLosses> parseLosses(std::string_view json, const Model& model)
             return lossesError("names the layer '" + model.layers[static_cast<std::size_t>(read.layer)].name +
                                "' twice under " + printCandidate(read.candidate) + "; remove one");
         losses.cells.push_back(std::move(read));
+    }
+    const auto couplings = parsed.find("couplings");
+    if (couplings == parsed.end())
+        return losses;
+    if (!couplings->is_array())
+        return lossesError("'couplings' must be a list");
+    for (const Json& coupling : *couplings) {
+        QL_TRY(read, couplingFrom(coupling, model));
+        losses.couplings.push_back(std::move(read));
     }
     return losses;
 }

@@ -14,31 +14,39 @@ namespace ql {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr std::string_view kBlock = "block ";
 constexpr double kFloorError = 0.1;    // of the floor
 constexpr double kLeastExcess = 0.02;  // of what is measured, above the floor
 constexpr double kNormalDegrees = 1e4; // as good as normal
 constexpr std::size_t kMostSuspects = 3;
 constexpr std::size_t kFewestPlans = 6; // that name suspects
 
-using Matrix3 = std::array<std::array<double, 3>, 3>;
+constexpr std::size_t kMostLeftOut = 50;   // plans, one after the other: of more every second, third …
+constexpr std::size_t kFewestIsotonic = 8; // plans
+constexpr std::array kBlends{0.4, 0.8};
+constexpr double kLeastGain = 0.9;  // of squared residuals of plans left out, with a blend to those without
+constexpr double kChosenBlends = 4; // plans that the choice of the blend costs: residuals are larger than they seem
+
+using Matrix = std::vector<std::vector<double>>;
 
 /// Inverse of a symmetric positive definite matrix, by Gauss and Jordan, which needs no pivots there.
-Matrix3 inverse(Matrix3 a)
+Matrix inverse(Matrix a)
 {
-    Matrix3 b{};
-    for (std::size_t i = 0; i < 3; ++i)
+    const std::size_t n = a.size();
+    Matrix b(n, std::vector<double>(n, 0.0));
+    for (std::size_t i = 0; i < n; ++i)
         b[i][i] = 1;
-    for (std::size_t k = 0; k < 3; ++k) {
+    for (std::size_t k = 0; k < n; ++k) {
         const double pivot = a[k][k];
-        for (std::size_t j = 0; j < 3; ++j) {
+        for (std::size_t j = 0; j < n; ++j) {
             a[k][j] /= pivot;
             b[k][j] /= pivot;
         }
-        for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t i = 0; i < n; ++i) {
             if (i == k)
                 continue;
             const double factor = a[i][k];
-            for (std::size_t j = 0; j < 3; ++j) {
+            for (std::size_t j = 0; j < n; ++j) {
                 a[i][j] -= factor * a[k][j];
                 b[i][j] -= factor * b[k][j];
             }
@@ -102,11 +110,33 @@ LossModel::LossModel(std::span<const MeasuredPlan> plans, const LossModelSetting
         m_first = std::min(m_first, x);
         m_last = std::max(m_last, x);
     }
+    const std::size_t roles = settings.roles;
+    const auto knowsRoles = [&](const MeasuredPlan& plan) { return plan.shares.size() >= roles; };
+    if (roles > 0 && m_plans.size() >= kFewestIsotonic + roles && std::ranges::all_of(m_plans, knowsRoles)) {
+        m_meanShares.assign(roles, 0);
+        for (const MeasuredPlan& plan : m_plans)
+            for (std::size_t r = 0; r < roles; ++r)
+                m_meanShares[r] += plan.shares[r] / static_cast<double>(m_plans.size());
+    }
     for (std::size_t terms = 3; terms > 0; --terms) {
         fit(terms);
         if (leastSlope() > 0)
             break;
     }
+    std::vector<WeightedPoint> points;
+    for (const MeasuredPlan& plan : m_plans)
+        points.push_back({.x = std::log(plan.predicted.sum),
+                          .y = std::log(excessOf(plan)) -
+                               (middleOf(plan.predicted.sum, plan.shares, 0) - curveAt(plan.predicted.sum)),
+                          .weight = weightOf(plan)});
+    m_levels = isotonicLevels(std::move(points));
+    if (settings.isotonic && m_plans.size() >= kFewestIsotonic)
+        chooseBlend();
+}
+
+double LossModel::weightOf(const MeasuredPlan& plan) const
+{
+    return 1 / (1 + ownVariance(plan) / squared(m_settings.residual));
 }
 
 LossModel::Terms LossModel::termsOf(double sum) const
@@ -119,6 +149,15 @@ LossModel::Terms LossModel::termsOf(double sum) const
     return terms;
 }
 
+std::vector<double> LossModel::rowOf(double sum, std::span<const double> shares) const
+{
+    const Terms terms = termsOf(sum);
+    std::vector<double> row(terms.begin(), terms.end());
+    for (std::size_t r = 0; r < m_meanShares.size(); ++r)
+        row.push_back(shares.size() >= m_meanShares.size() ? shares[r] - m_meanShares[r] : 0);
+    return row;
+}
+
 double LossModel::leastSlope() const
 {
     return 1 + m_mean[1] + 2 * std::min(m_mean[2] * m_first, m_mean[2] * m_last);
@@ -128,26 +167,30 @@ void LossModel::fit(std::size_t terms)
 {
     m_terms = terms;
     const double residual = squared(m_settings.residual);
-    Matrix3 precision{};
+    const std::size_t count = 3 + m_meanShares.size();
+    Matrix precision(count, std::vector<double>(count, 0.0));
     precision[0][0] = m_settings.isAbsolute || m_plans.empty() ? residual / squared(m_settings.scaleSpread) : 0;
     precision[1][1] = residual / squared(m_settings.slopeSpread);
     precision[2][2] = residual / squared(m_settings.bendSpread);
-    Terms moments{};
+    for (std::size_t i = 3; i < count; ++i)
+        precision[i][i] = residual / squared(m_settings.roleSpread);
+    std::vector<double> moments(count, 0.0);
     CompensatedSum energy;
     for (const MeasuredPlan& plan : m_plans) {
-        const Terms row = termsOf(plan.predicted.sum);
+        const std::vector<double> row = rowOf(plan.predicted.sum, plan.shares);
         const double y = std::log(excessOf(plan)) - std::log(plan.predicted.sum);
-        const double weight = 1 / (1 + ownVariance(plan) / residual);
-        for (std::size_t i = 0; i < 3; ++i) {
+        const double weight = weightOf(plan);
+        for (std::size_t i = 0; i < count; ++i) {
             moments[i] += weight * row[i] * y;
-            for (std::size_t j = 0; j < 3; ++j)
+            for (std::size_t j = 0; j < count; ++j)
                 precision[i][j] += weight * row[i] * row[j];
         }
         energy.add(weight * y * y);
     }
-    m_covariance = inverse(precision);
+    m_covariance = inverse(std::move(precision));
+    m_mean.assign(count, 0);
     double explained = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
         m_mean[i] = dot(m_covariance[i], moments);
         explained += m_mean[i] * moments[i];
     }
@@ -155,7 +198,72 @@ void LossModel::fit(std::size_t terms)
     m_variance = (m_settings.priorDegrees * residual + std::max(0.0, energy.value() - explained)) / m_degrees;
 }
 
-Prediction LossModel::predict(const PredictedSum& sum, double measurementError) const
+double LossModel::curveAt(double sum) const
+{
+    return std::log(sum) + dot(termsOf(sum), m_mean);
+}
+
+double LossModel::isotonicAt(double sum) const
+{
+    const double x = std::log(sum);
+    const double inside = std::clamp(x, m_levels.front().x, m_levels.back().x);
+    // beyond the levels it goes on as the curve does
+    return interpolated(m_levels, inside) + (x == inside ? 0 : curveAt(sum) - curveAt(std::exp(inside)));
+}
+
+double LossModel::middleOf(double sum, std::span<const double> shares, double blend) const
+{
+    const double curve = curveAt(sum);
+    const std::vector<double> row = rowOf(sum, shares);
+    double roles = 0;
+    for (std::size_t i = 3; i < row.size(); ++i)
+        roles += row[i] * m_mean[i];
+    return curve + roles + (blend > 0 ? blend * (isotonicAt(sum) - curve) : 0);
+}
+
+double LossModel::spreadOf(double sum, std::span<const double> shares) const
+{
+    const std::vector<double> row = rowOf(sum, shares);
+    double spread = 1;
+    for (std::size_t i = 0; i < row.size(); ++i)
+        spread += row[i] * dot(m_covariance[i], row);
+    return spread;
+}
+
+void LossModel::chooseBlend()
+{
+    LossModelSettings alone = m_settings;
+    alone.isotonic = false;
+    double without = 0;
+    std::array<double, kBlends.size()> with{};
+    double weights = 0;
+    double spreads = 0;
+    std::size_t count = 0;
+    const std::size_t step = (m_plans.size() + kMostLeftOut - 1) / kMostLeftOut;
+    for (std::size_t left = 0; left < m_plans.size(); left += step, ++count) {
+        std::vector<MeasuredPlan> others = m_plans;
+        others.erase(others.begin() + static_cast<std::ptrdiff_t>(left));
+        const LossModel model(others, alone);
+        const MeasuredPlan& plan = m_plans[left];
+        const double sum = plan.predicted.sum;
+        const double y = std::log(excessOf(plan));
+        const double weight = weightOf(plan);
+        without += weight * squared(y - model.middleOf(sum, plan.shares, 0));
+        for (std::size_t b = 0; b < kBlends.size(); ++b)
+            with[b] += weight * squared(y - model.middleOf(sum, plan.shares, kBlends[b]));
+        weights += weight;
+        spreads += spreadOf(sum, plan.shares);
+    }
+    const auto best = std::ranges::min_element(with);
+    if (!(*best < kLeastGain * without))
+        return;
+    m_leftOut = static_cast<double>(count);
+    m_blend = kBlends[static_cast<std::size_t>(best - with.begin())];
+    m_leftOutVariance = *best / weights * (1 + kChosenBlends / m_leftOut);
+    m_meanSpread = spreads / m_leftOut;
+}
+
+Prediction LossModel::predict(const PredictedSum& sum, double measurementError, std::span<const double> shares) const
 {
     Prediction prediction{.value = kNaN,
                           .low = 0,
@@ -174,13 +282,13 @@ Prediction LossModel::predict(const PredictedSum& sum, double measurementError) 
         prediction.high = sum.floor + around;
         return prediction;
     }
-    const Terms row = termsOf(sum.sum);
-    double spread = 1;
-    for (std::size_t i = 0; i < 3; ++i)
-        spread += row[i] * dot(m_covariance[i], row);
-    const double scale = std::sqrt(m_variance * spread + squared(sum.sumError / sum.sum));
-    const double middle = std::log(sum.sum) + dot(m_mean, row);
-    const double reach = scale * studentQuantile(tail, m_degrees);
+    const double spread = spreadOf(sum.sum, shares);
+    const bool isBlend = m_blend > 0;
+    const double variance = isBlend ? m_leftOutVariance * std::max(1.0, spread / m_meanSpread) : m_variance * spread;
+    const double degrees = isBlend ? m_leftOut - 1 : m_degrees;
+    const double scale = std::sqrt(variance + squared(sum.sumError / sum.sum));
+    const double middle = middleOf(sum.sum, shares, m_blend);
+    const double reach = scale * studentQuantile(tail, degrees);
     const double excess = std::exp(middle);
     prediction.value = sum.floor + excess;
     prediction.low = std::max(0.0, prediction.value - std::hypot(excess - std::exp(middle - reach), around));
@@ -199,8 +307,7 @@ std::vector<Suspect> LossModel::suspects() const
             columns.resize(plan.shares.size());
         if (plan.shares.size() != columns.size())
             continue;
-        residuals.push_back(std::log(excessOf(plan)) - std::log(plan.predicted.sum) -
-                            dot(m_mean, termsOf(plan.predicted.sum)));
+        residuals.push_back(std::log(excessOf(plan)) - middleOf(plan.predicted.sum, plan.shares, 0));
         for (std::size_t g = 0; g < columns.size(); ++g)
             columns[g].push_back(plan.shares[g]);
     }
@@ -257,6 +364,13 @@ PredictedSum predictedSum(const CostTable& table, const Plan& plan)
     return {.sum = predictLoss(table, plan), .sumError = predictionError(table, plan), .floor = 0};
 }
 
+std::size_t roleCount(std::span<const std::string> groups)
+{
+    return static_cast<std::size_t>(
+        std::ranges::find_if(groups, [](const std::string& group) { return group.starts_with(kBlock); }) -
+        groups.begin());
+}
+
 SharesByGroup sharesOf(const Model& model, const CostTable& table, const Plan& plan)
 {
     SharesByGroup result;
@@ -276,7 +390,7 @@ SharesByGroup sharesOf(const Model& model, const CostTable& table, const Plan& p
             if (byRole)
                 add(layer.role.empty() ? table.items[i].name : layer.role, loss);
             else if (layer.block >= 0)
-                add("block " + std::to_string(layer.block), loss);
+                add(std::string(kBlock) + std::to_string(layer.block), loss);
         }
     return result;
 }

@@ -47,6 +47,14 @@ std::int64_t layerPayloadBits(const Layer& layer, const Candidate& candidate)
     return payloadBits(candidate.weights, shape.rows, shape.cols, info(layer.dtype).bitsPerElement());
 }
 
+std::int64_t weightsOf(const Model& model, std::span<const std::int64_t> layers)
+{
+    std::int64_t weights = 0;
+    for (const std::int64_t layer : layers)
+        weights += model.layers[static_cast<std::size_t>(layer)].numel();
+    return weights;
+}
+
 double bitsPerWeight(const Model& model, const Plan& plan)
 {
     return bitsPerWeight(model, plan, model.quantizableLayers());
@@ -55,11 +63,10 @@ double bitsPerWeight(const Model& model, const Plan& plan)
 double bitsPerWeight(const Model& model, const Plan& plan, std::span<const std::int64_t> layers)
 {
     std::int64_t bits = 0;
-    std::int64_t weights = 0;
+    const std::int64_t weights = weightsOf(model, layers);
     for (const std::int64_t layer : layers) {
         const auto index = static_cast<std::size_t>(layer);
         bits += layerPayloadBits(model.layers[index], plan.candidates[index]);
-        weights += model.layers[index].numel();
     }
     return weights > 0 ? static_cast<double>(bits) / static_cast<double>(weights) : 0;
 }

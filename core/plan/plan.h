@@ -37,6 +37,8 @@ Result<void> writePlan(const Plan& plan, const Model& model, const std::filesyst
 
 /// Payload bits of one layer under a candidate.
 std::int64_t layerPayloadBits(const Layer& layer, const Candidate& candidate);
+/// How many weights some layers have.
+std::int64_t weightsOf(const Model& model, std::span<const std::int64_t> layers);
 /// Payload bits of the quantizable layers ÷ their number of weights.
 double bitsPerWeight(const Model& model, const Plan& plan);
 /// The same of some layers: layersInPlan(model, target) for a plan made for a target.

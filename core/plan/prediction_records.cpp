@@ -124,18 +124,21 @@ Result<void> keepPredictions(ResultSink& sink, std::vector<PredictionRecord> rec
 }
 
 LossModel lossModelOf(std::span<const PredictionRecord> records, const PredictedQuantity& of,
-                      std::string_view exceptPlan)
+                      std::string_view exceptPlan, std::span<const std::string> groups)
 {
     std::vector<MeasuredPlan> plans;
+    LossModelSettings settings;
+    settings.isAbsolute = of.unit == kNatsPerToken;
+    settings.roles = roleCount(groups);
     for (const PredictionRecord& record : records) {
         if (!isOfKind(record, of) || record.plan == exceptPlan)
             continue;
         plans.push_back(record.point);
         if (record.of.windows == of.windows)
             plans.back().standardError = 0;
+        if (!std::ranges::equal(record.groups, groups))
+            settings.roles = 0;
     }
-    LossModelSettings settings;
-    settings.isAbsolute = of.unit == kNatsPerToken;
     return LossModel(plans, settings);
 }
 

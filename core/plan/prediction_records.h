@@ -38,9 +38,10 @@ std::vector<PredictionRecord> readPredictions(const ResultSink& sink);
 Result<void> keepPredictions(ResultSink& sink, std::vector<PredictionRecord> records);
 
 /// Fitted on the records of that metric and runtime but those of the plan itself: of measurements on other windows with
-/// their standard errors. Sums of metrics in nats per token are absolute.
+/// their standard errors. Sums of metrics in nats per token are absolute. `groups`: by which the shares of what is to
+/// be predicted are counted; roles are corrected where those of all records are, too.
 LossModel lossModelOf(std::span<const PredictionRecord> records, const PredictedQuantity& of,
-                      std::string_view exceptPlan = {});
+                      std::string_view exceptPlan = {}, std::span<const std::string> groups = {});
 /// False while the last plan of that metric and runtime that was predicted was measured outside of its interval.
 bool isTrusted(std::span<const PredictionRecord> records, const PredictedQuantity& of);
 

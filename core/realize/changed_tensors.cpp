@@ -5,15 +5,21 @@ namespace ql {
 
 namespace {
 
-/// Another checkpoint with some tensors of its own.
+/// Another checkpoint with some tensors of its own, and factors of rows.
 class ChangedCheckpoint final : public Checkpoint {
 public:
-    ChangedCheckpoint(std::shared_ptr<const Checkpoint> base, ChangedTensors changed)
-        : Checkpoint((*base).*&ChangedCheckpoint::m_contents), m_base(std::move(base)), m_changed(std::move(changed))
+    ChangedCheckpoint(std::shared_ptr<const Checkpoint> base, ChangedTensors changed, RowFactors factors)
+        : Checkpoint((*base).*&ChangedCheckpoint::m_contents),
+          m_base(std::move(base)),
+          m_changed(std::move(changed)),
+          m_factors(std::move(factors))
     {
+        if (const auto* const before = dynamic_cast<const ChangedCheckpoint*>(m_base.get()))
+            m_factors.insert(before->m_factors.begin(), before->m_factors.end());
         for (const auto& [tensor, values] : m_changed)
             m_contents.tensors[tensor].offset = -1;
     }
+    const RowFactors& factors() const { return m_factors; }
 
 private:
     Result<TensorData> loadTensor(std::size_t index, const JobContext& context) const override
@@ -26,15 +32,25 @@ private:
 
     std::shared_ptr<const Checkpoint> m_base;
     ChangedTensors m_changed;
+    RowFactors m_factors;
 };
 
 } // namespace
 
-std::shared_ptr<const Model> withChangedTensors(const Model& model, ChangedTensors changed)
+std::shared_ptr<const Model> withChangedTensors(const Model& model, ChangedTensors changed, RowFactors factors)
 {
     Model other = model;
-    other.checkpoint = std::make_shared<ChangedCheckpoint>(model.checkpoint, std::move(changed));
+    other.checkpoint = std::make_shared<ChangedCheckpoint>(model.checkpoint, std::move(changed), std::move(factors));
     return std::make_shared<const Model>(std::move(other));
+}
+
+std::span<const float> rowFactorsOf(const Model& model, std::int64_t layer)
+{
+    const auto* const changed = dynamic_cast<const ChangedCheckpoint*>(model.checkpoint.get());
+    if (!changed)
+        return {};
+    const auto found = changed->factors().find(layer);
+    return found != changed->factors().end() ? std::span(found->second) : std::span<const float>();
 }
 
 } // namespace ql

@@ -64,7 +64,8 @@ Norms normsOf(const Model& model, const graph::Graph& graph)
     return found;
 }
 
-std::shared_ptr<const Model> withRepairedTensors(const Model& model, std::span<const RepairedTensor> tensors)
+std::shared_ptr<const Model> withRepairedTensors(const Model& model, std::span<const RepairedTensor> tensors,
+                                                 std::span<const RepairedTensor> rowFactors)
 {
     ChangedTensors changed;
     for (const RepairedTensor& tensor : tensors) {
@@ -73,7 +74,10 @@ std::shared_ptr<const Model> withRepairedTensors(const Model& model, std::span<c
         changed[static_cast<std::size_t>(model.layers[static_cast<std::size_t>(tensor.layer)].tensor)] =
             std::make_shared<const Buffer>(std::move(values));
     }
-    return withChangedTensors(model, std::move(changed));
+    RowFactors factors;
+    for (const RepairedTensor& tensor : rowFactors)
+        factors[tensor.layer] = tensor.values;
+    return withChangedTensors(model, std::move(changed), std::move(factors));
 }
 
 Result<std::vector<double>> vectorOf(const Model& model, std::int64_t layer, const JobContext& context)

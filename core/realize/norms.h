@@ -24,14 +24,15 @@ struct Norms {
 
 Norms normsOf(const Model& model, const graph::Graph& graph);
 
-/// Other values of a gain or a bias.
+/// Other values of a gain or a bias, or factors of a layer's rows.
 struct RepairedTensor {
     std::int64_t layer = -1;
     std::vector<float> values;
 };
 
 /// The model with them.
-std::shared_ptr<const Model> withRepairedTensors(const Model& model, std::span<const RepairedTensor> tensors);
+std::shared_ptr<const Model> withRepairedTensors(const Model& model, std::span<const RepairedTensor> tensors,
+                                                 std::span<const RepairedTensor> rowFactors = {});
 
 /// Of a layer, as doubles.
 Result<std::vector<double>> vectorOf(const Model& model, std::int64_t layer, const JobContext& context);

@@ -2,6 +2,7 @@
 #include "core/realize/plan_weights.h"
 
 #include "core/checkpoint/stored_type.h"
+#include "core/realize/changed_tensors.h"
 
 namespace ql {
 
@@ -24,7 +25,7 @@ Result<std::shared_ptr<const QuantizedTensor>> PlanWeights::codes(std::int64_t l
     const Candidate& candidate = m_plan.candidates[static_cast<std::size_t>(layer)];
     if (auto held = m_held->find(layer, candidate))
         return held;
-    QL_TRY(quantized, realize(m_model, layer, candidate, m_activations, context));
+    QL_TRY(quantized, realizeUnscaled(m_model, layer, candidate, m_activations, context));
     auto made = std::make_shared<const QuantizedTensor>(std::move(quantized));
     const bool isQuick = candidate.quantizer.id == "rtn" && candidate.weights.additions.empty();
     if (m_holdsAll || (!isQuick && !candidate.weights.isCast()))
@@ -49,6 +50,10 @@ Result<TensorData> PlanWeights::weights(std::int64_t layer, const JobContext& co
         return keptWeights(layer, context);
     const JobContext inner(context.executor(), context.stopToken()); // counts in elements, a run in windows
     QL_TRY(quantized, codes(layer, inner));
+    if (!rowFactorsOf(m_model, layer).empty()) {
+        QL_TRY(scaled, scaledRows(m_model, layer, *quantized, inner));
+        quantized = std::make_shared<const QuantizedTensor>(std::move(scaled));
+    }
     const Dtype dtype =
         m_target ? m_target->restoreDtype(m_model, m_model.layers[static_cast<std::size_t>(layer)]) : Dtype::f32;
     QL_TRY(restored, restoreAs(*quantized, dtype, inner));

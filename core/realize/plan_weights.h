@@ -20,6 +20,7 @@ public:
     Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override;
 
 private:
+    /// Before rows are multiplied, so that models with other factors share them.
     Result<std::shared_ptr<const QuantizedTensor>> codes(std::int64_t layer, const JobContext& context) const;
     Result<TensorData> keptWeights(std::int64_t layer, const JobContext& context) const;
 

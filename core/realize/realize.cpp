@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/realize/realize.h"
 
+#include "core/formats/row_factors.h"
 #include "core/model/fused_layers.h"
 #include "core/quantizers/unit_quantizer.h"
+#include "core/realize/changed_tensors.h"
 
 namespace ql {
 
@@ -31,6 +33,24 @@ Result<float> sharedAbsMax(const Model& model, std::int64_t layer, const Candida
 
 Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Candidate& candidate,
                                 const Activations* activations, const JobContext& context)
+{
+    auto codes = realizeUnscaled(model, layer, candidate, activations, context);
+    if (!codes || rowFactorsOf(model, layer).empty())
+        return codes;
+    return scaledRows(model, layer, *codes, context);
+}
+
+Result<QuantizedTensor> scaledRows(const Model& model, std::int64_t layer, const QuantizedTensor& codes,
+                                   const JobContext& context)
+{
+    auto scaled = withRowFactors(codes, rowFactorsOf(model, layer), context);
+    if (!scaled)
+        return inLayer(scaled.error(), model.layers[static_cast<std::size_t>(layer)]);
+    return scaled;
+}
+
+Result<QuantizedTensor> realizeUnscaled(const Model& model, std::int64_t layer, const Candidate& candidate,
+                                        const Activations* activations, const JobContext& context)
 {
     const Layer& described = model.layers[static_cast<std::size_t>(layer)];
     std::shared_ptr<const ActivationStatistics> statistics;

@@ -9,9 +9,15 @@
 namespace ql {
 
 /// Codes of one layer under a (complete) candidate; ue4m3 scales share their factor with the layers that runtimes fuse
-/// with this one. Not for keep.
+/// with this one; rows are multiplied by the model's factors (changed_tensors.h). Not for keep.
 Result<QuantizedTensor> realize(const Model& model, std::int64_t layer, const Candidate& candidate,
                                 const Activations* activations, const JobContext& context);
+/// The same before rows are multiplied: what models that differ in factors alone share.
+Result<QuantizedTensor> realizeUnscaled(const Model& model, std::int64_t layer, const Candidate& candidate,
+                                        const Activations* activations, const JobContext& context);
+/// Those codes, multiplied by the model's factors of the layer, which has some.
+Result<QuantizedTensor> scaledRows(const Model& model, std::int64_t layer, const QuantizedTensor& codes,
+                                   const JobContext& context);
 /// The largest magnitude in the layers that share a tensor's scale with this one (core/model/fused_layers.h), as the
 /// candidate is coded; 0 where nothing is shared.
 Result<float> sharedAbsMax(const Model& model, std::int64_t layer, const Candidate& candidate,

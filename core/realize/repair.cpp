@@ -5,15 +5,18 @@
 #include "core/base/text.h"
 #include "core/model/evaluation/evaluate.h"
 #include "core/realize/held_weights.h"
+#include "core/realize/scaled_rows.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace ql {
 
 namespace {
 
-constexpr std::int64_t kHeldBytes = std::int64_t{4} << 30; // of restored weights
+constexpr std::int64_t kHeldBytes = std::int64_t{4} << 30;                 // of restored weights, and of codes
+constexpr std::array<std::string_view, 3> kTuned{"norms", "rows", "both"}; // as TunedScales
 
 Windows part(const Windows& windows, std::int64_t first, std::int64_t last)
 {
@@ -29,6 +32,16 @@ Cases part(const Cases& cases, std::int64_t first, std::int64_t last)
         return batch(first + from, first + to, context);
     };
     return some;
+}
+
+/// The plan as the target's files hold it: with the coding of scales that they have where none was named.
+Plan completed(const Model& model, const VersionSettings& settings)
+{
+    Plan plan = *settings.plan;
+    for (std::size_t i = 0; settings.target && i < plan.candidates.size(); ++i)
+        if (model.layers[i].quantizable)
+            plan.candidates[i] = settings.target->complete(model, model.layers[i], plan.candidates[i]);
+    return plan;
 }
 
 /// Mean KLD of each window.
@@ -96,7 +109,7 @@ Result<RepairMethod> parseRepairMethod(std::string_view text)
     const auto wrong = [&](const std::string& what) {
         return usageError("'" + printable(text) + "': " + what +
                           "; take statistics, statistics:moments, statistics:least_squares, or kld with any of "
-                          "steps=, batch=, rate= and seed=, e.g. kld:steps=40:rate=0.01");
+                          "steps=, batch=, rate=, seed=, tune=norms|rows|both and check=, e.g. kld:steps=40:tune=both");
     };
     const auto words = split(text, ':');
     RepairMethod method;
@@ -125,6 +138,10 @@ Result<RepairMethod> parseRepairMethod(std::string_view text)
             method.tuning.batch = *whole;
         else if (key == "seed" && whole && *whole >= 0)
             method.tuning.seed = static_cast<std::uint64_t>(*whole);
+        else if (key == "check" && whole && *whole >= 0 && *whole <= kMost)
+            method.tuning.check = *whole;
+        else if (const auto tuned = std::ranges::find(kTuned, value); key == "tune" && tuned != kTuned.end())
+            method.tuning.scales = static_cast<TunedScales>(tuned - kTuned.begin());
         else
             return wrong("'" + printable(word) + "' is no option, or its value is out of bounds");
     }
@@ -135,39 +152,67 @@ std::string printRepairMethod(const RepairMethod& method)
 {
     if (!method.isTuned)
         return std::string("statistics:") + (method.match == NormMatch::moments ? "moments" : "least_squares");
-    const NormTuningSettings& its = method.tuning;
+    const ScaleTuningSettings& its = method.tuning;
     return "kld:steps=" + std::to_string(its.steps) + ":batch=" + std::to_string(its.batch) +
-           ":rate=" + formatDouble(its.rate) + ":seed=" + std::to_string(its.seed);
+           ":rate=" + formatDouble(its.rate) + ":seed=" + std::to_string(its.seed) +
+           ":tune=" + std::string(kTuned[static_cast<std::size_t>(its.scales)]) + ":check=" + std::to_string(its.check);
 }
 
-Result<Repair> repairNorms(const RepairTask& task, const JobContext& context)
+Result<Repair> findRepair(const RepairTask& task, const JobContext& context)
 {
     const std::int64_t count = task.cases ? task.cases->count : task.windows.count();
     if (count < 2)
         return usageError("a repair needs two windows or cases at least: some to repair with, and some to see whether "
                           "it is one");
+    if (task.method.isTuned && task.cases)
+        return refused("the KLD is that of language models on text; take the method statistics");
     const auto share = static_cast<std::int64_t>(std::llround(task.heldOut * static_cast<double>(count)));
     const std::int64_t used = count - std::clamp<std::int64_t>(share, 1, count - 1);
-    const Norms found = normsOf(*task.model, task.graph);
-    if (found.norms.empty())
-        return refused("has no norm whose gain is stored and its own, so there is nothing to repair");
+    const bool isChecked = task.method.isTuned && task.method.tuning.check > 0;
+    const std::int64_t judged = isChecked ? used + (count - used) / 2 : used; // the first that judges
+    if (isChecked && judged == used)
+        return usageError("checks need two windows that are held out at least: one to choose the steps by, and one to "
+                          "see whether that is a repair");
+    const TunedScales scales = task.method.isTuned ? task.method.tuning.scales : TunedScales::norms;
+    Norms found;
+    if (scales != TunedScales::rows)
+        found = normsOf(*task.model, task.graph);
+    ScaledRows rows;
+    const Plan plan = completed(*task.model, task.settings);
+    VersionSettings settings = task.settings;
+    settings.plan = &plan;
+    if (scales != TunedScales::norms) {
+        rows = scaledRowsOf(*task.model, task.graph, plan);
+        if (!settings.codes) // of both versions
+            settings.codes = std::make_shared<CodeCache>(kHeldBytes);
+    }
+    if (found.norms.empty() && rows.layers.empty())
+        return refused(
+            scales == TunedScales::norms
+                ? "has no norm whose gain is stored and its own, so there is nothing to repair"
+                : "has no linear layer whose scheme's scales rows could be multiplied by" +
+                      std::string(scales == TunedScales::both ? ", and no norm with a gain of its own" : "") +
+                      ", so there is nothing to repair");
     Repair repair;
     repair.notes = found.notes;
-    QL_TRY(planned, plannedVersion(*task.model, task.settings, context));
+    repair.notes.insert(repair.notes.end(), rows.notes.begin(), rows.notes.end());
+    QL_TRY(planned, plannedVersion(*task.model, settings, context));
     planned.weights = std::make_shared<HeldWeights>(planned.weights, kHeldBytes);
     if (task.method.isTuned) {
-        if (task.cases)
-            return refused("the KLD is that of language models on text; take the method statistics");
         const Windows windows = part(task.windows, 0, used);
-        QL_TRY(tuned, tuneNorms({.model = *task.model,
-                                 .graph = task.graph,
-                                 .windows = windows,
-                                 .own = task.own,
-                                 .planned = planned,
-                                 .settings = task.method.tuning,
-                                 .onStep = task.onStep},
-                                found.norms, context));
-        repair.tensors = std::move(tuned);
+        QL_TRY(tuned, tuneScales({.model = *task.model,
+                                  .graph = task.graph,
+                                  .windows = windows,
+                                  .own = task.own,
+                                  .planned = planned,
+                                  .settings = task.method.tuning,
+                                  .checked = part(task.windows, used, judged),
+                                  .onStep = task.onStep},
+                                 found.norms, rows.layers, context));
+        repair.tensors = std::move(tuned.tensors);
+        repair.rowFactors = std::move(tuned.rowFactors);
+        repair.keptSteps = tuned.keptSteps;
+        repair.checks = std::move(tuned.checks);
     } else {
         QL_TRY(all, task.cases ? Result(*task.cases) : windowCases(task.graph, task.windows));
         const Cases cases = part(all, 0, used);
@@ -180,16 +225,17 @@ Result<Repair> repairNorms(const RepairTask& task, const JobContext& context)
                                            found.norms, context));
         repair.tensors = std::move(matched);
     }
-    // What the repaired model is in the files: gains rounded to the type they have.
-    const auto repairedModel = withRepairedTensors(*task.model, repair.tensors);
-    QL_TRY(own, plannedVersion(*repairedModel, task.settings, context));
+    // What the repaired model is in the files: gains and scales rounded to the type they have.
+    const auto repairedModel = withRepairedTensors(*task.model, repair.tensors, repair.rowFactors);
+    QL_TRY(own, plannedVersion(*repairedModel, settings, context));
     std::set<std::int64_t> layers;
-    for (const RepairedTensor& tensor : repair.tensors)
-        layers.insert(tensor.layer);
+    for (const auto* const tensors : {&repair.tensors, &repair.rowFactors})
+        for (const RepairedTensor& tensor : *tensors)
+            layers.insert(tensor.layer);
     ModelVersion repaired = planned;
     repaired.weights = std::make_shared<OverlaidWeights>(planned.weights, own.weights, std::move(layers));
-    QL_TRY(heldOut, task.cases ? score(task, part(*task.cases, used, count), planned, repaired, context)
-                               : score(task, part(task.windows, used, count), planned, repaired, context));
+    QL_TRY(heldOut, task.cases ? score(task, part(*task.cases, judged, count), planned, repaired, context)
+                               : score(task, part(task.windows, judged, count), planned, repaired, context));
     repair.heldOut = heldOut;
     return repair;
 }

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Repair of what a plan does not quantize: other gains and biases of norms for the quantized model, found on inputs of
-// calibration and kept only if they bring inputs that were held out of it closer to the model, too. A repair belongs to
-// one checkpoint (or variant) and one plan; its values are few and travel in a file of their own (repair_file.h).
+// Repair of a plan at no cost of bytes: other gains and biases of norms, which it does not quantize, and factors on the
+// scales of rows, whose codes stay. Found on inputs of calibration and kept only if they bring inputs that were held
+// out of it closer to the model, too, as the files hold them. A repair belongs to one checkpoint (or variant) and one
+// plan; its values are few and travel in a file of their own (repair_file.h).
 #pragma once
 
 #include "core/realize/norm_statistics.h"
-#include "core/realize/norm_tuning.h"
 #include "core/realize/planned_version.h"
+#include "core/realize/scale_tuning.h"
 
 namespace ql {
 
-/// "statistics" or "statistics:moments" | "statistics:least_squares"; "kld[:steps=40][:batch=4][:rate=0.01][:seed=1]".
+/// "statistics" or "statistics:moments" | "statistics:least_squares";
+/// "kld[:steps=40][:batch=4][:rate=0.01][:seed=1][:tune=norms|rows|both][:check=0]".
 struct RepairMethod {
     bool isTuned = false; // by the gradient of the KLD
     NormMatch match = NormMatch::moments;
-    NormTuningSettings tuning = {};
+    ScaleTuningSettings tuning = {};
 };
 Result<RepairMethod> parseRepairMethod(std::string_view text);
 std::string printRepairMethod(const RepairMethod& method);
@@ -32,6 +34,9 @@ struct HeldOutScore {
 
 struct Repair {
     std::vector<RepairedTensor> tensors;
+    std::vector<RepairedTensor> rowFactors;
+    std::int64_t keptSteps = 0; // of tuning
+    std::vector<TuningCheck> checks;
     HeldOutScore heldOut;
     std::vector<Warning> notes;
 };
@@ -44,10 +49,12 @@ struct RepairTask {
     RepairMethod method;
     Windows windows = {};         // of language models
     const Cases* cases = nullptr; // of others, instead
-    double heldOut = 0.25;        // share of the windows or cases, the last ones, at least one
+    /// Share of the windows or cases, the last ones, at least one. Where a method checks steps the first half of them
+    /// says which are kept, and the rest is what the repair is judged by.
+    double heldOut = 0.25;
     std::function<void(std::int64_t step, double kld)> onStep = {};
 };
 
-Result<Repair> repairNorms(const RepairTask& task, const JobContext& context);
+Result<Repair> findRepair(const RepairTask& task, const JobContext& context);
 
 } // namespace ql

@@ -5,6 +5,7 @@
 #include "core/base/npz.h"
 #include "core/base/text.h"
 #include "core/checkpoint/reader.h"
+#include "core/formats/quantized_tensor.h"
 #include "core/plan/plan_inputs.h"
 
 #include <nlohmann/json.hpp>
@@ -19,6 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr int kVersion = 1;
 constexpr std::string_view kAbout = "about";
+constexpr std::string_view kRowFactors = ".row_factors"; // behind a layer's name
 constexpr std::int64_t kLongestAbout = 1 << 20;
 
 std::string shortened(const std::string& fingerprint)
@@ -53,24 +55,37 @@ Result<Json> aboutOf(const Checkpoint& file, const std::string& where, const Job
     return json;
 }
 
+/// The layer's own vector, or factors of its rows.
 Result<RepairedTensor> tensorOf(const Checkpoint& file, std::size_t index, const Model& model, const std::string& where,
                                 const JobContext& context)
 {
     const TensorInfo& tensor = file.tensors()[index];
-    const std::int64_t layer = model.indexOf(tensor.name);
+    const bool isRowFactors = tensor.name.ends_with(kRowFactors);
+    const std::string name = tensor.name.substr(0, tensor.name.size() - (isRowFactors ? kRowFactors.size() : 0));
+    const std::int64_t layer = model.indexOf(name);
     const std::string its = where + ": " + printable(tensor.name);
     if (layer < 0)
         return badInput("is no layer of the model; make the repair again", its);
     const Layer& found = model.layers[static_cast<std::size_t>(layer)];
-    if (tensor.dtype != Dtype::f32 || tensor.numel() != found.numel() || found.quantizable)
-        return badInput("has the shape " + formatShape(tensor.shape) + ", and the model's norm " +
-                            formatShape(found.shape) + "; make the repair again",
+    if (found.quantizable != isRowFactors)
+        return badInput(isRowFactors ? "are factors of a layer that is not quantized; make the repair again"
+                                     : "has the shape " + formatShape(tensor.shape) +
+                                           ", and is no norm of the model; make the repair again",
                         its);
+    const std::int64_t count = isRowFactors ? matrixShape(found.shape).rows : found.numel();
+    if (tensor.dtype != Dtype::f32 || tensor.numel() != count)
+        return badInput(
+            "has the shape " + formatShape(tensor.shape) + ", and the model's " +
+                (isRowFactors ? "layer " + std::to_string(count) + " rows" : "norm " + formatShape(found.shape)) +
+                "; make the repair again",
+            its);
     QL_TRY(data, file.load(static_cast<std::int64_t>(index), context));
     RepairedTensor repaired{.layer = layer, .values = std::vector<float>(static_cast<std::size_t>(tensor.numel()))};
     decode(data.view.dtype, data.view.data, 0, tensor.numel(), repaired.values.data());
     if (!std::ranges::all_of(repaired.values, [](float value) { return std::isfinite(value); }))
         return badInput("holds values that are not finite; make the repair again", its);
+    if (isRowFactors && !std::ranges::all_of(repaired.values, [](float value) { return value > 0; }))
+        return badInput("holds factors that are not above 0; make the repair again", its);
     return repaired;
 }
 
@@ -117,6 +132,11 @@ Result<void> writeRepair(const Repair& repair, const Model& model, const RepairA
         QL_CHECK(npz.add(model.layers[static_cast<std::size_t>(tensor.layer)].name, "f4",
                          model.layers[static_cast<std::size_t>(tensor.layer)].shape,
                          std::as_bytes(std::span(tensor.values))));
+    for (const RepairedTensor& factors : repair.rowFactors) {
+        const std::int64_t rows = std::ssize(factors.values);
+        QL_CHECK(npz.add(model.layers[static_cast<std::size_t>(factors.layer)].name + std::string(kRowFactors), "f4",
+                         std::span(&rows, 1), std::as_bytes(std::span(factors.values))));
+    }
     return npz.commit();
 }
 
@@ -133,18 +153,19 @@ Result<AppliedRepair> applyRepair(const std::shared_ptr<const Model>& model, con
                            "repair again",
                        where);
     if (textOf(about, "plan") != planIdentity)
-        return refused("was made for another plan, or for this one with another target or other activations: gains "
+        return refused("was made for another plan, or for this one with another target or other activations: scales "
                        "that fit other codes; give that plan, or make the repair again with qloupe repair",
                        where);
-    std::vector<RepairedTensor> tensors;
+    std::vector<RepairedTensor> tensors, rowFactors;
     for (std::size_t i = 0; i < file->tensors().size(); ++i) {
         if (file->tensors()[i].name == kAbout)
             continue;
         QL_TRY(tensor, tensorOf(*file, i, *model, where, context));
-        tensors.push_back(std::move(tensor));
+        const bool isQuantized = model->layers[static_cast<std::size_t>(tensor.layer)].quantizable;
+        (isQuantized ? rowFactors : tensors).push_back(std::move(tensor));
     }
     QL_CHECK(file->checkIntact());
-    return AppliedRepair{.model = withRepairedTensors(*model, tensors), .fingerprint = file->fingerprint()};
+    return AppliedRepair{.model = withRepairedTensors(*model, tensors, rowFactors), .fingerprint = file->fingerprint()};
 }
 
 } // namespace ql

@@ -108,13 +108,19 @@ Result<const Runtime*> findRuntime(std::string_view id)
                       "' whose rounding of activations is known; there is " + known);
 }
 
+Runtime::Round roundingOf(const Runtime& runtime, const Model& model, const Plan* plan, std::int64_t layer,
+                          std::int64_t width)
+{
+    return runtime.roundingFor(typeOf(model, plan, layer), width);
+}
+
 graph::LayerInputHook<float> runtimeActivations(const Runtime& runtime, const Model& model, const Plan* plan,
                                                 const JobContext& context)
 {
     return [&runtime, &model, plan, &context](const graph::Node&, std::int64_t layer,
                                               graph::Array<float>& input) -> Result<void> {
         const std::int64_t width = input.width();
-        const Runtime::Round round = runtime.roundingFor(typeOf(model, plan, layer), width);
+        const Runtime::Round round = roundingOf(runtime, model, plan, layer, width);
         if (!round)
             return {};
         float* data = input.write();

@@ -19,8 +19,12 @@ struct Runtime {
 std::span<const Runtime> allRuntimes();
 Result<const Runtime*> findRuntime(std::string_view id);
 
-/// The hook that rounds as the runtime does. A layer's type is its candidate's (gguf:…, a cast) or, where the plan
-/// keeps it or is null, the checkpoint's. Refers to the model and the plan.
+/// What the runtime does to inputs of a layer of `width` channels; null where it leaves them. A layer's type is its
+/// candidate's (gguf:…, a cast) or, where the plan keeps it or is null, the checkpoint's.
+Runtime::Round roundingOf(const Runtime& runtime, const Model& model, const Plan* plan, std::int64_t layer,
+                          std::int64_t width);
+
+/// The hook that rounds as the runtime does. Refers to the model and the plan.
 graph::LayerInputHook<float> runtimeActivations(const Runtime& runtime, const Model& model, const Plan* plan,
                                                 const JobContext& context);
 

@@ -207,11 +207,12 @@ WindowMean noiseToSignal(const MeasuredChange& measured)
     return ratioOf(measured.logitErrors, measured.logitSquares);
 }
 
-WindowMean coupling(const std::vector<double>& both, const std::vector<double>& a, const std::vector<double>& b)
+WindowMean coupling(const std::vector<double>& together, const std::vector<const std::vector<double>*>& alone)
 {
-    std::vector<double> differences = both;
+    std::vector<double> differences = together;
     for (std::size_t i = 0; i < differences.size(); ++i)
-        differences[i] -= a[i] + b[i];
+        for (const std::vector<double>* each : alone)
+            differences[i] -= (*each)[i];
     return meanOf(differences);
 }
 

@@ -48,8 +48,8 @@ struct MeasuredChange {
 /// Σ (y − x)² / Σ x² of the logits over all windows, 1/SQNR; the error is the ratio's, from the spread of windows.
 WindowMean noiseToSignal(const MeasuredChange& measured);
 
-/// Of loss(a, b) − loss(a) − loss(b), paired window by window.
-WindowMean coupling(const std::vector<double>& both, const std::vector<double>& a, const std::vector<double>& b);
+/// Of loss(all together) − Σ loss(each alone), paired window by window.
+WindowMean coupling(const std::vector<double>& together, const std::vector<const std::vector<double>*>& alone);
 
 /// Bytes of the hidden states that are kept.
 std::int64_t exactProbeBytes(const ExactProbeTask& task);

@@ -50,7 +50,8 @@ Result<std::optional<PredictionRecord>> predictPlan(const PlanToPredict& task, d
     SharesByGroup shares = sharesOf(task.model, table, task.plan);
     record.point.shares = std::move(shares.shares);
     record.groups = std::move(shares.groups);
-    record.expected = lossModelOf(records, record.of, record.plan).predict(record.point.predicted);
+    record.expected = lossModelOf(records, record.of, record.plan, record.groups)
+                          .predict(record.point.predicted, 0, record.point.shares);
     record.wasPredicted = true;
     return std::optional(std::move(record));
 }

@@ -28,10 +28,11 @@ KnownLosses knownLosses(std::span<const LayerLosses> tables)
 }
 
 /// Without a change where no layer of the group does.
-ExactCell cellOf(const ExactCellsRequest& request, const LayerGroup& group, const Candidate& column,
+ExactCell cellOf(const ExactCellsRequest& request, const LayerGroup& group, std::size_t number,
                  const KnownLosses& known)
 {
-    ExactCell cell{.group = group, .candidate = column, .change = {}};
+    const Candidate& column = request.candidates[number];
+    ExactCell cell{.group = group, .column = number, .candidate = column, .change = {}};
     double loss = 0;
     double variance = 0;
     for (const std::int64_t layer : group.layers) {
@@ -117,7 +118,7 @@ std::vector<ExactCell> exactCells(const ExactCellsRequest& request)
     const KnownLosses known = knownLosses(request.known);
     std::vector<ExactCell> cells;
     for (const LayerGroup& group : request.groups)
-        for (const Candidate& column : request.candidates) {
+        for (std::size_t column = 0; column < request.candidates.size(); ++column) {
             ExactCell cell = cellOf(request, group, column, known);
             if (!cell.change.empty() && !(request.skipsMeasured && isMeasured(cell, known)))
                 cells.push_back(std::move(cell));

@@ -25,9 +25,10 @@ LayerLosses tableOf(const GradientProbeTask& task, std::span<const ProbedCell> c
 /// A cell that the exact probe may run.
 struct ExactCell {
     LayerGroup group;
-    Candidate candidate; // as asked for; of a single layer complete
-    LayerChange change;  // of a group those layers that may
-    double worth = 0;    // loss × standard error, loss² where nothing was drawn; 0 where no table knows it
+    std::size_t column = 0; // of the request's candidates
+    Candidate candidate;    // that one; of a single layer complete
+    LayerChange change;     // of a group those layers that may
+    double worth = 0;       // loss × standard error, loss² where nothing was drawn; 0 where no table knows it
 };
 
 struct ExactCellsRequest {

@@ -102,13 +102,14 @@ private Q_SLOTS:
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
         const QString planned = QStringLiteral("%1 --plan %2").arg(kSample, at("repaired.json"));
         const Outcome repaired = run(QStringLiteral("repair %1 --text %2/calibration.txt --context 64 --windows 16 "
-                                                    "--method kld:steps=8:rate=0.02 --out %3")
+                                                    "--method kld:steps=8:rate=0.02:tune=both --out %3")
                                          .arg(planned, kSample, at("repair.npz")));
         QVERIFY2(repaired.exitCode == 0, repaired.err.constData());
         const QJsonObject document = repaired.json();
         QVERIFY(document[QStringLiteral("kept")].toBool());
         QCOMPARE(document[QStringLiteral("windows")].toInt(), 12);
         QCOMPARE(document[QStringLiteral("step_kld")].toArray().size(), 8);
+        QVERIFY(document[QStringLiteral("scaled_rows")].toInt() > 0);
         const auto kldOf = [&](const QString& more) {
             const Outcome shown = run(QStringLiteral("validate %1 --text %2/test.txt --context 64 --windows 8%3")
                                           .arg(planned, kSample, more));
@@ -127,7 +128,7 @@ private Q_SLOTS:
         const QString verify = QStringLiteral("verify %1 --against %2").arg(at("repaired.gguf"), kSample);
         const Outcome same = run(verify + repair);
         QVERIFY2(same.exitCode == 0, same.out.constData());
-        QCOMPARE(run(verify).exitCode, 1); // the gains are others
+        QCOMPARE(run(verify).exitCode, 1); // gains and scales are others
 
         const Outcome another = run(QStringLiteral("solve %1 --candidates gguf:q4_k --bpw 5 --target gguf --out %2")
                                         .arg(kSample, at("other.json")));

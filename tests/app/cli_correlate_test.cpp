@@ -72,6 +72,32 @@ private Q_SLOTS:
         QVERIFY(!search.value(QLatin1String("expression")).toString().isEmpty());
         QCOMPARE(qloupe(correlate).out, outcome.out); // every plan is found in the study
     }
+    /// Plans run as a runtime rounds activations, and what that costs alone is told apart.
+    void roundedActivationsAreAFloor()
+    {
+        const QStringList correlate =
+            words("correlate") + QStringList{text("--windows"),    text("2"),
+                                             text("--plans"),      text("6"),
+                                             text("--bpw"),        text("6,7"),
+                                             text("--candidates"), text("gguf:q4_0,gguf:q5_0,gguf:q8_0"),
+                                             text("--metrics"),    text("fisher"),
+                                             text("--as"),         text("llama.cpp"),
+                                             text("--out"),        path("rounded.qloupe")};
+        const Outcome outcome = qloupe(correlate);
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        const QJsonArray plans = outcome.json().value(QLatin1String("measured")).toArray();
+        QVERIFY(plans.size() >= 5);
+        for (const auto& each : plans) {
+            const QJsonObject row = each.toObject();
+            QVERIFY(number(row, "floor") > 0 && number(row, "floor") < number(row, "kld"));
+            // all three types round inputs alike
+            QCOMPARE(number(row, "floor"), number(plans.at(0).toObject(), "floor"));
+        }
+        QCOMPARE(qloupe(correlate).out, outcome.out);
+        QStringList unknown = correlate;
+        unknown[unknown.indexOf(text("llama.cpp"))] = text("none");
+        QCOMPARE(qloupe(unknown).exitCode, 2);
+    }
     void predictionsAreChecked()
     {
         const QString plan = path("plan.json");
@@ -107,6 +133,66 @@ private Q_SLOTS:
                                         .toObject();
         QVERIFY2(number(rounded, "floor") > 0 && number(rounded, "floor") < number(rounded, "measured"),
                  QJsonDocument(rounded).toJson().constData());
+    }
+    /// Plans are run, the best is written, and what was run is found again.
+    void searchRunsPlans()
+    {
+        const QString plan = path("searched.json");
+        const QStringList search =
+            words("search") +
+            QStringList{text("--windows"), text("2"),   text("--candidates"), text("int3:g64,int4:g64,int8:g64"),
+                        text("--bpw"),     text("4.6"), text("--study"),      path("search.qloupe"),
+                        text("--out"),     plan};
+        const QStringList evolution =
+            search + QStringList{text("--start"), text("3"), text("--steps"), text("2"), text("--seed"), text("5")};
+        const Outcome outcome = qloupe(evolution);
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        const QJsonObject found = outcome.json();
+        const QJsonArray plans = found.value(QLatin1String("plans")).toArray();
+        QVERIFY(plans.size() > 3 && plans.size() <= 5);
+        double least = qInf();
+        for (const auto& each : plans) {
+            const QJsonObject row = each.toObject();
+            QVERIFY(number(row, "bits_per_weight") <= 4.6);
+            QVERIFY(number(plans.at(0).toObject(), "sum_kfac") <= number(row, "sum_kfac") * (1 + 1e-12));
+            least = qMin(least, number(row, "kld"));
+        }
+        QVERIFY(plans.at(0).toObject().value(QLatin1String("predicted")).isNull());
+        QVERIFY(number(plans.at(3).toObject(), "predicted") > 0);
+        QCOMPARE(number(found, "kld"), least);
+        QCOMPARE(number(found, "kld_of_least_sum"), number(plans.at(0).toObject(), "kld"));
+        QCOMPARE(qloupe(evolution).out, outcome.out);
+        const QJsonObject validated =
+            qloupe(words("validate") + QStringList{text("--windows"), text("2"), text("--plan"), plan})
+                .json()
+                .value(QLatin1String("other"))
+                .toObject();
+        QCOMPARE(number(validated.value(QLatin1String("kld")).toObject(), "value"), least);
+
+        const QStringList ratios =
+            search + QStringList{text("--by"),        text("ratios"), text("--first"),  text("*attn*"),
+                                 text("--tolerance"), text("0.1"),    text("--ratios"), text("0.8,1,1.2")};
+        const Outcome swept = qloupe(ratios);
+        QVERIFY2(swept.exitCode == 0, swept.err.constData());
+        const QJsonArray points = swept.json().value(QLatin1String("plans")).toArray();
+        QVERIFY(points.size() >= 2);
+        for (const auto& each : points) {
+            const QJsonObject row = each.toObject();
+            const double others = number(row, "bits_of_others");
+            QVERIFY(qAbs(number(row, "bits_of_first") - number(row, "ratio") * others) <= 0.1 * (1 + 1.2) + 1e-9);
+            QVERIFY(number(row, "bits_per_weight") <= 4.6);
+        }
+        QCOMPARE(qloupe(search + QStringList{text("--by"), text("ratios")}).exitCode, 2);
+        QCOMPARE(qloupe(search + QStringList{text("--first"), text("*attn*")}).exitCode, 2);
+        QCOMPARE(qloupe(search + QStringList{text("--max-loss"), text("1")}).exitCode, 2);
+        for (const char* id : {"exact", "evolution", "ratios"}) {
+            const Outcome said = qloupe({text("list"), text("solvers"), text("--explain"), text(id), text("--json")});
+            QVERIFY(!said.json().value(QLatin1String("minimises")).toString().isEmpty());
+            QVERIFY(said.json().value(QLatin1String("by")).toString().endsWith(text(id)));
+        }
+        QVERIFY(qloupe({text("solve"), kSample, text("--bpw"), text("5"), text("--solver"), text("evolution"),
+                        text("--out"), plan})
+                    .err.contains("qloupe search"));
     }
     void refusals()
     {

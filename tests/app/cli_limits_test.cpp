@@ -100,7 +100,9 @@ private Q_SLOTS:
         QVERIFY(number(memory, "bits_per_weight") > 8);
         const Outcome tight = solve(QStringLiteral("--vram 100KB --kv-context 512"));
         QCOMPARE(tight.exitCode, 3);
-        QVERIFY2(tight.err.contains("--vram"), tight.err.constData());
+        QVERIFY2(tight.err.contains("--vram") && tight.err.contains("of 100000; of this ") &&
+                     tight.err.contains("keys and values"),
+                 tight.err.constData());
         const Outcome two = solve(QStringLiteral("--vram 1GB --ram 1GB --bpw 5"));
         QVERIFY2(two.exitCode == 0, two.err.constData());
         QVERIFY(two.json().contains(QLatin1String("blocks_in_ram")));
@@ -160,6 +162,34 @@ private Q_SLOTS:
             QVERIFY(bits > 3 && bits <= 6);
         }
         QCOMPARE(run(QStringLiteral("pareto %1 --from 60MB").arg(kSample)).exitCode, 2);
+    }
+
+    /// Its points are what solve finds under the same limits.
+    void frontUnderSeveralLimits()
+    {
+        const QString limits = QStringLiteral("--vram 6.3MB --ram 7.2MB --kv-context 512 --max-loss %1");
+        const double loosest = number(solve(QStringLiteral("--bpw 3.6")), "predicted_loss");
+        const Outcome shown =
+            run(QStringLiteral("pareto %1 --candidates int3:g64,int4:g64,int8:g64 --budgets 8 ").arg(kSample) +
+                limits.arg(loosest));
+        QVERIFY2(shown.exitCode == 0, shown.err.constData());
+        const QJsonArray front = shown.json()[QLatin1String("front")].toArray();
+        QVERIFY(front.size() > 1);
+        for (const auto& each : front) {
+            const QJsonObject row = each.toObject();
+            QVERIFY(row.contains(QLatin1String("blocks_in_ram")) && row.contains(QLatin1String("gap")));
+            QVERIFY(row[QLatin1String("loss")].toDouble() <= loosest);
+        }
+        const QJsonObject last = front.at(front.size() - 1).toObject();
+        const Outcome solved = solve(QStringLiteral("--vram 6.3MB --ram 7.2MB --kv-context 512 --bpw %1")
+                                         .arg(last[QLatin1String("bits_per_weight")].toDouble() + 1e-6, 0, 'g', 15));
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        const double loss = number(solved, "predicted_loss");
+        QVERIFY(loss <= last[QLatin1String("loss")].toDouble() * 1.001);
+        QVERIFY(loss * (1 + last[QLatin1String("gap")].toDouble()) >=
+                last[QLatin1String("loss")].toDouble() * 0.999999);
+        QCOMPARE(run(QStringLiteral("pareto %1 --vram 100KB --ram 100KB").arg(kSample)).exitCode, 3);
+        QCOMPARE(run(QStringLiteral("pareto %1 --max-loss 1e-30").arg(kSample)).exitCode, 3);
     }
 };
 

@@ -24,6 +24,61 @@ Outcome sensitivity(const QStringList& more)
 class CliLossesTest : public QObject {
     Q_OBJECT
 private Q_SLOTS:
+    /// Pairs and groups of layers are run together; what pairs lose beyond their sum is solved for.
+    void couplingsAreMeasuredAndSolved()
+    {
+        QTemporaryDir folder;
+        const QString table = folder.filePath(text("losses.json"));
+        const QStringList request{text("--probe"),      text("exact"),
+                                  text("--text"),       kSample + text("/test.txt"),
+                                  text("--context"),    text("32"),
+                                  text("--windows"),    text("2"),
+                                  text("--layer"),      text("model.layers.3.*"),
+                                  text("--candidates"), text("int3:g64,int8:g64")};
+        const Outcome outcome =
+            sensitivity(request + QStringList{text("--coupling"), text("pairs"), text("--out"), table});
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        QMap<QString, double> alone;
+        for (const auto& each : outcome.json().value(QLatin1String("cells")).toArray()) {
+            const QJsonObject cell = each.toObject();
+            alone[cell.value(QLatin1String("name")).toString() + cell.value(QLatin1String("candidate")).toString()] =
+                cell.value(QLatin1String("loss")).toDouble();
+        }
+        QCOMPARE(alone.size(), 2 * 7);
+        const QJsonArray pairs = outcome.json().value(QLatin1String("couplings")).toArray();
+        QCOMPARE(pairs.size(), 6 * 4);
+        for (const auto& each : pairs) {
+            const QJsonObject pair = each.toObject();
+            double rest = pair.value(QLatin1String("loss")).toDouble();
+            for (int side = 0; side < 2; ++side)
+                rest -= alone.value(pair.value(QLatin1String("layers")).toArray().at(side).toString() +
+                                    pair.value(QLatin1String("candidates")).toArray().at(side).toString());
+            QVERIFY(qAbs(pair.value(QLatin1String("coupling")).toDouble() - rest) <= 1e-9);
+            QVERIFY(pair.value(QLatin1String("coupling_error")).toDouble() > 0);
+        }
+        const Outcome solved = qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--bpw"),
+                                       text("13.5"), text("--out"), folder.filePath(text("plan.json"))});
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        QCOMPARE(solved.json().value(QLatin1String("couplings_left_out")).toInt(-1), 0);
+        QVERIFY(solved.json().value(QLatin1String("coupling")).toDouble() != 0);
+        QVERIFY(solved.json().value(QLatin1String("optimal")).toBool());
+
+        const Outcome blocks = sensitivity(request + QStringList{text("--coupling"), text("groups"), text("--group"),
+                                                                 text("block"), text("--group"), text("*mlp*")});
+        QVERIFY2(blocks.exitCode == 0, blocks.err.constData());
+        const QJsonArray groups = blocks.json().value(QLatin1String("couplings")).toArray();
+        QCOMPARE(groups.size(), 4);
+        const QJsonObject block = groups.at(0).toObject();
+        QCOMPARE(block.value(QLatin1String("group")).toString(), text("block 3"));
+        QCOMPARE(block.value(QLatin1String("layers")).toInt(), 7);
+        QCOMPARE(groups.at(2).toObject().value(QLatin1String("layers")).toInt(), 3);
+        QVERIFY(block.value(QLatin1String("loss")).toDouble() >
+                groups.at(2).toObject().value(QLatin1String("loss")).toDouble());
+        const QStringList ofPairs = request + QStringList{text("--coupling"), text("pairs")};
+        QCOMPARE(sensitivity(ofPairs + QStringList{text("--limit"), text("3")}).exitCode, 2);
+        QCOMPARE(sensitivity(ofPairs + QStringList{text("--by"), text("sqnr")}).exitCode, 2);
+        QCOMPARE(sensitivity(request + QStringList{text("--coupling"), text("groups")}).exitCode, 2);
+    }
     void probedLossesAreSolved()
     {
         QTemporaryDir folder;

@@ -25,6 +25,7 @@ import time
 SMOLLM2_TYPES = ["IQ2_M", "IQ3_S", "IQ4_XS", "Q4_0", "Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"]
 SAMPLE_TYPES = ["IQ3_XXS", "Q2_K", "IQ3_M", "Q3_K_M", "IQ4_XS", "Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"]
 CONTEXT = 512
+JUDGE = ["-c", CONTEXT, "--no-repack"]  # one order of adding on every CPU, and its AMX kernels crash on Q4_K
 GPTQ = "gptq:polish=4"
 SMOLLM2_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq3_s", "iq4_nl", "q4_0", "q4_1", "q5_0", "q5_1", "q6_k", "q8_0")]
 SAMPLE_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq2_s", "iq3_xxs", "iq3_s", "iq4_xs", "iq4_nl", "q4_1", "q5_0", "q5_1",
@@ -72,7 +73,7 @@ class LlamaCpp:
         base = self.steps.work / f"base-{text}-{self.windows}.kld"
 
         def make():
-            self.steps.run(self.program("perplexity"), "-m", self.model, "-f", self.texts[text], "-c", CONTEXT, "--chunks", self.windows,
+            self.steps.run(self.program("perplexity"), "-m", self.model, "-f", self.texts[text], *JUDGE, "--chunks", self.windows,
                            "-t", self.threads, "--kl-divergence-base", base)
             return True
 
@@ -82,7 +83,7 @@ class LlamaCpp:
     def judged(self, path, text):
         """Mean KLD, its standard error, and the means of the windows (from the running means, which are printed with five digits)."""
         for _ in range(10):  # what it printed last is sometimes lost when it ends
-            log, _ = self.steps.run(self.program("perplexity"), "-m", path, "-c", CONTEXT, "-t", self.threads, "--kl-divergence",
+            log, _ = self.steps.run(self.program("perplexity"), "-m", path, *JUDGE, "-t", self.threads, "--kl-divergence",
                                     "--kl-divergence-base", self.base(text))
             if found := re.search(r"Mean\s+KLD:\s+([-\d.]+)\s+±\s+([-\d.]+)", log):
                 break

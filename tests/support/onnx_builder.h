@@ -86,6 +86,15 @@ inline std::string onnxGraph(std::string_view parts, const Texts& inputs, const 
         graph += onnxField(12, onnxField(1, output));
     return graph;
 }
+/// An input of a known shape, as a part of a graph; sizes below 0 are left open.
+inline std::string onnxShapedInput(std::string_view name, const std::vector<std::int64_t>& shape)
+{
+    std::string dimensions;
+    for (const std::int64_t size : shape)
+        dimensions += onnxField(1, size < 0 ? onnxField(2, "some") : onnxField(1, size));
+    return onnxField(11, onnxField(1, name) +
+                             onnxField(2, onnxField(1, onnxField(1, std::int64_t{1}) + onnxField(2, dimensions))));
+}
 inline std::string onnxModel(std::string_view graph, std::int64_t opset = 18)
 {
     return onnxField(1, std::int64_t{9}) + onnxField(7, graph) + onnxField(8, onnxField(2, opset));

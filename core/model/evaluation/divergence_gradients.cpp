@@ -3,7 +3,6 @@
 
 #include "core/base/sum.h"
 #include "core/model/evaluation/head_input.h"
-#include "core/model/evaluation/layer_gradients.h"
 #include "core/model/evaluation/not_finite.h"
 #include "core/model/graph/vector_math.h"
 
@@ -36,6 +35,30 @@ double divergenceOf(const double* x, double xLog, const double* y, double yLog, 
     for (std::int64_t i = 0; i < n; ++i)
         sum.add(std::exp(x[i] - xLog) * ((x[i] - xLog) - (y[i] - yLog)));
     return sum.value();
+}
+
+constexpr std::int64_t kRows = 128; // logits at a time
+
+/// At one position, given both logits.
+template<typename T>
+Result<double> divergenceAt(const T* model, const T* version, std::int64_t vocabulary, std::int64_t window,
+                            std::int64_t position)
+{
+    const double modelSum = graph::logSumExp(model, vocabulary);
+    const double versionSum = graph::logSumExp(version, vocabulary);
+    if (!std::isfinite(modelSum) || !std::isfinite(versionSum))
+        return notFinite("the logits behind token " + std::to_string(position + 1) + " of window " +
+                         std::to_string(window + 1));
+    return divergenceOf(model, modelSum, version, versionSum, vocabulary);
+}
+
+template<typename T>
+Result<void> checkSameWidth(const Array<T>& model, const Array<T>& version)
+{
+    if (model.numel() != version.numel())
+        return refused("has other logits than the model: " + std::to_string(version.width()) + " tokens, not " +
+                       std::to_string(model.width()));
+    return {};
 }
 
 } // namespace
@@ -83,6 +106,30 @@ Result<Array<T>> HeadStates<T>::logits(std::int64_t window, std::int64_t first, 
 }
 
 template<typename T>
+Result<double> meanDivergence(const HeadStates<T>& model, const HeadStates<T>& version, const JobContext& context)
+{
+    CompensatedSum total;
+    std::int64_t tokens = 0;
+    for (std::int64_t w = 0; w < model.windows(); ++w)
+        for (std::int64_t first = 0; first < model.positions(w); first += kRows) {
+            const std::int64_t rows = std::min(kRows, model.positions(w) - first);
+            QL_TRY(p, model.logits(w, first, rows, context));
+            QL_TRY(q, version.logits(w, first, rows, context));
+            QL_CHECK(checkSameWidth(p, q));
+            std::vector<double> klds(static_cast<std::size_t>(rows));
+            QL_CHECK(parallelFor(context, rows, 1, [&](std::int64_t r, std::int64_t) -> Result<void> {
+                QL_TRY(kld, divergenceAt(p.data() + r * p.width(), q.data() + r * q.width(), p.width(), w, first + r));
+                klds[static_cast<std::size_t>(r)] = kld;
+                return {};
+            }));
+            for (const double kld : klds)
+                total.add(kld);
+            tokens += rows;
+        }
+    return tokens > 0 ? total.value() / static_cast<double>(tokens) : 0.0;
+}
+
+template<typename T>
 Result<DivergenceGradient> divergenceGradient(const DivergenceTask<T>& task, const JobContext& context)
 {
     Windows chosen{.length = task.windows.length, .ids = {}};
@@ -93,22 +140,15 @@ Result<DivergenceGradient> divergenceGradient(const DivergenceTask<T>& task, con
     const auto toGradient = [&](std::int64_t w, std::int64_t first, Array<T>& logits) -> Result<void> {
         const std::int64_t window = task.chosen[static_cast<std::size_t>(w)];
         QL_TRY(model, task.model.logits(window, first, logits.rows(), context));
+        QL_CHECK(checkSameWidth(model, logits));
         const std::int64_t vocabulary = logits.width();
-        if (model.numel() != logits.numel())
-            return refused("has other logits than the model: " + std::to_string(vocabulary) + " tokens, not " +
-                           std::to_string(model.width()));
         T* const q = logits.write();
         T* const p = model.write();
         return parallelFor(context, logits.rows(), 1, [&](std::int64_t r, std::int64_t) -> Result<void> {
             T* const own = q + r * vocabulary;
             T* const its = p + r * vocabulary;
-            const double ownSum = graph::logSumExp(own, vocabulary);
-            const double itsSum = graph::logSumExp(its, vocabulary);
-            if (!std::isfinite(ownSum) || !std::isfinite(itsSum))
-                return notFinite("the logits behind token " + std::to_string(first + r + 1) + " of window " +
-                                 std::to_string(window + 1));
-            klds[static_cast<std::size_t>(w * chosen.length + first + r)] =
-                divergenceOf(its, itsSum, own, ownSum, vocabulary);
+            QL_TRY(kld, divergenceAt(its, own, vocabulary, window, first + r));
+            klds[static_cast<std::size_t>(w * chosen.length + first + r)] = kld;
             graph::softmax(own, vocabulary);
             graph::softmax(its, vocabulary);
             for (std::int64_t v = 0; v < vocabulary; ++v)
@@ -116,7 +156,7 @@ Result<DivergenceGradient> divergenceGradient(const DivergenceTask<T>& task, con
             return {};
         });
     };
-    QL_TRY(places, layerPlaces(task.weights, task.layers, context));
+    QL_TRY(places, gradientPlaces(task.weights, task.layers, context, task.rowFactors));
     LayerGradientSum<T> sum(places, context);
     QL_CHECK(lossGradients<T>({task.graph, task.weights, chosen, 0, chosen.count(), {}, toGradient}, sum, context));
     DivergenceGradient result;
@@ -133,6 +173,7 @@ Result<DivergenceGradient> divergenceGradient(const DivergenceTask<T>& task, con
 
 #define QL_DIVERGENCE(T)                                                                                               \
     template class HeadStates<T>;                                                                                      \
+    template Result<double> meanDivergence<T>(const HeadStates<T>&, const HeadStates<T>&, const JobContext&);          \
     template Result<DivergenceGradient> divergenceGradient<T>(const DivergenceTask<T>&, const JobContext&);
 QL_DIVERGENCE(float)
 QL_DIVERGENCE(double)

@@ -5,6 +5,7 @@
 // position of a window counts. Equal bits for any thread count on one CPU.
 #pragma once
 
+#include "core/model/evaluation/layer_gradients.h"
 #include "core/model/evaluation/windows.h"
 #include "core/model/graph/run.h"
 
@@ -21,6 +22,8 @@ public:
     /// [1, rows, vocabulary] at positions [first, first + rows) of a window.
     Result<graph::Array<T>> logits(std::int64_t window, std::int64_t first, std::int64_t rows,
                                    const JobContext& context) const;
+    std::int64_t windows() const { return std::ssize(m_hidden); }
+    std::int64_t positions(std::int64_t window) const { return m_hidden[static_cast<std::size_t>(window)].rows(); }
     /// Units of progress that of() takes; the caller announces them.
     static std::int64_t units(const graph::Graph& graph, std::int64_t windows)
     {
@@ -35,19 +38,24 @@ private:
     std::vector<graph::Array<T>> m_hidden; // of each window
 };
 
+/// Mean over all positions of the windows that both are of, nats per token. Errors where logits are not finite.
+template<typename T>
+Result<double> meanDivergence(const HeadStates<T>& model, const HeadStates<T>& version, const JobContext& context);
+
 template<typename T>
 struct DivergenceTask {
     const graph::Graph& graph;
     const graph::WeightSource& weights; // of the version
     const HeadStates<T>& model;
-    const Windows& windows;           // that the states are of
-    std::vector<std::int64_t> chosen; // which of the windows
-    std::vector<std::int64_t> layers; // whose gradients are asked for
+    const Windows& windows;                 // that the states are of
+    std::vector<std::int64_t> chosen;       // which of the windows
+    std::vector<std::int64_t> layers;       // whose gradients are asked for
+    std::vector<LayerRows> rowFactors = {}; // other layers, of which those of ln f of a factor f on each row are
 };
 
 struct DivergenceGradient {
     double kld = 0;               // mean, nats per token
-    std::vector<double> gradient; // ∂kld/∂w: layer after layer as the task names them, each row-major
+    std::vector<double> gradient; // ∂kld/∂w: layer after layer as the task names them, each row-major; ∂kld/∂ln f
 };
 
 /// Takes gradientUnits() of the chosen windows (loss_gradients.h). Errors where logits are not finite.

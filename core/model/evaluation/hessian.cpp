@@ -19,14 +19,14 @@ constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
 template<typename T>
 class Shifted final : public graph::WeightSource {
 public:
-    Shifted(const LossFunction& loss, const std::vector<LayerPlace>& places, std::span<const double> direction,
+    Shifted(const LossFunction& loss, const std::vector<GradientPlace>& places, std::span<const double> direction,
             double step)
         : m_loss(loss), m_places(places), m_direction(direction), m_step(step)
     {}
     Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
     {
         QL_TRY(data, m_loss.weights.weights(layer, context));
-        const auto place = std::ranges::find(m_places, layer, &LayerPlace::layer);
+        const auto place = std::ranges::find(m_places, layer, &GradientPlace::layer);
         if (place == m_places.end())
             return data;
         const std::int64_t n = data.view.numel();
@@ -47,14 +47,14 @@ public:
 
 private:
     const LossFunction& m_loss;
-    const std::vector<LayerPlace>& m_places;
+    const std::vector<GradientPlace>& m_places;
     std::span<const double> m_direction;
     double m_step;
 };
 
 template<typename T>
 Result<std::vector<double>> gradientAt(const LossFunction& loss, const graph::WeightSource& weights,
-                                       const std::vector<LayerPlace>& places, const JobContext& context)
+                                       const std::vector<GradientPlace>& places, const JobContext& context)
 {
     LayerGradientSum<T> sum(places, context);
     QL_CHECK(lossGradients<T>({loss.graph, weights, loss.windows, 0, loss.windows.count(), nextTokens<T>(loss.windows)},
@@ -84,7 +84,7 @@ Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
 
 Result<double> lossAt(const LossFunction& loss, std::span<const double> shift, const JobContext& context)
 {
-    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
+    QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
     const ModelVersion shifted{.weights = std::make_shared<Shifted<float>>(loss, places, shift, 1.0)};
     QL_TRY(scores, evaluate({.graph = loss.graph,
                              .windows = loss.windows,
@@ -102,7 +102,7 @@ Result<double> lossAt(const LossFunction& loss, std::span<const double> shift, c
 template<typename T>
 Result<std::vector<double>> lossGradient(const LossFunction& loss, const JobContext& context)
 {
-    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
+    QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
     return gradientAt<T>(loss, loss.weights, places, context);
 }
 
@@ -110,7 +110,7 @@ template<typename T>
 Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::span<const double> v,
                                                  const JobContext& context)
 {
-    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
+    QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
     QL_TRY(square, parallelSum(context, std::ssize(v), [&](std::size_t i) { return v[i] * v[i]; }));
     const double norm = std::sqrt(square);
     if (norm == 0)
@@ -125,9 +125,9 @@ Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::
 
 Result<std::int64_t> weightCount(const LossFunction& loss, const JobContext& context)
 {
-    QL_TRY(places, layerPlaces(loss.weights, loss.layers, context));
+    QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
     return std::accumulate(places.begin(), places.end(), std::int64_t{0},
-                           [](std::int64_t n, const LayerPlace& place) { return n + place.rows * place.columns; });
+                           [](std::int64_t n, const GradientPlace& place) { return n + place.rows * place.columns; });
 }
 
 #define QL_HESSIAN(T)                                                                                                  \

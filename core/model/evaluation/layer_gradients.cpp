@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/model/evaluation/layer_gradients.h"
 
+#include "core/jobs/parallel.h"
+
 namespace ql {
 
-Result<std::vector<LayerPlace>> layerPlaces(const graph::WeightSource& weights, std::span<const std::int64_t> layers,
-                                            const JobContext& context)
+Result<std::vector<GradientPlace>> gradientPlaces(const graph::WeightSource& weights,
+                                                  std::span<const std::int64_t> layers, const JobContext& context,
+                                                  std::span<const LayerRows> rowFactors)
 {
-    std::vector<LayerPlace> places;
+    std::vector<GradientPlace> places;
     std::int64_t offset = 0;
     for (const std::int64_t layer : layers) {
         QL_TRY(data, weights.weights(layer, context));
@@ -15,11 +18,15 @@ Result<std::vector<LayerPlace>> layerPlaces(const graph::WeightSource& weights, 
         places.push_back({layer, offset, rows, rows > 0 ? n / rows : 0});
         offset += n;
     }
+    for (const LayerRows& its : rowFactors) {
+        places.push_back({its.layer, offset, its.rows, 1, true});
+        offset += its.rows;
+    }
     return places;
 }
 
 template<typename T>
-LayerGradientSum<T>::LayerGradientSum(const std::vector<LayerPlace>& places, const JobContext& context)
+LayerGradientSum<T>::LayerGradientSum(const std::vector<GradientPlace>& places, const JobContext& context)
     : m_places(places),
       m_context(context),
       m_sum(places.empty()
@@ -30,13 +37,46 @@ LayerGradientSum<T>::LayerGradientSum(const std::vector<LayerPlace>& places, con
 template<typename T>
 bool LayerGradientSum<T>::wants(std::size_t, std::int64_t layer) const
 {
-    return std::ranges::find(m_places, layer, &LayerPlace::layer) != m_places.end();
+    return std::ranges::find(m_places, layer, &GradientPlace::layer) != m_places.end();
+}
+
+template<typename T>
+bool LayerGradientSum<T>::wantsOutput(std::int64_t layer) const
+{
+    const auto place = std::ranges::find(m_places, layer, &GradientPlace::layer);
+    return place != m_places.end() && place->isRowFactors;
+}
+
+template<typename T>
+Result<void> LayerGradientSum<T>::addRowFactors(const GradientPlace& place, std::span<const WeightUse<T>> uses)
+{
+    constexpr std::int64_t kGrain = 64; // rows of W, 256 bytes of each token
+    for (const WeightUse<T>& use : uses) {
+        if (use.outputGradient.shape().empty())
+            return refused("rows of weights that other than linear nodes use have no factors");
+        if (!use.output)
+            continue; // an expert without tokens
+        const std::int64_t out = use.output.width();
+        const T* const y = use.output.data();
+        const T* const gradient = use.outputGradient.data();
+        const T* const bias = use.bias ? use.bias.data() + use.firstRow : nullptr;
+        double* const sum = m_sum.data() + place.offset + use.firstRow;
+        QL_CHECK(parallelFor(m_context, out, kGrain, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t t = 0; t < use.output.rows(); ++t)
+                for (std::int64_t r = begin; r < end; ++r)
+                    sum[r] += static_cast<double>(gradient[t * out + r]) *
+                              (static_cast<double>(y[t * out + r]) - (bias ? static_cast<double>(bias[r]) : 0));
+        }));
+    }
+    return {};
 }
 
 template<typename T>
 Result<void> LayerGradientSum<T>::add(std::int64_t layer, std::span<const WeightUse<T>> uses)
 {
-    const LayerPlace& place = *std::ranges::find(m_places, layer, &LayerPlace::layer);
+    const GradientPlace& place = *std::ranges::find(m_places, layer, &GradientPlace::layer);
+    if (place.isRowFactors)
+        return addRowFactors(place, uses);
     double* const sum = m_sum.data() + place.offset;
     return forEachTile<T>(
         uses,

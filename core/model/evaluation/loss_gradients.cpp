@@ -102,7 +102,7 @@ private:
     {
         QL_CHECK(graph::forward(m_graph, m_graph.segments[segment], weights, values, m_context, keepingAll()));
         return graph::backward(m_graph, m_graph.segments[segment], weights, values, m_gradients[w], m_context,
-                               collecting(segment, uses));
+                               collecting(segment, weights, values, uses));
     }
 
     /// The head a slice of tokens at a time; the slices' uses add up to the window's.
@@ -124,7 +124,7 @@ private:
             QL_TRY(made, logitGradient(w, begin, values.at(m_graph.outputs.front()).real));
             gradients[m_graph.outputs.front()] = std::move(made);
             QL_CHECK(graph::backward(m_graph, m_graph.segments[segment], weights, values, gradients, m_context,
-                                     collecting(segment, uses)));
+                                     collecting(segment, weights, values, uses)));
             std::copy_n(gradients.at(id).data(), rows * width, hiddenGradient.write() + begin * width);
         }
         m_gradients[w][id] = std::move(hiddenGradient);
@@ -168,14 +168,23 @@ private:
     }
 
     /// Keeps the factors of linear layers and tables, and what other operators make of their weights' gradients.
-    graph::BackwardOptions<T> collecting(std::size_t segment, LayerUses& uses) const
+    graph::BackwardOptions<T> collecting(std::size_t segment, const Values<T>& weights, const Values<T>& values,
+                                         LayerUses& uses) const
     {
         graph::BackwardOptions<T> options;
-        options.outputGradient = [this, segment, &uses](const Node& node, std::int64_t layer,
-                                                        const graph::Value<T>& input, const Array<T>& gradient) {
-            if (m_sink.wants(segment, layer))
-                if (auto use = WeightUse<T>::factored(node, input, gradient))
-                    uses[layer].push_back(std::move(*use));
+        options.outputGradient = [this, segment, &weights, &values, &uses](const Node& node, std::int64_t layer,
+                                                                           const graph::Value<T>& input,
+                                                                           const Array<T>& gradient) {
+            if (!m_sink.wants(segment, layer))
+                return Result<void>();
+            if (auto use = WeightUse<T>::factored(node, input, gradient)) {
+                if (node.op->id == "linear" && m_sink.wantsOutput(layer)) {
+                    use->output = values.at(node.outputs.front()).real;
+                    if (node.inputs.size() > 2 && node.inputs[2] != graph::kLeftOut)
+                        use->bias = weights.at(node.inputs[2]).real;
+                }
+                uses[layer].push_back(std::move(*use));
+            }
             return Result<void>();
         };
         options.wantsWeights = [this, segment](std::int64_t layer) {

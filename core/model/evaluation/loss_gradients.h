@@ -20,6 +20,8 @@ public:
     /// Whether the gradient of the layer's weights is asked for where that segment uses them. Segments before the first
     /// with a wanted layer are not run backward.
     virtual bool wants(std::size_t segment, std::int64_t layer) const = 0;
+    /// Whether WeightUse::output is asked for with it.
+    virtual bool wantsOutput(std::int64_t) const { return false; }
     virtual Result<void> enter(std::size_t segment) = 0;
     /// What is added next is of this window, an index into the text's.
     virtual void turnTo(std::int64_t) {}

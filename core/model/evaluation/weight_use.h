@@ -18,7 +18,8 @@ struct WeightUse {
     graph::Array<T> left;
     graph::Array<std::int64_t> ids;
     graph::Array<T> right;
-    graph::Array<T> input, outputGradient; // of a linear node: [tokens, in] and [tokens, out]
+    graph::Array<T> input, outputGradient;  // of a linear node: [tokens, in] and [tokens, out]
+    graph::Array<T> output = {}, bias = {}; // where a sink asks: [tokens, out], and what was added, of all the layer
 
     static bool isFactored(const graph::Operator& op) { return op.id == "linear" || op.id == "embedding"; }
     /// By what went into the node and the gradient of what came out; nothing for other operators.

@@ -187,6 +187,67 @@ private Q_SLOTS:
         QVERIFY(limited->points.back().loss > free->points.back().loss);
     }
 
+    /// Every point is the best of all choices that keep one of the ways within its size.
+    void waysAgreeWithEveryChoiceTried()
+    {
+        for (std::uint64_t seed = 0; seed < 60; ++seed) {
+            test::InstanceMaker make(seed);
+            std::vector<Way> ways(3, Way{{.name = "first device", .amounts = {}, .atMost = 12},
+                                         {.name = "second device", .amounts = {}, .atMost = 12}});
+            for (int i = 0; i < 6; ++i, make.endItem())
+                for (int o = 0; o < 3; ++o) {
+                    const std::int64_t size = make.integer(1, 8);
+                    make.option(size, make.uniform());
+                    for (std::size_t way = 0; way < ways.size(); ++way) { // which items are on the second device
+                        const bool isOnSecond = i < static_cast<int>(2 * way);
+                        ways[way][0].amounts.push_back(isOnSecond ? 0 : static_cast<double>(size));
+                        ways[way][1].amounts.push_back(isOnSecond ? static_cast<double>(size) : 0);
+                    }
+                }
+            const AllocationProblem problem = make.finish(1);
+            Executor executor(2);
+            const auto front = paretoFront(problem, {.budgets = 10, .from = {}, .to = {}}, JobContext(executor), ways);
+            std::vector<double> best(50, kInfinite); // of each size
+            std::vector<std::size_t> choice(6, 0);
+            for (int number = 0; number < 729; ++number) {
+                std::int64_t size = 0;
+                double loss = 0;
+                for (std::size_t i = 0, rest = static_cast<std::size_t>(number); i < 6; ++i, rest /= 3) {
+                    choice[i] = rest % 3;
+                    size += problem.sizes[problem.offsets[i] + choice[i]];
+                    loss += problem.losses[problem.offsets[i] + choice[i]];
+                }
+                const auto keeps = [&](const Way& way) {
+                    return std::ranges::all_of(way, [&](const SideConstraint& side) {
+                        double sum = 0;
+                        for (std::size_t i = 0; i < 6; ++i)
+                            sum += side.amounts[problem.offsets[i] + choice[i]];
+                        return sum <= side.atMost;
+                    });
+                };
+                if (std::ranges::any_of(ways, keeps))
+                    best[static_cast<std::size_t>(size)] = std::min(best[static_cast<std::size_t>(size)], loss);
+            }
+            for (std::size_t size = 1; size < best.size(); ++size)
+                best[size] = std::min(best[size], best[size - 1]);
+            QCOMPARE(front.has_value(), best.back() < kInfinite);
+            if (!front)
+                continue;
+            for (const FrontPoint& point : front->points) {
+                QVERIFY(point.optimal);
+                QVERIFY(std::abs(point.loss - best[static_cast<std::size_t>(point.size)]) < 1e-12);
+                for (const SideConstraint& side : ways[point.way]) {
+                    double sum = 0;
+                    for (std::size_t i = 0; i < 6; ++i)
+                        sum += side.amounts[problem.offsets[i] + point.choice[i]];
+                    QVERIFY(sum <= side.atMost);
+                }
+            }
+            QVERIFY(std::abs(front->points.back().loss - best.back()) < 1e-12);
+            QCOMPARE(front->largestGap, 0.0);
+        }
+    }
+
     void stops()
     {
         std::stop_source source;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/plan_limits.h"
 #include "core/allocation/uniform.h"
+#include "core/base/text.h"
 #include "tests/support/measured_model.h"
 #include "tests/support/temporary_folder.h"
 
@@ -16,9 +17,10 @@ using namespace ql::test;
 
 namespace {
 
-/// Every plan of the table's columns, by its loss; `fits` says which count.
+/// Every plan of the table's columns, by its loss; `fits` says which count, of those that are better or, where asked
+/// for, of all.
 template<typename Fits>
-double bestOfAll(const Measured& measured, const Fits& fits)
+double bestOfAll(const Measured& measured, const Fits& fits, bool asksOfAll = false)
 {
     const std::size_t columns = measured.table.candidates.size();
     double best = std::numeric_limits<double>::infinity();
@@ -32,7 +34,7 @@ double bestOfAll(const Measured& measured, const Fits& fits)
             for (const std::int64_t layer : measured.table.items[i].layers)
                 plan.candidates[static_cast<std::size_t>(layer)] = measured.table.candidates[rest % columns];
         const double loss = predictLoss(measured.table, plan);
-        if (loss < best && fits(plan))
+        if ((asksOfAll || loss < best) && fits(plan))
             best = loss;
     }
     return best;
@@ -71,6 +73,27 @@ private Q_SLOTS:
         QCOMPARE(operationsOf(model, layer, parseCandidate("bf16").value()), numel * 16 * 16);
         QCOMPARE(operationsOf(model, layer, parseCandidate("keep").value()),
                  numel * info(layer.dtype).bitsPerElement() * 16);
+    }
+
+    /// Each layer counts as often as it is multiplied by.
+    void operationsOfManyPlaces()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        PlanConstraints constraints;
+        constraints.operations = 1e15;
+        const PlanProblem problem(small.model, small.table, nullptr, keepPlan(small.model));
+        const auto once = sideConstraints(problem, constraints);
+        QVERIFY(once->at(0).name.ends_with("a token"));
+        constraints.places.assign(small.model.layers.size(), 1);
+        const std::int64_t layer = ofRole(small.model, "q_proj").front();
+        constraints.places[static_cast<std::size_t>(layer)] = 49;
+        const auto places = sideConstraints(problem, constraints);
+        QVERIFY(places->at(0).name.ends_with("a picture"));
+        for (std::size_t i = 0; i < problem.free().size(); ++i) {
+            const bool isIt = small.table.items[problem.free()[i].item].layers.front() == layer;
+            for (std::size_t o = problem.problem().offsets[i]; o < problem.problem().offsets[i + 1]; ++o)
+                QCOMPARE(places->at(0).amounts[o], (isIt ? 49 : 1) * once->at(0).amounts[o]);
+        }
     }
 
     void operationsAndBitsTogether()
@@ -169,6 +192,59 @@ private Q_SLOTS:
         QVERIFY(bad.error().where.find("line 2") != std::string::npos);
     }
 
+    /// Couplings of layers are part of what is minimised, also of tied and of locked ones.
+    void couplingsAreSolvedJointly()
+    {
+        Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        double mean = 0;
+        for (const Cost& cost : small.table.costs)
+            mean += cost.loss / static_cast<double>(small.table.costs.size());
+        std::vector<LayerCoupling> couplings;
+        const CounterRng rng(4);
+        std::uint64_t next = 0;
+        for (std::size_t i = 0; i + 1 < small.table.items.size(); ++i)
+            for (const Candidate& first : small.table.candidates)
+                for (const Candidate& second : small.table.candidates)
+                    couplings.push_back(
+                        {.layers = {small.table.items[i].layers.front(), small.table.items[i + 1].layers.front()},
+                         .candidates = {first, second},
+                         .loss = mean * rng.normal(next++),
+                         .standardError = 0});
+        BalanceRequest request = requestFor(small);
+        request.bitsPerWeight = 8;
+        const double additive = predictLoss(small.table, balanced(small, request)->plan) +
+                                plannedCoupling(couplings, balanced(small, request)->plan);
+        for (const bool isLocked : {false, true}) {
+            const auto locked = static_cast<std::size_t>(small.table.items[2].layers.front());
+            if (isLocked) {
+                request.start.candidates[locked] = small.table.candidates[1];
+                request.start.locked[locked] = true;
+            }
+            request.couplings = couplings;
+            const auto result = balanced(small, request);
+            QVERIFY2(result, result ? "" : describe(result.error()).c_str());
+            QCOMPARE(result->couplingsLeftOut, std::size_t{0});
+            double best = std::numeric_limits<double>::infinity();
+            bestOfAll(
+                small,
+                [&](const Plan& plan) {
+                    if (bitsPerWeight(small.model, plan) <= 8 &&
+                        (!isLocked || plan.candidates[locked] == small.table.candidates[1]))
+                        best = std::min(best, predictLoss(small.table, plan) + plannedCoupling(couplings, plan));
+                    return false;
+                },
+                true);
+            QVERIFY2(std::abs(result->predictedLoss - best) <= 1e-9 * mean,
+                     qPrintable(QString::number((result->predictedLoss - best) / mean)));
+            QVERIFY(std::abs(result->allocation.loss - best) <= 1e-9 * mean);
+            QVERIFY(result->allocation.optimal);
+            if (!isLocked)
+                QVERIFY(result->predictedLoss <= additive + 1e-9 * mean);
+        }
+        request.constraints.loss = 1;
+        QCOMPARE(balanced(small, request).error().code, Errc::usage);
+    }
+
     void leastSizeForALoss()
     {
         const Measured small = measured(1, 32, nullptr, "int3:g16 int5:g16 bf16");
@@ -192,6 +268,31 @@ private Q_SLOTS:
         request.constraints.loss = 1e-30;
         const auto refused = balanced(small, request);
         QCOMPARE(refused.error().code, Errc::refused);
+    }
+
+    /// What no choice changes is named, with its part; the limit is the one that was given.
+    void whatIsFixedIsSaid()
+    {
+        const Measured small = measured(1, 32, nullptr, "int3:g16 bf16");
+        BalanceRequest request = requestFor(small);
+        const std::int64_t locked = ofRole(small.model, "q_proj").front();
+        const auto index = static_cast<std::size_t>(locked);
+        request.start.candidates[index] = parseCandidate("bf16").value();
+        request.start.locked[index] = true;
+        const double its = operationsOf(small.model, small.model.layers[index], request.start.candidates[index]);
+        request.constraints.operations = its / 2;
+        const Error error = balanced(small, request).error();
+        QCOMPARE(error.code, Errc::refused);
+        QVERIFY2(error.what.find(" of " + formatFixed(its / 2, 0)) != std::string::npos, error.what.c_str());
+        QVERIFY2(error.what.find(formatFixed(its, 0) + " are fixed by " + std::string(kNotFree)) != std::string::npos,
+                 error.what.c_str());
+
+        request.constraints.operations.reset();
+        request.constraints.loss = 1e-30;
+        request.start.candidates[index] = parseCandidate("int3:g16").value();
+        const Error loss = balanced(small, request).error();
+        QVERIFY2(loss.what.find("locked layers lose") != std::string::npos, loss.what.c_str());
+        QVERIFY2(loss.what.find("1e-30 asked for") != std::string::npos, loss.what.c_str());
     }
 
     void limitsAreLines()

@@ -238,6 +238,28 @@ private Q_SLOTS:
         QL_NEAR("B2", "mean bits of a group held in a band around 4", mean, 4, 0.02);
     }
 
+    /// The same choices whether a part is taken from the limits before or told to be fixed.
+    void fixedAmountsCount()
+    {
+        for (std::uint64_t seed = 0; seed < 500; ++seed) {
+            const AllocationProblem plain = smallProblem(seed);
+            AllocationProblem told = plain;
+            for (SideConstraint& side : told.sides) {
+                side.fixed = {{.by = "one", .amount = 3}, {.by = "other", .amount = 0.5}};
+                side.atMost += 3.5;
+                side.atLeast += 3.5;
+            }
+            const auto expected = solve("ilp", plain);
+            const auto found = solve("ilp", told);
+            QCOMPARE(found.has_value(), expected.has_value());
+            if (!found)
+                continue;
+            QVERIFY(std::fabs(found->loss - expected->loss) <= 1e-9);
+            QVERIFY(std::fabs(allocation::sumOf(told.sides[0], told, found->choice) - 3.5 -
+                              allocation::sumOf(plain.sides[0], plain, found->choice)) <= 1e-9);
+        }
+    }
+
     void refusalsNameTheLimit()
     {
         AllocationProblem problem = network(10, 1, 0.5);
@@ -251,6 +273,13 @@ private Q_SLOTS:
         const auto tight = solve("ilp", problem);
         QCOMPARE(tight.error().code, Errc::refused);
         QCOMPARE(tight.error().where, std::string("latency"));
+        problem.sides[1].atMost = 40;
+        problem.sides[1].fixed = {
+            {.by = "nothing", .amount = 0}, {.by = "keys", .amount = 32}, {.by = "locks", .amount = 16}};
+        const std::string words = solve("ilp", problem).error().what;
+        QVERIFY2(words.find(" of 40; of this 32 are fixed by keys, 16 by locks") != std::string::npos, words.c_str());
+        QVERIFY(words.find('-') == std::string::npos);
+        problem.sides[1].fixed.clear();
         problem.sides[1].atMost = 1e9;
         problem.sides[1].atLeast = 1e8;
         QCOMPARE(solve("ilp", problem).error().where, std::string("latency"));

@@ -5,6 +5,7 @@
 #include "core/export/export.h"
 #include "core/model/frontends/frontend.h"
 #include "core/plan/plan_variant.h"
+#include "core/realize/changed_tensors.h"
 #include "core/realize/plan_weights.h"
 #include "core/transforms/variant.h"
 #include "tests/support/captured_inputs.h"
@@ -144,6 +145,66 @@ private Q_SLOTS:
         QVERIFY(!other.has_value());
         QVERIFY2(other.error().what.find("--transform " + transform.toStdString()) != std::string::npos,
                  other.error().what.c_str());
+        std::filesystem::remove_all(path);
+    }
+
+    void factorsOfRowsAreWritten_data()
+    {
+        QTest::addColumn<QString>("id");
+        QTest::addColumn<QString>("candidate");
+        for (const auto& [id, candidate] :
+             {std::pair("compressed-tensors", "int4:g64"), std::pair("compressed-tensors", "int8:channel"),
+              std::pair("gguf", "gguf:q4_0"), std::pair("gguf", "gguf:q5_1"), std::pair("gguf", "gguf:iq4_nl"),
+              std::pair("hdf5", "int4:g64:min"), std::pair("hdf5", "gguf:q8_0")})
+            QTest::addRow("%s %s", id, candidate) << QString::fromUtf8(id) << QString::fromUtf8(candidate);
+    }
+    /// The files hold the changed scales, also beside other biases and gains, and run as the plan does.
+    void factorsOfRowsAreWritten()
+    {
+        QFETCH(QString, id);
+        QFETCH(QString, candidate);
+        const auto model = open("rows", "BF16", true);
+        const Target& target = *findTarget(id.toStdString()).value();
+        Plan plan = keepPlan(*model);
+        plan.target = target.profile.id;
+        RowFactors factors;
+        for (std::size_t i = 0; i < model->layers.size(); ++i) {
+            const Layer& layer = model->layers[i];
+            if (layer.block < 0 || !layer.quantizable)
+                continue;
+            plan.candidates[i] = parseCandidate(candidate.toStdString()).value();
+            const CounterRng rng(4, i);
+            auto& its = factors[static_cast<std::int64_t>(i)];
+            while (std::ssize(its) < layer.shape.front())
+                its.push_back(static_cast<float>(std::exp(0.2 * rng.normal(its.size()))));
+        }
+        plan = admit(target.profile, *model, plan).value();
+        const auto scaled = withChangedTensors(*withChangedTensors(*model, {}, factors), {});
+        const auto path = m_folder / ("rows_out" + std::string(target.extension));
+        const auto files = exportPlan(target, {*scaled, plan, nullptr}, path, m_context);
+        QVERIFY2(files.has_value(), files ? "" : describe(files.error()).c_str());
+        std::int64_t written = 0;
+        for (const WrittenFile& file : *files)
+            written += file.sizeBytes;
+        QCOMPARE(written, target.profile.fileBytes(*model, plan).value());
+        const auto report = verifyExport(*scaled, path, nullptr, m_context);
+        QVERIFY2(report.has_value() && report->ok(), report ? "differs" : describe(report.error()).c_str());
+        const auto unscaled = verifyExport(*model, path, nullptr, m_context);
+        QVERIFY(unscaled.has_value() && !unscaled->ok());
+        // As far from the plan without factors as they are large, and no codes but its own.
+        const auto cache = std::make_shared<CodeCache>(std::int64_t{1} << 30);
+        const PlanWeights before(*model, plan, nullptr, nullptr, cache);
+        const PlanWeights after(*scaled, plan, nullptr, nullptr, cache);
+        const auto& [layer, its] = *factors.begin();
+        const auto old = before.weights(layer, m_context).value();
+        const auto now = after.weights(layer, m_context).value();
+        const std::int64_t cols = old.view.shape.back();
+        for (std::int64_t i = 0; i < old.view.numel(); ++i) {
+            const double wanted = static_cast<double>(its[static_cast<std::size_t>(i / cols)]) *
+                                  static_cast<double>(reinterpret_cast<const float*>(old.view.data)[i]);
+            QVERIFY(std::fabs(static_cast<double>(reinterpret_cast<const float*>(now.view.data)[i]) - wanted) <
+                    4e-3); // bf16 scales
+        }
         std::filesystem::remove_all(path);
     }
 

@@ -55,6 +55,37 @@ private Q_SLOTS:
         const LayerLosses dated = parseLosses(printLosses(losses, model), model).value();
         QCOMPARE(dated.cells[1].tokens, 8192);
         QCOMPARE(dated.cells[1].time, 1764488000);
+        losses.couplings = {{.layers = {0, 2},
+                             .candidates = {candidate("int4:g16"), candidate("int8:g16@mse")},
+                             .loss = -1.0 / 7,
+                             .standardError = 1e-5 / 3},
+                            {.layers = {1, 2},
+                             .candidates = {candidate("int4:g16"), candidate("int4:g16")},
+                             .loss = 0.5,
+                             .standardError = 0.1}};
+        const std::string coupled = printLosses(losses, model);
+        const LayerLosses both = parseLosses(coupled, model).value();
+        QCOMPARE(both.couplings.size(), std::size_t{2});
+        QVERIFY(both.couplings[0].layers == losses.couplings[0].layers);
+        QVERIFY(both.couplings[0].candidates == losses.couplings[0].candidates);
+        QCOMPARE(both.couplings[0].loss, -1.0 / 7);
+        QCOMPARE(both.couplings[0].standardError, 1e-5 / 3);
+        QCOMPARE(printLosses(both, model), coupled);
+        Plan plan = keepPlan(model);
+        plan.candidates[0] = candidate("int4:g16");
+        plan.candidates[1] = candidate("int4:g16");
+        plan.candidates[2] = candidate("int8:g16@mse");
+        QCOMPARE(plannedCoupling(both.couplings, plan), -1.0 / 7);
+        LayerLosses better = both;
+        better.couplings[1].loss = 0.4;
+        better.couplings[1].standardError = 0.01;
+        better.couplings.erase(better.couplings.begin());
+        const LayerLosses together = merged(both, better).value();
+        QCOMPARE(together.couplings.size(), std::size_t{2});
+        QCOMPARE(together.couplings[1].loss, 0.4);
+        losses.couplings[0].layers[1] = 0;
+        QCOMPARE(parseLosses(printLosses(losses, model), model).error().code, Errc::badInput);
+        losses.couplings.clear();
         losses.cells.clear();
         losses.candidates.clear();
         QVERIFY(parseLosses(printLosses(losses, model), model));

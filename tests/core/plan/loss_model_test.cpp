@@ -138,6 +138,124 @@ private Q_SLOTS:
         QVERIFY(heldBySum < 0.8 * kRuns); // without the curve the same width would miss
         QVERIFY2(widths[kRuns / 2] < 0.25, qPrintable(QString::number(widths[kRuns / 2])));
     }
+    /// Against the formula: fit_i = max over a ≤ i of min over b ≥ i of the mean of y_a … y_b.
+    void isotonicRegressionIsTheMaxMin()
+    {
+        for (std::uint64_t run = 0; run < 200; ++run) {
+            Draws draws(run + 60'000);
+            const auto n = static_cast<std::size_t>(1 + run % 12);
+            std::vector<WeightedPoint> points;
+            for (std::size_t i = 0; i < n; ++i)
+                points.push_back({.x = static_cast<double>(i) + 0.5 * draws.uniform(),
+                                  .y = 0.3 * static_cast<double>(i) + draws.normal(),
+                                  .weight = 0.2 + draws.uniform()});
+            const std::vector<WeightedPoint> levels = isotonicLevels({points.rbegin(), points.rend()});
+            std::vector<double> fit;
+            for (std::size_t i = 0; i < n; ++i) {
+                double most = -1e300;
+                for (std::size_t a = 0; a <= i; ++a) {
+                    double least = 1e300;
+                    for (std::size_t b = i; b < n; ++b) {
+                        double sum = 0;
+                        double weight = 0;
+                        for (std::size_t k = a; k <= b; ++k) {
+                            sum += points[k].weight * points[k].y;
+                            weight += points[k].weight;
+                        }
+                        least = std::min(least, sum / weight);
+                    }
+                    most = std::max(most, least);
+                }
+                fit.push_back(most);
+            }
+            std::size_t level = 0;
+            for (std::size_t i = 0; i < n; ++i) {
+                if (std::fabs(levels[level].y - fit[i]) > 1e-9)
+                    ++level;
+                QVERIFY(level < levels.size());
+                QVERIFY(std::fabs(levels[level].y - fit[i]) <= 1e-9);
+            }
+            QCOMPARE(level + 1, levels.size());
+            for (std::size_t l = 0; l < levels.size(); ++l) {
+                QVERIFY(std::fabs(interpolated(levels, levels[l].x) - levels[l].y) <= 1e-12);
+                QVERIFY(l == 0 || (levels[l - 1].x < levels[l].x && levels[l - 1].y < levels[l].y));
+            }
+        }
+        QCOMPARE(isotonicLevels({{.x = 1, .y = 2}, {.x = 1, .y = 4}}).size(), std::size_t{1});
+    }
+    /// A knee that no bend of the curve follows.
+    void followsAKnee()
+    {
+        constexpr int kRuns = 150;
+        double squares = 0;
+        double squaresOfCurve = 0;
+        int held = 0;
+        for (int run = 0; run < kRuns; ++run) {
+            Draws draws(static_cast<std::uint64_t>(run) + 70'000);
+            const auto drawn = [&] {
+                const double sum = std::exp(std::log(0.001) + draws.uniform() * std::log(1000.0));
+                const double bent = sum > 0.05 ? 0.05 + 0.1 * (sum - 0.05) : sum;
+                return plan(sum, bent * std::exp(0.03 * draws.normal()));
+            };
+            std::vector<MeasuredPlan> plans;
+            for (int i = 0; i < 24; ++i)
+                plans.push_back(drawn());
+            const MeasuredPlan next = drawn();
+            LossModelSettings curve;
+            curve.isotonic = false;
+            const Prediction prediction = LossModel(plans).predict(next.predicted);
+            held += prediction.holds(next.measured) ? 1 : 0;
+            squares += std::pow(std::log(prediction.value / next.measured), 2);
+            squaresOfCurve +=
+                std::pow(std::log(LossModel(plans, curve).predict(next.predicted).value / next.measured), 2);
+        }
+        QVERIFY2(squares < 0.5 * squaresOfCurve, qPrintable(QString::number(squares / squaresOfCurve)));
+        QVERIFY2(held >= 0.82 * kRuns && held <= 0.98 * kRuns, qPrintable(QString::number(held)));
+    }
+    /// Roles whose losses are told too large or too small are corrected by the plans; few plans leave them.
+    void rolesAreCorrected()
+    {
+        constexpr int kRuns = 100;
+        const std::vector<double> factors{1, 0.5, 2.5, 1, 0.7, 1};
+        double squares = 0;
+        double squaresWithout = 0;
+        int held = 0;
+        for (int run = 0; run < kRuns; ++run) {
+            Draws draws(static_cast<std::uint64_t>(run) + 80'000);
+            const auto drawn = [&] {
+                std::vector<double> shares;
+                double all = 0;
+                for (std::size_t r = 0; r < factors.size(); ++r)
+                    all += shares.emplace_back(draws.uniform());
+                double factor = 0;
+                for (std::size_t r = 0; r < factors.size(); ++r) {
+                    shares[r] /= all;
+                    factor += shares[r] * factors[r];
+                }
+                MeasuredPlan one = plan(std::exp(draws.normal() - 3), 0);
+                one.measured = one.predicted.sum * factor * std::exp(0.03 * draws.normal());
+                one.shares = shares;
+                return one;
+            };
+            std::vector<MeasuredPlan> plans;
+            for (int i = 0; i < 40; ++i)
+                plans.push_back(drawn());
+            const MeasuredPlan next = drawn();
+            LossModelSettings settings;
+            settings.roles = factors.size();
+            const Prediction with = LossModel(plans, settings).predict(next.predicted, 0, next.shares);
+            const Prediction without = LossModel(plans).predict(next.predicted);
+            held += with.holds(next.measured) ? 1 : 0;
+            squares += std::pow(std::log(with.value / next.measured), 2);
+            squaresWithout += std::pow(std::log(without.value / next.measured), 2);
+            const std::span few = std::span(plans).first(10);
+            QCOMPARE(LossModel(few, settings).predict(next.predicted, 0, next.shares).value,
+                     LossModel(few).predict(next.predicted).value);
+        }
+        QVERIFY2(squares < 0.6 * squaresWithout, qPrintable(QString::number(squares / squaresWithout)));
+        QVERIFY2(held >= 0.8 * kRuns, qPrintable(QString::number(held)));
+        QCOMPARE(roleCount(std::vector<std::string>{"q_proj", "up_proj", "block 0", "block 1"}), std::size_t{2});
+    }
     void growsAlways()
     {
         for (std::uint64_t run = 0; run < 200; ++run) {

@@ -95,6 +95,30 @@ private Q_SLOTS:
         const Prediction moved = lossModelOf(records, other).predict(sum);
         QVERIFY(moved.high - moved.low > same.high - same.low);
     }
+    /// Roles are corrected where all records count shares by the groups that are asked for.
+    void rolesAreThoseOfAllRecords()
+    {
+        std::vector<PredictionRecord> records;
+        for (int i = 0; i < 24; ++i) {
+            const double share = 0.04 * i;
+            PredictionRecord one = record(std::to_string(i), 0.02 + 0.01 * (i * 7 % 24), 0);
+            one.point.shares = {share, 1 - share};
+            one.point.measured = 0.002 + one.point.predicted.sum * (1 + share);
+            records.push_back(one);
+        }
+        const PredictedQuantity of = records.front().of;
+        const std::vector<std::string> groups = records.front().groups;
+        const PredictedSum sum{.sum = 0.1, .sumError = 0, .floor = 0};
+        const std::vector<double> little{0.1, 0.9};
+        const std::vector<double> much{0.9, 0.1};
+        const LossModel model = lossModelOf(records, of, {}, groups);
+        QVERIFY(model.predict(sum, 0, much).value > 1.2 * model.predict(sum, 0, little).value);
+        const LossModel plain = lossModelOf(records, of);
+        QCOMPARE(plain.predict(sum, 0, much).value, plain.predict(sum, 0, little).value);
+        records.front().groups = {"q_proj", "k_proj"};
+        const LossModel mixed = lossModelOf(records, of, {}, groups);
+        QCOMPARE(mixed.predict(sum, 0, much).value, mixed.predict(sum, 0, little).value);
+    }
     void oneMissBreaksTheTrust()
     {
         std::vector<PredictionRecord> records{record("a", 0.05, 0.06), record("b", 0.05, 0.06)};

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Walks every scheme over shapes, thread counts and back ends, and checks what must hold of round to nearest.
+#include "core/formats/block_format.h"
 #include "core/formats/element_coder.h"
+#include "core/formats/row_factors.h"
+#include "core/formats/scale_coding.h"
 #include "core/tensor/half.h"
 #include "tests/support/quantize_support.h"
 #include "tests/support/vector_targets.h"
@@ -281,6 +284,76 @@ private Q_SLOTS:
                                     QString::number(i) + QStringLiteral(": ") +
                                     QString::number(static_cast<double>(x[i]))));
         }
+    }
+
+    void rowsTakeFactors_data()
+    {
+        QTest::addColumn<QByteArray>("scheme");
+        for (const std::string& text : exampleSchemes())
+            QTest::newRow(text.c_str()) << QByteArray::fromStdString(text);
+    }
+    /// By scales alone, within their rounding; or refused by name.
+    void rowsTakeFactors()
+    {
+        QFETCH(QByteArray, scheme);
+        const JobContext context(sharedExecutor());
+        const std::vector<float> factors{0.93F, 1.0F, 1.21F};
+        const Shape shape{3, 512};
+        const std::vector<float> w = normalSamples(numel(shape), 13, 4.0); // so that no f16 scale is below the normal
+        const Scheme parsed = parseScheme(scheme.toStdString()).value();
+        if (!takesRowFactors(parsed)) {
+            const auto refused = withRowFactors(
+                {.scheme = parsed, .shape = shape, .codes = {}, .scales = {}, .zeroPoints = {}, .minima = {}}, factors,
+                context);
+            QVERIFY(!refused && refused.error().code == Errc::refused);
+            QVERIFY(refused.error().what.find(printScheme(parsed)) != std::string::npos);
+            return;
+        }
+        const QuantizedTensor q = quantized(viewOf(w, shape), scheme.toStdString());
+        const QuantizedTensor scaled = withRowFactors(q, factors, context).value();
+        QVERIFY(scaled.zeroPoints == q.zeroPoints);
+        const BlockFormat* const block = findBlockFormat(parsed);
+        for (std::int64_t i = 0; i < q.codes.sizeBytes(); ++i) {
+            const std::int64_t at = block ? i % block->bytes - block->scaleAt : -1;
+            if (at < 0 || at >= 2 * block->scaleCount)
+                QCOMPARE(scaled.codes.data()[i], q.codes.data()[i]);
+        }
+        for (const float scale : scaled.scales)
+            QVERIFY(roundScale(parsed.scale, std::fabs(scale)) == std::fabs(scale));
+        const std::vector<float> before = restored(q);
+        const std::vector<float> after = restored(scaled);
+        const double step = block ? 0x1p-10 : static_cast<double>(scaleEpsilon(parsed.scale));
+        for (std::size_t row = 0; row < 3; ++row) {
+            const std::span<const float> old(before.data() + 512 * row, 512);
+            const std::span<const float> now(after.data() + 512 * row, 512);
+            if (factors[row] == 1) {
+                QVERIFY(std::memcmp(old.data(), now.data(), 512 * sizeof(float)) == 0);
+                continue;
+            }
+            double largest = 0;
+            for (const float x : old)
+                largest = std::max(largest, static_cast<double>(std::fabs(x)));
+            QVERIFY(largest > 0);
+            // Half a step of each scale, of a sum of up to four parts that may cancel.
+            const double most = (step / 2 + 0x1p-22) * 4 * largest * static_cast<double>(factors[row]);
+            for (std::size_t c = 0; c < 512; ++c)
+                QVERIFY(std::fabs(static_cast<double>(now[c]) -
+                                  static_cast<double>(factors[row]) * static_cast<double>(old[c])) <= most);
+        }
+        for (const std::vector<float>& wrong : {std::vector{1.0F, 1.0F}, {1.0F, 0.0F, 1.0F}, {1.0F, INFINITY, 1.0F}})
+            QVERIFY(!withRowFactors(q, wrong, context));
+    }
+    void whatTakesRowFactors()
+    {
+        for (const char* text :
+             {"int4:g128",   "int8:channel", "int4:g64:asym:s=f16", "int4:g64:min", "nf4:g32:s=bf16", "gguf:q4_0",
+              "gguf:q4_1",   "gguf:q5_0",    "gguf:q5_1",           "gguf:q8_0",    "gguf:q2_k",      "gguf:q3_k",
+              "gguf:q4_k",   "gguf:q5_k",    "gguf:q6_k",           "gguf:iq4_nl",  "gguf:iq4_xs",    "gguf:iq2_xxs",
+              "gguf:iq2_xs", "gguf:iq2_s",   "gguf:iq3_xxs",        "gguf:iq3_s",   "gguf:tq1_0",     "gguf:tq2_0"})
+            QVERIFY2(takesRowFactors(parseScheme(text).value()), text);
+        for (const char* text :
+             {"keep", "f16", "bf16", "int8:tensor", "mxfp4", "nvfp4", "gguf:mxfp4", "int4:g32:s=e8m0", "int4:g128+lr8"})
+            QVERIFY2(!takesRowFactors(parseScheme(text).value()), text);
     }
 
     void anyDtype_data()

@@ -4,12 +4,16 @@
 #include "core/base/rng.h"
 #include "core/model/evaluation/divergence_gradients.h"
 #include "core/model/frontends/frontend.h"
+#include "core/realize/changed_tensors.h"
 #include "core/realize/held_weights.h"
+#include "core/realize/realize.h"
 #include "core/realize/repair_file.h"
+#include "core/realize/scaled_rows.h"
 #include "tests/support/temporary_folder.h"
 
 #include <QTest>
 
+#include <array>
 #include <cmath>
 
 using namespace ql;
@@ -72,19 +76,66 @@ private Q_SLOTS:
         }
         const auto model = withRepairedTensors(*opened.model, displaced);
         std::vector<double> klds;
-        const auto tensors = tuneNorms({.model = *model,
-                                        .graph = opened.graph,
-                                        .windows = opened.windows,
-                                        .own = ownVersion(*opened.model),
-                                        .planned = ownVersion(*model),
-                                        .settings = {.steps = 60, .batch = 4, .rate = 0.05},
-                                        .onStep = [&](std::int64_t, double kld) { klds.push_back(kld); }},
-                                       norms.norms, m_context)
-                                 .value();
+        const auto tuned = tuneScales({.model = *model,
+                                       .graph = opened.graph,
+                                       .windows = opened.windows,
+                                       .own = ownVersion(*opened.model),
+                                       .planned = ownVersion(*model),
+                                       .settings = {.steps = 60, .batch = 4, .rate = 0.05},
+                                       .onStep = [&](std::int64_t, double kld) { klds.push_back(kld); }},
+                                      norms.norms, {}, m_context)
+                               .value();
         QCOMPARE(std::ssize(klds), 60);
         QVERIFY2(klds.back() < 0.5 * klds.front(),
                  qPrintable(QStringLiteral("%1 %2").arg(klds.front()).arg(klds.back())));
-        QCOMPARE(tensors.size(), displaced.size());
+        QCOMPARE(tuned.tensors.size(), displaced.size());
+        QVERIFY(tuned.rowFactors.empty());
+    }
+
+    /// All weights nearly as they are but for factors on rows.
+    void tuningBringsDisplacedRowsBack()
+    {
+        const Opened opened(m_context, "llama", "int8:channel");
+        const ScaledRows rows = scaledRowsOf(*opened.model, opened.graph, opened.plan);
+        QVERIFY(rows.notes.empty());
+        std::vector<RepairedTensor> displaced;
+        for (const LayerRows& its : rows.layers) {
+            const Layer& layer = opened.model->layers[static_cast<std::size_t>(its.layer)];
+            QVERIFY(layer.op == Operator::linear && layer.block >= 0);
+            QCOMPARE(its.rows, layer.shape.front());
+            RepairedTensor factors{.layer = its.layer, .values = {}};
+            const CounterRng rng(8, static_cast<std::uint64_t>(its.layer));
+            while (std::ssize(factors.values) < its.rows)
+                factors.values.push_back(static_cast<float>(std::exp(0.3 * rng.normal(factors.values.size()))));
+            displaced.push_back(std::move(factors));
+        }
+        const auto model = withRepairedTensors(*opened.model, {}, displaced);
+        std::vector<double> klds;
+        const auto tuned = tuneScales({.model = *model,
+                                       .graph = opened.graph,
+                                       .windows = opened.windows,
+                                       .own = ownVersion(*opened.model),
+                                       .planned = plannedVersion(*model, {.plan = &opened.plan}, m_context).value(),
+                                       .settings = {.steps = 60, .batch = 4, .rate = 0.05},
+                                       .onStep = [&](std::int64_t, double kld) { klds.push_back(kld); }},
+                                      {}, rows.layers, m_context)
+                               .value();
+        QVERIFY2(klds.back() < 0.5 * klds.front(),
+                 qPrintable(QStringLiteral("%1 %2").arg(klds.front()).arg(klds.back())));
+        QVERIFY(tuned.tensors.empty());
+        QCOMPARE(tuned.rowFactors.size(), displaced.size());
+    }
+
+    void schemesWithoutScalesOfRowsAreNamed()
+    {
+        const Opened opened(m_context, "llama", "int4:tensor");
+        const ScaledRows rows = scaledRowsOf(*opened.model, opened.graph, opened.plan);
+        QVERIFY(rows.layers.empty());
+        QCOMPARE(rows.notes.size(), 1U);
+        QCOMPARE(rows.notes.front().where, std::string("int4:tensor"));
+        const auto refused = findRepair(opened.task("kld:tune=rows"), m_context);
+        QVERIFY(!refused && refused.error().code == Errc::refused);
+        QVERIFY(scaledRowsOf(*opened.model, opened.graph, keepPlan(*opened.model)).notes.empty());
     }
 
     void heldOutWindowsAreScored_data()
@@ -93,6 +144,9 @@ private Q_SLOTS:
         QTest::addColumn<QString>("method");
         for (const char* name : {"llama", "gemma2", "gpt2"})
             QTest::addRow("%s", name) << name << "kld:steps=40:batch=4:rate=0.02";
+        for (const char* tuned : {"rows", "both"})
+            QTest::newRow(tuned) << "llama"
+                                 << QStringLiteral("kld:steps=40:batch=4:rate=0.02:tune=") + QLatin1String(tuned);
         QTest::newRow("statistics") << "llama"
                                     << "statistics";
     }
@@ -101,14 +155,16 @@ private Q_SLOTS:
         QFETCH(QString, name);
         QFETCH(QString, method);
         const Opened opened(m_context, name.toUtf8().constData(), "int2:channel");
-        const Repair repair = repairNorms(opened.task(method.toUtf8().constData()), m_context).value();
+        const Repair repair = findRepair(opened.task(method.toUtf8().constData()), m_context).value();
         const HeldOutScore& score = repair.heldOut;
         QCOMPARE(score.cases, 4);
         if (method.startsWith(QLatin1String("kld")))
             QVERIFY2(score.isBetter(),
                      qPrintable(QStringLiteral("%1 %2 %3").arg(score.before).arg(score.after).arg(score.error)));
         // Computed once more, from other code: mean KLD of all positions but the last of the last four windows is near.
-        const auto model = withRepairedTensors(*opened.model, repair.tensors);
+        QCOMPARE(repair.tensors.empty(), method.endsWith(QLatin1String("rows")));
+        QCOMPARE(repair.rowFactors.empty(), !method.contains(QLatin1String("tune")));
+        const auto model = withRepairedTensors(*opened.model, repair.tensors, repair.rowFactors);
         const graph::CheckpointWeights own(*opened.model);
         const auto states = HeadStates<float>::of(opened.graph, own, opened.windows, m_context).value();
         for (const auto& [its, value] : {std::pair(opened.model, score.before), {model, score.after}}) {
@@ -125,6 +181,41 @@ private Q_SLOTS:
         }
     }
 
+    /// Steps that are far too large: what checks saw to be least is kept, and other windows judge it.
+    void checksKeepTheBest()
+    {
+        const Opened opened(m_context, "llama", "int2:channel");
+        const Repair repair = findRepair(opened.task("kld:steps=7:rate=1:tune=both:check=3"), m_context).value();
+        QCOMPARE(repair.heldOut.cases, 2); // of four
+        QCOMPARE(repair.checks.size(), 4U);
+        const std::array<std::int64_t, 4> steps{0, 3, 6, 7};
+        QVERIFY(std::ranges::equal(repair.checks, steps, {}, &TuningCheck::steps));
+        const auto best = std::ranges::min_element(repair.checks, {}, &TuningCheck::kld);
+        QCOMPARE(repair.keptSteps, best->steps);
+        QVERIFY(repair.checks.back().kld > best->kld);
+        // What was kept, and what was there at first, computed once more; int2's float scales take factors nearly as
+        // they are.
+        const graph::CheckpointWeights own(*opened.model);
+        const auto states = HeadStates<float>::of(opened.graph, own, opened.windows, m_context).value();
+        const auto kept = withRepairedTensors(*opened.model, repair.tensors, repair.rowFactors);
+        for (const auto& [its, value] : {std::pair(opened.model, repair.checks.front().kld), {kept, best->kld}}) {
+            const ModelVersion version = plannedVersion(*its, {.plan = &opened.plan}, m_context).value();
+            const auto found = divergenceGradient<float>({opened.graph,
+                                                          *version.weights,
+                                                          states,
+                                                          opened.windows,
+                                                          {12, 13},
+                                                          {normsOf(*opened.model, opened.graph).norms.front().gain}},
+                                                         m_context)
+                                   .value();
+            QVERIFY2(std::fabs(found.kld - value) < 1e-3 * value, qPrintable(QString::number(found.kld / value)));
+        }
+        RepairTask few = opened.task("kld:check=3");
+        few.heldOut = 0;
+        const auto refused = findRepair(few, m_context);
+        QVERIFY(!refused && refused.error().code == Errc::usage);
+    }
+
     void threadsDoNotMatter()
     {
         const Opened opened(m_context);
@@ -133,9 +224,11 @@ private Q_SLOTS:
             Executor executor(threads);
             const JobContext context(executor);
             std::vector<std::vector<float>> values;
-            const Repair repair = repairNorms(opened.task("kld:steps=3"), context).value();
-            for (const RepairedTensor& tensor : repair.tensors)
-                values.push_back(tensor.values);
+            const Repair repair = findRepair(opened.task("kld:steps=3:tune=both:check=2"), context).value();
+            QVERIFY(!repair.tensors.empty() && !repair.rowFactors.empty());
+            for (const auto* const tensors : {&repair.tensors, &repair.rowFactors})
+                for (const RepairedTensor& tensor : *tensors)
+                    values.push_back(tensor.values);
             if (first.empty())
                 first = values;
             QVERIFY(first == values);
@@ -144,12 +237,15 @@ private Q_SLOTS:
 
     void methodsArePrintedAndParsed()
     {
-        for (const char* text :
-             {"statistics:moments", "statistics:least_squares", "kld:steps=3:batch=2:rate=0.25:seed=9"})
+        for (const char* text : {"statistics:moments", "statistics:least_squares",
+                                 "kld:steps=3:batch=2:rate=0.25:seed=9:tune=norms:check=0",
+                                 "kld:steps=3:batch=2:rate=0.25:seed=9:tune=both:check=5"})
             QCOMPARE(printRepairMethod(parseRepairMethod(text).value()), std::string(text));
         QVERIFY(parseRepairMethod("kld").value().isTuned);
+        QVERIFY(parseRepairMethod("kld").value().tuning.scales == TunedScales::norms);
         for (const char* text : {"", "adam", "statistics:", "statistics:median", "kld:", "kld:steps=0", "kld:steps",
-                                 "kld:rate=2", "kld:rate=nan", "kld:seed=-1", "kld:batch=1.5", "kld:tempo=3"}) {
+                                 "kld:rate=2", "kld:rate=nan", "kld:seed=-1", "kld:batch=1.5", "kld:tempo=3",
+                                 "kld:tune=", "kld:tune=all", "kld:check=-1", "kld:check"}) {
             const auto parsed = parseRepairMethod(text);
             QVERIFY2(!parsed && parsed.error().code == Errc::usage, text);
         }
@@ -160,16 +256,16 @@ private Q_SLOTS:
         const Opened opened(m_context);
         RepairTask task = opened.task("kld");
         task.windows = randomWindows(1, 24, 37);
-        QVERIFY(!repairNorms(task, m_context));
+        QVERIFY(!findRepair(task, m_context));
         Opened rounding(m_context, "llama", "int8:channel+a:int8:token");
-        const auto refused = repairNorms(rounding.task("kld"), m_context);
+        const auto refused = findRepair(rounding.task("kld"), m_context);
         QVERIFY(!refused && refused.error().code == Errc::refused);
         QVERIFY(refused.error().what.find("statistics") != std::string::npos);
-        QVERIFY(repairNorms(rounding.task("statistics"), m_context));
+        QVERIFY(findRepair(rounding.task("statistics"), m_context));
         std::stop_source stop;
         stop.request_stop();
         const JobContext stopped(m_executor, stop.get_token());
-        const auto cancelled = repairNorms(opened.task("kld"), stopped);
+        const auto cancelled = findRepair(opened.task("kld"), stopped);
         QVERIFY(!cancelled && cancelled.error().code == Errc::cancelled);
     }
 
@@ -178,15 +274,27 @@ private Q_SLOTS:
         const test::TemporaryFolder folder;
         const auto path = folder.path() / "repair.npz";
         const Opened opened(m_context);
-        const Repair repair = repairNorms(opened.task("statistics"), m_context).value();
+        const Repair repair = findRepair(opened.task("kld:steps=2:tune=both"), m_context).value();
         const std::string plan = planIdentity(*opened.model, opened.plan, nullptr, nullptr);
-        QVERIFY(writeRepair(repair, *opened.model, {.plan = plan, .method = "statistics", .inputs = "random"}, path));
+        QVERIFY(writeRepair(repair, *opened.model, {.plan = plan, .method = "kld", .inputs = "random"}, path));
         const AppliedRepair applied = applyRepair(opened.model, plan, path, m_context).value();
         QVERIFY(!applied.fingerprint.empty());
         for (const RepairedTensor& tensor : repair.tensors) {
             const auto read = vectorOf(*applied.model, tensor.layer, m_context).value();
             for (std::size_t c = 0; c < read.size(); ++c)
                 QCOMPARE(read[c], static_cast<double>(tensor.values[c]));
+        }
+        QVERIFY(!repair.rowFactors.empty());
+        for (const RepairedTensor& factors : repair.rowFactors) {
+            const auto read = rowFactorsOf(*applied.model, factors.layer);
+            QVERIFY(std::ranges::equal(read, factors.values));
+            QVERIFY(std::ranges::any_of(read, [](float factor) { return factor != 1; }));
+            const auto index = static_cast<std::size_t>(factors.layer);
+            const Candidate& candidate = opened.plan.candidates[index];
+            const auto old = realize(*opened.model, factors.layer, candidate, nullptr, m_context).value();
+            const auto now = realize(*applied.model, factors.layer, candidate, nullptr, m_context).value();
+            for (std::size_t r = 0; r < read.size(); ++r)
+                QCOMPARE(now.scales[r], old.scales[r] * read[r]);
         }
 
         Plan other = opened.plan;
@@ -223,6 +331,18 @@ private Q_SLOTS:
         QVERIFY(withTensor(name, {1.0F}, true).find("shape") != std::string::npos);
         values.back() = std::nanf("");
         QVERIFY(withTensor(name, values, true).find("not finite") != std::string::npos);
+
+        const RepairedTensor& factors = repair.rowFactors.front();
+        const std::string layer = opened.model->layers[static_cast<std::size_t>(factors.layer)].name;
+        values = factors.values;
+        QCOMPARE(withTensor(layer + ".row_factors", values, true), std::string());
+        QVERIFY(withTensor(layer, values, true).find("no norm") != std::string::npos);
+        QVERIFY(withTensor(name + ".row_factors", values, true).find("not quantized") != std::string::npos);
+        QVERIFY(withTensor("nobody.row_factors", values, true).find("no layer") != std::string::npos);
+        values.back() = 0;
+        QVERIFY(withTensor(layer + ".row_factors", values, true).find("above 0") != std::string::npos);
+        values.pop_back();
+        QVERIFY(withTensor(layer + ".row_factors", values, true).find("rows") != std::string::npos);
     }
 };
 

@@ -115,7 +115,7 @@ private Q_SLOTS:
             const WindowMean noise = noiseToSignal(found[i]);
             QVERIFY(noise.value > 0 && noise.value < 1 && noise.standardError < noise.value);
         }
-        const WindowMean pair = coupling(found[3].kld, found[0].kld, found[2].kld);
+        const WindowMean pair = coupling(found[3].kld, {&found[0].kld, &found[2].kld});
         const double expected = meanOf(found[3].kld).value - meanOf(found[0].kld).value - meanOf(found[2].kld).value;
         QVERIFY(std::fabs(pair.value - expected) <= 1e-9);
         QVERIFY(pair.standardError < meanOf(found[3].kld).standardError + meanOf(found[0].kld).standardError);

@@ -5,7 +5,7 @@
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
-#include "views/panels/view_menu.h"
+#include "views/panels/row_table.h"
 #include "views/runs/runs.h"
 #include "views/theme/theme.h"
 
@@ -15,6 +15,8 @@
 #include <QFontInfo>
 #include <QImage>
 #include <QSignalSpy>
+#include <QStandardItemModel>
+#include <QTableView>
 #include <QTemporaryDir>
 #include <QTest>
 
@@ -106,6 +108,31 @@ private Q_SLOTS:
             {{QStringLiteral("x,y"), QStringLiteral("say \"hi\"")}, {plainNumber(0.1), plainNumber(1e-7)}}};
         QCOMPARE(toCsv(table), QStringLiteral("a,b\n\"x,y\",\"say \"\"hi\"\"\"\n0.1,1e-07\n"));
         QCOMPARE(toTsv(table), QStringLiteral("a\tb\nx,y\tsay \"hi\"\n0.1\t1e-07\n"));
+    }
+
+    /// Figures of a table are copied with a decimal point, whole, whatever is shown.
+    void tablesAreCopiedAsFigures()
+    {
+        QStandardItemModel model(2, 5);
+        model.setHorizontalHeaderLabels({QStringLiteral("name"), QStringLiteral("size"), QStringLiteral("hidden"),
+                                         QStringLiteral("loss"), QStringLiteral("place")});
+        const auto set = [&](int row, int column, const QString& shown, const QVariant& value) {
+            model.setData(model.index(row, column), shown);
+            model.setData(model.index(row, column), value, Qt::UserRole);
+        };
+        for (int row = 0; row < 2; ++row) {
+            set(row, 0, QStringLiteral("plan"), QStringLiteral("plan"));
+            set(row, 1, QStringLiteral("1,2 MB"), QVariant(qlonglong{1234567}));
+            set(row, 2, QStringLiteral("x"), 1.0);
+            set(row, 4, QStringLiteral("first"), QVariant(1));
+        }
+        set(0, 3, QStringLiteral("0,12"), 0.125);
+        set(1, 3, QStringLiteral("not measured"), qQNaN());
+        QTableView view;
+        view.setModel(&model);
+        view.hideColumn(2);
+        QCOMPARE(toTsv(tableOf(view)), QStringLiteral("name\tsize\tloss\tplace\nplan\t1234567\t0.125\tfirst\n"
+                                                      "plan\t1234567\t\tfirst\n"));
     }
 
 private:

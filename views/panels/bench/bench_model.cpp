@@ -173,7 +173,7 @@ QVariant BenchModel::sortValue(const BenchEntry& entry, int column) const
 {
     switch (column) {
     case kLayer:
-        return static_cast<qlonglong>(entry.layer);
+        return static_cast<int>(entry.layer); // a place, no figure
     case kBits:
         return entry.bitsPerWeight > 0 ? QVariant(entry.bitsPerWeight) : QVariant();
     case kCandidate:

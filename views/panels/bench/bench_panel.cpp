@@ -223,8 +223,8 @@ private:
             m_table->setCurrentIndex(index);
             m_table->scrollTo(index);
         });
-        addViewMenu(m_table, [this] { return rowsTable(); });
-        addViewMenu(m_chart, [this] { return rowsTable(); });
+        addViewMenu(m_table, [this] { return tableOf(*m_table); });
+        addViewMenu(m_chart, [this] { return tableOf(*m_table); });
     }
 
     bool isQuantizable(std::int64_t layer) const { return layer >= 0 && m_document.layer(layer).quantizable; }
@@ -515,27 +515,6 @@ private:
                                ? tr("weight error (inputs unknown)")
                                : title);
         highlight();
-    }
-
-    ViewTable rowsTable() const
-    {
-        ViewTable table;
-        std::vector<int> columns;
-        for (int column = 0; column < m_proxy->columnCount(); ++column)
-            if (!m_table->isColumnHidden(column))
-                columns.push_back(column);
-        for (const int column : columns)
-            table.header << m_proxy->headerData(column, Qt::Horizontal).toString();
-        for (int row = 0; row < m_proxy->rowCount(); ++row) {
-            QStringList cells;
-            for (const int column : columns) {
-                const QVariant number = m_proxy->index(row, column).data(Qt::UserRole);
-                cells << (number.typeId() == QMetaType::Double ? plainNumber(number.toDouble())
-                                                               : m_proxy->index(row, column).data().toString());
-            }
-            table.rows.push_back(cells);
-        }
-        return table;
     }
 
     Document& m_document;

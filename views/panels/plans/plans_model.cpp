@@ -12,6 +12,7 @@
 #include <QPixmap>
 
 #include <cmath>
+#include <limits>
 
 namespace ql::views {
 
@@ -165,18 +166,18 @@ QString PlansModel::textOf(const Row& row, int column) const
 
 QVariant PlansModel::sortValue(const Row& row, int column) const
 {
-    const auto number = [](double value) { return std::isnan(value) ? QVariant() : QVariant(value); };
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
     if (!row.plan)
         return {};
     switch (column) {
     case kSize:
-        return row.figures.fileBytes ? QVariant(static_cast<qlonglong>(*row.figures.fileBytes)) : QVariant();
+        return row.figures.fileBytes ? QVariant(static_cast<qlonglong>(*row.figures.fileBytes)) : QVariant(kNone);
     case kBits:
         return row.figures.bitsPerWeight;
     case kLoss:
-        return number(row.figures.loss);
+        return row.figures.loss;
     case kMeasured:
-        return number(row.measuredFigure);
+        return row.measuredFigure;
     default:
         return textOf(row, column);
     }

@@ -367,17 +367,10 @@ private:
 
     ViewTable plansTable() const
     {
-        ViewTable table{{QStringLiteral("plan"), QStringLiteral("file_bytes"), QStringLiteral("bits_per_weight"),
-                         QStringLiteral("predicted_loss"), QStringLiteral("measured"), QStringLiteral("target")},
-                        {}};
-        for (int row = 0; row < m_model->rowCount(); ++row) {
-            QStringList cells;
-            for (int column = 0; column < PlansModel::kColumns; ++column) {
-                const QVariant value = m_model->index(row, column).data(Qt::UserRole);
-                cells << (value.typeId() == QMetaType::Double ? plainNumber(value.toDouble()) : value.toString());
-            }
-            table.rows.push_back(cells);
-        }
+        ViewTable table = tableOf(*m_table);
+        table.header = {
+            QStringLiteral("plan"),           QStringLiteral("file_bytes"), QStringLiteral("bits_per_weight"),
+            QStringLiteral("predicted_loss"), QStringLiteral("measured"),   QStringLiteral("target")};
         return table;
     }
 

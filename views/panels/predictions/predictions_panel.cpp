@@ -124,12 +124,12 @@ private:
             if (record->of.metric != source)
                 continue;
             const auto name = names.find(record->plan);
-            rows.push_back(
-                {.record = *record,
-                 .plan = name != names.end() ? name->second : toQString(record->plan).left(kHashDigits),
-                 .expected = record->wasPredicted
-                                 ? record->expected
-                                 : lossModelOf(records, record->of, record->plan).predict(record->point.predicted)});
+            rows.push_back({.record = *record,
+                            .plan = name != names.end() ? name->second : toQString(record->plan).left(kHashDigits),
+                            .expected = record->wasPredicted
+                                            ? record->expected
+                                            : lossModelOf(records, record->of, record->plan, record->groups)
+                                                  .predict(record->point.predicted, 0, record->point.shares)});
         }
         return rows;
     }

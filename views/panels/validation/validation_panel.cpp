@@ -102,7 +102,7 @@ public:
         });
         for (ChartView* view : {m_perplexity, m_kld})
             addViewMenu(view, [this] { return pointsTable(); });
-        addViewMenu(m_table, [this] { return recordsTable(); });
+        addViewMenu(m_table, [this] { return tableOf(*m_table); });
         setFocusProxy(m_perplexity);
         draw();
     }
@@ -353,24 +353,6 @@ private:
                     row << plainNumber(m.value) << plainNumber(m.error);
                 table.rows.push_back(row);
             }
-        return table;
-    }
-
-    ViewTable recordsTable() const
-    {
-        ViewTable table;
-        std::vector<int> columns;
-        for (int column = 0; column < m_proxy->columnCount(); ++column)
-            if (!m_table->isColumnHidden(column))
-                columns.push_back(column);
-        for (const int column : columns)
-            table.header << m_proxy->headerData(column, Qt::Horizontal).toString();
-        for (int row = 0; row < m_proxy->rowCount(); ++row) {
-            QStringList cells;
-            for (const int column : columns)
-                cells << m_proxy->index(row, column).data().toString();
-            table.rows.push_back(cells);
-        }
         return table;
     }
 

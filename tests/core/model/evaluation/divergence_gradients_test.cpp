@@ -67,6 +67,34 @@ std::vector<double> probabilities(const double* row, std::int64_t n)
     return p;
 }
 
+/// One row of a layer's weights times e^by.
+class RowTimes final : public graph::WeightSource {
+public:
+    RowTimes(const graph::WeightSource& base, std::int64_t layer, std::int64_t row, double by)
+        : m_base(base), m_layer(layer), m_row(row), m_by(by)
+    {}
+    Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
+    {
+        QL_TRY(data, m_base.weights(layer, context));
+        if (layer != m_layer)
+            return data;
+        const auto* const begin = reinterpret_cast<const double*>(data.view.data);
+        const auto values = std::make_shared<std::vector<double>>(begin, begin + data.view.numel());
+        const std::int64_t cols = data.view.numel() / data.view.shape.front();
+        for (std::int64_t i = m_row * cols; i < (m_row + 1) * cols; ++i)
+            (*values)[static_cast<std::size_t>(i)] *= std::exp(m_by);
+        return TensorData{.view = {.dtype = Dtype::f64,
+                                   .shape = data.view.shape,
+                                   .data = reinterpret_cast<const std::byte*>(values->data())},
+                          .owner = values};
+    }
+
+private:
+    const graph::WeightSource& m_base;
+    std::int64_t m_layer, m_row;
+    double m_by;
+};
+
 /// Mean over all positions of some windows.
 double divergenceOf(const graph::Graph& graph, const graph::WeightSource& model, const graph::WeightSource& version,
                     const Windows& windows, const std::vector<std::int64_t>& chosen, const JobContext& context)
@@ -156,6 +184,79 @@ private Q_SLOTS:
         }
     }
 
+    void rowFactorsAgainstDifferenceQuotients_data()
+    {
+        QTest::addColumn<QString>("name");
+        for (const char* name : {"llama", "qwen2", "gpt2", "mixtral"})
+            QTest::newRow(name) << name;
+    }
+    /// Of linear layers with and without biases, and of experts; beside those of a norm.
+    void rowFactorsAgainstDifferenceQuotients()
+    {
+        QFETCH(QString, name);
+        if (!std::filesystem::exists(kModels / name.toStdString()))
+            QSKIP("there is no such model");
+        const auto model = openModel(kModels / name.toStdString(), m_context).value();
+        const graph::Graph graph = buildGraph(*model).value();
+        const Windows windows = randomWindows(2, 11, 37);
+        const graph::CheckpointWeights own(*model);
+        const Off version(*model);
+        const auto states = HeadStates<double>::of(graph, own, windows, m_context).value();
+        std::vector<std::int64_t> norms;
+        std::vector<LayerRows> factored;
+        for (std::size_t i = 0; i < model->layers.size(); ++i) {
+            const Layer& layer = model->layers[i];
+            if (layer.op == Operator::norm && norms.empty())
+                norms.push_back(static_cast<std::int64_t>(i));
+            if (layer.op == Operator::linear && layer.quantizable && layer.block == 0)
+                factored.push_back({static_cast<std::int64_t>(i), layer.shape.front()});
+        }
+        QVERIFY(factored.size() >= 4);
+        const DivergenceGradient found =
+            divergenceGradient<double>({graph, version, states, windows, {0, 1}, norms, factored}, m_context).value();
+        const auto count = static_cast<std::size_t>(model->layers[static_cast<std::size_t>(norms.front())].numel());
+        const DivergenceGradient ofNorm =
+            divergenceGradient<double>({graph, version, states, windows, {0, 1}, norms}, m_context).value();
+        QCOMPARE(std::vector(found.gradient.begin(), found.gradient.begin() + static_cast<std::ptrdiff_t>(count)),
+                 ofNorm.gradient);
+        double largest = 0;
+        for (std::size_t i = count; i < found.gradient.size(); ++i)
+            largest = std::max(largest, std::fabs(found.gradient[i]));
+        QVERIFY(largest > 1e-4);
+        constexpr double kStep = 1e-4;
+        std::size_t offset = count;
+        std::uint64_t drawn = 0;
+        for (const LayerRows& its : factored) {
+            const auto row =
+                static_cast<std::int64_t>(CounterRng(6).bits(++drawn) % static_cast<std::uint64_t>(its.rows));
+            const auto at = [&](double by) {
+                return divergenceOf(graph, own, RowTimes(version, its.layer, row, by), windows, {0, 1}, m_context);
+            };
+            const double difference =
+                (at(kStep) - at(-kStep)) / (2 * kStep) - found.gradient[offset + static_cast<std::size_t>(row)];
+            QVERIFY2(std::fabs(difference) <= 1e-5 * largest,
+                     qPrintable(QString::fromStdString(model->layers[static_cast<std::size_t>(its.layer)].name) +
+                                QStringLiteral(" %1 of %2").arg(difference).arg(largest)));
+            offset += static_cast<std::size_t>(its.rows);
+        }
+        QCOMPARE(offset, found.gradient.size());
+        // The table of tokens is no linear node.
+        std::int64_t embedding = -1;
+        for (std::size_t i = 0; i < model->layers.size(); ++i)
+            if (model->layers[i].op == Operator::embedding)
+                embedding = static_cast<std::int64_t>(i);
+        const auto refused = divergenceGradient<double>(
+            {graph,
+             version,
+             states,
+             windows,
+             {0, 1},
+             {},
+             {{embedding, model->layers[static_cast<std::size_t>(embedding)].shape.front()}}},
+            m_context);
+        QVERIFY(!refused && refused.error().code == Errc::refused);
+    }
+
     void floatsAgreeAndThreadsDoNotMatter()
     {
         const auto model = openModel(kModels / "llama", m_context).value();
@@ -170,6 +271,9 @@ private Q_SLOTS:
         const auto exactStates = HeadStates<double>::of(graph, own, windows, m_context).value();
         const auto exact =
             divergenceGradient<double>({graph, version, exactStates, windows, {0, 1}, layers}, m_context).value();
+        const auto versionStates = HeadStates<double>::of(graph, version, windows, m_context).value();
+        const double mean = meanDivergence(exactStates, versionStates, m_context).value();
+        QVERIFY(std::fabs(mean - exact.kld) <= 1e-12 * exact.kld);
         double largest = 0;
         for (const double value : exact.gradient)
             largest = std::max(largest, std::fabs(value));

@@ -2,9 +2,12 @@
 // Layers of ONNX models are those of the graph: their inputs are seen by hooks, other weights can take their place, and
 // gradients come for them.
 #include "core/base/rng.h"
+#include "core/model/evaluation/output_places.h"
 #include "core/model/frontends/frontend.h"
 #include "core/model/graph/run.h"
+#include "tests/support/onnx_builder.h"
 #include "tests/support/onnx_node_tests.h"
+#include "tests/support/temporary_folder.h"
 
 #include <QTest>
 
@@ -164,6 +167,38 @@ private Q_SLOTS:
             moved += std::fabs(quotient) > 1e-9 ? 1 : 0;
         }
         QVERIFY(moved + 1 >= std::ssize(opened.model->quantizableLayers()));
+    }
+
+    /// A convolution multiplies by its weights once for every place of its output, a product once for every row.
+    void placesOfOutputs()
+    {
+        test::TemporaryFolder folder{test::TemporaryFolder::inMemory()};
+        const std::string parts =
+            test::onnxTensor("kernel", {4, 3, 3, 3}, std::vector<float>(108, 0.5F)) +
+            test::onnxTensor("depthwise", {4, 1, 2, 2}, std::vector<float>(16, 0.5F)) +
+            test::onnxTensor("head", {36, 5}, std::vector<float>(180, 0.5F)) +
+            test::onnxNode("Conv", {"x", "kernel"}, {"a"},
+                           test::onnxInts("strides", {2, 2}) + test::onnxInts("pads", {1, 1, 1, 1})) +
+            test::onnxNode("Conv", {"a", "depthwise"}, {"b"}, test::onnxInt("group", 4)) +
+            test::onnxNode("Flatten", {"b"}, {"c"}) + test::onnxNode("MatMul", {"c", "head"}, {"y"});
+        const auto opened = [&](const std::vector<std::int64_t>& shape) {
+            return openModel(folder.write("model.onnx", test::onnxModel(test::onnxGraph(
+                                                            parts + test::onnxShapedInput("x", shape), {}, {"y"}))),
+                             m_context)
+                .value();
+        };
+        const auto model = opened({-1, 3, 7, 8}); // 4 × 4 places, then 3 × 3
+        const auto graph = buildGraph(*model);
+        QVERIFY2(graph, graph ? "" : describe(graph.error()).c_str());
+        const auto picture = pictureShapeOf(*model, *graph);
+        QCOMPARE(picture.value(), (Shape{1, 3, 7, 8}));
+        const auto places = outputPlaces(*model, *graph, *picture, m_context);
+        QVERIFY2(places, places ? "" : describe(places.error()).c_str());
+        for (const auto& [name, expected] : {std::pair("kernel", 16.0), {"depthwise", 9.0}, {"head", 1.0}})
+            QCOMPARE(places->at(static_cast<std::size_t>(model->indexOf(name))), expected);
+
+        const auto open = opened({1, 3, -1, 8});
+        QVERIFY(!pictureShapeOf(*open, *buildGraph(*open)));
     }
 };
 

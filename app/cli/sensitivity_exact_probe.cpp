@@ -29,7 +29,7 @@ Result<std::vector<ExactCell>> cellsOf(const Model& model, const ProbeOptions& o
 {
     std::vector<LayerLosses> known;
     for (const std::string& path : options.losses) {
-        QL_TRY(losses, readLosses(path, model));
+        QL_TRY(losses, openLosses(path, model, request.activations));
         known.push_back(std::move(losses));
     }
     QL_TRY(groups, groupsOf(model, options, request));

@@ -28,12 +28,16 @@ Result<void> announce(Console& console, const GradientProbeTask& task, const Cas
     return {};
 }
 
-/// Says when they were measured: now.
-void date(LayerLosses& losses)
+/// Says when they were measured, now, and leaves those that are KLDs of layers alone in the study.
+Result<void> finish(LayerLosses& losses, const ProbeOptions& options, const Model& model, const OpenedStudy* study)
 {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     for (LayerLoss& cell : losses.cells)
         cell.time = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+    if (!study || !options.makesTable() || options.kind == "first_order" || options.by != "kld")
+        return {};
+    QL_CHECK(keepLosses(*study->study, losses, model));
+    return study->study->save(study->document);
 }
 
 } // namespace
@@ -57,11 +61,14 @@ void ProbeOptions::declare(CLI::App& app)
         ->capture_default_str()
         ->needs(probe)
         ->check(atLeast(1));
-    app.add_option("--study", study,
-                   "study (.qloupe) that keeps the probe's results as they arrive: a run that was stopped continues")
+    app.add_option(
+           "--study", study,
+           "study (.qloupe) that keeps the probe's results as they arrive: a run that was stopped continues, and "
+           "the window and solve --losses find the losses there")
         ->needs(probe);
     app.add_option("--losses", losses,
-                   "tables of losses (--out of earlier runs) by which --probe exact chooses what to measure first: "
+                   "tables of losses (--out of earlier runs, or their --study) by which --probe exact chooses what to "
+                   "measure first: "
                    "large and uncertain losses; may be repeated")
         ->needs(probe);
     app.add_option(
@@ -116,9 +123,8 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
         QL_CHECK(study->study->save(study->document)); // a study that was never saved is not found again
     }
     if (options.kind == "exact") {
-        auto exact = runExactProbe(console, options, opened, request, graph, study ? &*study : nullptr);
-        if (exact)
-            date(exact->losses);
+        QL_TRY(exact, runExactProbe(console, options, opened, request, graph, study ? &*study : nullptr));
+        QL_CHECK(finish(exact.losses, options, model, study ? &*study : nullptr));
         return exact;
     }
     TextOptions all = options.text; // so that more windows add to what a study holds of these
@@ -160,7 +166,7 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
 
     Probed probed;
     probed.losses = tableOf(task, cells, pooled);
-    date(probed.losses);
+    QL_CHECK(finish(probed.losses, options, model, study ? &*study : nullptr));
     auto rows = nlohmann::ordered_json::array();
     for (std::size_t i = 0; i < cells.size(); ++i) {
         const ProbedCell& cell = cells[i];

@@ -2,6 +2,7 @@
 #include "app/main_window.h"
 #include "views/dialogs/losses_dialog.h"
 #include "views/dialogs/shortcuts_dialog.h"
+#include "views/document/activations_file.h"
 #include "views/document/recent_files.h"
 #include "views/jobs/job_status.h"
 
@@ -62,9 +63,7 @@ void MainWindow::buildFileMenu()
         open(m_document.studyPath().isEmpty() ? m_document.checkpointPath() : m_document.studyPath());
     }));
     m_needModel.push_back(add(menu, tr("Load acti&vations…"), {}, [this] {
-        const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(),
-                                                          tr("Activations (*.npz *.h5 *.hdf5 *.gguf *.dat);;"
-                                                             "Calibrated studies (*.qloupe);;All files (*)"));
+        const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(), activationsFilter());
         if (!path.isEmpty())
             m_document.openActivations(path);
     }));

@@ -3,7 +3,15 @@
 
 #include "core/calibration/calibrated_activations.h"
 
+#include <QCoreApplication>
+
 namespace ql::views {
+
+QString activationsFilter()
+{
+    return QCoreApplication::translate("Activations", "Activations (*.npz *.h5 *.hdf5 *.gguf *.dat);;"
+                                                      "Calibrated studies (*.qloupe);;All files (*)");
+}
 
 bool isStudy(const std::filesystem::path& path)
 {

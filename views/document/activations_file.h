@@ -5,9 +5,13 @@
 #include "core/calibration/activations.h"
 #include "core/study/study.h"
 
+#include <QString>
+
 namespace ql::views {
 
 bool isStudy(const std::filesystem::path& path);
+/// What a file dialog offers of them.
+QString activationsFilter();
 
 /// The study at the path; other than openStudy() none is made.
 Result<std::shared_ptr<Study>> openOtherStudy(const std::filesystem::path& path);

@@ -50,6 +50,7 @@ public:
         m_measure->setText(tr("Measure losses…"));
         m_measure->setObjectName(QStringLiteral("measureLosses"));
         m_measure->setAutoRaise(true);
+        m_measure->setMinimumWidth(24); // gives way in a narrow window
         m_measure->setToolTip(tr("What each candidate of each layer costs, from gradients and by running it"));
         connect(m_measure, &QToolButton::clicked, this,
                 [context, this] { measureLosses(context.document, context.jobs, context.runs, window()); });

@@ -34,7 +34,7 @@ void MainWindow::buildPanels()
             continue;
         }
         auto* dock = new QDockWidget(panelTitle(*panel), this);
-        dock->setObjectName(QStringLiteral("dock-%1").arg(QLatin1String(panel->id)));
+        dock->setObjectName(dockName(panel->id));
         dock->setWidget(panel->create(context, dock));
         addDockWidget(Qt::LeftDockWidgetArea, dock);
     }
@@ -95,16 +95,15 @@ void MainWindow::resetLayout()
 
 QDockWidget* MainWindow::dockOf(const Panel& panel) const
 {
-    return findChild<QDockWidget*>(QStringLiteral("dock-%1").arg(QLatin1String(panel.id)));
+    return findChild<QDockWidget*>(dockName(panel.id));
 }
 
 void MainWindow::showPanel(const char* id)
 {
-    for (const Panel* panel : allPanels())
-        if (panel->id == std::string_view(id)) {
-            dockOf(*panel)->show();
-            dockOf(*panel)->raise();
-        }
+    if (auto* dock = findChild<QDockWidget*>(dockName(id))) {
+        dock->show();
+        dock->raise();
+    }
 }
 
 void MainWindow::showEvent(QShowEvent* event)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/main_window.h"
+#include "views/dialogs/losses_dialog.h"
 #include "views/dialogs/shortcuts_dialog.h"
+#include "views/document/activations_file.h"
 #include "views/document/recent_files.h"
 #include "views/jobs/job_status.h"
 
@@ -61,8 +63,7 @@ void MainWindow::buildFileMenu()
         open(m_document.studyPath().isEmpty() ? m_document.checkpointPath() : m_document.studyPath());
     }));
     m_needModel.push_back(add(menu, tr("Load acti&vations…"), {}, [this] {
-        const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(),
-                                                          tr("Activations (*.npz *.h5 *.hdf5);;All files (*)"));
+        const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(), activationsFilter());
         if (!path.isEmpty())
             m_document.openActivations(path);
     }));
@@ -126,16 +127,20 @@ void MainWindow::buildModelMenu()
 {
     QMenu* menu = menuBar()->addMenu(tr("&Model"));
     QAction* calibrate = add(menu, tr("&Calibrate…"), QKeySequence(tr("Ctrl+K")), [this] { this->calibrate(); });
+    QAction* losses = add(menu, tr("&Measure losses…"), QKeySequence(tr("Ctrl+L")),
+                          [this] { measureLosses(m_document, m_jobs, m_runs, this); });
     QAction* validate = add(menu, tr("&Validate…"), QKeySequence(tr("Ctrl+T")), [this] { this->validate(); });
     menu->addSeparator();
     QAction* transform = add(menu, tr("&Transform…"), QKeySequence(tr("Ctrl+Shift+T")), [this] { this->transform(); });
     m_asStored = add(menu, tr("&As stored"), {}, [this] { showVariant({}); });
     m_variantMenu = menu->addMenu(tr("Va&riants"));
     connect(m_variantMenu, &QMenu::aboutToShow, this, &MainWindow::fillVariantMenu);
-    for (QAction* action : {calibrate, validate, transform, m_variantMenu->menuAction()})
+    for (QAction* action : {calibrate, losses, validate, transform, m_variantMenu->menuAction()})
         m_needModel.push_back(action);
     transform->setToolTip(tr("Rewrite the model exactly, so that it can be quantized better"));
     calibrate->setToolTip(tr("Run the model on text, pictures or arrays and keep what its layers see"));
+    losses->setToolTip(tr("What each candidate of each layer costs, from gradients and by running it, with standard "
+                          "errors"));
     validate->setToolTip(tr("Run the plan beside the model: perplexity and KLD, or how far its outputs move"));
     m_tools.insert(m_tools.end(), {nullptr, calibrate, validate});
 }

@@ -83,15 +83,14 @@ Result<int> run(Console& console, const Options& options)
     }
     if (options.fisher) {
         FisherSettings its = options.fisherSettings;
-        its.gramLimit = settings.gram == GramKind::full ? settings.fullLimit : 0;
-        its.gramOf = settings.full;
+        its.keepGramsAs(settings);
         const auto save = [&](std::int64_t) { return opened.study->save(opened.document); };
         const FisherTask fisher{*model, graph, weights, windows, its, *opened.study, save};
         if (settings.gram != GramKind::full && settings.full.empty())
             console.warn(std::vector<Warning>{{"--gram " + options.gram,
                                                "leaves the KLD to the metric fisher, which takes a layer's inputs for "
                                                "uncorrelated; --gram full keeps what kfac needs"}});
-        const CalibrationCost price = fisherCost(fisher);
+        const CalibrationCost price = fisherCost(*model, graph, its, windows.count(), windows.length);
         announce("differentiating", fisher.count(), price);
         QL_CHECK(estimateFisher(fisher, console.context()));
         result["fisher"] = {{"windows", fisher.count()},

@@ -4,102 +4,42 @@
 #include "core/base/text.h"
 #include "core/model/evaluation/run_cost.h"
 #include "core/plan/plan_inputs.h"
-#include "core/sensitivity/cell.h"
-#include "core/sensitivity/exact_probe.h"
-#include "core/sensitivity/layer_groups.h"
+#include "core/sensitivity/probed_losses.h"
 
 #include <cmath>
-#include <functional>
-#include <limits>
 
 namespace ql::cli {
 
 namespace {
 
-using KnownLosses = std::map<std::pair<std::int64_t, std::string>, LayerLoss>;
-
-/// A cell that may be run, with how much its measurement is worth: loss × standard error, the loss itself where nothing
-/// was drawn; 0 where no table knows it.
-struct ExactCell {
-    LayerGroup group;
-    std::size_t column = 0; // of the request's candidates
-    Candidate candidate;    // as asked for; of a single layer complete
-    LayerChange change;
-    double worth = 0;
-};
-
-Result<KnownLosses> knownLosses(const Model& model, const std::vector<std::string>& paths)
-{
-    KnownLosses known;
-    for (const std::string& path : paths) {
-        QL_TRY(losses, readLosses(path, model));
-        for (const LayerLoss& loss : losses.cells) {
-            const auto [at, isNew] = known.try_emplace({loss.layer, printCandidate(loss.candidate)}, loss);
-            if (!isNew && loss.evidence > at->second.evidence)
-                at->second = loss;
-        }
-    }
-    return known;
-}
-
 Result<std::vector<LayerGroup>> groupsOf(const Model& model, const ProbeOptions& options, const MeasureRequest& request)
 {
+    if (options.areLayersAlone())
+        return singleLayers(model, request.layers);
     std::vector<LayerGroup> groups;
-    const bool areAlone = options.groups.empty() || !options.coupling.empty();
-    if (areAlone)
-        for (const std::int64_t layer : request.layers)
-            groups.push_back({.name = model.layers[static_cast<std::size_t>(layer)].name, .layers = {layer}});
-    for (std::size_t g = 0; !areAlone && g < options.groups.size(); ++g) {
-        QL_TRY(its, layerGroups(model, request.layers, options.groups[g]));
+    for (const std::string& word : options.groups) {
+        QL_TRY(its, layerGroups(model, request.layers, word));
         groups.insert(groups.end(), its.begin(), its.end());
     }
     return groups;
 }
 
-/// Of a group those layers change that may; without a change where none does.
-ExactCell cellOf(const Model& model, const LayerGroup& group, std::size_t number, const MeasureRequest& request,
-                 const KnownLosses& known)
-{
-    const Candidate& column = request.candidates[number];
-    ExactCell cell{.group = group, .column = number, .candidate = column, .change = {}};
-    double loss = 0;
-    double variance = 0;
-    for (const std::int64_t layer : group.layers) {
-        const auto candidate = admitted(model, layer, column, request.target, request.activations);
-        if (!candidate || candidate->weights.isKeep())
-            continue;
-        cell.change.emplace_back(layer, *candidate);
-        if (const auto found = known.find({layer, printCandidate(*candidate)}); found != known.end()) {
-            loss += found->second.loss;
-            variance += found->second.standardError * found->second.standardError;
-        }
-    }
-    cell.worth = loss * (variance > 0 ? std::sqrt(variance) : loss);
-    return cell;
-}
-
 /// The most valuable first; single layers that were measured already are left out.
-Result<std::vector<ExactCell>> exactCells(const Model& model, const ProbeOptions& options,
-                                          const MeasureRequest& request)
+Result<std::vector<ExactCell>> cellsOf(const Model& model, const ProbeOptions& options, const MeasureRequest& request)
 {
-    QL_TRY(known, knownLosses(model, options.losses));
+    std::vector<LayerLosses> known;
+    for (const std::string& path : options.losses) {
+        QL_TRY(losses, openLosses(path, model, request.activations));
+        known.push_back(std::move(losses));
+    }
     QL_TRY(groups, groupsOf(model, options, request));
-    const auto isMeasured = [&](const ExactCell& cell) {
-        const auto found = known.find({cell.change.front().first, printCandidate(cell.change.front().second)});
-        return options.groups.empty() && options.by == "kld" && found != known.end() &&
-               found->second.evidence == Evidence::measured;
-    };
-    std::vector<ExactCell> cells;
-    for (const LayerGroup& group : groups)
-        for (std::size_t column = 0; column < request.candidates.size(); ++column) {
-            ExactCell cell = cellOf(model, group, column, request, known);
-            if (cell.change.empty() || isMeasured(cell))
-                continue;
-            if (group.layers.size() == 1 && (options.groups.empty() || !options.coupling.empty()))
-                cell.candidate = cell.change.front().second;
-            cells.push_back(std::move(cell));
-        }
-    std::ranges::stable_sort(cells, std::greater(), &ExactCell::worth);
+    std::vector<ExactCell> cells = exactCells({.model = model,
+                                               .groups = std::move(groups),
+                                               .candidates = request.candidates,
+                                               .target = request.target,
+                                               .activations = request.activations,
+                                               .known = known,
+                                               .skipsMeasured = options.groups.empty() && options.by == "kld"});
     if (options.limit > 0 && std::ssize(cells) > options.limit)
         cells.resize(static_cast<std::size_t>(options.limit));
     return cells;
@@ -219,7 +159,7 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
     QL_TRY(windows, options.text.read(console, *opened.base));
     if (windows.count() < 2)
         return usageError("--probe exact takes two windows or more, whose spread tells the standard error");
-    QL_TRY(cells, exactCells(model, options, request));
+    QL_TRY(cells, cellsOf(model, options, request));
     QL_TRY(together, togetherOf(model, options, request, cells));
     ExactProbeTask task{.model = model,
                         .graph = graph,
@@ -247,6 +187,7 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                    formatFixed(once * static_cast<double>(1 + task.changes.size()), 0) +
                    " s beside what the quantizers take, " + formatBytes(exactProbeBytes(task)) + " of hidden states");
 
+    QL_TRY(perWindow, scoredPerWindow(windows.length, task.scored));
     Probed probed;
     probed.losses = {.metric = options.by == "kld" ? "exact_probe" : "exact_probe_" + options.by,
                      .activations = inputsFingerprint(request.activations),
@@ -261,13 +202,15 @@ Result<Probed> runExactProbe(Console& console, const ProbeOptions& options, cons
                 return;
             const ExactCell& cell = cells[measured.change];
             rows.push_back(rowOf(cell, measured, options));
-            const WindowMean loss = lossOf(measured, options.by);
-            if (options.makesTable())
-                probed.losses.cells.push_back({.layer = cell.change.front().first,
-                                               .candidate = cell.candidate,
-                                               .loss = std::max(0.0, loss.value),
-                                               .standardError = loss.standardError,
-                                               .evidence = Evidence::measured});
+            if (!options.makesTable())
+                return;
+            LayerLoss loss = exactLoss(cell, measured, perWindow);
+            if (options.by != "kld") {
+                const WindowMean other = lossOf(measured, options.by);
+                loss.loss = std::max(0.0, other.value);
+                loss.standardError = other.standardError;
+            }
+            probed.losses.cells.push_back(std::move(loss));
         },
         console.context()));
     if (study)

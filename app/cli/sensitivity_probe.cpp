@@ -7,49 +7,15 @@
 #include "core/model/evaluation/generate.h"
 #include "core/model/evaluation/run_cost.h"
 #include "core/model/frontends/frontend.h"
-#include "core/plan/plan_inputs.h"
-#include "core/sensitivity/gradient_probe.h"
-#include "core/sensitivity/pooled_losses.h"
+#include "core/sensitivity/probed_losses.h"
 
 #include <CLI/CLI.hpp>
 
-#include <cmath>
-#include <functional>
+#include <chrono>
 
 namespace ql::cli {
 
 namespace {
-
-/// What like layers are pooled by; null if none is known.
-const Metric* predictor(const Activations* activations)
-{
-    const Metric& best = bestMetric(activations);
-    return evidenceOf(best.needs) == Evidence::gradients ? &best : nullptr;
-}
-
-std::vector<PooledLoss> pooledOf(const Model& model, const std::vector<ProbedCell>& cells)
-{
-    std::vector<SampledLoss> sampled;
-    for (const ProbedCell& cell : cells) {
-        const Layer& layer = model.layers[static_cast<std::size_t>(cell.layer)];
-        sampled.push_back(
-            {.group = (layer.role.empty() ? layer.name : layer.role) + " " + std::to_string(cell.candidate),
-             .loss = cell.loss(),
-             .standardError = cell.standardError(),
-             .windows = std::ssize(cell.products),
-             .predicted = cell.predicted});
-    }
-    return poolLosses(sampled);
-}
-
-/// Sizes of the first order.
-std::vector<PooledLoss> slopesOf(const std::vector<ProbedCell>& cells)
-{
-    std::vector<PooledLoss> sizes;
-    for (const ProbedCell& cell : cells)
-        sizes.push_back({.loss = std::fabs(cell.slope()), .standardError = cell.slopeError()});
-    return sizes;
-}
 
 Result<void> announce(Console& console, const GradientProbeTask& task, const Cases& cases)
 {
@@ -60,6 +26,18 @@ Result<void> announce(Console& console, const GradientProbeTask& task, const Cas
                    " windows: about " + formatFixed(cost.multiplyAdds * speed.secondsPerMultiplyAdd, 0) +
                    " s beside what the quantizers take, " + formatBytes(cost.memoryBytes) + " of memory");
     return {};
+}
+
+/// Says when they were measured, now, and leaves those that are KLDs of layers alone in the study.
+Result<void> finish(LayerLosses& losses, const ProbeOptions& options, const Model& model, const OpenedStudy* study)
+{
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    for (LayerLoss& cell : losses.cells)
+        cell.time = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+    if (!study || !options.makesTable() || options.kind == "first_order" || options.by != "kld")
+        return {};
+    QL_CHECK(keepLosses(*study->study, losses, model));
+    return study->study->save(study->document);
 }
 
 } // namespace
@@ -83,11 +61,14 @@ void ProbeOptions::declare(CLI::App& app)
         ->capture_default_str()
         ->needs(probe)
         ->check(atLeast(1));
-    app.add_option("--study", study,
-                   "study (.qloupe) that keeps the probe's results as they arrive: a run that was stopped continues")
+    app.add_option(
+           "--study", study,
+           "study (.qloupe) that keeps the probe's results as they arrive: a run that was stopped continues, and "
+           "the window and solve --losses find the losses there")
         ->needs(probe);
     app.add_option("--losses", losses,
-                   "tables of losses (--out of earlier runs) by which --probe exact chooses what to measure first: "
+                   "tables of losses (--out of earlier runs, or their --study) by which --probe exact chooses what to "
+                   "measure first: "
                    "large and uncertain losses; may be repeated")
         ->needs(probe);
     app.add_option(
@@ -141,15 +122,18 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
         study = std::move(its);
         QL_CHECK(study->study->save(study->document)); // a study that was never saved is not found again
     }
-    if (options.kind == "exact")
-        return runExactProbe(console, options, opened, request, graph, study ? &*study : nullptr);
+    if (options.kind == "exact") {
+        QL_TRY(exact, runExactProbe(console, options, opened, request, graph, study ? &*study : nullptr));
+        QL_CHECK(finish(exact.losses, options, model, study ? &*study : nullptr));
+        return exact;
+    }
     TextOptions all = options.text; // so that more windows add to what a study holds of these
     all.windows = 0;
     QL_TRY(windows, all.read(console, *opened.base));
     QL_TRY(cases, windowCases(graph, windows));
     const graph::CheckpointWeights weights(model);
     const bool isFirstOrder = options.kind == "first_order";
-    const Metric* const metric = isFirstOrder ? nullptr : predictor(request.activations);
+    const Metric* const metric = isFirstOrder ? nullptr : probePredictor(request.activations);
     GradientProbeTask task{.model = model,
                            .graph = graph,
                            .weights = weights,
@@ -178,13 +162,11 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     std::vector<ProbedCell> cells;
     for (auto& [where, cell] : latest)
         cells.push_back(std::move(cell));
-    const std::vector<PooledLoss> pooled = isFirstOrder ? slopesOf(cells) : pooledOf(model, cells);
+    const std::vector<PooledLoss> pooled = pooledLosses(task, cells);
 
     Probed probed;
-    probed.losses = {.metric = isFirstOrder ? "first_order" : "gradient_probe",
-                     .activations = inputsFingerprint(request.activations),
-                     .candidates = request.candidates,
-                     .cells = {}};
+    probed.losses = tableOf(task, cells, pooled);
+    QL_CHECK(finish(probed.losses, options, model, study ? &*study : nullptr));
     auto rows = nlohmann::ordered_json::array();
     for (std::size_t i = 0; i < cells.size(); ++i) {
         const ProbedCell& cell = cells[i];
@@ -207,12 +189,6 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
             }
             if (metric)
                 row[std::string(metric->id)] = numberOrNull(cell.predicted);
-            if (std::isfinite(pooled[i].standardError))
-                probed.losses.cells.push_back({.layer = cell.layer,
-                                               .candidate = candidate,
-                                               .loss = pooled[i].loss,
-                                               .standardError = pooled[i].standardError,
-                                               .evidence = isFirstOrder ? Evidence::gradients : Evidence::probed});
         }
         rows.push_back(std::move(row));
     }

@@ -24,7 +24,9 @@ struct ProbeOptions {
     std::string coupling;            // empty, "pairs" or "groups": beside each layer alone
 
     /// Whether there are losses of layers, in nats per token, for a table.
-    bool makesTable() const { return kind != "exact" || (by != "sqnr" && (groups.empty() || !coupling.empty())); }
+    bool makesTable() const { return kind != "exact" || (by != "sqnr" && areLayersAlone()); }
+    /// Whether each layer is a cell of its own.
+    bool areLayersAlone() const { return groups.empty() || !coupling.empty(); }
 
     void declare(CLI::App& app);
     bool isGiven() const { return !kind.empty(); }

@@ -65,6 +65,22 @@ Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, cons
     return OpenedStudy{std::move(study), std::move(document)};
 }
 
+Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations)
+{
+    if (!path.ends_with(".qloupe"))
+        return readLosses(path, model);
+    if (!std::filesystem::exists(path))
+        return ioError("cannot open: there is no such study", path);
+    std::vector<Warning> warnings;
+    QL_TRY(study, openStudy(path, warnings));
+    LayerLosses losses = keptLosses(*study, model, inputsFingerprint(activations));
+    if (losses.cells.empty())
+        return usageError("holds no losses of the model with these --activations; measure them in the window, or with "
+                          "qloupe sensitivity --probe … --study",
+                          path);
+    return losses;
+}
+
 void CandidatesOption::declare(CLI::App& app, const std::string& defaults)
 {
     fallback = defaults;
@@ -135,8 +151,8 @@ void SolveOptions::declareTable(CLI::App& app)
     auto* its = app.add_option(
         "--metric", metric, "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
     app.add_option("--losses", losses,
-                   "tables of losses that qloupe sensitivity --out wrote, solved without measuring anew; may be "
-                   "repeated: of each layer and candidate the one with the best evidence counts")
+                   "tables of losses that qloupe sensitivity --out wrote, or studies that hold some, solved without "
+                   "measuring anew; may be repeated: of each layer and candidate the one with the best evidence counts")
         ->excludes(its);
     app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
     limits.declare(app);
@@ -192,7 +208,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
 {
     LayerLosses losses;
     for (const std::string& path : options.losses) {
-        QL_TRY(read, readLosses(path, model));
+        QL_TRY(read, openLosses(path, model, activations));
         if (&path == &options.losses.front()) {
             losses = std::move(read);
         } else {

@@ -5,6 +5,7 @@
 #include "app/cli/limit_options.h"
 #include "core/allocation/uniform.h"
 #include "core/export/export.h"
+#include "core/plan/layer_losses.h"
 #include "core/sensitivity/metric.h"
 #include "core/study/study.h"
 
@@ -19,6 +20,9 @@ struct ActivationsOption {
     /// Null if the option was not given.
     Result<std::shared_ptr<const Activations>> open(Console& console, const Model& model) const;
 };
+
+/// A table of losses, or what a study holds of the model and these activations (null: none).
+Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations);
 
 /// --candidates a,b,…
 struct CandidatesOption {

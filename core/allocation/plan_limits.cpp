@@ -145,6 +145,39 @@ const Limit* lastOf(std::span<const Limit> limits, LimitKind kind)
     return last;
 }
 
+LimitUse atMost(std::string unit, double used, double most)
+{
+    LimitUse use;
+    use.unit = std::move(unit);
+    use.used = used;
+    use.atMost = most;
+    return use;
+}
+
+/// Of a limit of size, bits per weight or loss.
+Result<LimitUse> useOfMeasures(const Limit& limit, const PlanMeasures& measures)
+{
+    if (limit.kind == LimitKind::size) {
+        if (!measures.fileBytes)
+            return usageError("the size of the files is that of a target, and there is none, or it refuses the plan");
+        QL_TRY(bytes, bytesOf(limit));
+        return atMost("bytes", static_cast<double>(*measures.fileBytes), static_cast<double>(bytes));
+    }
+    QL_TRY(most, positive(limit));
+    return limit.kind == LimitKind::loss ? atMost(measures.lossUnit, measures.loss, most)
+                                         : atMost("bits per weight", measures.bitsPerWeight, most);
+}
+
+/// With what is wrong in the place of numbers.
+LimitUse told(Result<LimitUse> use)
+{
+    if (use)
+        return std::move(*use);
+    LimitUse problem;
+    problem.problem = describe(use.error());
+    return problem;
+}
+
 Result<std::optional<MemoryLimits>> memoryOf(std::span<const Limit> limits)
 {
     const Limit* first = lastOf(limits, LimitKind::memory);
@@ -174,34 +207,26 @@ Result<std::optional<MemoryLimits>> memoryOf(std::span<const Limit> limits)
 class Uses {
 public:
     Uses(const Model& model, const Plan& plan, const TargetProfile* target, std::span<const Limit> limits,
-         const PlanMeasures& measures)
+         const PlanMeasures& measures, LatencyFile& latencies, const JobContext& context)
         : m_model(model),
           m_plan(plan),
           m_target(target),
           m_limits(limits),
           m_measures(measures),
+          m_latencies(latencies),
+          m_context(context),
           m_decided(model, m_nothing, target, plan)
     {}
 
     Result<LimitUse> of(const Limit& limit) const
     {
+        QL_CHECK(m_context.checkStop());
         QL_CHECK(checkLimit(m_model, limit));
         switch (limit.kind) {
-        case LimitKind::size: {
-            if (!m_measures.fileBytes)
-                return usageError("the size of the files is that of a target, and there is none, or it refuses the "
-                                  "plan");
-            QL_TRY(bytes, bytesOf(limit));
-            return atMost("bytes", static_cast<double>(*m_measures.fileBytes), static_cast<double>(bytes));
-        }
-        case LimitKind::bitsPerWeight: {
-            QL_TRY(bits, positive(limit));
-            return atMost("bits per weight", m_measures.bitsPerWeight, bits);
-        }
-        case LimitKind::loss: {
-            QL_TRY(most, positive(limit));
-            return atMost(m_measures.lossUnit, m_measures.loss, most);
-        }
+        case LimitKind::size:
+        case LimitKind::bitsPerWeight:
+        case LimitKind::loss:
+            return useOfMeasures(limit, m_measures);
         case LimitKind::memory:
             return memory(false);
         case LimitKind::secondMemory:
@@ -219,9 +244,9 @@ public:
             const Limit* file = lastOf(m_limits, LimitKind::latencyTable);
             if (!file)
                 return usageError("needs a table of latencies; state one");
-            QL_TRY(table, readLatencyTable(file->text));
+            QL_TRY(table, m_latencies.read(file->text));
             PlanConstraints constraints;
-            constraints.latency = std::move(table);
+            constraints.latency = *table;
             return sumWithin("ms", constraints, most);
         }
         case LimitKind::group: {
@@ -258,14 +283,6 @@ public:
     }
 
 private:
-    static LimitUse atMost(std::string unit, double used, double most)
-    {
-        LimitUse use;
-        use.unit = std::move(unit);
-        use.used = used;
-        use.atMost = most;
-        return use;
-    }
     const Candidate& decided(std::int64_t layer) const { return m_plan.candidates[static_cast<std::size_t>(layer)]; }
     Candidate completed(std::int64_t layer, const Candidate& candidate) const
     {
@@ -287,6 +304,7 @@ private:
         double mostLeft = -std::numeric_limits<double>::infinity();
         double left = 0; // of this device, where the one that has least has most
         for (std::int64_t split = 0; mostLeft < 0 && split <= (limits->secondBytes ? m_model.blockCount : 0); ++split) {
+            QL_CHECK(m_context.checkStop());
             QL_TRY(sides, memoryConstraints(m_decided, *limits, split));
             const auto leftOf = [](const SideConstraint& side) { return side.atMost - allocation::fixedSum(side); };
             const double least = leftOf(std::ranges::min(sides, {}, leftOf));
@@ -315,6 +333,8 @@ private:
     const TargetProfile* m_target;
     std::span<const Limit> m_limits;
     const PlanMeasures& m_measures;
+    LatencyFile& m_latencies;
+    const JobContext& m_context;
     CostTable m_nothing;   // no item is free …
     PlanProblem m_decided; // … so that all is fixed
 };
@@ -487,19 +507,40 @@ double LimitUse::excess() const
     return 0;
 }
 
-std::vector<LimitUse> limitUses(const Model& model, const Plan& plan, const TargetProfile* target,
-                                std::span<const Limit> limits, const PlanMeasures& measures)
+std::optional<LimitUse> measuredUse(const Limit& limit, const PlanMeasures& measures)
 {
-    const Uses uses(model, plan, target, limits, measures);
+    const bool isMeasured =
+        limit.kind == LimitKind::size || limit.kind == LimitKind::bitsPerWeight || limit.kind == LimitKind::loss;
+    return isMeasured ? std::optional(told(useOfMeasures(limit, measures))) : std::nullopt;
+}
+
+Result<std::shared_ptr<const LatencyTable>> LatencyFile::read(const std::filesystem::path& path)
+{
+    std::error_code error;
+    const auto written = std::filesystem::last_write_time(path, error);
+    const std::uintmax_t bytes = error ? 0 : std::filesystem::file_size(path, error);
+    if (m_table && !error && path == m_path && written == m_written && bytes == m_bytes)
+        return m_table;
+    m_table.reset();
+    QL_TRY(table, readLatencyTable(path));
+    m_path = path;
+    m_written = written;
+    m_bytes = bytes;
+    m_table = std::make_shared<const LatencyTable>(std::move(table));
+    return m_table;
+}
+
+Result<std::vector<LimitUse>> limitUses(const Model& model, const Plan& plan, const TargetProfile* target,
+                                        std::span<const Limit> limits, const PlanMeasures& measures,
+                                        LatencyFile& latencies, const JobContext& context)
+{
+    const Uses uses(model, plan, target, limits, measures, latencies, context);
     std::vector<LimitUse> found;
     for (const Limit& limit : limits) {
         auto use = uses.of(limit);
-        if (use) {
-            found.push_back(std::move(*use));
-        } else {
-            found.emplace_back();
-            found.back().problem = describe(use.error());
-        }
+        if (!use && use.error().code == Errc::cancelled)
+            return use.error();
+        found.push_back(told(std::move(use)));
     }
     return found;
 }

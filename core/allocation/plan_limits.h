@@ -5,7 +5,9 @@
 
 #include "core/allocation/balance.h"
 
+#include <filesystem>
 #include <limits>
+#include <memory>
 
 namespace ql {
 
@@ -88,9 +90,27 @@ struct LimitUse {
     double excess() const;
 };
 
+/// Of a limit of size, bits per weight or loss, which needs no more than the measures; nothing of others.
+std::optional<LimitUse> measuredUse(const Limit& limit, const PlanMeasures& measures);
+
+/// A table of latencies that is asked for again and again: read again only where the file is another or has changed.
+/// One thread at a time.
+class LatencyFile {
+public:
+    Result<std::shared_ptr<const LatencyTable>> read(const std::filesystem::path& path);
+
+private:
+    std::filesystem::path m_path;
+    std::filesystem::file_time_type m_written;
+    std::uintmax_t m_bytes = 0;
+    std::shared_ptr<const LatencyTable> m_table;
+};
+
 /// Of each limit in turn. Memory of two devices is told of the split that keeps both with the fewest blocks on the
-/// second; where none does, of that which passes them least. Reads the latency table, if any.
-std::vector<LimitUse> limitUses(const Model& model, const Plan& plan, const TargetProfile* target,
-                                std::span<const Limit> limits, const PlanMeasures& measures);
+/// second; where none does, of that which passes them least. Errors: cancelled; what is wrong with a limit stands in
+/// its use.
+Result<std::vector<LimitUse>> limitUses(const Model& model, const Plan& plan, const TargetProfile* target,
+                                        std::span<const Limit> limits, const PlanMeasures& measures,
+                                        LatencyFile& latencies, const JobContext& context);
 
 } // namespace ql

@@ -64,14 +64,14 @@ std::map<std::int64_t, std::int64_t> linearLayers(const Model& model, const Grap
 }
 
 /// Of each segment.
-std::vector<std::vector<Use>> usesOf(const FisherTask& task)
+std::vector<std::vector<Use>> usesOf(const Model& model, const Graph& graph, const FisherSettings& settings)
 {
-    std::vector<std::vector<Use>> uses(task.graph.segments.size());
+    std::vector<std::vector<Use>> uses(graph.segments.size());
     std::map<std::pair<std::int64_t, Kind>, std::int64_t> numbers;
     for (std::size_t segment = 0; segment < uses.size(); ++segment) {
-        const auto linear = linearLayers(task.model, task.graph, segment);
-        for (const std::int64_t layer : task.graph.layersOf(segment)) {
-            const Layer& its = task.model.layers[static_cast<std::size_t>(layer)];
+        const auto linear = linearLayers(model, graph, segment);
+        for (const std::int64_t layer : graph.layersOf(segment)) {
+            const Layer& its = model.layers[static_cast<std::size_t>(layer)];
             if (!its.quantizable)
                 continue;
             uses[segment].push_back({.layer = layer, .number = numbers[{layer, Kind::diagonal}]++});
@@ -82,7 +82,7 @@ std::vector<std::vector<Use>> usesOf(const FisherTask& task)
                         .number = 0,
                         .parts = found == linear.end() ? 1 : found->second,
                         .windows = 0};
-                if (found == linear.end() || !keepsGram(task.settings, layer, kind, gramSide(its, use)))
+                if (found == linear.end() || !keepsGram(settings, layer, kind, gramSide(its, use)))
                     continue;
                 use.number = numbers[{layer, kind}]++;
                 uses[segment].push_back(use);
@@ -96,7 +96,10 @@ std::vector<std::vector<Use>> usesOf(const FisherTask& task)
 class GradientPieces final : public GradientSink<float> {
 public:
     GradientPieces(const FisherTask& task, const JobContext& context)
-        : m_task(task), m_context(context), m_source(sourceOf(task)), m_uses(usesOf(task))
+        : m_task(task),
+          m_context(context),
+          m_source(sourceOf(task)),
+          m_uses(usesOf(task.model, task.graph, task.settings))
     {
         for (std::vector<Use>& uses : m_uses)
             for (Use& use : uses)
@@ -237,10 +240,19 @@ private:
 
 } // namespace
 
-CalibrationCost fisherCost(const FisherTask& task)
+void FisherSettings::keepGramsAs(const CalibrationSettings& calibration)
+{
+    gramLimit = calibration.gram == GramKind::full ? calibration.fullLimit : 0;
+    gramOf = calibration.full;
+}
+
+CalibrationCost fisherCost(const Model& model, const Graph& graph, const FisherSettings& settings, std::int64_t windows,
+                           std::int64_t length)
 {
     CalibrationCost cost;
-    const auto uses = usesOf(task);
+    const std::int64_t count = settings.count(windows);
+    const auto tokens = static_cast<double>(count * length);
+    const auto uses = usesOf(model, graph, settings);
     std::int64_t segmentBytes = 0;
     for (std::size_t segment = 0; segment < uses.size(); ++segment) {
         std::int64_t weights = 0;
@@ -248,7 +260,7 @@ CalibrationCost fisherCost(const FisherTask& task)
         std::int64_t onItsWay = 0;     // the largest piece's copies on its way into the study, bytes
         std::int64_t largestInput = 0; // a window's tokens, weighted
         for (const Use& use : uses[segment]) {
-            const Layer& layer = task.model.layers[static_cast<std::size_t>(use.layer)];
+            const Layer& layer = model.layers[static_cast<std::size_t>(use.layer)];
             if (use.kind == Kind::diagonal) {
                 weights += layer.numel();
                 onItsWay = std::max(onItsWay, 6 * layer.numel());
@@ -259,18 +271,18 @@ CalibrationCost fisherCost(const FisherTask& task)
             grams += size;
             onItsWay = std::max(onItsWay, 12 * size);
             largestInput = std::max(largestInput, side);
+            cost.multiplyAdds += tokens * static_cast<double>(LayerLossGram::halfSize(side));
         }
         cost.resultBytes += 2 * weights + 4 * grams;
         // Decoded weights and sums; the largest piece on its way into the study.
-        segmentBytes =
-            std::max(segmentBytes, 8 * weights + 8 * grams + onItsWay + 4 * task.windows.length * largestInput +
-                                       4 * activationFloats(task.model, task.graph, task.graph.segments[segment],
-                                                            task.windows.length));
+        segmentBytes = std::max(segmentBytes, 8 * weights + 8 * grams + onItsWay + 4 * length * largestInput +
+                                                  4 * activationFloats(model, graph, graph.segments[segment], length));
     }
-    const std::int64_t windows = std::min(task.settings.batchWindows, task.count());
-    const auto hidden = static_cast<std::int64_t>(task.model.configNumber("hidden_size").value_or(0));
-    cost.memoryBytes =
-        segmentBytes + 4 * windows * task.windows.length * hidden * (std::ssize(task.graph.segments) + 1);
+    // Forward twice, and backward to inputs and to weights.
+    cost.multiplyAdds += 4 * tokens * multiplyAddsPerToken(model, graph);
+    const std::int64_t batch = std::min(settings.batchWindows, count);
+    const auto hidden = static_cast<std::int64_t>(model.configNumber("hidden_size").value_or(0));
+    cost.memoryBytes = segmentBytes + 4 * batch * length * hidden * (std::ssize(graph.segments) + 1);
     return cost;
 }
 

@@ -24,6 +24,11 @@ struct FisherSettings {
     std::int64_t gramLimit = 0;     // Gram matrices are kept of layers with no more inputs, or outputs, than that
     std::vector<std::int64_t> gramOf = {}; // and of these
     bool outputGram = false;               // those of outputs' gradients, too: 2·out² bytes a layer
+
+    /// How many of a text's windows are taken.
+    std::int64_t count(std::int64_t all) const { return windows > 0 ? std::min(windows, all) : all; }
+    /// Gram matrices are kept where a calibration with these settings keeps all of XᵀX.
+    void keepGramsAs(const CalibrationSettings& calibration);
 };
 
 struct FisherTask {
@@ -36,13 +41,12 @@ struct FisherTask {
     /// Called after each batch with the number of windows that are through.
     std::function<Result<void>(std::int64_t windows)> onBatch;
 
-    std::int64_t count() const
-    {
-        return settings.windows > 0 ? std::min(settings.windows, windows.count()) : windows.count();
-    }
+    std::int64_t count() const { return settings.count(windows.count()); }
 };
 
-CalibrationCost fisherCost(const FisherTask& task);
+/// Of a text of so many windows.
+CalibrationCost fisherCost(const Model& model, const graph::Graph& graph, const FisherSettings& settings,
+                           std::int64_t windows, std::int64_t length);
 
 Result<void> estimateFisher(const FisherTask& task, const JobContext& context);
 

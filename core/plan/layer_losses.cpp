@@ -51,12 +51,12 @@ std::vector<LayerCoupling> mergedCouplings(std::vector<LayerCoupling> couplings,
     return couplings;
 }
 
+} // namespace
+
 bool tellsMore(const LayerLoss& a, const LayerLoss& b)
 {
     return a.evidence != b.evidence ? a.evidence > b.evidence : a.standardError < b.standardError;
 }
-
-} // namespace
 
 Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more)
 {

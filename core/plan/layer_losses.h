@@ -4,11 +4,14 @@
 // table. As text (JSON):
 //   {"quantloupe_losses": 1, "checkpoint": {"fingerprint": …, "name": …}, "variant": "", "activations":
 //    "<fingerprint>", "metric": "gradient_probe", "candidates": ["int4:g64", …], "cells": [{"layer": …, "candidate":
-//    "int4:g64:s=f16", "loss": 0.00123, "standard_error": 0.0001, "evidence": "probed"}, …],
+//    "int4:g64:s=f16", "loss": 0.00123, "standard_error": 0.0001, "evidence": "probed", "tokens": 8192, "time":
+//    1764488000}, …],
 //    "couplings": [{"layers": [a, b], "candidates": [x, y], "loss": -0.0001, "standard_error": 0.00002}, …]}
-// where couplings, which may be left out, are what two layers lose together beyond the sum of what they lose alone.
+// where tokens and time stand only where they are known, and couplings, which may be left out, are what two layers lose
+// together beyond the sum of what they lose alone.
 #pragma once
 
+#include "core/jobs/result_sink.h"
 #include "core/plan/cost_table.h"
 
 #include <array>
@@ -21,7 +24,14 @@ struct LayerLoss {
     double loss = 0;        // nats per token
     double standardError = 0;
     Evidence evidence = Evidence::unmeasured;
+    std::int64_t tokens = 0; // that were scored for it; 0: not known, or none were
+    std::int64_t time = 0;   // when it was measured, seconds since 1970 began (UTC); 0: not known
 };
+/// What tables, and records of predictions, call losses that rest on probes, in part at least.
+inline constexpr std::string_view kProbedLosses = "gradient_probe";
+
+/// By more telling evidence, or under equal evidence by a smaller standard error.
+bool tellsMore(const LayerLoss& a, const LayerLoss& b);
 
 /// loss(a, b) − loss(a) − loss(b) of two layers under these candidates, of any sign.
 struct LayerCoupling {
@@ -42,8 +52,8 @@ struct LayerLosses {
 /// Σ of the couplings of layers that have those candidates in the plan.
 double plannedCoupling(std::span<const LayerCoupling> couplings, const Plan& plan);
 
-/// Of a layer under a candidate the loss with more telling evidence stays; under equal evidence the one with the
-/// smaller standard error; so of couplings. Refused where quantizers saw different activations.
+/// Of a layer under a candidate the loss that tells more stays, of couplings the one with the smaller standard error.
+/// Refused where quantizers saw different activations.
 Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more);
 
 /// The table of items as the target ties and completes them; an item's loss is the sum over its layers, its evidence
@@ -57,5 +67,10 @@ std::string printLosses(const LayerLosses& losses, const Model& model);
 Result<LayerLosses> parseLosses(std::string_view json, const Model& model);
 Result<LayerLosses> readLosses(const std::filesystem::path& path, const Model& model);
 Result<void> writeLosses(const LayerLosses& losses, const Model& model, const std::filesystem::path& path);
+
+/// In a study there is one table for each variant and activations. What it holds of them already is merged.
+Result<void> keepLosses(ResultSink& sink, const LayerLosses& losses, const Model& model);
+/// Of the model and of activations by their fingerprint; without cells where there are none, or they are damaged.
+LayerLosses keptLosses(const ResultSink& sink, const Model& model, const std::string& activations);
 
 } // namespace ql

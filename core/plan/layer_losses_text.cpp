@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/file.h"
+#include "core/base/hash.h"
 #include "core/base/json_string.h"
 #include "core/base/text.h"
 #include "core/plan/layer_losses.h"
@@ -39,6 +40,17 @@ Result<double> numberOf(const Json& object, const char* key)
     return value;
 }
 
+/// 0 where it is not there.
+Result<std::int64_t> countOf(const Json& object, const char* key)
+{
+    const auto found = object.find(key);
+    if (found == object.end())
+        return std::int64_t{0};
+    if (!found->is_number_integer() || found->get<std::int64_t>() < 0)
+        return lossesError("'" + std::string(key) + "' must be a whole number that is not negative");
+    return found->get<std::int64_t>();
+}
+
 Result<Evidence> evidenceFrom(std::string_view text)
 {
     std::string known;
@@ -71,6 +83,10 @@ Result<LayerLoss> cellFrom(const Json& json, const Model& model)
     QL_TRY(evidence, stringOf(json, "evidence"));
     QL_TRY(known, evidenceFrom(evidence));
     cell.evidence = known;
+    QL_TRY(tokens, countOf(json, "tokens"));
+    cell.tokens = tokens;
+    QL_TRY(time, countOf(json, "time"));
+    cell.time = time;
     return cell;
 }
 
@@ -131,6 +147,18 @@ Result<void> checkOrigin(const Json& json, const Model& model)
     return {};
 }
 
+std::string countText(const char* key, std::int64_t value)
+{
+    return value > 0 ? ", \"" + std::string(key) + "\": " + std::to_string(value) : std::string();
+}
+
+std::string keyFor(const Model& model, const std::string& activations)
+{
+    Hasher hasher;
+    hasher.add(keepPlan(model).variant + "\n" + activations);
+    return "layer_losses/" + hasher.hex();
+}
+
 } // namespace
 
 std::string printLosses(const LayerLosses& losses, const Model& model)
@@ -150,7 +178,8 @@ std::string printLosses(const LayerLosses& losses, const Model& model)
                 jsonString(model.layers[static_cast<std::size_t>(cell.layer)].name) +
                 ", \"candidate\": " + jsonString(printCandidate(cell.candidate)) +
                 ", \"loss\": " + formatDouble(cell.loss) + ", \"standard_error\": " + formatDouble(cell.standardError) +
-                ", \"evidence\": " + jsonString(word(cell.evidence)) + "}";
+                ", \"evidence\": " + jsonString(word(cell.evidence)) + countText("tokens", cell.tokens) +
+                countText("time", cell.time) + "}";
     text += "\n  ]";
     if (losses.couplings.empty())
         return text + "\n}\n";
@@ -222,6 +251,24 @@ Result<LayerLosses> readLosses(const std::filesystem::path& path, const Model& m
     if (!losses)
         return Error{losses.error().code, describe(losses.error()), path.string()};
     return losses;
+}
+
+Result<void> keepLosses(ResultSink& sink, const LayerLosses& losses, const Model& model)
+{
+    QL_TRY(all, merged(keptLosses(sink, model, losses.activations), losses));
+    all.metric = losses.metric;
+    const std::string text = printLosses(all, model);
+    return sink.keep(keyFor(model, losses.activations), std::as_bytes(std::span(text)));
+}
+
+LayerLosses keptLosses(const ResultSink& sink, const Model& model, const std::string& activations)
+{
+    LayerLosses none{.metric = {}, .activations = activations, .candidates = {}, .cells = {}};
+    const auto bytes = sink.find(keyFor(model, activations));
+    if (!bytes)
+        return none;
+    auto losses = parseLosses({reinterpret_cast<const char*>(bytes->data()), bytes->size()}, model);
+    return losses && losses->activations == activations ? std::move(*losses) : none;
 }
 
 Result<void> writeLosses(const LayerLosses& losses, const Model& model, const std::filesystem::path& path)

@@ -11,13 +11,13 @@ namespace ql {
 
 std::optional<PredictedQuantity> quantityOf(const PlanToPredict& task)
 {
-    const Metric& metric = bestMetric(task.activations);
-    if (metric.unit != kNatsPerToken)
+    const Metric& best = bestMetric(task.activations);
+    const std::string metric = task.losses ? task.losses->metric : std::string(best.id);
+    const std::string unit = task.losses ? task.losses->unit : std::string(best.unit);
+    if (unit != kNatsPerToken)
         return std::nullopt;
-    return PredictedQuantity{.metric = std::string(metric.id),
-                             .unit = std::string(metric.unit),
-                             .runtime = task.runtime,
-                             .windows = windowsHash(task.windows, task.scored)};
+    return PredictedQuantity{
+        .metric = metric, .unit = unit, .runtime = task.runtime, .windows = windowsHash(task.windows, task.scored)};
 }
 
 Result<std::optional<PredictionRecord>> predictPlan(const PlanToPredict& task, double floor,
@@ -27,14 +27,19 @@ Result<std::optional<PredictionRecord>> predictPlan(const PlanToPredict& task, d
     const auto of = quantityOf(task);
     if (!of)
         return std::optional<PredictionRecord>();
-    const JobContext inner(context.executor(), context.stopToken());
-    QL_TRY(table, measurePlan(task.model,
-                              {.plan = task.plan,
-                               .metric = bestMetric(task.activations),
-                               .target = task.target,
-                               .activations = task.activations,
-                               .sink = sink},
-                              inner));
+    CostTable measured;
+    if (!task.losses) {
+        const JobContext inner(context.executor(), context.stopToken());
+        QL_TRY(its, measurePlan(task.model,
+                                {.plan = task.plan,
+                                 .metric = bestMetric(task.activations),
+                                 .target = task.target,
+                                 .activations = task.activations,
+                                 .sink = sink},
+                                inner));
+        measured = std::move(its);
+    }
+    const CostTable& table = task.losses ? *task.losses : measured;
     PredictionRecord record;
     record.of = *of;
     record.plan = planHash(task.plan, task.model);

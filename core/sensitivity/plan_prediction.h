@@ -17,13 +17,17 @@ struct PlanToPredict {
     const Windows& windows;
     Scored scored = Scored::secondHalf;
     std::string text; // name of the file
+    /// Losses to add up, in nats per token, in place of the best metric's; named by its metric. Null: those.
+    const CostTable* losses = nullptr;
 };
 
-/// What a record of the plan would be of; nothing where the activations admit no metric in nats per token.
+/// What a record of the plan would be of; nothing where there is no table and the activations admit no metric in nats
+/// per token.
 std::optional<PredictedQuantity> quantityOf(const PlanToPredict& task);
 
-/// The record of a plan that was not measured yet: predicted by the best metric that the activations admit and by the
-/// records; nothing where quantityOf() says so. `floor`: see PredictedSum. The sink keeps cells, if given.
+/// The record of a plan that was not measured yet: predicted by the table, or the best metric that the activations
+/// admit, and by the records; nothing where quantityOf() says so. `floor`: see PredictedSum. The sink keeps cells, if
+/// given.
 Result<std::optional<PredictionRecord>> predictPlan(const PlanToPredict& task, double floor,
                                                     std::span<const PredictionRecord> records, ResultSink* sink,
                                                     const JobContext& context);

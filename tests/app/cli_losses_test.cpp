@@ -2,6 +2,7 @@
 // The real qloupe measuring losses of codes, and solving from what it wrote.
 #include "tests/support/qloupe.h"
 
+#include <QFile>
 #include <QJsonArray>
 #include <QTemporaryDir>
 #include <QTest>
@@ -121,6 +122,17 @@ private Q_SLOTS:
         const double error = solved.json().value(QLatin1String("standard_error")).toDouble();
         QVERIFY(predicted > 0 && error > 0 && error < predicted);
         QVERIFY(solved.json().value(QLatin1String("best_uniform_loss")).toDouble() > predicted);
+
+        // The study holds them, too, and the text says when they were measured.
+        const Outcome kept = qloupe(solve + QStringList{text("--losses"), study});
+        QVERIFY2(kept.exitCode == 0, kept.err.constData());
+        QCOMPARE(kept.json().value(QLatin1String("metric")).toString(), text("gradient_probe"));
+        QVERIFY(kept.json().value(QLatin1String("standard_error")).toDouble() > 0);
+        QFile written(table);
+        QVERIFY(written.open(QIODevice::ReadOnly) && written.readAll().contains("\"time\": "));
+        const Outcome fitted = qloupe(
+            solve + QStringList{text("--losses"), study, text("--activations"), kSample + text("/activations.npz")});
+        QVERIFY(fitted.exitCode != 0 && fitted.err.contains("holds no losses"));
 
         const Outcome lacking = qloupe(
             solve + QStringList{text("--losses"), table, text("--candidates"), text("int4:g64,int8:g64,int3:g64")});

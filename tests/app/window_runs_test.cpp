@@ -6,11 +6,13 @@
 #include "tests/support/tiny_model.h"
 #include "views/charts/chart_view.h"
 #include "views/dialogs/calibrate_dialog.h"
+#include "views/dialogs/losses_dialog.h"
 #include "views/dialogs/transform_dialog.h"
 #include "views/dialogs/validate_dialog.h"
 #include "views/panels/validation/validation_model.h"
 
 #include <QAction>
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDockWidget>
 #include <QJsonDocument>
@@ -26,6 +28,7 @@
 #include <QTableView>
 #include <QTableWidget>
 #include <QTemporaryDir>
+#include <QToolButton>
 
 #include <algorithm>
 
@@ -193,6 +196,27 @@ private Q_SLOTS:
         all->clear();
         QVERIFY(start->isEnabled());
 
+        // Going backward is an offer, with its price.
+        auto* fisher = dialog->findChild<QCheckBox*>(QStringLiteral("fisher"));
+        auto* backward = dialog->findChild<QSpinBox*>(QStringLiteral("fisherWindows"));
+        QVERIFY(!fisher->isChecked() && !backward->isEnabled());
+        fisher->setFocus();
+        QTest::keyClick(fisher, Qt::Key_Space);
+        QVERIFY2(cost->text().contains(QLatin1String("Fisher information: about")), qPrintable(cost->text()));
+        backward->setFocus();
+        backward->selectAll();
+        QTest::keyClicks(backward, QStringLiteral("2"));
+        QVERIFY2(cost->text().contains(QLatin1String("for 256 tokens")), qPrintable(cost->text()));
+        gram->setFocus();
+        QTest::keyClick(gram, Qt::Key_Home);
+        QVERIFY(cost->text().contains(QLatin1String("kfac")));
+        QTest::keyClick(gram, Qt::Key_End);
+        QVERIFY(!cost->text().contains(QLatin1String("kfac")));
+        bool isSaid = false; // of the shell's line
+        for (const QLineEdit* line : dialog->findChildren<QLineEdit*>())
+            isSaid = isSaid || line->text().contains(QLatin1String("--gram full --fisher --fisher-windows 2 --out"));
+        QVERIFY(isSaid);
+
         auto* study = dialog->findChild<QLineEdit*>(QStringLiteral("studyPath"));
         study->setFocus();
         write(study, m_folder.filePath(QStringLiteral("sample.qloupe")));
@@ -200,6 +224,7 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(window.runs().calibration.state() == CalibrationRun::State::finished, 60000);
         QVERIFY(d.isCalibrated());
         QCOMPARE(d.studyPath(), m_folder.filePath(QStringLiteral("sample.qloupe")));
+        QCOMPARE(d.metric()->id, std::string_view("kfac"));
         QTest::keyClick(dialog, Qt::Key_Escape);
         QTRY_VERIFY(!window.findChild<CalibrateDialog*>());
 
@@ -217,6 +242,69 @@ private Q_SLOTS:
         };
         QTRY_VERIFY_WITH_TIMEOUT(shows(QStringLiteral("tokens, 512 input channels")), 10000);
         QTRY_VERIFY_WITH_TIMEOUT(shows(QStringLiteral("squared output error of int4")), 10000);
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        QVERIFY(window.jobs().failures().empty());
+    }
+
+    void measuresLosses()
+    {
+        MainWindow window(m_executor);
+        QVERIFY(open(window));
+        Document& d = window.document();
+        {
+            // Without gradients of a calibration there is no metric of that unit; the panel's button opens it, too.
+            click(window.findChild<QToolButton*>(QStringLiteral("measureLosses")));
+            auto* dialog = window.findChild<LossesDialog*>();
+            QVERIFY(dialog && QTest::qWaitForWindowActive(dialog));
+            QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 30000);
+            QVERIFY(!buttonOf(*dialog, QStringLiteral("Start"))->isEnabled());
+            QVERIFY(dialog->findChild<QLabel*>(QStringLiteral("cost"))->text().contains(QLatin1String("Fisher")));
+            QTest::keyClick(dialog, Qt::Key_Escape);
+            QTRY_VERIFY(!window.findChild<LossesDialog*>());
+        }
+        LossRun& run = window.runs().losses;
+        CalibrationSettings settings;
+        const auto source =
+            prepareSource(prepareModel(d.model()).value(), test::samplePath(QStringLiteral("calibration.txt")), {},
+                          JobContext(m_executor))
+                .value();
+        window.runs().calibration.start({source, {32, 2}, settings, false, FisherSettings()});
+        QTRY_VERIFY_WITH_TIMEOUT(window.runs().calibration.state() == CalibrationRun::State::finished, 60000);
+        QVERIFY(d.setCandidates(QStringLiteral("int4:g64,int8:g64")));
+        lowerAll(d);
+        QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
+        QVERIFY(activate(window));
+        auto* dialog = openBy<LossesDialog>(window, Qt::Key_L);
+        QVERIFY(dialog);
+        QPushButton* start = buttonOf(*dialog, QStringLiteral("Start"));
+        QTRY_VERIFY_WITH_TIMEOUT(start->isEnabled(), 30000);
+        QCOMPARE(dialog->findChild<QLineEdit*>(QStringLiteral("sourcePath"))->text(),
+                 test::samplePath(QStringLiteral("test.txt")));
+        for (const auto& [name, value] : {std::pair("contextTokens", "32"), {"windowCount", "2"}}) {
+            auto* spin = dialog->findChild<QSpinBox*>(QLatin1String(name));
+            spin->setFocus();
+            spin->selectAll();
+            QTest::keyClicks(spin, QLatin1String(value));
+        }
+        const QString cost = dialog->findChild<QLabel*>(QStringLiteral("cost"))->text();
+        const auto cells = static_cast<qlonglong>(d.planLayers().size() * d.table().candidates.size());
+        QVERIFY2(cost.contains(QStringLiteral("all %1 cells").arg(cells)), qPrintable(cost));
+        click(start);
+        QPushButton* stop = buttonOf(*dialog, QStringLiteral("Stop"));
+        QVERIFY(stop->isEnabled());
+        QTRY_VERIFY_WITH_TIMEOUT(run.cells() >= 2 || run.state() != LossRun::State::running, 60000);
+        click(stop);
+        QTRY_VERIFY_WITH_TIMEOUT(run.state() != LossRun::State::running, 60000);
+        QCOMPARE(run.problem(), QString());
+        QCOMPARE(run.windows(), 2);
+        const auto* status = dialog->findChild<QLabel*>(QStringLiteral("status"));
+        QVERIFY2(status->text().contains(QLatin1String("gradients of 2 windows")), qPrintable(status->text()));
+        int exact = 0;
+        for (const std::int64_t layer : d.planLayers())
+            for (const std::size_t column : d.ladder(layer))
+                exact += d.knownLoss(layer, column).evidence == Evidence::measured ? 1 : 0;
+        QVERIFY(exact >= 2);
+        QVERIFY(d.totals().probed + d.totals().exact > 1);
         QTRY_VERIFY_WITH_TIMEOUT(window.jobs().isIdle(), 60000);
         QVERIFY(window.jobs().failures().empty());
     }

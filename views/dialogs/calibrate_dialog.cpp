@@ -10,6 +10,7 @@
 #include "views/text/shell.h"
 #include "views/theme/problem_color.h"
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDialogButtonBox>
 #include <QDir>
@@ -22,6 +23,7 @@
 #include <QMessageBox>
 #include <QProgressBar>
 #include <QPushButton>
+#include <QSpinBox>
 #include <QVBoxLayout>
 
 #include <cmath>
@@ -36,6 +38,11 @@ CalibrateDialog::CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs
       m_runs(runs),
       m_gram(new QComboBox(this)),
       m_full(new QLineEdit(this)),
+      m_fisher(new QCheckBox(tr("&Fisher information: how much each weight matters to the predictions, on"), this)),
+      m_fisherWindows(new QSpinBox(this)),
+      m_outputGram(new QCheckBox(tr("&Gram matrices of outputs' gradients, too, for gptq:rows=together"), this)),
+      m_depth(
+          new QCheckBox(tr("Figures along the &depth: how far blocks turn hidden states, entropy of inputs"), this)),
       m_study(new QLineEdit(this)),
       m_browse(new QPushButton(tr("B&rowse…"), this)),
       m_cost(new QLabel(this)),
@@ -44,12 +51,15 @@ CalibrateDialog::CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs
       m_status(new QLabel(this))
 {
     setWindowTitle(tr("Calibrate"));
-    resize(720, 200);
+    resize(760, 200);
     buildForm();
     connect(m_source, &SourceChoice::changed, this, &CalibrateDialog::refresh);
     connect(m_gram, &QComboBox::currentIndexChanged, this, &CalibrateDialog::refresh);
     connect(m_full, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
     connect(m_study, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
+    for (const QCheckBox* box : {m_fisher, m_outputGram, m_depth})
+        connect(box, &QCheckBox::toggled, this, &CalibrateDialog::refresh);
+    connect(m_fisherWindows, &QSpinBox::valueChanged, this, &CalibrateDialog::refresh);
     connect(m_browse, &QPushButton::clicked, this, &CalibrateDialog::browseStudy);
     connect(m_start, &QPushButton::clicked, this, &CalibrateDialog::start);
     connect(m_pause, &QPushButton::clicked, &m_runs.calibration, &CalibrationRun::pause);
@@ -87,6 +97,7 @@ void CalibrateDialog::buildForm()
     };
     form->addRow(label(tr("&Keep of XᵀX"), m_gram), m_gram);
     form->addRow(label(tr("&All of it for"), m_full), m_full);
+    form->addRow(tr("And keep"), gradientRows());
     auto* studyRow = new QHBoxLayout;
     studyRow->addWidget(m_study, 1);
     studyRow->addWidget(m_browse);
@@ -127,6 +138,29 @@ void CalibrateDialog::buildForm()
     m_start->setDefault(true);
 }
 
+QLayout* CalibrateDialog::gradientRows()
+{
+    auto* rows = new QVBoxLayout;
+    auto* fisher = new QHBoxLayout;
+    fisher->addWidget(m_fisher);
+    fisher->addWidget(m_fisherWindows);
+    fisher->addWidget(new QLabel(tr("windows; 0: all"), this));
+    fisher->addStretch(1);
+    rows->addLayout(fisher);
+    rows->addWidget(m_outputGram);
+    rows->addWidget(m_depth);
+    m_fisher->setObjectName(QStringLiteral("fisher"));
+    m_fisher->setToolTip(tr("Goes forward and backward with labels drawn from the model's own predictions. The loss of "
+                            "a plan is its KLD in nats per token from then on: kfac where all of XᵀX is kept, fisher "
+                            "elsewhere."));
+    m_fisherWindows->setObjectName(QStringLiteral("fisherWindows"));
+    m_fisherWindows->setAccessibleName(tr("Windows that go backward"));
+    m_fisherWindows->setRange(0, 1 << 24);
+    m_outputGram->setObjectName(QStringLiteral("outputGram"));
+    m_depth->setObjectName(QStringLiteral("depth"));
+    return rows;
+}
+
 GramKind CalibrateDialog::gram() const
 {
     return static_cast<GramKind>(m_gram->currentData().toInt());
@@ -145,6 +179,54 @@ Result<CalibrationSettings> CalibrateDialog::settings() const
     return settings;
 }
 
+bool CalibrateDialog::readsLanguage() const
+{
+    return m_source->source() && m_source->source()->runnable->isLanguageModel;
+}
+
+std::optional<FisherSettings> CalibrateDialog::fisherSettings() const
+{
+    if (!readsLanguage() || !m_fisher->isChecked())
+        return std::nullopt;
+    FisherSettings settings;
+    settings.windows = m_fisherWindows->value();
+    settings.outputGram = m_outputGram->isChecked();
+    return settings;
+}
+
+bool CalibrateDialog::isDepthAskedFor() const
+{
+    return readsLanguage() && m_depth->isChecked();
+}
+
+/// A line for each run.
+QString CalibrateDialog::costText(const CalibrationSettings& settings) const
+{
+    const PreparedSource& source = *m_source->source();
+    const Portion portion = m_source->portion();
+    const auto amount = [&](std::int64_t count) {
+        return source.text() ? tr("%1 tokens").arg(countText(count * portion.length)) : countedCases(count, false);
+    };
+    const auto bytes = [](const CalibrationCost& cost) {
+        return tr("%1 of memory, %2 in the study").arg(bytesText(cost.memoryBytes), bytesText(cost.resultBytes));
+    };
+    QString text = tr("about %1 for %2, %3")
+                       .arg(durationText(source.calibrationSeconds(settings, portion)), amount(m_source->count()),
+                            bytes(source.calibrationCost(settings, portion)));
+    if (isDepthAskedFor())
+        text += tr("\nalong the depth: about %1").arg(durationText(source.runSeconds(portion)));
+    if (auto fisher = fisherSettings()) {
+        fisher->keepGramsAs(settings);
+        text += tr("\nFisher information: about %1 for %2, %3")
+                    .arg(durationText(source.fisherSeconds(*fisher, portion)), amount(fisher->count(m_source->count())),
+                         bytes(source.fisherCost(*fisher, portion)));
+        if (settings.gram != GramKind::full && settings.full.empty())
+            text += tr("\nWithout all of XᵀX the KLD is left to the metric fisher, which takes a layer's inputs for "
+                       "uncorrelated; keep all of it for kfac.");
+    }
+    return text;
+}
+
 void CalibrateDialog::refresh()
 {
     const CalibrationRun& run = m_runs.calibration;
@@ -154,6 +236,10 @@ void CalibrateDialog::refresh()
     m_source->setEnabled(!running);
     m_gram->setEnabled(!running);
     m_full->setEnabled(!running);
+    m_fisher->setEnabled(!running && readsLanguage());
+    m_fisherWindows->setEnabled(m_fisher->isEnabled() && m_fisher->isChecked());
+    m_outputGram->setEnabled(m_fisherWindows->isEnabled());
+    m_depth->setEnabled(m_fisher->isEnabled());
     m_study->setEnabled(!running);
     m_start->setEnabled(possible && !running);
     m_start->setText(run.state() == CalibrationRun::State::paused ? tr("Re&sume") : tr("&Start"));
@@ -162,24 +248,47 @@ void CalibrateDialog::refresh()
     if (!chosen) {
         m_cost->setText(errorText(chosen.error()));
     } else if (m_source->count() > 0) {
-        const PreparedSource& source = *m_source->source();
-        const Portion portion = m_source->portion();
-        const CalibrationCost cost = source.calibrationCost(*chosen, portion);
-        const QString amount = source.text() ? tr("%1 tokens").arg(countText(m_source->count() * portion.length))
-                                             : countedCases(m_source->count(), false);
-        m_cost->setText(tr("about %1 for %2, %3 of memory, %4 in the study")
-                            .arg(durationText(source.calibrationSeconds(*chosen, portion)), amount,
-                                 bytesText(cost.memoryBytes), bytesText(cost.resultBytes)));
+        m_cost->setText(costText(*chosen));
     } else {
         m_cost->setText(QStringLiteral("—"));
     }
     const QString full =
         m_full->text().isEmpty() ? QString() : QStringLiteral(" --full ") + shellQuoted(m_full->text());
-    m_command->setText(QStringLiteral("qloupe calibrate %1 %2 --gram %3%4 --out %5")
+    QString more = isDepthAskedFor() ? QStringLiteral(" --depth") : QString();
+    if (const auto fisher = fisherSettings()) {
+        more += QStringLiteral(" --fisher");
+        if (fisher->windows > 0)
+            more += QStringLiteral(" --fisher-windows %1").arg(fisher->windows);
+        if (fisher->outputGram)
+            more += QStringLiteral(" --output-gram");
+    }
+    m_command->setText(QStringLiteral("qloupe calibrate %1 %2 --gram %3%4%5 --out %6")
                            .arg(shellQuoted(m_document.checkpointPath()), m_source->arguments(),
-                                toQString(word(gram())), full, shellQuoted(m_study->text())));
+                                toQString(word(gram())), full, more, shellQuoted(m_study->text())));
     m_command->setCursorPosition(0);
     showProgress();
+}
+
+QString CalibrateDialog::runningText() const
+{
+    const CalibrationRun& run = m_runs.calibration;
+    const QString memory = bytesText(residentBytes());
+    if (run.stage() == CalibrationRun::Stage::depth)
+        return tr("Along the depth; %1 of memory in use").arg(memory);
+    if (run.stage() == CalibrationRun::Stage::fisher)
+        return tr("Fisher information of %1; %2 of memory in use").arg(countedCases(run.fisherCount(), true), memory);
+    return run.block() < 0
+               ? tr("Running; %1 of memory in use").arg(memory)
+               : tr("Block %1 has seen %2; %3 of memory in use").arg(countText(run.block()), run.countText(), memory);
+}
+
+QString CalibrateDialog::wentBackwardText() const
+{
+    const Metric* metric = m_document.metric();
+    const Metric& best = bestMetric(m_document.activations().get());
+    return (metric == &best ? tr(" %1 went backward; the loss of a plan is its KLD now, by the metric %2.")
+                            : tr(" %1 went backward; choose the loss %2 above the bars to predict a plan's KLD."))
+        .arg(countedCases(m_runs.calibration.fisherCount(), true), toQString(best.id));
 }
 
 void CalibrateDialog::showProgress()
@@ -194,19 +303,19 @@ void CalibrateDialog::showProgress()
         for (const JobState& state : m_jobs.running())
             if (state.id == run.job()) {
                 m_progress->setValue(static_cast<int>(std::lround(state.fraction * 1000)));
-                text = run.block() < 0 ? tr("Running; %1 of memory in use").arg(bytesText(residentBytes()))
-                                       : tr("Block %1 has seen %2; %3 of memory in use")
-                                             .arg(countText(run.block()), run.countText(), bytesText(residentBytes()));
+                text = runningText();
                 if (state.remainingSeconds >= 0)
                     text += tr("; %1 left").arg(durationText(state.remainingSeconds));
             }
         break;
     case CalibrationRun::State::paused:
-        text = tr("Paused; every finished block is kept, and the run goes on from there.");
+        text = tr("Paused; every finished block and batch is kept, and the run goes on from there.");
         break;
     case CalibrationRun::State::finished:
         text = tr("Done: every layer has seen %1. The activation panel and the output error use them.")
                    .arg(run.countText());
+        if (run.fisherCount() > 0)
+            text += wentBackwardText();
         break;
     case CalibrationRun::State::failed:
         text = run.problem();
@@ -245,7 +354,8 @@ void CalibrateDialog::run()
     m_browse->hide();
     m_source->remember();
     if (const auto chosen = settings())
-        m_runs.calibration.start({m_source->source(), m_source->portion(), *chosen});
+        m_runs.calibration.start(
+            {m_source->source(), m_source->portion(), *chosen, isDepthAskedFor(), fisherSettings()});
 }
 
 } // namespace ql::views

@@ -286,6 +286,17 @@ void Document::refreshTotals()
     m_totals.bitsPerWeight = m_planTotals->bitsPerWeight();
     m_totals.loss = m_planTotals->loss();
     m_totals.unmeasured = m_planTotals->unmeasured();
+    m_totals.probed = m_totals.exact = 0;
+    double variance = 0;
+    for (std::size_t item = 0; item < m_table->items.size(); ++item)
+        if (const auto column = m_planTotals->columnOf(item);
+            column && !m_table->candidateOf(item, *column).weights.isKeep()) {
+            const Cost& cost = m_table->at(item, *column);
+            m_totals.probed += cost.evidence == Evidence::probed ? 1 : 0;
+            m_totals.exact += cost.evidence == Evidence::measured ? 1 : 0;
+            variance += cost.standardError * cost.standardError;
+        }
+    m_totals.lossError = std::sqrt(variance);
     if (!m_bytesTimer.isActive()) // they are shown together, with the bytes of the same plan
         m_bytesTimer.start();
 }

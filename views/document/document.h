@@ -13,6 +13,7 @@
 #include "core/plan/plan_totals.h"
 #include "core/sensitivity/metric.h"
 #include "core/transforms/variant.h"
+#include "views/document/known_loss.h"
 #include "views/document/layer_facts.h"
 #include "views/document/named_plans.h"
 #include "views/document/selection_model.h"
@@ -57,8 +58,11 @@ QString budgetText(const Budget& budget);
 struct Totals {
     std::int64_t payloadBits = 0;
     double bitsPerWeight = 0;
-    double loss = 0; // NaN while something is not measured
+    double loss = 0;      // NaN while something is not measured
+    double lossError = 0; // of the items whose loss was sampled, together
     std::int64_t unmeasured = 0;
+    std::int64_t probed = 0;               // items whose loss rests on gradients along their change
+    std::int64_t exact = 0;                // items whose loss was measured by running them; keep is none
     std::optional<std::int64_t> fileBytes; // exact, of the target's files
     QString refusal;                       // why the target takes the plan not
 };
@@ -132,6 +136,25 @@ public:
     /// The metric's loss in a measurement; NaN of one that was not measured there.
     double lossOf(const Measurement& cell) const;
     static double lossOf(const Measurement& cell, const Metric& metric);
+    /// The better of what the metric and probes say of the layer under a column.
+    KnownLoss knownLoss(std::int64_t layer, std::size_t column) const;
+    /// Of the plan's candidate; keep loses nothing.
+    KnownLoss plannedLoss(std::int64_t layer) const;
+    /// Whether the chosen metric is in nats per token, so that losses by probes stand beside its own.
+    bool countsProbes() const;
+    /// What the sum of a plan's losses is of, as records of predictions name it: the metric, or kProbedLosses where any
+    /// of them rests on a probe.
+    std::string lossSource(const Plan& plan) const;
+    /// The same of plan(), at once.
+    std::string lossSource() const;
+    /// The table under that name, if it is kProbedLosses and tells all losses of the plan; else null.
+    std::shared_ptr<const CostTable> probedTable(const Plan& plan) const;
+    /// All that probes measured with these activations.
+    LayerLosses losses() const;
+    /// Of what is known of a cell the better stays. Those of other activations are not taken.
+    void addLosses(const LayerLosses& losses);
+    /// Which activations they are of (inputsFingerprint()).
+    const std::string& lossInputs() const { return m_lossInputs; }
     const LayerFacts& facts(std::int64_t layer) const { return m_facts[static_cast<std::size_t>(layer)]; }
     const Target* target() const { return m_target; }
     const Metric* metric() const;
@@ -197,7 +220,8 @@ public:
 
     // Files, by jobs; opened() or openFailed() follows.
     void open(const QString& path);
-    /// Of the model as stored, refused while a variant is shown. then() is called once they are there, or refused.
+    /// A file or another calibrated study; of the model as stored, refused while a variant is shown. then() is called
+    /// once they are there, or refused.
     void openActivations(const QString& path, std::function<void()> then = {});
     /// Shows what a calibration has so far.
     void showActivations(std::shared_ptr<const Activations> activations);
@@ -226,6 +250,7 @@ Q_SIGNALS:
     void plansChanged();                                        // names, number or choice of the named plans
     void factsChanged(const std::vector<std::int64_t>& layers); // statistics or measurements arrived
     void measured();                                            // every cell of the table is there, or was given up
+    void lossesChanged();                                       // probes tell more; factsChanged() says of which layers
     void totalsChanged();
     void settingsChanged(); // metric or limits
     void activationsChanged();
@@ -263,6 +288,9 @@ private:
     void startMeasuring();
     void drainMailbox();
     void addCell(const Measurement& cell);
+    void placeLosses();
+    void placeLoss(const LayerLoss& loss);
+    void refreshCost(std::size_t item, std::size_t column);
     void resetTotals();
     void refreshTotals();
     void refreshFileBytes();
@@ -298,8 +326,12 @@ private:
     std::unique_ptr<PlanTotals> m_planTotals;
     std::vector<QString> m_columnTexts;
     std::vector<double> m_columnBits;
-    std::vector<std::vector<std::size_t>> m_ladders; // by item
-    std::vector<std::optional<Measurement>> m_cells; // [layers × columns]
+    std::vector<std::vector<std::size_t>> m_ladders;                    // by item
+    std::vector<std::optional<Measurement>> m_cells;                    // [layers × columns]
+    std::map<std::pair<std::int64_t, std::string>, LayerLoss> m_losses; // by layer and candidate
+    std::shared_ptr<const Model> m_lossesOf;
+    std::string m_lossInputs;
+    std::vector<std::optional<KnownLoss>> m_probed; // those of the table's columns, as m_cells
     std::vector<LayerFacts> m_facts;
     Totals m_totals;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Activations: opened, dropped on the window, or what a calibration has so far.
 #include "core/study/study.h"
+#include "views/document/activations_file.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
@@ -34,7 +35,7 @@ void Document::openActivations(const QString& path, std::function<void()> then)
     m_jobs.start(
         {.title = tr("Opening activations"), .channel = QStringLiteral("activations")}, this,
         [file = toPath(path), model = m_base](const JobContext& context) {
-            return ql::openActivations(file, *model, context);
+            return activationsIn(file, *model, context);
         },
         [this, model = m_base, then = std::move(then)](Result<std::shared_ptr<const Activations>> activations) {
             if (model != m_base)

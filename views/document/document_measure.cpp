@@ -19,6 +19,7 @@ void Document::buildTable()
     m_ladders.clear();
     m_cells.clear();
     if (!m_model) {
+        placeLosses();
         resetTotals();
         return;
     }
@@ -58,6 +59,9 @@ void Document::buildTable()
         m_ladders.push_back(std::move(ladder));
     }
     resetTotals();
+    placeLosses();
+    if (!m_losses.empty())
+        resetTotals();
 }
 
 void Document::startStatistics()
@@ -154,19 +158,7 @@ void Document::addCell(const Measurement& cell)
     const auto item = itemOf(cell.layer);
     if (!item)
         return;
-    Cost& cost = m_table->at(*item, cell.candidate);
-    double loss = 0;
-    for (const std::int64_t layer : m_table->items[*item].layers) {
-        const Measurement* part = this->cell(layer, cell.candidate);
-        if (!part)
-            return; // the item is complete when its last layer arrives
-        cost.allowed = cost.allowed && part->allowed;
-        loss += lossOf(*part);
-    }
-    cost.loss = cost.allowed ? loss : std::numeric_limits<double>::quiet_NaN();
-    cost.evidence = std::isnan(cost.loss) ? Evidence::unmeasured : evidenceOf(metric()->needs);
-    if (!cost.allowed)
-        std::erase(m_ladders[*item], cell.candidate);
+    refreshCost(*item, cell.candidate);
 }
 
 void Document::drainMailbox()

@@ -3,6 +3,7 @@
 
 #include "core/calibration/calibrated_activations.h"
 #include "core/plan/plan_variant.h"
+#include "views/document/activations_file.h"
 
 namespace ql::views {
 
@@ -47,7 +48,7 @@ Result<OpenedWork> openWork(const std::filesystem::path& path, const JobContext&
 {
     OpenedWork work;
     std::filesystem::path checkpoint = path;
-    if (path.extension() == ".qloupe") {
+    if (isStudy(path)) {
         std::error_code error;
         if (!std::filesystem::exists(path, error)) // openStudy() would create it
             return ioError("no such study", path.string());
@@ -70,7 +71,7 @@ Result<OpenedWork> openWork(const std::filesystem::path& path, const JobContext&
         std::filesystem::path file = work.document.activations;
         if (file.is_relative())
             file = path.parent_path() / file;
-        auto activations = openActivations(file, *work.model, context);
+        auto activations = activationsIn(file, *work.model, context);
         if (activations)
             work.activations = std::move(*activations);
         else // the study is still useful without them

@@ -49,8 +49,7 @@ double lossOf(const Document& document, std::int64_t layer, const Candidate& can
         return 0;
     const auto item = document.itemOf(layer);
     const auto column = item ? document.table().columnOf(*item, candidate) : std::nullopt;
-    const Measurement* cell = column ? document.cell(layer, *column) : nullptr;
-    return cell ? document.lossOf(*cell) : std::numeric_limits<double>::quiet_NaN();
+    return column ? document.knownLoss(layer, *column).loss : std::numeric_limits<double>::quiet_NaN();
 }
 
 } // namespace ql::views

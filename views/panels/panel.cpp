@@ -4,6 +4,7 @@
 #include "views/document/document.h"
 
 #include <QCoreApplication>
+#include <QDockWidget>
 
 #include <algorithm>
 
@@ -28,6 +29,25 @@ std::span<const Panel* const> allPanels()
 QString panelTitle(const Panel& panel)
 {
     return QCoreApplication::translate("Panel", panel.title);
+}
+
+QString dockName(std::string_view id)
+{
+    return QStringLiteral("dock-%1").arg(QLatin1String(id.data(), static_cast<qsizetype>(id.size())));
+}
+
+void raisePanel(const QWidget& from, std::string_view id)
+{
+    const QWidget* window = from.window();
+    while (window->parentWidget()) // of a dock that floats
+        window = window->parentWidget()->window();
+    auto* dock = window->findChild<QDockWidget*>(dockName(id));
+    if (!dock)
+        return;
+    dock->show();
+    dock->raise();
+    if (dock->widget())
+        dock->widget()->setFocus();
 }
 
 LayerPanel::LayerPanel(const PanelContext& context, QWidget* parent)

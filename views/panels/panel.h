@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace ql::views {
 
@@ -32,6 +33,10 @@ struct Panel {
 
 std::span<const Panel* const> allPanels();
 QString panelTitle(const Panel& panel);
+/// Name of the dock that holds a panel.
+QString dockName(std::string_view id);
+/// Brings a panel to the front, in the window that the widget is part of.
+void raisePanel(const QWidget& from, std::string_view id);
 
 /// A panel that shows the current layer. It works only while it is visible and catches up when it is shown.
 class LayerPanel : public QWidget {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/runs/calibration_run.h"
 
+#include "core/calibration/depth_figures.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
@@ -46,35 +47,91 @@ CalibrationRun::CalibrationRun(Document& document, JobRunner& jobs)
     connect(&m_document, &Document::modelChanged, this, &CalibrationRun::reset);
 }
 
+Result<std::int64_t> CalibrationRun::runInputs(const CalibrationChoice& choice, ResultSink& sink,
+                                               JobMailbox<Arrival>& arrivals, const JobContext& context)
+{
+    const PreparedSource& source = *choice.source;
+    QL_TRY(cases, source.calibrationCases(choice.portion));
+    const graph::CheckpointWeights weights(source.model());
+    NotingSink noting(sink, source.model());
+    const CalibrationTask task{source.model(),
+                               source.graph(),
+                               weights,
+                               cases,
+                               choice.settings,
+                               noting,
+                               [&](std::int64_t block, std::int64_t through) {
+                                   arrivals.put({block, through, noting.sites()});
+                               }};
+    QL_CHECK(calibrate(task, context));
+    return cases.count;
+}
+
+Result<std::int64_t> CalibrationRun::runDepth(const CalibrationChoice& choice, ResultSink& sink,
+                                              JobMailbox<Arrival>& arrivals, const JobContext& context)
+{
+    const PreparedSource& source = *choice.source;
+    QL_TRY(windows, source.text()->windows(choice.portion.length, choice.portion.limit));
+    const graph::CheckpointWeights weights(source.model());
+    QL_CHECK(measureDepth({source.model(), source.graph(), weights, windows, sink}, context));
+    arrivals.put({-1, windows.count(), findCalibration(sink, source.model())});
+    return windows.count();
+}
+
+Result<std::int64_t> CalibrationRun::runFisher(const CalibrationChoice& choice, ResultSink& sink,
+                                               JobMailbox<Arrival>& arrivals, const JobContext& context)
+{
+    const PreparedSource& source = *choice.source;
+    QL_TRY(windows, source.text()->windows(choice.portion.length, choice.portion.limit));
+    const graph::CheckpointWeights weights(source.model());
+    FisherSettings settings = *choice.fisher;
+    settings.keepGramsAs(choice.settings);
+    const auto tell = [&](std::int64_t through) -> Result<void> {
+        arrivals.put({-1, through, findCalibration(sink, source.model())});
+        return {};
+    };
+    const FisherTask task{source.model(), source.graph(), weights, windows, settings, sink, tell};
+    QL_CHECK(estimateFisher(task, context));
+    return task.count();
+}
+
 void CalibrationRun::start(const CalibrationChoice& choice)
 {
     m_choice = choice;
     m_state = State::running;
     m_problem.clear();
     m_count = 0;
+    m_fisherCount = 0;
     m_block = -1;
     m_sink = m_document.sink();
+    run(Stage::inputs);
+}
+
+void CalibrationRun::run(Stage stage)
+{
+    m_stage = stage;
+    const QString source = QFileInfo(m_choice.source->path).fileName();
+    const auto work = stage == Stage::inputs ? runInputs : stage == Stage::depth ? runDepth : runFisher;
     m_feed.start(
-        tr("Calibrating on %1").arg(QFileInfo(choice.source->path).fileName()),
-        [choice, sink = m_sink](JobMailbox<Arrival>& arrivals, const JobContext& context) -> Result<std::int64_t> {
-            const PreparedSource& source = *choice.source;
-            QL_TRY(cases, source.calibrationCases(choice.portion));
-            const graph::CheckpointWeights weights(source.model());
-            NotingSink noting(*sink, source.model());
-            const CalibrationTask task{source.model(),
-                                       source.graph(),
-                                       weights,
-                                       cases,
-                                       choice.settings,
-                                       noting,
-                                       [&](std::int64_t block, std::int64_t through) {
-                                           arrivals.put({block, through, noting.sites()});
-                                       }};
-            QL_CHECK(calibrate(task, context));
-            return cases.count;
+        stage == Stage::inputs  ? tr("Calibrating on %1").arg(source)
+        : stage == Stage::depth ? tr("Following %1 along the depth").arg(source)
+                                : tr("Fisher information on %1").arg(source),
+        [work, choice = m_choice, sink = m_sink](JobMailbox<Arrival>& arrivals, const JobContext& context) {
+            return work(choice, *sink, arrivals, context);
         },
-        [this](const Result<std::int64_t>& count) { finish(count); });
+        [this](const Result<std::int64_t>& count) { finishStage(count); });
     Q_EMIT changed();
+}
+
+std::optional<CalibrationRun::Stage> CalibrationRun::following() const
+{
+    if (!m_choice.source->runnable->isLanguageModel)
+        return std::nullopt;
+    if (m_stage == Stage::inputs && m_choice.depth)
+        return Stage::depth;
+    if (m_stage != Stage::fisher && m_choice.fisher)
+        return Stage::fisher;
+    return std::nullopt;
 }
 
 void CalibrationRun::pause()
@@ -85,24 +142,39 @@ void CalibrationRun::pause()
 void CalibrationRun::take(const std::vector<Arrival>& arrivals)
 {
     const Arrival& last = arrivals.back();
-    m_block = last.block;
-    m_count = last.count;
+    if (m_stage == Stage::inputs) {
+        m_block = last.block;
+        m_count = last.count;
+    } else if (m_stage == Stage::fisher) {
+        m_fisherCount = last.count;
+    }
     if (auto activations = calibratedActivations(m_sink, last.sites, {})) // the embedding alone has none
         m_document.showActivations(std::move(activations));
     Q_EMIT changed();
 }
 
-void CalibrationRun::finish(const Result<std::int64_t>& count)
+void CalibrationRun::finishStage(const Result<std::int64_t>& count)
 {
-    if (count) {
-        m_state = State::finished;
-        m_count = *count;
-    } else if (count.error().code == Errc::cancelled) {
-        m_state = State::paused;
-    } else {
-        m_state = State::failed;
-        m_problem = errorText(count.error());
+    if (!count) {
+        m_state = count.error().code == Errc::cancelled ? State::paused : State::failed;
+        if (m_state == State::failed)
+            m_problem = errorText(count.error());
+        finish();
+        return;
     }
+    if (m_stage != Stage::depth)
+        (m_stage == Stage::inputs ? m_count : m_fisherCount) = *count;
+    if (const auto next = following()) {
+        run(*next);
+        return;
+    }
+    m_state = State::finished;
+    finish();
+}
+
+/// What is there is used from now on, however far it came.
+void CalibrationRun::finish()
+{
     if (m_sink != m_document.sink()) // it was saved under another name meanwhile
         m_jobs.start(
             {.title = tr("Keeping the calibration")}, this,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The calibration of the open model: runs as a job, leaves every block's statistics in the study as they arrive, and
-// can be stopped and gone on with at any time. GUI thread only.
+// The calibration of the open model: what its layers see, then, where asked for, figures along the depth and how much
+// each weight matters. Runs as jobs, one after the other, leaves every piece in the study as it arrives, and can be
+// stopped and gone on with at any time. GUI thread only.
 #pragma once
 
 #include "core/calibration/calibrated_activations.h"
@@ -17,12 +18,15 @@ struct CalibrationChoice {
     std::shared_ptr<const PreparedSource> source;
     Portion portion;
     CalibrationSettings settings;
+    bool depth = false;                        // of language models, as the next: depth_figures.h
+    std::optional<FisherSettings> fisher = {}; // Gram matrices follow the settings
 };
 
 class CalibrationRun : public QObject {
     Q_OBJECT
 public:
     enum class State { idle, running, paused, finished, failed };
+    enum class Stage { inputs, depth, fisher };
 
     CalibrationRun(Document& document, JobRunner& jobs);
 
@@ -32,6 +36,8 @@ public:
     void pause();
     void resume() { start(m_choice); }
     State state() const { return m_state; }
+    /// That runs, or was the last to.
+    Stage stage() const { return m_stage; }
     /// Why it failed.
     const QString& problem() const { return m_problem; }
     std::uint64_t job() const { return m_feed.job(); }
@@ -40,26 +46,40 @@ public:
     /// The same for people: "12 windows".
     QString countText() const { return countedCases(m_count, m_choice.source && m_choice.source->text()); }
     std::int64_t block() const { return m_block; }
+    /// Windows that went backward.
+    std::int64_t fisherCount() const { return m_fisherCount; }
 
 Q_SIGNALS:
     void changed();
 
 private:
+    /// What the sink holds, and how far the stage is.
     struct Arrival {
-        std::int64_t block = -1;
+        std::int64_t block = -1; // of inputs
         std::int64_t count = 0;
         CalibratedSites sites;
     };
+    static Result<std::int64_t> runInputs(const CalibrationChoice& choice, ResultSink& sink,
+                                          JobMailbox<Arrival>& arrivals, const JobContext& context);
+    static Result<std::int64_t> runDepth(const CalibrationChoice& choice, ResultSink& sink,
+                                         JobMailbox<Arrival>& arrivals, const JobContext& context);
+    static Result<std::int64_t> runFisher(const CalibrationChoice& choice, ResultSink& sink,
+                                          JobMailbox<Arrival>& arrivals, const JobContext& context);
+    void run(Stage stage);
+    std::optional<Stage> following() const;
     void take(const std::vector<Arrival>& arrivals);
-    void finish(const Result<std::int64_t>& count);
+    void finishStage(const Result<std::int64_t>& count);
+    void finish();
     void reset();
 
     Document& m_document;
     JobRunner& m_jobs;
     CalibrationChoice m_choice;
     State m_state = State::idle;
+    Stage m_stage = Stage::inputs;
     QString m_problem;
     std::int64_t m_count = 0;
+    std::int64_t m_fisherCount = 0;
     std::int64_t m_block = -1;
     std::shared_ptr<ResultSink> m_sink;
     JobFeed<Arrival> m_feed;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "views/runs/predictions.h"
 
+#include "views/document/activations_file.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/text/format.h"
@@ -10,7 +11,6 @@
 namespace ql::views {
 
 struct Predictions::Fitted {
-    const Metric* metric = nullptr;
     PredictedQuantity of;
     LossModel model;
     double floor = 0;
@@ -20,44 +20,52 @@ struct Predictions::Fitted {
 Predictions::Predictions(Document& document, JobRunner& jobs) : m_document(document), m_jobs(jobs)
 {
     connect(&m_document, &Document::modelChanged, this, &Predictions::takeOver);
+    connect(&m_document, &Document::activationsChanged, this, &Predictions::readOther);
     connect(&m_document, &Document::saved, this, [this] { keep(); }); // it may be another study
 }
 
 Predictions::~Predictions() = default;
 
-const Predictions::Fitted* Predictions::fitted(const Metric& metric) const
+QString sourceTitle(std::string_view source)
 {
-    if (m_fitted && m_fitted->metric == &metric)
+    if (source == kProbedLosses)
+        return Predictions::tr("Measured losses of layers");
+    const auto metric = findMetric(source);
+    return metric ? toQString((*metric)->title) : toQString(source);
+}
+
+const Predictions::Fitted* Predictions::fitted(std::string_view source) const
+{
+    if (m_fitted && m_fitted->of.metric == source)
         return m_fitted.get();
-    const auto of = usualQuantity(m_records, metric.id);
+    const auto of = usualQuantity(m_records, source);
     if (!of)
         return nullptr;
-    m_fitted = std::make_unique<Fitted>(Fitted{.metric = &metric,
-                                               .of = *of,
+    m_fitted = std::make_unique<Fitted>(Fitted{.of = *of,
                                                .model = lossModelOf(m_records, *of),
                                                .floor = usualFloor(m_records, *of),
                                                .isTrusted = ql::isTrusted(m_records, *of)});
     return m_fitted.get();
 }
 
-std::optional<Prediction> Predictions::expected(const Metric& metric, double sum) const
+std::optional<Prediction> Predictions::expected(std::string_view source, double sum, double error) const
 {
-    const Fitted* by = fitted(metric);
+    const Fitted* by = fitted(source);
     if (!by)
         return std::nullopt;
-    return by->model.predict({.sum = sum, .sumError = 0, .floor = by->floor});
+    return by->model.predict({.sum = sum, .sumError = error, .floor = by->floor});
 }
 
-bool Predictions::isTrusted(const Metric& metric) const
+bool Predictions::isTrusted(std::string_view source) const
 {
-    const Fitted* by = fitted(metric);
+    const Fitted* by = fitted(source);
     return !by || by->isTrusted;
 }
 
-QString Predictions::suspects(const Metric& metric) const
+QString Predictions::suspects(std::string_view source) const
 {
     QStringList lines;
-    if (const Fitted* by = fitted(metric))
+    if (const Fitted* by = fitted(source))
         for (const std::string& line : describeSuspects(m_records, by->of))
             lines << toQString(line);
     return lines.join(QLatin1Char('\n'));
@@ -95,17 +103,44 @@ void Predictions::takeOver()
         return;
     m_base = m_document.baseModel();
     m_records.clear();
+    m_other.clear();
     m_fitted.reset();
     Q_EMIT changed();
     if (!m_document.isOpen())
         return;
+    readFrom([sink = m_document.sink()]() -> Result<std::vector<PredictionRecord>> { return readPredictions(*sink); });
+}
+
+/// Records of the study that the activations are of, if that is another one.
+void Predictions::readOther()
+{
+    const auto& activations = m_document.activations();
+    const std::filesystem::path path = activations ? activations->path() : std::filesystem::path();
+    if (path == m_other)
+        return;
+    m_other = path;
+    if (isStudy(path))
+        readFrom([path]() -> Result<std::vector<PredictionRecord>> {
+            QL_TRY(study, openOtherStudy(path));
+            return readPredictions(*study);
+        });
+}
+
+/// Puts what a job reads before the records that are there, but for those of the same plans and quantities.
+void Predictions::readFrom(std::function<Result<std::vector<PredictionRecord>>()> read)
+{
     m_jobs.start(
-        {.title = tr("Reading what was predicted"), .channel = QStringLiteral("read predictions")}, this,
-        [sink = m_document.sink()](const JobContext&) -> Result<std::vector<PredictionRecord>> {
-            return readPredictions(*sink);
-        },
+        {.title = tr("Reading what was predicted")}, this,
+        [read = std::move(read)](const JobContext&) { return read(); },
         [this, base = m_base](Result<std::vector<PredictionRecord>> records) {
-            if (!records || records->empty() || base != m_base)
+            if (!records || base != m_base)
+                return;
+            std::erase_if(*records, [this](const PredictionRecord& its) {
+                return std::ranges::any_of(m_records, [&](const PredictionRecord& known) {
+                    return known.of == its.of && known.plan == its.plan;
+                });
+            });
+            if (records->empty())
                 return;
             m_records.insert(m_records.begin(), records->begin(), records->end());
             m_fitted.reset();

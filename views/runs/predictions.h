@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What plans of the open model were predicted and measured at, as the study remembers it: how far the prediction of
-// another plan reaches, and whether it holds. GUI thread only.
+// What plans of the open model were predicted and measured at, as the study remembers it, and the study that its
+// activations are of: how far the prediction of another plan reaches, and whether it holds. GUI thread only.
 #pragma once
 
 #include "core/plan/prediction_records.h"
 
 #include <QObject>
 
+#include <functional>
 #include <memory>
 #include <optional>
-
-namespace ql {
-struct Metric;
-}
 
 namespace ql::views {
 
 class Document;
 class JobRunner;
+
+/// Of a source: a metric's title, or that losses were measured.
+QString sourceTitle(std::string_view source);
 
 class Predictions : public QObject {
     Q_OBJECT
@@ -30,28 +30,32 @@ public:
     /// One more, which the study keeps; an earlier one of the same plan and quantity gives way.
     void add(const PredictionRecord& record);
 
-    /// Of a plan whose items' losses by the metric add up to `sum`; nothing where no plan was measured.
-    std::optional<Prediction> expected(const Metric& metric, double sum) const;
-    /// False while the last plan that the metric predicted was measured outside of its interval.
-    bool isTrusted(const Metric& metric) const;
-    /// What the metric is off by, a role or block a line.
-    QString suspects(const Metric& metric) const;
+    // By what losses are of: the id of a metric, or kProbedLosses (Document::lossSource()).
+    /// Of a plan whose items' losses add up to `sum`, with its standard error; nothing where no plan was measured.
+    std::optional<Prediction> expected(std::string_view source, double sum, double error = 0) const;
+    /// False while the last plan that was predicted so was measured outside of its interval.
+    bool isTrusted(std::string_view source) const;
+    /// What the predictions are off by, a role or block a line.
+    QString suspects(std::string_view source) const;
 
 Q_SIGNALS:
     void changed();
 
 private:
     struct Fitted;
-    const Fitted* fitted(const Metric& metric) const; // null without records
+    const Fitted* fitted(std::string_view source) const; // null without records
     void takeOver();
+    void readFrom(std::function<Result<std::vector<PredictionRecord>>()> read);
+    void readOther();
     void keep();
 
     Document& m_document;
     JobRunner& m_jobs;
     std::shared_ptr<const Model> m_base; // that the records are of
+    std::filesystem::path m_other;       // study of the activations whose records were read
     std::vector<PredictionRecord> m_records;
     bool m_keepAgain = false;                 // there are others since the job that keeps them began
-    mutable std::unique_ptr<Fitted> m_fitted; // of the metric that was asked for last
+    mutable std::unique_ptr<Fitted> m_fitted; // of the source that was asked for last
 };
 
 } // namespace ql::views

@@ -77,9 +77,19 @@ double PreparedSource::calibrationSeconds(const CalibrationSettings& settings, c
     return speed.secondsPerMultiplyAdd * calibrationCost(settings, portion).multiplyAdds;
 }
 
-double PreparedSource::validationSeconds(const Portion& portion) const
+CalibrationCost PreparedSource::fisherCost(const FisherSettings& settings, const Portion& portion) const
 {
-    const auto tokensRun = static_cast<double>(2 * tokensPerCase(portion) * count(portion));
+    return ql::fisherCost(model(), graph(), settings, count(portion), tokensPerCase(portion));
+}
+
+double PreparedSource::fisherSeconds(const FisherSettings& settings, const Portion& portion) const
+{
+    return speed.secondsPerMultiplyAdd * fisherCost(settings, portion).multiplyAdds;
+}
+
+double PreparedSource::runSeconds(const Portion& portion) const
+{
+    const auto tokensRun = static_cast<double>(tokensPerCase(portion) * count(portion));
     return speed.secondsPerMultiplyAdd * tokensRun * multiplyAddsPerToken(model(), graph());
 }
 

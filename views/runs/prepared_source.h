@@ -4,7 +4,7 @@
 // shared.
 #pragma once
 
-#include "core/calibration/calibrate.h"
+#include "core/calibration/fisher.h"
 #include "core/model/evaluation/run_cost.h"
 #include "core/model/evaluation/text_tokens.h"
 #include "views/runs/runnable_model.h"
@@ -40,8 +40,13 @@ struct PreparedSource {
 
     CalibrationCost calibrationCost(const CalibrationSettings& settings, const Portion& portion) const;
     double calibrationSeconds(const CalibrationSettings& settings, const Portion& portion) const;
+    /// Of language models, as the next two.
+    CalibrationCost fisherCost(const FisherSettings& settings, const Portion& portion) const;
+    double fisherSeconds(const FisherSettings& settings, const Portion& portion) const;
+    /// The model alone, once.
+    double runSeconds(const Portion& portion) const;
     /// The model and a version of it, side by side.
-    double validationSeconds(const Portion& portion) const;
+    double validationSeconds(const Portion& portion) const { return 2 * runSeconds(portion); }
 
 private:
     /// As far as it is known.

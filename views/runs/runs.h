@@ -3,6 +3,8 @@
 #pragma once
 
 #include "views/runs/calibration_run.h"
+#include "views/runs/limit_check.h"
+#include "views/runs/loss_run.h"
 #include "views/runs/predictions.h"
 #include "views/runs/validation_runs.h"
 
@@ -10,9 +12,15 @@ namespace ql::views {
 
 struct Runs {
     Runs(Document& document, JobRunner& jobs)
-        : calibration(document, jobs), predictions(document, jobs), validations(document, jobs, predictions)
+        : calibration(document, jobs),
+          limits(document, jobs),
+          losses(document, jobs),
+          predictions(document, jobs),
+          validations(document, jobs, predictions)
     {}
     CalibrationRun calibration;
+    LimitCheck limits;
+    LossRun losses;
     Predictions predictions;
     ValidationRuns validations;
 };

@@ -187,7 +187,8 @@ SourceKind SourceChoice::kind() const
 QString SourceChoice::channel() const
 {
     return m_use == SourceUse::calibration ? QStringLiteral("read calibration source")
-                                           : QStringLiteral("read held-out source");
+           : m_use == SourceUse::heldOut   ? QStringLiteral("read held-out source")
+                                           : QStringLiteral("read probing source");
 }
 
 Portion SourceChoice::portion() const

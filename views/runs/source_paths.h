@@ -8,9 +8,9 @@ namespace ql::views {
 
 class Document;
 
-enum class SourceUse { calibration, heldOut };
+enum class SourceUse { calibration, heldOut, probing };
 
-/// calibration.txt or test.txt beside the open model; empty if there is none.
+/// calibration.txt, or test.txt for what calibration must not see, beside the open model; empty if there is none.
 QString textBeside(const Document& document, SourceUse use);
 /// The one of that kind that was remembered last; empty if it is not there any more.
 QString lastSource(SourceKind kind, SourceUse use);

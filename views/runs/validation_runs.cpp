@@ -56,8 +56,8 @@ void ValidationRuns::start(const ValidationChoice& choice)
         tr("Validating on %1").arg(QFileInfo(choice.source->path).fileName()),
         [choice, plan, activations = m_document.activations(), base = m_document.baseModel(),
          variant = m_document.variant(), target = figures.target, sink = m_document.sink(),
-         known = m_predictions.records()](JobMailbox<ValidationStep>& steps,
-                                          const JobContext& context) -> Result<std::optional<PredictionRecord>> {
+         losses = m_document.probedTable(plan), known = m_predictions.records()](
+            JobMailbox<ValidationStep>& steps, const JobContext& context) -> Result<std::optional<PredictionRecord>> {
             QL_TRY(other, plannedVersion(choice.source->model(),
                                          {.plan = &plan,
                                           .target = target ? &target->profile : nullptr,
@@ -76,7 +76,8 @@ void ValidationRuns::start(const ValidationChoice& choice)
                                          .runtime = choice.runtime,
                                          .model = model,
                                          .other = other,
-                                         .measured = *measured},
+                                         .measured = *measured,
+                                         .losses = losses.get()},
                                         known, sink.get(), context);
         },
         [this](const Result<std::optional<PredictionRecord>>& result) { finish(result); });

@@ -80,7 +80,8 @@ Result<std::optional<PredictionRecord>> predictedAndMeasured(const MeasuredValid
                              .activations = validation.activations,
                              .runtime = validation.runtime ? std::string(validation.runtime->id) : std::string(),
                              .windows = windows,
-                             .text = toPath(source.path).filename().string()};
+                             .text = toPath(source.path).filename().string(),
+                             .losses = validation.losses};
     const auto of = quantityOf(task);
     if (!of)
         return std::optional<PredictionRecord>();

@@ -29,6 +29,7 @@ struct MeasuredValidation {
     const ModelVersion& model;
     const ModelVersion& other; // by the plan and the runtime
     const ValidationPoint& measured;
+    const CostTable* losses = nullptr; // in place of the best metric's
 };
 
 /// What the plan is predicted at without itself, and what was measured; nothing where nothing predicts KLD. The floor

@@ -360,13 +360,19 @@ private Q_SLOTS:
                                     .bitsPerWeight = bitsPerWeight(small.model, result->plan),
                                     .loss = result->predictedLoss,
                                     .lossUnit = small.table.unit};
-        for (const LimitUse& use : limitUses(small.model, result->plan, nullptr, solvable, measures)) {
+        Executor executor(1);
+        const JobContext context(executor);
+        LatencyFile latencies;
+        const auto usesOf = [&](const Plan& plan, const std::vector<Limit>& its, const PlanMeasures& known) {
+            return limitUses(small.model, plan, nullptr, its, known, latencies, context).value();
+        };
+        const std::vector<LimitUse> solved = usesOf(result->plan, solvable, measures);
+        for (const LimitUse& use : solved) {
             QVERIFY2(use.problem.empty(), use.problem.c_str());
             QCOMPARE(use.excess(), 0.0);
         }
         // What a plan of one candidate takes of them is known without solving.
-        const auto uses = limitUses(small.model, large, nullptr, limits,
-                                    {.fileBytes = {}, .bitsPerWeight = 16, .loss = 0, .lossUnit = {}});
+        const auto uses = usesOf(large, limits, {.fileBytes = {}, .bitsPerWeight = 16, .loss = 0, .lossUnit = {}});
         QCOMPARE(uses.size(), limits.size());
         QCOMPARE(uses[0].used, 16.0);
         QCOMPARE(uses[0].excess(), 6.0);
@@ -380,9 +386,26 @@ private Q_SLOTS:
         QVERIFY(!uses[6].problem.empty());
         QCOMPARE(uses[7].excess(), static_cast<double>(ofRole(small.model, "o_proj").size()));
         QVERIFY(!uses[8].problem.empty());
-        const auto below = limitUses(small.model, uniformPlan(small.model, parseCandidate("int3:g16").value()), nullptr,
-                                     std::vector<Limit>{{LimitKind::group, "down_proj=7:0.5"}}, measures);
+        const auto below = usesOf(uniformPlan(small.model, parseCandidate("int3:g16").value()),
+                                  {{LimitKind::group, "down_proj=7:0.5"}}, measures);
         QCOMPARE(below[0].excess(), 1.5); // 3 bits and a float32 scale for 16 of them
+
+        const auto bits = measuredUse(limits[0], {.fileBytes = {}, .bitsPerWeight = 16, .loss = 0, .lossUnit = {}});
+        QVERIFY(bits && bits->excess() == 6);
+        QVERIFY(!measuredUse(limits[1], measures)); // of a plan's operations nothing is known
+        QVERIFY(!measuredUse(limits.back(), {})->problem.empty());
+        std::stop_source stop;
+        stop.request_stop();
+        const auto stopped =
+            limitUses(small.model, large, nullptr, limits, measures, latencies, JobContext(executor, stop.get_token()));
+        QVERIFY(!stopped && stopped.error().code == Errc::cancelled);
+        // The file is read again only once it is another.
+        const auto read = latencies.read(path).value();
+        QVERIFY(latencies.read(path).value() == read);
+        std::ofstream(path) << "*,int3:g16,10\n*,int5:g16,20\n*,bf16,40\n";
+        QVERIFY(latencies.read(path).value() != read);
+        QCOMPARE(usesOf(large, limits, measures)[2].used, 40 * count);
+        QVERIFY(!latencies.read(folder.path() / "none.csv"));
     }
 
     void nothingAskedForIsAnError()

@@ -369,7 +369,29 @@ private Q_SLOTS:
         std::int64_t bytes = 0;
         for (const auto& [key, piece] : sink.pieces)
             bytes += std::ssize(piece);
-        QVERIFY(std::fabs(static_cast<double>(fisherCost(task).resultBytes) / static_cast<double>(bytes) - 1) < 0.05);
+        const auto costOf = [&](std::int64_t windows) {
+            return fisherCost(*m_model, m_graph, {.windows = windows, .gramLimit = 1000, .outputGram = true},
+                              m_windows.count(), m_windows.length);
+        };
+        QVERIFY(std::fabs(static_cast<double>(costOf(0).resultBytes) / static_cast<double>(bytes) - 1) < 0.05);
+        QVERIFY(costOf(1).multiplyAdds > 0); // work is that of the windows taken
+        QVERIFY(std::fabs(costOf(0).multiplyAdds / costOf(1).multiplyAdds - 3) < 1e-9);
+        QCOMPARE(costOf(2).resultBytes, costOf(1).resultBytes);
+    }
+
+    void gramMatricesFollowTheCalibration()
+    {
+        FisherSettings settings;
+        CalibrationSettings calibration;
+        calibration.fullLimit = 100;
+        calibration.full = {3};
+        settings.keepGramsAs(calibration);
+        QCOMPARE(settings.gramLimit, 100);
+        QCOMPARE(settings.gramOf, std::vector<std::int64_t>{3});
+        calibration.gram = GramKind::blocks; // of others than the layers named
+        settings.keepGramsAs(calibration);
+        QCOMPARE(settings.gramLimit, 0);
+        QCOMPARE(settings.gramOf, std::vector<std::int64_t>{3});
     }
 
     void damagedPiecesAreNotTaken()

@@ -2,6 +2,7 @@
 #include "core/plan/layer_losses.h"
 #include "tests/support/fused_target.h"
 #include "tests/support/memory_model.h"
+#include "tests/support/memory_sink.h"
 
 #include <QTest>
 
@@ -48,6 +49,12 @@ private Q_SLOTS:
             QCOMPARE(read.cells[i].evidence, losses.cells[i].evidence);
         }
         QCOMPARE(printLosses(read, model), text);
+        QVERIFY(text.find("tokens") == std::string::npos && text.find("time") == std::string::npos); // not known
+        losses.cells[1].tokens = 8192;
+        losses.cells[1].time = 1764488000;
+        const LayerLosses dated = parseLosses(printLosses(losses, model), model).value();
+        QCOMPARE(dated.cells[1].tokens, 8192);
+        QCOMPARE(dated.cells[1].time, 1764488000);
         losses.couplings = {{.layers = {0, 2},
                              .candidates = {candidate("int4:g16"), candidate("int8:g16@mse")},
                              .loss = -1.0 / 7,
@@ -106,6 +113,7 @@ private Q_SLOTS:
         says("\"loss\": 0.5", "\"loss\": 1e999", "JSON");
         says("\"loss\": 0.5", "\"loss\": null", "not negative");
         says("0.25", "\"0.25\"", "standard_error");
+        says("\"evidence\"", "\"tokens\": -1, \"evidence\"", "'tokens'");
         says("\"gradients\"", "\"hearsay\"", "there are");
         says("\"layer\": \"", "\"layer\": \"x", "another model");
         says("losses\": 1", "losses\": 2", "version");
@@ -142,6 +150,30 @@ private Q_SLOTS:
         LayerLosses other = dear;
         other.activations = "b";
         QCOMPARE(merged(cheap, other).error().code, Errc::refused);
+    }
+
+    void studiesKeepATableForEachActivations()
+    {
+        const Model model = test::tinyModel(1, 32);
+        test::MemorySink sink;
+        QVERIFY(keptLosses(sink, model, "a").cells.empty());
+        LayerLosses losses{
+            .metric = "gradient_probe",
+            .activations = "a",
+            .candidates = {candidate("int4:g16")},
+            .cells = {loss(0, "int4:g16", 1, 0.5, Evidence::probed), loss(1, "int4:g16", 2, 0.5, Evidence::probed)}};
+        QVERIFY(keepLosses(sink, losses, model));
+        losses.cells = {loss(1, "int4:g16", 3, 0.1, Evidence::measured), loss(2, "int4:g16", 4, 1, Evidence::probed)};
+        QVERIFY(keepLosses(sink, losses, model));
+        const LayerLosses kept = keptLosses(sink, model, "a");
+        QCOMPARE(kept.cells.size(), std::size_t{3});
+        QCOMPARE(kept.cells[0].loss, 1.0);
+        QCOMPARE(kept.cells[1].loss, 3.0);
+        QCOMPARE(kept.cells[2].loss, 4.0);
+        QVERIFY(keptLosses(sink, model, "b").cells.empty());
+        QCOMPARE(sink.pieces.size(), std::size_t{1});
+        sink.pieces.begin()->second.resize(20); // damaged: as if nothing was measured
+        QVERIFY(keptLosses(sink, model, "a").cells.empty());
     }
 
     void itemsAddUpTheirLayers()

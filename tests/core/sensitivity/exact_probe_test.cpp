@@ -2,8 +2,7 @@
 // The exact probe on a tiny model, against the whole model run from the start.
 #include "core/model/evaluation/evaluate.h"
 #include "core/realize/planned_version.h"
-#include "core/sensitivity/exact_probe.h"
-#include "core/sensitivity/layer_groups.h"
+#include "core/sensitivity/probed_losses.h"
 #include "tests/support/language_model.h"
 
 #include <cmath>
@@ -183,6 +182,53 @@ private Q_SLOTS:
         QCOMPARE(named("down_proj"), (std::map<std::string, std::size_t>{{"down_proj", 2}}));
         QCOMPARE(named("*self_attn*"), (std::map<std::string, std::size_t>{{"*self_attn*", 8}}));
         QVERIFY(!layerGroups(*m_model, layers, "nothing*"));
+    }
+
+    void theMostValuableCellsComeFirst()
+    {
+        const std::vector<std::int64_t> layers{m_model->indexOf("model.layers.0.mlp.up_proj.weight"),
+                                               m_model->indexOf("model.layers.1.mlp.up_proj.weight")};
+        const std::vector<Candidate> columns = parseCandidates("int4:channel int8:channel keep").value();
+        const auto loss = [&](std::size_t layer, std::size_t column, double value, double error, Evidence evidence) {
+            return LayerLoss{.layer = layers[layer],
+                             .candidate = columns[column],
+                             .loss = value,
+                             .standardError = error,
+                             .evidence = evidence};
+        };
+        const std::vector<LayerLosses> known{
+            {.metric = "kfac",
+             .activations = {},
+             .candidates = columns,
+             .cells = {loss(0, 0, 9, 0, Evidence::gradients), loss(1, 0, 2, 0, Evidence::gradients)}},
+            {.metric = "gradient_probe",
+             .activations = {},
+             .candidates = columns,
+             .cells = {loss(0, 0, 3, 1, Evidence::probed), loss(1, 1, 1, 0.5, Evidence::measured)}}};
+        ExactCellsRequest request{
+            .model = *m_model, .groups = singleLayers(*m_model, layers), .candidates = columns, .known = known};
+        std::vector<ExactCell> cells = exactCells(request);
+        QCOMPARE(cells.size(), std::size_t{3});             // one is measured; keep changes nothing
+        QCOMPARE(cells[0].change.front().first, layers[1]); // 2 · 2, nothing was drawn
+        QCOMPARE(cells[0].worth, 4.0);
+        QCOMPARE(cells[1].change.front().first, layers[0]); // 3 · 1, by the better evidence
+        QCOMPARE(cells[1].worth, 3.0);
+        QCOMPARE(cells[2].worth, 0.0); // nothing is known of it
+        request.skipsMeasured = false;
+        cells = exactCells(request);
+        QCOMPARE(cells.size(), std::size_t{4});
+        QCOMPARE(cells[2].worth, 0.5);
+
+        MeasuredChange measured;
+        measured.kld = {0.5, 0.25};
+        const LayerLoss exact = exactLoss(cells[0], measured, 16);
+        QCOMPARE(exact.layer, layers[1]);
+        QCOMPARE(exact.loss, 0.375);
+        QCOMPARE(exact.standardError, 0.125); // |0.5 − 0.25| / 2
+        QCOMPARE(exact.tokens, 32);
+        QCOMPARE(exact.evidence, Evidence::measured);
+        measured.kld = {-1e-9, -1e-9}; // rounding
+        QCOMPARE(exactLoss(cells[0], measured, 16).loss, 0.0);
     }
 };
 

@@ -8,10 +8,13 @@
 
 #include <QAbstractItemModelTester>
 #include <QComboBox>
+#include <QDockWidget>
 #include <QLabel>
 #include <QLineEdit>
+#include <QMainWindow>
 #include <QPushButton>
 #include <QTableView>
+#include <QToolButton>
 
 #include <algorithm>
 #include <cmath>
@@ -219,6 +222,8 @@ private Q_SLOTS:
         QVERIFY(of.settle());
         QCOMPARE(of.model()->rowCount(), 6);
         QCOMPARE(of.model()->problems(), 0);
+        const auto* link = allocation->findChild<QToolButton*>(QStringLiteral("limitsPassed"));
+        QVERIFY(link->isHidden());
         QVERIFY(of.value(4, LimitsModel::kUsed).toDouble() > 0); // bytes of keys and values
 
         // A plan by hand that does not keep them is told.
@@ -229,6 +234,27 @@ private Q_SLOTS:
         QVERIFY(of.settle());
         QCOMPARE(of.value(2, LimitsModel::kUsed).toInt() > 1, true);
         QVERIFY(of.isRed(2));
+        QVERIFY(!link->isHidden());
+        QVERIFY2(link->text().contains(QLatin1String("not kept")), qPrintable(link->text()));
+        QCOMPARE(of.runs.limits.passed(), of.model()->problems());
+
+        // It leads to them, and goes when they are kept again.
+        QMainWindow window;
+        auto* dock = new QDockWidget(&window);
+        dock->setObjectName(dockName("limits"));
+        window.addDockWidget(Qt::BottomDockWidgetArea, dock);
+        auto* summary = of.make("allocation").release();
+        window.setCentralWidget(summary);
+        window.show();
+        dock->hide();
+        auto* shown = summary->findChild<QToolButton*>(QStringLiteral("limitsPassed"));
+        QVERIFY(shown->isVisible());
+        QTest::mouseClick(shown, Qt::LeftButton);
+        QVERIFY(dock->isVisible());
+        d.undoStack().undo();
+        d.undoStack().undo();
+        QVERIFY(of.settle());
+        QVERIFY(link->isHidden() && shown->isHidden());
 
         // They are part of what a study keeps.
         const auto settings = d.settings();

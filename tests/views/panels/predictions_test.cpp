@@ -71,7 +71,7 @@ private Q_SLOTS:
         Shown shown;
         QVERIFY(shown.open() && shown.settle());
         QCOMPARE(shown.model()->rowCount(), 0);
-        const Metric& metric = **findMetric("fisher");
+        const std::string_view metric = "fisher";
         Predictions& predictions = shown.runs.predictions;
         QVERIFY(!predictions.expected(metric, 0.1));
         for (int i = 0; i < 4; ++i)
@@ -153,7 +153,7 @@ private Q_SLOTS:
         QVERIFY(shown.model()->rows().front().plan.contains(QLatin1String("×"))); // it is known by name
 
         // The summary says the interval; in the colours of problems only after a miss.
-        const auto expected = shown.runs.predictions.expected(*d.metric(), d.totals().loss);
+        const auto expected = shown.runs.predictions.expected(d.lossSource(), d.totals().loss);
         QVERIFY(expected && expected->plans == 1);
         QVERIFY(allocation->findChild<PlanNumbers*>()->accessibleName().contains(QChar(0x2026)));
 
@@ -167,6 +167,24 @@ private Q_SLOTS:
         QVERIFY(later.open(folder.filePath(QStringLiteral("study.qloupe"))) && later.settle());
         QCOMPARE(later.runs.predictions.records().size(), std::size_t{1});
         QCOMPARE(later.runs.predictions.records().front().plan, hash);
+
+        // Who takes the study's calibration for another one, takes its records, too.
+        later.document.close();
+        Shown other;
+        QVERIFY(other.open() && other.settle());
+        QVERIFY(other.runs.predictions.records().empty());
+        other.document.openActivations(folder.filePath(QStringLiteral("study.qloupe")));
+        QVERIFY(other.settle());
+        QVERIFY(other.jobs.failures().empty());
+        QVERIFY(other.document.activations() && !other.document.isCalibrated());
+        QCOMPARE(other.document.activations()->fisherWindows(), 4);
+        QCOMPARE(other.runs.predictions.records().size(), std::size_t{1});
+        QCOMPARE(other.runs.predictions.records().front().plan, hash);
+        other.document.openActivations(folder.filePath(QStringLiteral("none.qloupe")));
+        QVERIFY(other.settle());
+        QCOMPARE(other.jobs.failures().size(), std::size_t{1});
+        QVERIFY(!QFile::exists(folder.filePath(QStringLiteral("none.qloupe")))); // it is not made
+        QCOMPARE(other.document.activations()->fisherWindows(), 4);
     }
 };
 

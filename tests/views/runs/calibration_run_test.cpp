@@ -12,6 +12,7 @@
 #include <QTemporaryDir>
 
 #include <algorithm>
+#include <cmath>
 
 using namespace ql;
 using namespace ql::views;
@@ -158,6 +159,64 @@ private Q_SLOTS:
         }
     }
 
+    void goesBackwardAndPredictsKld()
+    {
+        test::OpenedSample work;
+        QVERIFY(work.open());
+        QVERIFY(work.document.metric()->unit != "nats per token");
+        CalibrationRun& run = work.runs.calibration;
+        CalibrationChoice its = choice(work, 24, 3);
+        its.depth = true;
+        its.fisher.emplace();
+        its.fisher->windows = 2;
+        its.fisher->batchWindows = 1;
+        bool paused = false;
+        std::vector<CalibrationRun::Stage> stages;
+        connect(&run, &CalibrationRun::changed, this, [&] {
+            if (stages.empty() || stages.back() != run.stage())
+                stages.push_back(run.stage());
+            if (!paused && run.fisherCount() == 1) { // between its batches
+                paused = true;
+                run.pause();
+            }
+        });
+        run.start(its);
+        QTRY_VERIFY_WITH_TIMEOUT(run.state() != State::running, 60000);
+        if (run.state() == State::paused) // it may be through already
+            run.resume();
+        QTRY_VERIFY_WITH_TIMEOUT(run.state() != State::running, 60000);
+        run.disconnect(this);
+        QCOMPARE(run.problem(), QString());
+        QVERIFY(run.state() == State::finished);
+        QCOMPARE(stages.front(), CalibrationRun::Stage::inputs);
+        QCOMPARE(stages.back(), CalibrationRun::Stage::fisher);
+        QCOMPARE(run.count(), 3);
+        QCOMPARE(run.fisherCount(), 2);
+        const Activations& activations = *work.document.activations();
+        QCOMPARE(activations.fisherWindows(), 2);
+        QVERIFY(activations.knowsLossGrams());
+        const auto* figures = dynamic_cast<const KnowsFigures*>(&activations);
+        QVERIFY(figures && figures->knowsFigure("lim"));
+        QCOMPARE(work.document.metric()->id, std::string_view("kfac")); // by itself
+
+        // The engine makes the same of those windows.
+        const Model& model = *work.document.model();
+        const graph::Graph graph = buildGraph(model).value();
+        const graph::CheckpointWeights weights(model);
+        const Windows windows = its.source->text()->windows(64, 3).value();
+        test::MemorySink sink;
+        FisherSettings settings = *its.fisher;
+        settings.keepGramsAs(its.settings);
+        QVERIFY(estimateFisher({model, graph, weights, windows, settings, sink, {}}, JobContext(work.executor)));
+        QVERIFY(!sink.pieces.empty());
+        for (const auto& [key, piece] : sink.pieces) {
+            const auto kept = work.document.sink()->find(key);
+            QVERIFY2(kept && *kept == piece, key.c_str());
+        }
+        QVERIFY(work.settle());
+        QVERIFY(work.jobs.failures().empty());
+    }
+
     void picturesAndArrays()
     {
         QTemporaryDir folder;
@@ -222,6 +281,16 @@ private Q_SLOTS:
         QVERIFY(source->calibrationSeconds({}, {}) > source->calibrationSeconds({}, {.length = 0, .limit = 2}));
         QVERIFY(source->validationSeconds({}) > 0);
         QVERIFY(source->calibrationCost({}, {}).memoryBytes > 0);
+
+        test::OpenedSample language;
+        QVERIFY(language.open());
+        const auto text = language.text(QStringLiteral("calibration.txt"));
+        const Portion portion{64, 8};
+        FisherSettings few;
+        few.windows = 2;
+        QVERIFY(std::fabs(text->fisherSeconds({}, portion) / text->fisherSeconds(few, portion) - 4) < 1e-9);
+        QVERIFY(text->fisherSeconds({}, portion) > 3.9 * text->runSeconds(portion)); // forward twice, and backward
+        QCOMPARE(text->fisherCost(few, portion).resultBytes, text->fisherCost({}, portion).resultBytes);
     }
 
     void failuresSayWhy()

@@ -9,6 +9,7 @@
 #include "views/charts/axes.h"
 #include "views/charts/chart_view.h"
 #include "views/dialogs/calibrate_dialog.h"
+#include "views/document/activations_file.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
@@ -188,8 +189,7 @@ private:
 
     void load()
     {
-        const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(),
-                                                          tr("Activations (*.npz *.h5 *.hdf5);;All files (*)"));
+        const QString path = QFileDialog::getOpenFileName(this, tr("Load activations"), QString(), activationsFilter());
         if (!path.isEmpty())
             m_document.openActivations(path);
     }

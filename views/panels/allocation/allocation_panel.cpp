@@ -29,6 +29,7 @@ namespace {
 struct LossAt {
     std::size_t column = 0;
     double perWeight = 0;
+    Evidence evidence = Evidence::unmeasured;
 };
 
 class AllocationPanel : public QWidget {
@@ -39,7 +40,7 @@ public:
           m_document(context.document),
           m_jobs(context.jobs),
           m_predictions(context.runs.predictions),
-          m_summary(new SummaryBar(m_document, m_predictions, this)),
+          m_summary(new SummaryBar(m_document, m_predictions, context.runs.limits, this)),
           m_bars(new BitBars(this)),
           m_preview(new BalancePreview(m_document, this)),
           m_problem(new QLabel(this))
@@ -203,14 +204,14 @@ private:
         std::optional<LossAt> nearest;
         double distance = INFINITY;
         for (const std::size_t column : m_document.ladder(layer)) {
-            const Measurement* cell = m_document.cell(layer, column);
             const double d = std::fabs(m_document.columnBits(column) - 4);
-            if (!cell || d >= distance)
+            if (d >= distance)
                 continue;
-            const double loss = m_document.lossOf(*cell) / static_cast<double>(m_document.layer(layer).numel());
+            const KnownLoss known = m_document.knownLoss(layer, column);
+            const double loss = known.loss / static_cast<double>(m_document.layer(layer).numel());
             if (loss >= 0 && std::isfinite(loss)) {
                 distance = d;
-                nearest = LossAt{.column = column, .perWeight = loss};
+                nearest = LossAt{.column = column, .perWeight = loss, .evidence = known.evidence};
             }
         }
         return nearest;
@@ -254,7 +255,8 @@ private:
             return m_document.isMeasuring() ? tr("\nsensitivity: being measured") : tr("\nsensitivity: not measured");
         return tr("\nsensitivity at %1: %2 %3 per weight (%4: %5)")
             .arg(m_document.columnText(loss->column), numberText(loss->perWeight), toQString(metric->unit),
-                 toQString(metric->title), toQString(word(evidenceOf(metric->needs))));
+                 loss->evidence > Evidence::gradients ? tr("KLD") : toQString(metric->title),
+                 toQString(word(loss->evidence)));
     }
 
     QString tip(int bar) const
@@ -268,7 +270,7 @@ private:
         if (const auto cell = m_document.plannedCell(layer)) {
             const Metric* metric = m_document.metric();
             text += tr("\nSQNR %1 dB, loss %2 %3")
-                        .arg(fixedText(cell->error.sqnrDb(), 1), numberText(m_document.lossOf(*cell)),
+                        .arg(fixedText(cell->error.sqnrDb(), 1), lossNumber(m_document.plannedLoss(layer)),
                              metric ? toQString(metric->unit) : QString());
         }
         text += sensitivityTip(layer);
@@ -334,8 +336,7 @@ private:
             levels.push_back(column ? static_cast<int>(*column) : -1);
         }
         m_bars->setPreview(std::move(levels));
-        const Metric* metric = m_document.metric();
-        m_preview->show(proposal, metric && !m_predictions.isTrusted(*metric)
+        m_preview->show(proposal, !m_predictions.isTrusted(m_document.lossSource(result.plan))
                                       ? tr("Its metric predicted the last validated plan wrongly, so this is no "
                                            "recommendation until a validation is inside its interval again.")
                                       : QString());

@@ -4,6 +4,8 @@
 #include "views/document/document.h"
 #include "views/panels/allocation/budget_bar.h"
 #include "views/panels/allocation/plan_numbers.h"
+#include "views/panels/panel.h"
+#include "views/runs/limit_check.h"
 #include "views/runs/predictions.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
@@ -15,6 +17,7 @@
 #include <QPushButton>
 #include <QSignalBlocker>
 #include <QStandardItemModel>
+#include <QToolButton>
 
 #include <cmath>
 
@@ -31,6 +34,11 @@ QString lossText(const Document& document, double loss, const std::optional<Pred
                 .arg(numberText(expected->value, 4), numberText(expected->low), numberText(expected->high));
         return isTrusted ? text : SummaryBar::tr("%1 · the last prediction missed").arg(text);
     }
+    const Totals& totals = document.totals();
+    if (totals.probed + totals.exact > 0)
+        return SummaryBar::tr("predicted KLD %1 ± %2 nats per token, %3 of %4 items measured")
+            .arg(numberText(loss, 4), numberText(totals.lossError, 2), countText(totals.probed + totals.exact),
+                 countText(std::ssize(document.table().items)));
     const QString number = numberText(loss, 4);
     if (document.metric() && document.metric()->isProxy)
         return SummaryBar::tr("predicted loss %1  (%2, not KLD)").arg(number, toQString(document.metric()->title));
@@ -57,23 +65,29 @@ QString lossText(const Document& document, double loss, const std::optional<Pred
 
 } // namespace
 
-SummaryBar::SummaryBar(Document& document, const Predictions& predictions, QWidget* parent)
+SummaryBar::SummaryBar(Document& document, const Predictions& predictions, const LimitCheck& limits, QWidget* parent)
     : QWidget(parent),
       m_document(document),
       m_predictions(predictions),
+      m_limits(limits),
       m_target(new QComboBox(this)),
       m_metric(new QComboBox(this)),
       m_budget(new QLineEdit(this)),
       m_balance(new QPushButton(tr("&Balance"), this)),
       m_bar(new BudgetBar(this)),
-      m_numbers(new PlanNumbers(this))
+      m_numbers(new PlanNumbers(this)),
+      m_passed(new QToolButton(this))
 {
     m_lines = new QBoxLayout(QBoxLayout::LeftToRight, this);
     m_lines->setContentsMargins(8, 4, 8, 4);
     m_lines->setSpacing(6);
     m_choices = new QHBoxLayout;
     m_choices->setSpacing(6);
-    m_lines->addWidget(m_numbers);
+    auto* told = new QHBoxLayout;
+    told->setSpacing(6);
+    told->addWidget(m_numbers, 1);
+    told->addWidget(m_passed);
+    m_lines->addLayout(told);
     m_lines->addLayout(m_choices, 1);
     const auto label = [this](const QString& text, QWidget* buddy) {
         auto* made = new QLabel(text, this);
@@ -104,6 +118,12 @@ SummaryBar::SummaryBar(Document& document, const Predictions& predictions, QWidg
         tr("Finds the plan with the least predicted loss within the limits; locked layers stay. You see it first."));
     m_bar->setMinimumWidth(150);
     m_bar->setMaximumWidth(320);
+    m_passed->setAutoRaise(true);
+    m_passed->setObjectName(QStringLiteral("limitsPassed"));
+    m_passed->setToolTip(tr("Shows them in the panel Limits"));
+    m_passed->hide();
+    connect(m_passed, &QToolButton::clicked, this, [this] { raisePanel(*this, "limits"); });
+    connect(&limits, &LimitCheck::changed, this, &SummaryBar::showLimits);
     connect(m_balance, &QPushButton::clicked, this, [this] {
         takeBudget();
         Q_EMIT balanceRequested();
@@ -124,6 +144,7 @@ SummaryBar::SummaryBar(Document& document, const Predictions& predictions, QWidg
     connect(&document, &Document::measured, this, &SummaryBar::refreshTotals);
     connect(&predictions, &Predictions::changed, this, &SummaryBar::refreshTotals);
     refreshChoices();
+    showLimits();
 }
 
 QSize SummaryBar::minimumSizeHint() const
@@ -140,7 +161,8 @@ void SummaryBar::resizeEvent(QResizeEvent* event)
 
 void SummaryBar::arrange()
 {
-    const int needed = m_numbers->sizeHint().width() + m_choices->minimumSize().width() + 40;
+    const int link = m_passed->isHidden() ? 0 : m_passed->sizeHint().width() + 6;
+    const int needed = m_numbers->sizeHint().width() + link + m_choices->minimumSize().width() + 40;
     const auto direction = width() < needed ? QBoxLayout::TopToBottom : QBoxLayout::LeftToRight;
     if (direction == m_lines->direction())
         return;
@@ -217,9 +239,10 @@ void SummaryBar::showNumbers()
     const Totals& totals = m_document.totals();
     const Metric* metric = m_document.metric();
     const QString bits = tr("%1 bits per weight").arg(fixedText(totals.bitsPerWeight, 3));
-    const auto expected =
-        metric && !std::isnan(totals.loss) ? m_predictions.expected(*metric, totals.loss) : std::optional<Prediction>();
-    const bool isTrusted = !expected || m_predictions.isTrusted(*metric);
+    const std::string source = m_document.lossSource();
+    const auto expected = std::isnan(totals.loss) ? std::optional<Prediction>()
+                                                  : m_predictions.expected(source, totals.loss, totals.lossError);
+    const bool isTrusted = !expected || m_predictions.isTrusted(source);
     m_numbers->setTexts(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits,
                         !std::isnan(totals.loss) ? lossText(m_document, totals.loss, expected, isTrusted)
                         : m_document.isMeasuring()
@@ -229,13 +252,17 @@ void SummaryBar::showNumbers()
     QString ofLoss = metric ? tr("%1 in %2, summed over the layers: %3")
                                   .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))
                             : QString();
+    if (totals.probed + totals.exact > 0)
+        ofLoss += tr("\nOf the layers under this plan, tied ones together, %1 were measured by running the model with "
+                     "each alone, %2 by gradients along the change of their codes.")
+                      .arg(countText(totals.exact), countText(totals.probed));
     if (expected) {
         ofLoss += tr("\nThe sum is %1; %2 validated plans say what KLD it stands for, and where %3 of such plans are.")
                       .arg(numberText(totals.loss, 4), countText(expected->plans), percentText(expected->level));
         if (!isTrusted)
             ofLoss +=
                 tr("\nThe last validated plan was outside of its interval: validate a plan before it is relied on.\n%1")
-                    .arg(m_predictions.suspects(*metric));
+                    .arg(m_predictions.suspects(source));
     }
     m_numbers->setToolTips(
         totals.fileBytes
@@ -243,6 +270,24 @@ void SummaryBar::showNumbers()
                   .arg(countText(*totals.fileBytes), countText(totals.payloadBits))
             : totals.refusal,
         ofLoss);
+}
+
+void SummaryBar::showLimits()
+{
+    // A budget alone is what the bar tells.
+    const std::vector<Limit>& limits = m_limits.limits();
+    const bool isBudget = limits.size() == 1 &&
+                          (limits.front().kind == LimitKind::size || limits.front().kind == LimitKind::bitsPerWeight);
+    const int passed = m_document.isOpen() && !isBudget ? m_limits.passed() : 0;
+    QPalette p = palette();
+    p.setColor(QPalette::ButtonText, colors(p).bad);
+    m_passed->setPalette(p);
+    if (passed > 0)
+        m_passed->setText(passed == 1 ? tr("1 limit is not kept") : tr("%1 limits are not kept").arg(passed));
+    if (m_passed->isHidden() != (passed == 0)) {
+        m_passed->setVisible(passed > 0);
+        arrange();
+    }
 }
 
 void SummaryBar::refreshTotals()

@@ -94,10 +94,14 @@ QString LayerColumns::titleTip(int column) const
     case kSize:
         return tr("Stored bytes under the plan (MB = 10⁶ bytes)");
     case kLoss:
-        return metric ? tr("%1, in %2: %3\nIt rests on: %4. Choose another loss above the bars.")
-                            .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula),
-                                 toQString(word(evidenceOf(metric->needs))))
-                      : QString();
+        return metric
+                   ? tr("%1, in %2: %3\nIt rests on: %4. Choose another loss above the bars.")
+                             .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula),
+                                  toQString(word(evidenceOf(metric->needs)))) +
+                         (m_document.countsProbes()
+                              ? tr("\nWhere losses were measured (Model ▸ Measure losses…) those stand in its place.")
+                              : QString())
+                   : QString();
     case kSqnr:
         return tr("Signal to quantization noise, 10·log₁₀(Σw² ÷ Σ(w−ŵ)²) in dB; higher is better");
     case kOutliers:
@@ -113,11 +117,11 @@ QString LayerColumns::titleTip(int column) const
 
 double LayerColumns::loss(std::int64_t layer, int column) const
 {
-    const auto cell = m_document.plannedCell(layer);
-    if (!cell)
-        return LayerValues::kUnknown;
     const Metric* metric = metricOf(column);
-    return metric ? Document::lossOf(*cell, *metric) : m_document.lossOf(*cell);
+    if (!metric)
+        return m_document.plannedLoss(layer).loss;
+    const auto cell = m_document.plannedCell(layer);
+    return cell ? Document::lossOf(*cell, *metric) : LayerValues::kUnknown;
 }
 
 double LayerColumns::sqnr(std::int64_t layer) const
@@ -213,7 +217,7 @@ QVariant LayerColumns::text(std::int64_t layer, int column) const
     case kSize:
         return bytesText(value.toLongLong());
     case kLoss:
-        return value.isValid() ? numberText(value.toDouble()) : unknown;
+        return value.isValid() ? lossNumber(m_document.plannedLoss(layer)) : unknown;
     case kSqnr:
         return value.isValid() ? fixedText(value.toDouble(), 1) : unknown;
     case kOutliers:
@@ -277,10 +281,12 @@ QString LayerColumns::tip(std::int64_t layer, int column) const
         const Metric* metric = m_document.metric();
         if (!l.quantizable || !metric)
             return {};
-        if (!std::isnan(loss(layer)))
-            return tr("%1 %2, %3")
-                .arg(numberText(loss(layer), 6), toQString(metric->unit), toQString(word(evidenceOf(metric->needs))));
-        return m_document.isMeasuring() ? tr("Being measured") : tr("Not measured: %1").arg(toQString(metric->title));
+        const KnownLoss loss = m_document.plannedLoss(layer);
+        const QString text = loss.isMeasured()          ? lossInWords(loss, toQString(metric->unit))
+                             : m_document.isMeasuring() ? tr("Being measured")
+                                                        : tr("Not measured: %1").arg(toQString(metric->title));
+        const QString seen = coverageInWords(m_document, layer);
+        return seen.isEmpty() ? text : text + QLatin1Char('\n') + seen;
     }
     case kCandidate:
         return l.quantizable ? tr("Double click or F2 to change it; the selection changes along") : QString();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The layer table with its filter line. Selection is the document's selection.
+#include "views/dialogs/losses_dialog.h"
 #include "views/document/document.h"
 #include "views/panels/layers/layer_delegate.h"
 #include "views/panels/layers/layer_filter_model.h"
@@ -16,6 +17,7 @@
 #include <QLineEdit>
 #include <QMenu>
 #include <QSettings>
+#include <QToolButton>
 #include <QTreeView>
 #include <QVBoxLayout>
 
@@ -37,12 +39,23 @@ public:
           m_proxy(new LayerFilterModel(*m_model, this)),
           m_view(new QTreeView(this)),
           m_filter(new QLineEdit(this)),
-          m_count(new QLabel(this))
+          m_count(new QLabel(this)),
+          m_measure(new QToolButton(this))
     {
         auto* top = new QHBoxLayout;
         top->setContentsMargins(6, 4, 6, 0);
         top->addWidget(m_filter, 1);
         top->addWidget(m_count);
+        top->addWidget(m_measure);
+        m_measure->setText(tr("Measure losses…"));
+        m_measure->setObjectName(QStringLiteral("measureLosses"));
+        m_measure->setAutoRaise(true);
+        m_measure->setMinimumWidth(24); // gives way in a narrow window
+        m_measure->setToolTip(tr("What each candidate of each layer costs, from gradients and by running it"));
+        connect(m_measure, &QToolButton::clicked, this,
+                [context, this] { measureLosses(context.document, context.jobs, context.runs, window()); });
+        m_measure->setEnabled(m_document.isOpen());
+        connect(&m_document, &Document::modelChanged, this, [this] { m_measure->setEnabled(m_document.isOpen()); });
         auto* column = new QVBoxLayout(this);
         column->setContentsMargins(0, 0, 0, 0);
         column->setSpacing(3);
@@ -107,7 +120,7 @@ private:
         wide(LayerTreeModel::kCandidate, "xx int4:g128:s=bf16");
         wide(LayerTreeModel::kBits, "16.00");
         wide(LayerTreeModel::kSize, "100.0 MB");
-        wide(LayerTreeModel::kLoss, "1.23e-05");
+        wide(LayerTreeModel::kLoss, "1.23e-05 ± 1e-06");
         wide(LayerTreeModel::kSqnr, "SQNR/dB ▾");
         wide(LayerTreeModel::kOutliers, "0.0123 %");
         wide(LayerTreeModel::kCrest, "crest 00");
@@ -286,6 +299,7 @@ private:
     QTreeView* m_view;
     QLineEdit* m_filter;
     QLabel* m_count;
+    QToolButton* m_measure;
     bool m_taking = false;
 };
 

@@ -2,7 +2,6 @@
 // All that Balance has to keep: sizes, memory, operations, latency, loss, bits of groups, ties, candidates allowed and
 // locks; what the plan takes of each, and by how much it passes one. Limits are added, edited in the table and removed.
 #include "views/document/document.h"
-#include "views/jobs/job_runner.h"
 #include "views/panels/drawn_panel.h"
 #include "views/panels/limits/limit_bar_delegate.h"
 #include "views/panels/limits/limits_model.h"
@@ -10,6 +9,7 @@
 #include "views/panels/panel_side.h"
 #include "views/panels/row_table.h"
 #include "views/panels/view_menu.h"
+#include "views/runs/runs.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
 #include "views/theme/problem_color.h"
@@ -38,7 +38,7 @@ public:
     LimitsPanel(const PanelContext& context, QWidget* parent)
         : DrawnPanel(parent),
           m_document(context.document),
-          m_jobs(context.jobs),
+          m_check(context.runs.limits),
           m_summary(new ElidedLabel(this)),
           m_model(new LimitsModel(m_document, this)),
           m_table(new QTableView(this)),
@@ -113,6 +113,7 @@ private:
         });
         connect(&m_document, &Document::planChanged, this, again);
         connect(&m_document, &Document::totalsChanged, this, again);
+        connect(&m_check, &LimitCheck::changed, this, again);
         connect(m_model, &LimitsModel::refused, this, &LimitsPanel::complain);
         connect(m_table->selectionModel(), &QItemSelectionModel::currentChanged, this, [this] { refreshButtons(); });
         connect(m_model, &QAbstractItemModel::modelReset, this, [this] { refreshButtons(); });
@@ -234,38 +235,10 @@ private:
             part->setEnabled(m_document.isOpen());
         if (!m_document.isOpen())
             m_problem.clear();
+        if (m_check.limits() == m_model->limits())
+            m_model->setUses(m_check.uses());
         refreshButtons();
         refreshSummary();
-        measureUses();
-    }
-
-    /// What the plan takes of the limits, by a job: a table of latencies is read, and memory is split in every way.
-    void measureUses()
-    {
-        m_isStale = m_document.isOpen() && !m_model->limits().empty();
-        if (!m_isStale || m_jobs.isRunning(QStringLiteral("limits")))
-            return; // or looks again when that one is done
-        m_isStale = false;
-        const Totals& totals = m_document.totals();
-        const Metric* metric = m_document.metric();
-        PlanMeasures measures{.fileBytes = totals.fileBytes,
-                              .bitsPerWeight = totals.bitsPerWeight,
-                              .loss = totals.loss,
-                              .lossUnit = metric ? std::string(metric->unit) : std::string()};
-        m_jobs.start(
-            {.title = tr("Checking limits"), .channel = QStringLiteral("limits"), .quiet = true}, this,
-            [model = m_document.model(), plan = m_document.plan(), target = m_document.target(),
-             limits = m_model->limits(), measures](const JobContext&) -> Result<std::vector<LimitUse>> {
-                return limitUses(*model, plan, target ? &target->profile : nullptr, limits, measures);
-            },
-            [this, limits = m_model->limits()](Result<std::vector<LimitUse>> uses) {
-                if (uses && limits == m_model->limits()) {
-                    m_model->setUses(std::move(*uses));
-                    refreshSummary();
-                }
-                if (m_isStale)
-                    touch();
-            });
     }
 
     void refreshButtons() { m_remove->setEnabled(m_document.isOpen() && m_table->currentIndex().isValid()); }
@@ -305,7 +278,7 @@ private:
     }
 
     Document& m_document;
-    JobRunner& m_jobs;
+    const LimitCheck& m_check;
     ElidedLabel* m_summary;
     LimitsModel* m_model;
     QTableView* m_table;
@@ -314,7 +287,6 @@ private:
     QPushButton* m_add;
     QPushButton* m_remove;
     QString m_problem; // of the last action
-    bool m_isStale = false;
 };
 
 } // namespace

@@ -36,6 +36,7 @@ namespace {
 constexpr std::size_t kBudgets = 200;
 constexpr std::size_t kBudgetsUnderLimits = 40;     // each is a search of its own
 constexpr int kSettleMs = 150;                      // after the last change, before the front is solved again
+constexpr int kLossesMs = 10'000;                   // between fronts while losses are measured
 constexpr std::string_view kKld = "nats per token"; // unit of losses that compare with a measured KLD
 
 /// A plan that has a mark.
@@ -129,6 +130,23 @@ private:
         connect(&m_document, &Document::modelChanged, this, solveAnew);
         connect(&m_document, &Document::tableChanged, this, solveAnew);
         connect(&m_document, &Document::measured, this, solveAnew);
+        // While losses are measured they come all the time.
+        const LossRun& losses = m_runs.losses;
+        m_later.setSingleShot(true);
+        m_later.setInterval(kLossesMs);
+        connect(&m_later, &QTimer::timeout, this, solveAnew);
+        connect(&m_document, &Document::lossesChanged, this, [this, solveAnew, &losses] {
+            if (losses.state() != LossRun::State::running)
+                solveAnew();
+            else if (!m_later.isActive())
+                m_later.start();
+        });
+        connect(&losses, &LossRun::changed, this, [this, solveAnew, &losses] {
+            if (losses.state() == LossRun::State::running || !m_later.isActive())
+                return;
+            m_later.stop();
+            solveAnew();
+        });
         connect(&m_document, &Document::planChanged, this, [this, solveAnew] {
             if (m_front && !sameLocks())
                 solveAnew();
@@ -526,6 +544,7 @@ private:
     QPushButton* m_keep;
     QPushButton* m_measure;
     QPushButton* m_solve; // stops, or solves again
+    QTimer m_later;       // that more losses are known
     QTimer m_settle;
     std::optional<FrontPlans> m_front;      // of m_start's locks and m_limits
     std::shared_ptr<const Model> m_frontOf; // and this model

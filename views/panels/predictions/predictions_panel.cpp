@@ -65,6 +65,10 @@ public:
         connect(&m_runs.validations, &ValidationRuns::reset, this, again); // which name the plans
         connect(&m_document, &Document::modelChanged, this, again);
         connect(&m_document, &Document::settingsChanged, this, again); // the metric
+        connect(&m_document, &Document::totalsChanged, this, [this] {
+            if (m_document.isOpen() && source() != m_source) // probes tell, or no longer
+                touch();
+        });
         connect(m_chart, &PredictionChart::pointChosen, this,
                 [this](int point) { m_table->setCurrentIndex(m_proxy->mapFromSource(m_model->index(point, 0))); });
         connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
@@ -99,20 +103,17 @@ private:
         wide(PredictionsModel::kMeasured, QStringLiteral("0.001234 ± 0.00012"));
     }
 
-    /// The metric that is chosen, if it predicted any; else that of the last record.
-    const Metric* metric() const
+    /// What the plan's losses are of, if any was predicted so; else that of the last record.
+    std::string source() const
     {
         const std::vector<PredictionRecord>& records = m_runs.predictions.records();
-        const auto predicts = [&](const Metric* metric) {
-            return std::ranges::any_of(records, [&](const PredictionRecord& r) { return r.of.metric == metric->id; });
-        };
-        if (records.empty() || (m_document.metric() && predicts(m_document.metric())))
-            return m_document.metric();
-        const auto last = findMetric(records.back().of.metric);
-        return last ? *last : nullptr;
+        std::string now = m_document.lossSource();
+        const bool isKnown =
+            std::ranges::any_of(records, [&](const PredictionRecord& record) { return record.of.metric == now; });
+        return records.empty() || isKnown ? now : records.back().of.metric;
     }
 
-    std::vector<PredictionsModel::Row> rowsOf(const Metric& metric)
+    std::vector<PredictionsModel::Row> rowsOf(const std::string& source)
     {
         std::map<std::string, QString> names; // by hash
         for (const MeasuredPlan& plan : m_measured.all())
@@ -120,7 +121,7 @@ private:
         const std::vector<PredictionRecord>& records = m_runs.predictions.records();
         std::vector<PredictionsModel::Row> rows;
         for (auto record = records.rbegin(); record != records.rend(); ++record) {
-            if (record->of.metric != metric.id)
+            if (record->of.metric != source)
                 continue;
             const auto name = names.find(record->plan);
             rows.push_back({.record = *record,
@@ -135,8 +136,9 @@ private:
 
     void draw() override
     {
-        const Metric* metric = m_document.isOpen() ? this->metric() : nullptr;
-        m_model->setRows(metric ? rowsOf(*metric) : std::vector<PredictionsModel::Row>());
+        const std::string source = m_document.isOpen() ? this->source() : std::string();
+        m_source = source;
+        m_model->setRows(source.empty() ? std::vector<PredictionsModel::Row>() : rowsOf(source));
         std::vector<PredictedPoint> points;
         for (const PredictionsModel::Row& row : m_model->rows())
             points.push_back({.predicted = row.expected.value,
@@ -153,16 +155,16 @@ private:
         m_chart->setMessage(!m_document.isOpen() ? tr("Open a checkpoint first.")
                             : m_model->rowCount() == 0
                                 ? tr("Validate plans of a language model that is calibrated with "
-                                     "gradients (qloupe calibrate --fisher): each says how well "
+                                     "gradients (Calibrate…, Fisher information): each says how well "
                                      "its KLD was predicted.")
                                 : QString());
-        const bool isBroken = metric && m_model->rowCount() > 0 && !m_runs.predictions.isTrusted(*metric);
+        const bool isBroken = m_model->rowCount() > 0 && !m_runs.predictions.isTrusted(source);
         setProblemColor(*m_summary, isBroken);
-        m_summary->setText(m_model->rowCount() > 0 ? summary(*metric, isBroken) : QString());
-        m_summary->setToolTip(isBroken ? m_runs.predictions.suspects(*metric) : QString());
+        m_summary->setText(m_model->rowCount() > 0 ? summary(source, isBroken) : QString());
+        m_summary->setToolTip(isBroken ? m_runs.predictions.suspects(source) : QString());
     }
 
-    QString summary(const Metric& metric, bool isBroken) const
+    QString summary(const std::string& source, bool isBroken) const
     {
         const auto& rows = m_model->rows();
         const auto predicted = std::ranges::count_if(rows, [](const auto& row) { return row.record.wasPredicted; });
@@ -170,10 +172,10 @@ private:
             std::ranges::count_if(rows, [](const auto& row) { return row.record.wasPredicted && row.isInside(); });
         const QString counted =
             tr("%1: %2 plans measured, %3 of them predicted before, %4 inside their interval.")
-                .arg(toQString(metric.title), countText(std::ssize(rows)), countText(predicted), countText(inside));
+                .arg(sourceTitle(source), countText(std::ssize(rows)), countText(predicted), countText(inside));
         if (!isBroken)
             return counted;
-        const QString suspects = m_runs.predictions.suspects(metric);
+        const QString suspects = m_runs.predictions.suspects(source);
         return tr("The last prediction missed; %1 %2")
             .arg(suspects.isEmpty()
                      ? tr("what is to blame shows once more plans are measured.")
@@ -206,6 +208,7 @@ private:
     PredictionsModel* m_model;
     QSortFilterProxyModel* m_proxy;
     QTableView* m_table;
+    std::string m_source; // of what is shown
 };
 
 } // namespace

@@ -121,7 +121,10 @@ private:
         setCell(row, kBits, fixedText(static_cast<double>(bits) / static_cast<double>(l.numel()), 3), chosen);
         setCell(row, kBytes, bytesText(ceilDiv(bits, 8)), chosen);
         setCell(row, kSqnr, cell ? fixedText(cell->error.sqnrDb(), 1) : waiting, chosen);
-        setCell(row, kLoss, cell ? numberText(m_document.lossOf(*cell)) : waiting, chosen);
+        const KnownLoss loss = m_document.knownLoss(layer, column);
+        setCell(row, kLoss, loss.isMeasured() ? lossNumber(loss) : waiting, chosen);
+        m_table->item(row, kLoss)
+            ->setToolTip(loss.isMeasured() ? lossInWords(loss, toQString(m_document.metric()->unit)) : QString());
         m_table->item(row, kCandidate)->setData(kColumnRole, static_cast<qulonglong>(column));
         m_table->item(row, kCandidate)
             ->setToolTip(tr("Double click or Enter gives the selected layers this candidate"));

@@ -237,6 +237,12 @@ private:
             lines << tr("%1 of the weights lie beyond 6 standard deviations; kurtosis %2 (normal: 3), crest factor %3")
                          .arg(percentText(m_weights->outliers.share), numberText(m_weights->statistics.kurtosis),
                               numberText(m_weights->statistics.crestFactor()));
+        if (const KnownLoss known = m_document.knownLoss(layer, m_column); known.evidence > Evidence::gradients)
+            lines << tr("KLD at %1: %2")
+                         .arg(m_document.columnText(m_column),
+                              lossInWords(known, toQString(m_document.metric()->unit)));
+        if (const QString seen = coverageInWords(m_document, layer); !seen.isEmpty())
+            lines << seen;
         const auto step = [&](const std::optional<LayerStep>& to, const QString& text) {
             if (to)
                 lines << text.arg(m_document.columnText(to->column), signedText(bytesText(to->payloadBits / 8)),

@@ -169,7 +169,8 @@ private Q_SLOTS:
         const std::vector<std::int64_t> layers = m_model->quantizableLayers();
         const auto named = [&](const char* word) {
             std::map<std::string, std::size_t> sizes;
-            for (const LayerGroup& group : layerGroups(*m_model, layers, word).value())
+            const std::vector<LayerGroup> groups = layerGroups(*m_model, layers, word).value();
+            for (const LayerGroup& group : groups)
                 sizes[group.name] = group.layers.size();
             return sizes;
         };

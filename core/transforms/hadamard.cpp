@@ -129,7 +129,7 @@ void rotateHeads(Rewrite& rewrite, const Model& model, const FoldSites& sites, s
 Result<Rewrite> rewrite(const TransformTask& task, const JobContext& context)
 {
     QL_TRY(options, optionsOf(task.spec));
-    QL_TRY(stream, findResidualStream(task.model, task.graph));
+    QL_TRY(stream, findResidualStream(task.model, task.graph, StreamChange::rotation));
     QL_TRY(block, blockFor(task.model, stream.width, options.block));
     const std::vector<double> signs = randomSigns(stream.width, options.seed, 0);
     const ChannelMapPtr rotation = rotationMap(stream.width, 0, block, signs);

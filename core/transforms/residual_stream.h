@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The residual stream of a model, which embeddings start, attention and MLPs add to and only norms read: where a
-// rotation of its channels can be folded into weights. Found in the graph.
+// rotation or another order of its channels can be folded into weights. Found in the graph.
 #pragma once
 
 #include "core/base/result.h"
@@ -9,12 +9,15 @@
 
 namespace ql {
 
+/// What is to become of the channels. Another order passes all norms, and is that of what they make, too.
+enum class StreamChange { rotation, order };
+
 struct ResidualStream {
     struct Norm {
-        std::int64_t weights = -1;
-        double offset = 0;                 // it multiplies by offset + weight
-        std::vector<std::int64_t> readers; // layers that read what it makes
-        bool feedsTiedHead = false;        // and the output head that uses an embedding
+        std::int64_t weights = -1, bias = -1; // vectors of `width` elements where the order changes
+        double offset = 0;                    // it multiplies by offset + weight
+        std::vector<std::int64_t> readers;    // layers that read what it makes
+        bool feedsTiedHead = false;           // and the output head that uses an embedding
     };
     /// Rows are values of the stream, or of a stack of experts as many as there are, one below the other.
     struct Writer {
@@ -27,8 +30,8 @@ struct ResidualStream {
     std::int64_t tiedHead = -1; // the embedding that is the output head, too
 };
 
-/// Refused, naming the node, where something else than RMS norms reads the stream, or something else than embeddings
-/// and linear layers writes it.
-Result<ResidualStream> findResidualStream(const Model& model, const graph::Graph& graph);
+/// Refused, naming the node, where something else than RMS norms reads the stream (another order: than norms), or
+/// something else than embeddings and linear layers writes it (another order: and norms behind them).
+Result<ResidualStream> findResidualStream(const Model& model, const graph::Graph& graph, StreamChange change);
 
 } // namespace ql

@@ -47,7 +47,9 @@ struct Transform {
     std::string_view source; // paper, section
     /// Whether its effect stays inside one producer and its consumers; otherwise it is of the whole model.
     bool isLocal = false;
-    TransformNeeds needs = TransformNeeds::nothing;
+    TransformNeeds needs = TransformNeeds::nothing; // whatever the options
+    /// Where options decide what it takes; null: they do not.
+    TransformNeeds (*needsWith)(const TransformSpec& spec) = nullptr;
     std::span<const TransformOption> keys;  // key=value
     std::span<const TransformOption> words; // bare words
     /// Checks the values of options; an error of kind usage.
@@ -58,5 +60,10 @@ struct Transform {
 
 std::span<const Transform* const> allTransforms();
 Result<const Transform*> findTransform(std::string_view id);
+/// What the transform of a spec takes.
+inline TransformNeeds needsOf(const Transform& transform, const TransformSpec& spec)
+{
+    return transform.needsWith ? transform.needsWith(spec) : transform.needs;
+}
 
 } // namespace ql

@@ -298,12 +298,13 @@ Result<Variant> makeVariant(std::shared_ptr<const Model> model, const TransformS
     for (const TransformSpec& spec : transforms) {
         QL_CHECK(context.checkStop());
         QL_TRY(transform, findTransform(spec.id));
-        if (transform->needs != TransformNeeds::nothing && !activations)
+        const TransformNeeds needs = needsOf(*transform, spec);
+        if (needs != TransformNeeds::nothing && !activations)
             return refused(
-                "looks at " + std::string(word(transform->needs)) +
+                "looks at " + std::string(word(needs)) +
                     ", and none are given; add --activations: a study made by qloupe calibrate, or captured X",
                 "transform " + printTransforms({spec}));
-        looksAtActivations = looksAtActivations || transform->needs != TransformNeeds::nothing;
+        looksAtActivations = looksAtActivations || needs != TransformNeeds::nothing;
         QL_TRY(graph, buildGraph(*step.model));
         auto rewrite = transform->rewrite({*step.model, graph, spec, step.activations.get()}, context);
         if (!rewrite)

@@ -42,7 +42,8 @@ private Q_SLOTS:
 
     void unquantizedVariantsAreTheModel()
     {
-        for (const char* text : {"hadamard:heads", "equalize", "awq:sites=norms:scheme=int4:g32"}) {
+        for (const char* text :
+             {"hadamard:heads", "equalize", "permute:inner=inputs:stream=inputs", "awq:sites=norms:scheme=int4:g32"}) {
             const Outcome shown =
                 run(QStringLiteral("validate %1 --text %1/test.txt --context 64 --windows 2").arg(kSample),
                     {QStringLiteral("--activations"), kActivations, QStringLiteral("--transform"),

@@ -164,7 +164,7 @@ QString TransformDialog::missing(const TransformSpecs& specs) const
         m_document.variant() ? m_document.variant()->activations.get() : m_document.activations().get();
     for (const TransformSpec& spec : specs)
         if (const auto transform = findTransform(spec.id))
-            if (const QString what = missingFor(**transform, known); !what.isEmpty())
+            if (const QString what = missingFor(needsOf(**transform, spec), known); !what.isEmpty())
                 return tr("%1: %2").arg(toQString(spec.id), what);
     if (!specs.empty() && m_runs.calibration.state() == CalibrationRun::State::running)
         return tr("A calibration is running; wait for it, or pause it.");

@@ -77,12 +77,11 @@ QString aboutTransform(const Transform& transform)
     return lines.join(QLatin1Char('\n'));
 }
 
-QString missingFor(const Transform& transform, const Activations* activations)
+QString missingFor(TransformNeeds needs, const Activations* activations)
 {
-    if (activations || transform.needs == TransformNeeds::nothing)
+    if (activations || needs == TransformNeeds::nothing)
         return {};
-    return TransformPage::tr("Needs %1, which are not known: Calibrate… finds them.")
-        .arg(toQString(word(transform.needs)));
+    return TransformPage::tr("Needs %1, which are not known: Calibrate… finds them.").arg(toQString(word(needs)));
 }
 
 } // namespace ql::views

@@ -6,6 +6,7 @@
 
 namespace ql {
 class Activations;
+enum class TransformNeeds;
 struct Transform;
 } // namespace ql
 
@@ -22,6 +23,6 @@ QString transformHtml(const Transform& transform);
 /// The same in a few lines, for tool tips.
 QString aboutTransform(const Transform& transform);
 /// What it needs of activations and is not there, and the mend; empty if nothing is missing. Null: none are known.
-QString missingFor(const Transform& transform, const Activations* activations);
+QString missingFor(TransformNeeds needs, const Activations* activations);
 
 } // namespace ql::views

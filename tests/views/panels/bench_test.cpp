@@ -2,6 +2,7 @@
 // The bench driven by mouse and keyboard: empty, run, stop, run again; the table says what ql::bench says; candidates
 // are explained, offered and assigned, and undone.
 #include "core/sensitivity/bench.h"
+#include "core/transforms/transform.h"
 #include "tests/support/opened_sample.h"
 #include "views/dialogs/transform_dialog.h"
 #include "views/dialogs/transform_page.h"
@@ -313,6 +314,12 @@ private Q_SLOTS:
         QVERIFY(page);
         QVERIFY(page->findChild<QTextBrowser*>()->toPlainText().contains(QStringLiteral("AWQ scaling")));
         QTest::keyClick(page, Qt::Key_Escape);
+        // What is missing follows the options.
+        const auto isMissing = [](const char* text) {
+            const TransformSpec spec = parseTransforms(text).value().front();
+            return !missingFor(needsOf(**findTransform(spec.id), spec), nullptr).isEmpty();
+        };
+        QVERIFY(isMissing("smooth") && isMissing("permute:stream=inputs") && !isMissing("permute"));
         auto* others = bench.find<QLineEdit>("benchOtherTransforms");
         QTest::keyClicks(others, QStringLiteral("magic"));
         QVERIFY(bench.says(QStringLiteral("unknown transform")));

@@ -250,7 +250,8 @@ void BenchChoice::takeActivations()
     const QSignalBlocker quietToo(m_transforms);
     for (int row = 1; row < m_transforms->count(); ++row) {
         const Transform& transform = *allTransforms()[static_cast<std::size_t>(row - 1)];
-        const QString why = m_document.isOpen() ? missingFor(transform, m_document.activations().get()) : QString();
+        const QString why =
+            m_document.isOpen() ? missingFor(transform.needs, m_document.activations().get()) : QString();
         QListWidgetItem* item = m_transforms->item(row);
         Qt::ItemFlags flags = Qt::ItemIsSelectable | Qt::ItemIsUserCheckable;
         flags.setFlag(Qt::ItemIsEnabled, why.isEmpty());

@@ -101,13 +101,13 @@ private Q_SLOTS:
                                        .arg(kSample, at("repaired.json")));
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
         const QString planned = QStringLiteral("%1 --plan %2").arg(kSample, at("repaired.json"));
-        const Outcome repaired = run(QStringLiteral("repair %1 --text %2/calibration.txt --context 64 --windows 16 "
-                                                    "--method kld:steps=8:rate=0.02:tune=both --out %3")
+        const Outcome repaired = run(QStringLiteral("repair %1 --text %2/calibration.txt --context 64 --windows 32 "
+                                                    "--method kld:steps=8:rate=0.005:tune=both --out %3")
                                          .arg(planned, kSample, at("repair.npz")));
         QVERIFY2(repaired.exitCode == 0, repaired.err.constData());
         const QJsonObject document = repaired.json();
         QVERIFY(document[QStringLiteral("kept")].toBool());
-        QCOMPARE(document[QStringLiteral("windows")].toInt(), 12);
+        QCOMPARE(document[QStringLiteral("windows")].toInt(), 24);
         QCOMPARE(document[QStringLiteral("step_kld")].toArray().size(), 8);
         QVERIFY(document[QStringLiteral("scaled_rows")].toInt() > 0);
         const auto kldOf = [&](const QString& more) {

@@ -27,8 +27,9 @@ SAMPLE_TYPES = ["IQ3_XXS", "Q2_K", "IQ3_M", "Q3_K_M", "IQ4_XS", "Q4_0", "Q4_K_S"
 CONTEXT = 512
 JUDGE = ["-c", CONTEXT, "--no-repack"]  # one order of adding on every CPU, and its AMX kernels crash on Q4_K
 GPTQ = "gptq:polish=4"
-REPAIR, REPAIR_CONTEXT = "kld:steps=40:batch=4:rate=0.005:tune=both:check=10", 256
-SMOLLM2_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq3_s", "iq4_nl", "q4_0", "q4_1", "q5_0", "q5_1", "q6_k", "q8_0")]
+REPAIR_CONTEXT = 256
+# Rows of 256 are only down_proj's: there K and IQ types save few bytes, and llama.cpp then rounds the inputs in blocks of 256.
+SMOLLM2_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq4_nl", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0")]
 SAMPLE_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq2_s", "iq3_xxs", "iq3_s", "iq4_xs", "iq4_nl", "q4_1", "q5_0", "q5_1",
                                                         "q8_0")] + [f"gguf:{block}@imatrix" for block in ("q4_k", "q5_k", "q6_k")]
 
@@ -187,7 +188,7 @@ def main():
     parser.add_argument("--windows", type=int, default=40)
     parser.add_argument("--types", type=lambda text: text.split(","), help="of llama.cpp's files, otherwise all of the frontier")
     parser.add_argument("--candidates", type=lambda text: text.split(","), help="of our files, otherwise the blocks of llama.cpp by GPTQ")
-    parser.add_argument("--repair", default=REPAIR, help="how scales of our files are tuned, or nothing")
+    parser.add_argument("--repair", default="", help="how scales of our files are tuned, e.g. kld:rate=0.002:tune=both; otherwise they are not")
     parser.add_argument("--threads", type=int, default=2, help="of llama.cpp's programs")
     parser.add_argument("--prefix", type=str.split, default=[], help="put before every command, e.g. nice")
     options = parser.parse_args()

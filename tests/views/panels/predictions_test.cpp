@@ -150,7 +150,7 @@ private Q_SLOTS:
         QCOMPARE(record.windowCount, std::int64_t{3});
         QVERIFY(record.expected.low < record.expected.value && std::isfinite(record.expected.high));
         QCOMPARE(shown.model()->rowCount(), 1);
-        QVERIFY(shown.model()->rows().front().plan.contains(QLatin1String("×"))); // it is known by name
+        QVERIFY(shown.model()->rows().front().plan.contains(QChar(0x00D7))); // it is known by name
 
         // The summary says the interval; in the colours of problems only after a miss.
         const auto expected = shown.runs.predictions.expected(d.lossSource(), d.totals().loss);

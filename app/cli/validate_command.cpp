@@ -34,6 +34,7 @@ probability of the token that follows, q the other version's:
   ln_ratio      ln(perplexity of the other / of the model), the mean of ln p - ln q; nats per token
   kld           mean of the sum over the vocabulary of p (ln p - ln q); nats per token
   kld_median, kld_99, kld_999, kld_max: percentiles 50, 99, 99.9 and 100 of it
+  kld_windows   mean kld of each window, in order: the difference of two plans on the same text is surer than each alone
   same_top      share of tokens, 0 to 1, where both hold the same token for the most likely
   mean_delta_p  mean of q - p;  rms_delta_p: root of the mean of (q - p)^2; probabilities, 0 to 1
   token_error, window_error: standard errors of the mean over tokens, and over windows: the wider and the safer one, as
@@ -177,6 +178,7 @@ Result<int> run(Console& console, const Options& options)
                              {"same_top", json(comparison.sameTop, "share")},
                              {"mean_delta_p", json(comparison.meanDeltaP, "probability")},
                              {"rms_delta_p", json(comparison.rmsDeltaP, "probability")}};
+        document["kld_windows"] = comparison.windowKlds;
     }
     if (!prediction.is_null())
         document["prediction"] = std::move(prediction);

@@ -133,8 +133,15 @@ private Q_SLOTS:
         const auto kldOf = [](const Outcome& outcome) {
             return outcome.json()[QLatin1String("other")][QLatin1String("kld")][QLatin1String("value")].toDouble(-1);
         };
-        const double kld = kldOf(qloupe(words));
+        const Outcome first = qloupe(words);
+        const double kld = kldOf(first);
         QVERIFY(kld > 0);
+        const QJsonArray windows = first.json().value(QLatin1String("kld_windows")).toArray();
+        QCOMPARE(windows.size(), 4);
+        double sum = 0;
+        for (const QJsonValue& window : windows)
+            sum += window.toDouble();
+        QVERIFY(std::fabs(sum / 4 - kld) < 1e-12 * kld);
         const QStringList kept = words + QStringList{text("--out"), path("validation.qloupe")};
         QCOMPARE(kldOf(qloupe(kept)), kld);
         QCOMPARE(kldOf(qloupe(kept)), kld); // from the study

@@ -37,7 +37,8 @@ std::vector<PooledLoss> pooledOf(const Model& model, const std::vector<ProbedCel
              .loss = cell.loss(),
              .standardError = cell.standardError(),
              .windows = std::ssize(cell.products),
-             .predicted = cell.predicted});
+             .predicted = cell.predicted,
+             .wider = std::to_string(cell.candidate)});
     }
     return poolLosses(sampled);
 }

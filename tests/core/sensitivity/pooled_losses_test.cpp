@@ -67,6 +67,29 @@ private Q_SLOTS:
         }
     }
 
+    /// The embedding has no likes: it goes by all layers, and they go without it.
+    void aLayerWithoutLikesGoesByTheWiderGroup()
+    {
+        const double ratios[] = {0.4, 1.1, 0.9, 1.3, 1.0};
+        std::vector<SampledLoss> losses;
+        for (const double ratio : ratios)
+            losses.push_back({.group = losses.empty() ? "embedding 0" : "q_proj 0",
+                              .loss = ratio,
+                              .standardError = 0.5 * ratio,
+                              .windows = 8,
+                              .predicted = 1,
+                              .wider = "0"});
+        const auto pooled = poolLosses(losses);
+        std::vector<SampledLoss> likes = losses;
+        likes.front().group = "q_proj 0";
+        QCOMPARE(pooled[0].loss, poolLosses(likes)[0].loss);
+        QCOMPARE(pooled[0].standardError, poolLosses(likes)[0].standardError);
+        QVERIFY(pooled[0].loss > 0.5 && pooled[0].standardError < 0.5);
+        const auto four = poolLosses(std::span(losses).subspan(1));
+        for (std::size_t i = 0; i < four.size(); ++i)
+            QCOMPARE(pooled[i + 1].loss, four[i].loss);
+    }
+
     void whatCannotBePooledStaysAsItWas()
     {
         const double nan = std::numeric_limits<double>::quiet_NaN();

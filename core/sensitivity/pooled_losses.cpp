@@ -13,6 +13,7 @@ namespace ql {
 namespace {
 
 constexpr std::size_t kFewest = 4;
+constexpr std::size_t kEnough = 8; // not to go by a wider group
 constexpr int kSpreads = 40;
 constexpr double kLargestSpread = 2;
 
@@ -123,10 +124,9 @@ std::vector<PooledLoss> poolLosses(std::span<const SampledLoss> losses)
     }
     for (const auto& [name, group] : groups) {
         const auto all = wider.find(losses[group.front()].wider);
-        if (group.size() >= kFewest)
-            pool(losses, group, group, pooled);
-        else if (all != wider.end() && all->second.size() >= kFewest)
-            pool(losses, all->second, group, pooled);
+        const Indices& by = group.size() < kEnough && all != wider.end() ? all->second : group;
+        if (by.size() >= kFewest)
+            pool(losses, by, group, pooled);
     }
     return pooled;
 }

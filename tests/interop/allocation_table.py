@@ -34,6 +34,7 @@ import sys
 SETS = {"int": (",".join(f"int{bits}:g64:s=f16" for bits in range(3, 9)), ""),
         "gguf": ("", "gguf")}  # what the target is usually given
 PROBE = "probe"
+PLANS_IN_A_RUN = 8  # what a killed run loses
 PROBE_CONTEXT = 128  # a window is one sample, whatever its length: n of them know a loss to √(2/n) of itself
 
 
@@ -47,16 +48,22 @@ class Steps:
     def path(self, name):
         return self.work / name
 
+    def run(self, *arguments):
+        done = subprocess.run([*self.program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(map(str, arguments))}\n{done.stderr}")
+        return json.loads(done.stdout)
+
+    def write(self, path, result):
+        written = path.with_suffix(".part")
+        written.write_text(json.dumps(result))
+        os.replace(written, path)
+
     def kept(self, name, *arguments):
         path = self.path(f"{name}.says.json")
         if not path.exists():
             print(f"  {name}", file=sys.stderr, flush=True)
-            run = subprocess.run([*self.program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            if run.returncode != 0:
-                raise RuntimeError(f"{' '.join(map(str, arguments))}\n{run.stderr}")
-            written = path.with_suffix(".part")
-            written.write_text(run.stdout)
-            os.replace(written, path)
+            self.write(path, self.run(*arguments))
         return json.loads(path.read_text())
 
 
@@ -92,16 +99,17 @@ class Table:
         self.task, self.steps, self.name = task, task.steps, name
         self.key = name if name in SETS else hashlib.sha256(name.encode()).hexdigest()[:8]
         candidates, target = SETS.get(name, (name, "gguf" if "gguf:" in name else ""))
-        self.arguments = [*(["--candidates", candidates] if candidates else []), *(["--target", target] if target else []),
-                          "--activations", task.study]
+        others = [*(["--target", target] if target else []), "--activations", task.study]
         self.target = target
         chosen = task.options.metrics
         taken = [*chosen, "relative_weight_error", *(["hessian_trace"] if task.options.curvature else [])]
         # A table of losses is of the last, which has to be in nats per token.
         metrics = ",".join([*dict.fromkeys(metric for metric in taken if metric != "kfac"), "kfac"]) if chosen else "all"
         table = self.steps.path(f"{self.key}-kfac.losses.json")
-        says = self.steps.kept(f"{self.key}-metrics", "sensitivity", task.model, *self.arguments, "--metrics", metrics, "--out", table)
+        says = self.steps.kept(f"{self.key}-metrics", "sensitivity", task.model, *(["--candidates", candidates] if candidates else []),
+                               *others, "--metrics", metrics, "--out", table)
         self.header = json.loads(table.read_text())
+        self.arguments = ["--candidates", ",".join(its for its in self.header["candidates"] if its != "keep"), *others]
         self.bits = {}  # layer -> candidate -> bits per weight
         self.losses = {metric["id"]: {} for metric in says["metrics"]}  # metric -> layer -> candidate -> loss
         for row in says["cells"]:
@@ -130,8 +138,7 @@ class Table:
 
     def take(self, metric, path):
         for cell in json.loads(path.read_text())["cells"]:
-            if cell["candidate"] != "keep":
-                self.losses.setdefault(metric, {}).setdefault(cell["layer"], {})[cell["candidate"]] = cell["loss"]
+            self.losses.setdefault(metric, {}).setdefault(cell["layer"], {})[cell["candidate"]] = cell["loss"]
 
     # Plans are tuples of candidates in the order of layers.
     def plan(self, choose):
@@ -222,17 +229,28 @@ class Table:
         self.inputs = self.inputs or plan["activations"]
         return self.plan(lambda layer: plan["candidates"][layer])
 
-    def measure(self, plan):
-        if plan not in self.scores:
+    def measure(self, plans):
+        """Those that are not measured, several in a run: the model is run once, and codes are made once, for all in it."""
+        windows, names, missing = self.task.options.windows, {}, []
+        for plan in plans:
             text = json.dumps({"quantloupe_plan": 1, "checkpoint": self.header["checkpoint"], "variant": "", "target": self.target,
                                "activations": self.inputs, "candidates": dict(zip(self.bits, plan)), "locked": []}, indent=1)
-            name = f"{self.key}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-            path = self.steps.path(f"{name}.plan.json")
-            path.write_text(text)
-            windows = self.task.options.windows
-            self.scores[plan] = self.steps.kept(f"{name}-{windows}", "validate", self.task.model, "--plan", path, "--text", self.task.test,
-                                                "--windows", windows, *(["--activations", self.task.study] if self.inputs else []))
-        return self.scores[plan]
+            names[plan] = self.steps.path(f"{self.key}-{hashlib.sha256(text.encode()).hexdigest()[:12]}")
+            kept = pathlib.Path(f"{names[plan]}-{windows}.json")
+            if kept.exists():
+                self.scores[plan] = json.loads(kept.read_text())
+            else:
+                pathlib.Path(f"{names[plan]}.plan.json").write_text(text)
+                missing.append(plan)
+        for first in range(0, len(missing), PLANS_IN_A_RUN):
+            some = missing[first:first + PLANS_IN_A_RUN]
+            print(f"  {self.key}: {len(missing) - first} plans to run", file=sys.stderr, flush=True)
+            rows = self.steps.run("validate", self.task.model, "--text", self.task.test, "--windows", windows, "--plans",
+                                  *(f"{names[plan]}.plan.json" for plan in some),
+                                  *(["--activations", self.task.study] if self.inputs else []))["plans"]
+            for plan, row in zip(some, rows):
+                self.steps.write(pathlib.Path(f"{names[plan]}-{windows}.json"), row)
+                self.scores[plan] = row
 
     def methods(self, size):
         yield self.ours, self.solved(self.ours, size)  # first: it tells what inputs plans need
@@ -276,9 +294,10 @@ def difference(theirs, ours):
 def show(table, sizes):
     plans = {size: dict(table.methods(size)) for size in sizes}
     names = [name for name in plans[sizes[0]] if name != table.ours] + [table.ours]
+    table.measure(dict.fromkeys(plan for size in sizes for plan in plans[size].values() if plan))
     print(f"\n{table.name} on {table.task.model.name}, {table.task.options.windows or 'all'} windows\n")
     print("| plan by | " + " | ".join(f"{size:g} bits" for size in sizes) + " |\n|---|" + "---|" * len(sizes))
-    beaten = {size: {True: [], False: []} for size in sizes}
+    by = {size: {"beats": [], "equals": [], "does not beat": []} for size in sizes}
     for name in names:
         cells = []
         for size in sizes:
@@ -286,20 +305,21 @@ def show(table, sizes):
             if plan is None:
                 cells.append("none fits")
                 continue
-            score = table.measure(plan)
-            cell = f"{table.size(plan):.3f} · {score['other']['kld']['value']:.5f} ± {score['other']['kld']['window_error']:.5f}"
-            if name != table.ours:
-                z = 0 if plan == ours else difference(score, table.measure(ours))
-                cell += " (equal)" if plan == ours else f" ({z:+.1f})"
-                if plan != ours:
-                    beaten[size][z >= 2].append(f"{name} ({z:+.1f})")
+            score = table.scores[plan]
+            cell = f"{table.size(plan):.3f} · {score['kld']:.5f} ± {score['kld_window_error']:.5f}"
+            if name != table.ours and plan == ours:
+                cell += " (equal)"
+                by[size]["equals"].append(name)
+            elif name != table.ours and ours is not None:
+                z = difference(score, table.scores[ours])
+                cell += f" ({z:+.1f})"
+                by[size]["beats" if z >= 2 else "does not beat"].append(name)
             cells.append(cell)
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     print()
     for size in sizes:
-        short = beaten[size][False]
-        print(f"{size:g} bits: {table.ours} beats {len(beaten[size][True])} plans by two standard errors or more" +
-              (f"; not {', '.join(short)}" if short else ""))
+        print(f"{size:g} bits: {table.ours} beats {len(by[size]['beats'])} by two standard errors or more, equals "
+              f"{', '.join(by[size]['equals']) or 'none'}, does not beat {', '.join(by[size]['does not beat']) or 'none'}")
     for metric, needs in table.missing.items():
         print(f"{metric}: not there, needs {needs}")
 
@@ -309,13 +329,10 @@ def show(table, sizes):
     if len(every) < 3:
         return
 
-    def kld(plan):
-        return table.measure(plan)["other"]["kld"]["value"]
-
     rows = []
     for metric in table.losses:
         def of(its):
-            return spearman([table.loss(metric, plan) for plan in its], [kld(plan) for plan in its])
+            return spearman([table.loss(metric, plan) for plan in its], [table.scores[plan]["kld"] for plan in its])
 
         within = [value for value in (of(measured[size]) for size in sizes if len(measured[size]) > 3) if not math.isnan(value)]
         rows.append((of(every), sum(within) / len(within) if within else math.nan, metric))

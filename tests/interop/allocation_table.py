@@ -19,8 +19,8 @@ Steps of rules go through the candidates by bits, without those that cost more a
 not take one gets the next larger that it takes. A layer that a metric says nothing of keeps the uniform plan's candidate.
 Cells: bits per weight, KLD on test.txt ± its standard error over windows, nats per token, and in brackets how much more than the last
 row's in standard errors of the difference, paired by windows. Equal plans are run once. Behind it, Spearman of each metric's predicted
-sum and the KLD over all these plans, and the mean of that over sizes. What is finished in --work is taken from there by the next run.
-Nothing but the standard library is needed.
+sum and the KLD over all these plans, and the mean of that over sizes. What is finished in --work is taken from there by the next run;
+for other --text, --metrics or --curvature give another folder. Nothing but the standard library is needed.
 """
 import argparse
 import hashlib

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Candidates side by side on the whole model: each on every layer that can be quantized, run beside the model itself.
+// Candidates side by side on the whole model, each on every layer that can be quantized, and plans side by side: each
+// run beside the model itself.
 #pragma once
 
 #include "app/cli/console.h"
@@ -17,5 +18,11 @@ namespace ql::cli {
 Result<nlohmann::ordered_json> validateCandidates(Console& console, const Model& model,
                                                   const std::vector<Candidate>& candidates,
                                                   const Activations* activations, EvaluationTask task);
+
+/// One row per file of a plan: the same figures, and the KLD of each window. The model is run once, what then enters
+/// its head is held (a float for each token and channel), and plans share codes up to 1 GiB.
+Result<nlohmann::ordered_json> validatePlans(Console& console, const Model& model,
+                                             const std::vector<std::string>& files, const Activations* activations,
+                                             EvaluationTask task);
 
 } // namespace ql::cli

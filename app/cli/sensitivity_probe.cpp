@@ -45,14 +45,16 @@ Result<void> finish(LayerLosses& losses, const ProbeOptions& options, const Mode
 void ProbeOptions::declare(CLI::App& app)
 {
     auto* probe =
-        app.add_option("--probe", kind,
-                       "gradient: the predicted KLD of the codes themselves, from gradients along the change "
-                       "that they make, with standard errors; first_order: what the codes add to -ln p of the text to "
-                       "first order, |mean g·ΔW| with the text's own tokens for labels: about 0 where the model was "
-                       "trained to the end on such text, of use where it was not; exact: the KLD measured with a layer "
-                       "alone at a candidate, the most valuable first. All need --text that the calibration behind "
-                       "--activations did not see, as codes are fitted to that; gradient takes --activations "
-                       "calibrated with --fisher to steady cells by those of like layers")
+        app.add_option(
+               "--probe", kind,
+               "gradient: the predicted KLD of the codes themselves, from gradients along the change "
+               "that they make, with standard errors; first_order: what the codes add to -ln p of the text to "
+               "first order, |mean g·ΔW| with the text's own tokens for labels: about 0 where the model was "
+               "trained to the end on such text, of use where it was not; exact: the KLD measured with a layer "
+               "alone at a candidate, the most valuable first. All need --text that the calibration behind "
+               "--activations did not see, as codes are fitted to that; gradient takes --activations "
+               "calibrated with --fisher to steady cells by those of like layers; a window is one sample whatever "
+               "its length, so many short ones (--context 128) tell more than few long ones")
             ->check(CLI::IsMember({"gradient", "first_order", "exact"}));
     text.declare(app);
     app.add_flag("--score-all", scoreAll, kScoreAllHelp)->needs(probe);

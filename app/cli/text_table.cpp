@@ -37,7 +37,7 @@ std::string cell(const Json& value)
         std::vector<std::string> parts;
         for (const Json& part : value)
             parts.push_back(cell(part));
-        return join(parts, value.front().is_number() ? "×" : ", ");
+        return join(parts, value.front().is_number_integer() ? "×" : ", ");
     }
     std::vector<std::string> parts;
     for (const auto& [key, part] : value.items())

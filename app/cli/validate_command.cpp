@@ -25,6 +25,7 @@ struct Options {
     std::string study;
     CaseOptions cases;
     std::string candidates;
+    std::vector<std::string> plans;
 };
 
 constexpr const char* kFigures =
@@ -34,6 +35,7 @@ probability of the token that follows, q the other version's:
   ln_ratio      ln(perplexity of the other / of the model), the mean of ln p - ln q; nats per token
   kld           mean of the sum over the vocabulary of p (ln p - ln q); nats per token
   kld_median, kld_99, kld_999, kld_max: percentiles 50, 99, 99.9 and 100 of it
+  kld_windows   mean kld of each window, in order: the difference of two plans on the same text is surer than each alone
   same_top      share of tokens, 0 to 1, where both hold the same token for the most likely
   mean_delta_p  mean of q - p;  rms_delta_p: root of the mean of (q - p)^2; probabilities, 0 to 1
   token_error, window_error: standard errors of the mean over tokens, and over windows: the wider and the safer one, as
@@ -59,20 +61,31 @@ nlohmann::ordered_json json(const Estimate& estimate, const char* unit)
             {"unit", unit}};
 }
 
-Result<int> runCandidates(Console& console, const Options& options)
+/// Candidates or plans side by side.
+Result<int> runSeveral(Console& console, const Options& options)
 {
-    QL_TRY(candidates, parseCandidates(options.candidates));
-    QL_TRY(opened, openVariantFor(console, options.file, options.version.transforms, options.version.activations));
+    const bool arePlans = !options.plans.empty();
+    std::vector<Candidate> candidates;
+    if (!arePlans) {
+        QL_TRY(parsed, parseCandidates(options.candidates));
+        candidates = std::move(parsed);
+    }
+    QL_TRY(opened, openVariantFor(console, options.file, options.version.transforms, options.version.activations,
+                                  arePlans ? options.plans.front() : ""));
     QL_TRY(graph, buildGraph(*opened.model));
     if (options.cases.isGiven() || !isCausalLanguageModel(graph))
-        return usageError("--candidates are compared by language models on text; give --plan here");
+        return usageError("--candidates and --plans are compared by language models on text; give --plan here");
     QL_TRY(windows, options.text.read(console, *opened.base));
     EvaluationTask task{.graph = graph, .windows = windows, .model = opened.baseVersion(), .onScores = {}, .known = {}};
     if (options.scoreAll)
         task.scored = Scored::all;
-    QL_TRY(rows, validateCandidates(console, *opened.model, candidates, opened.activations.get(), task));
+    const Activations* const activations = opened.activations.get();
+    QL_TRY(rows, arePlans ? validatePlans(console, *opened.model, options.plans, activations, task)
+                          : validateCandidates(console, *opened.model, candidates, activations, task));
     QL_CHECK(opened.base->checkpoint->checkIntact());
-    console.show({{"windows", windows.count()}, {"context", windows.length}, {"candidates", std::move(rows)}});
+    console.show({{"windows", windows.count()},
+                  {"context", windows.length},
+                  {arePlans ? "plans" : "candidates", std::move(rows)}});
     return 0;
 }
 
@@ -118,8 +131,8 @@ Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& opt
 
 Result<int> run(Console& console, const Options& options)
 {
-    if (!options.candidates.empty())
-        return runCandidates(console, options);
+    if (!options.candidates.empty() || !options.plans.empty())
+        return runSeveral(console, options);
     QL_TRY(model, openModelFor(console, options.file));
     QL_TRY(other, options.version.open(console, model, console.context()));
     QL_TRY(graph, buildGraph(other ? *other->opened.model : *model));
@@ -177,6 +190,7 @@ Result<int> run(Console& console, const Options& options)
                              {"same_top", json(comparison.sameTop, "share")},
                              {"mean_delta_p", json(comparison.meanDeltaP, "probability")},
                              {"rms_delta_p", json(comparison.rmsDeltaP, "probability")}};
+        document["kld_windows"] = comparison.windowKlds;
     }
     if (!prediction.is_null())
         document["prediction"] = std::move(prediction);
@@ -209,6 +223,12 @@ const Command validate_{
             "instead of --plan: candidates, separated by commas, each run on every layer that can be quantized");
         for (const char* const other : {"--plan", "--as", "--kv", "--keep-first-token", "--out"})
             candidates->excludes(app.get_option(other));
+        auto* const plans = app.add_option("--plans", options->plans,
+                                           "instead of --plan: several plans, each run beside the model, which is run "
+                                           "once; of its hidden states a float is held for each token and channel");
+        for (const char* const other :
+             {"--plan", "--candidates", "--as", "--kv", "--keep-first-token", "--bias-correction", "--repair", "--out"})
+            plans->excludes(app.get_option(other));
         app.footer(kFigures);
         return [options](Console& console) { return run(console, *options); };
     }};

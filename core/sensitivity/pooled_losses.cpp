@@ -13,6 +13,7 @@ namespace ql {
 namespace {
 
 constexpr std::size_t kFewest = 4;
+constexpr std::size_t kEnough = 8; // not to go by a wider group
 constexpr int kSpreads = 40;
 constexpr double kLargestSpread = 2;
 
@@ -55,7 +56,11 @@ Given givenSpread(const std::vector<double>& v, const std::vector<double>& y, do
     return given;
 }
 
-void pool(std::span<const SampledLoss> losses, const std::vector<std::size_t>& group, std::vector<PooledLoss>& pooled)
+using Indices = std::vector<std::size_t>;
+
+/// Those of the group that are to be, by all of it.
+void pool(std::span<const SampledLoss> losses, const Indices& group, const Indices& those,
+          std::vector<PooledLoss>& pooled)
 {
     const std::size_t n = group.size();
     const auto at = [&](std::size_t i) -> const SampledLoss& { return losses[group[i]]; };
@@ -86,6 +91,8 @@ void pool(std::span<const SampledLoss> losses, const std::vector<std::size_t>& g
     for (Given& given : posterior)
         total += given.weight = std::exp(given.logWeight - largest);
     for (std::size_t i = 0; i < n; ++i) {
+        if (!std::ranges::binary_search(those, group[i]))
+            continue;
         double first = 0; // moments of loss ÷ predicted
         double second = 0;
         for (const Given& given : posterior) {
@@ -105,15 +112,22 @@ void pool(std::span<const SampledLoss> losses, const std::vector<std::size_t>& g
 std::vector<PooledLoss> poolLosses(std::span<const SampledLoss> losses)
 {
     std::vector<PooledLoss> pooled;
-    std::map<std::string, std::vector<std::size_t>> groups;
+    std::map<std::string, Indices> groups;
+    std::map<std::string, Indices> wider;
     for (std::size_t i = 0; i < losses.size(); ++i) {
         pooled.push_back({.loss = losses[i].loss, .standardError = losses[i].standardError});
-        if (canPool(losses[i]))
-            groups[losses[i].group].push_back(i);
+        if (!canPool(losses[i]))
+            continue;
+        groups[losses[i].group].push_back(i);
+        if (!losses[i].wider.empty())
+            wider[losses[i].wider].push_back(i);
     }
-    for (const auto& [name, group] : groups)
-        if (group.size() >= kFewest)
-            pool(losses, group, pooled);
+    for (const auto& [name, group] : groups) {
+        const auto all = wider.find(losses[group.front()].wider);
+        const Indices& by = group.size() < kEnough && all != wider.end() ? all->second : group;
+        if (by.size() >= kFewest)
+            pool(losses, by, group, pooled);
+    }
     return pooled;
 }
 

@@ -8,9 +8,11 @@
 //   ln loss_i ~ N(ln predicted_i + r + B_i·(y_i − r), B_i·v_i + (1 − B_i)²/Σ_j 1/(v_j + τ²)),  B_i = τ²/(v_i + τ²).
 // τ is not known either: the result is mean and standard deviation over its posterior, flat before on (0, 2), by 40
 // points; r is flat before. A group of layers that the metric ranks well so gets errors far below the sample's, one
-// that it does not keeps the sample's. Groups of fewer than four, and losses that are 0 or have no prediction, stay as
-// they were sampled. Source: Rubin, Estimation in parallel randomized experiments, 1981; Gelman, Prior distributions
-// for variance parameters in hierarchical models, 2006, section 2.
+// that it does not keeps the sample's. Fewer than eight likes (the embedding, the output head, all roles of a model of
+// few blocks) say too little of r by themselves: they go by the wider group that they name, say all layers under the
+// candidate, whose τ then is that between roles, too. Where there is none, four likes do. What has fewer, and losses
+// that are 0 or have no prediction, stay as they were sampled. Source: Rubin, Estimation in parallel randomized
+// experiments, 1981; Gelman, Prior distributions for variance parameters in hierarchical models, 2006, section 2.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +28,7 @@ struct SampledLoss {
     double standardError = 0;
     std::int64_t windows = 0; // samples behind it
     double predicted = 0;     // NaN: nothing is
+    std::string wider = {};   // group to go by where there are fewer than eight likes; empty: none
 };
 
 struct PooledLoss {

@@ -83,7 +83,8 @@ std::vector<PooledLoss> pooledLosses(const GradientProbeTask& task, std::span<co
              .loss = cell.loss(),
              .standardError = cell.standardError(),
              .windows = std::ssize(cell.products),
-             .predicted = cell.predicted});
+             .predicted = cell.predicted,
+             .wider = std::to_string(cell.candidate)});
     }
     return poolLosses(sampled);
 }

@@ -133,8 +133,32 @@ private Q_SLOTS:
         const auto kldOf = [](const Outcome& outcome) {
             return outcome.json()[QLatin1String("other")][QLatin1String("kld")][QLatin1String("value")].toDouble(-1);
         };
-        const double kld = kldOf(qloupe(words));
+        const Outcome first = qloupe(words);
+        const double kld = kldOf(first);
         QVERIFY(kld > 0);
+        const QJsonArray windows = first.json().value(QLatin1String("kld_windows")).toArray();
+        QCOMPARE(windows.size(), 4);
+        double sum = 0;
+        for (const QJsonValue& window : windows)
+            sum += window.toDouble();
+        QVERIFY(std::fabs(sum / 4 - kld) < 1e-12 * kld);
+        const QString other = path("eight.json");
+        QCOMPARE(qloupe({text("solve"), kSample, text("--candidates"), text("int8:channel"), text("--bpw"), text("9"),
+                         text("--out"), other})
+                     .exitCode,
+                 0);
+        QStringList both = words;
+        both[both.indexOf(text("--plan"))] = text("--plans");
+        both.insert(both.indexOf(plan), other);
+        const Outcome several = qloupe(both);
+        QVERIFY2(several.exitCode == 0, several.err.constData());
+        const QJsonArray rows = several.json().value(QLatin1String("plans")).toArray();
+        QCOMPARE(rows.size(), 2);
+        const double less = rows[0][QLatin1String("kld")].toDouble();
+        QVERIFY(less > 0 && less < kld);
+        QCOMPARE(rows[1][QLatin1String("kld")].toDouble(), kld); // beside the states that the first one left
+        QCOMPARE(rows[1][QLatin1String("kld_windows")].toArray(), windows);
+        QCOMPARE(qloupe(both + QStringList{text("--kv"), text("q4_0")}).exitCode, 2);
         const QStringList kept = words + QStringList{text("--out"), path("validation.qloupe")};
         QCOMPARE(kldOf(qloupe(kept)), kld);
         QCOMPARE(kldOf(qloupe(kept)), kld); // from the study

@@ -27,7 +27,7 @@ SAMPLE_TYPES = ["IQ3_XXS", "Q2_K", "IQ3_M", "Q3_K_M", "IQ4_XS", "Q4_0", "Q4_K_S"
 CONTEXT = 512
 JUDGE = ["-c", CONTEXT, "--no-repack"]  # one order of adding on every CPU, and its AMX kernels crash on Q4_K
 GPTQ = "gptq:polish=4"
-REPAIR_CONTEXT = 256
+PROBE_CONTEXT, REPAIR_CONTEXT = 128, 256  # a window is one sample of the probe
 # Rows of 256 are only down_proj's: there K and IQ types save few bytes, and llama.cpp then rounds the inputs in blocks of 256.
 SMOLLM2_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq4_nl", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0")]
 SAMPLE_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq2_s", "iq3_xxs", "iq3_s", "iq4_xs", "iq4_nl", "q4_1", "q5_0", "q5_1",
@@ -152,10 +152,10 @@ class Ours:
         parts = [self.steps.work / "statistics.txt", self.steps.work / "losses.txt"]
         for part, its in zip(parts, (lines[:len(lines) * 3 // 4], lines[len(lines) * 3 // 4:])):
             part.write_text("".join(its))
-        text = ["--context", CONTEXT, "--text"]
+        text, short = ["--context", CONTEXT, "--text"], ["--context", PROBE_CONTEXT, "--text"]
         inputs = ["--activations", study]
         self.command("calibrate", "calibrate", self.model, *text, parts[0], "--windows", 0, "--gram", "full", "--fisher", "--out", study)
-        self.command("losses", "sensitivity", self.model, "--candidates", ",".join(self.candidates), *inputs, "--target", "gguf", *text,
+        self.command("losses", "sensitivity", self.model, "--candidates", ",".join(self.candidates), *inputs, "--target", "gguf", *short,
                      parts[1], "--windows", 0, "--probe", "gradient", "--out", table)
         solved = self.command(f"solve-{name}", "solve", self.model, *inputs, "--target", "gguf", "--losses", table, "--size", budget,
                               "--out", plan)

@@ -78,7 +78,11 @@ ComparisonScore comparisonOf(const std::vector<TokenScore>& scores, std::int64_t
     ComparisonScore result;
     result.perplexity = exponential(of([](const TokenScore& score) { return score.otherNll; }));
     result.lnRatio = of([](const TokenScore& score) { return score.otherNll - score.nll; });
-    result.kld = of([](const TokenScore& score) { return score.kld; });
+    const auto kld = [](const TokenScore& score) { return score.kld; };
+    result.kld = of(kld);
+    const std::size_t length = scores.size() / static_cast<std::size_t>(std::max<std::int64_t>(windows, 1));
+    for (std::size_t begin = 0; length > 0 && begin + length <= scores.size(); begin += length)
+        result.windowKlds.push_back(meanOf(scores, begin, begin + length, kld));
     result.sameTop = of([](const TokenScore& score) { return score.sameTop ? 1.0 : 0.0; });
     result.meanDeltaP = of(deltaP);
     const Estimate square = of([](const TokenScore& score) { return deltaP(score) * deltaP(score); });

@@ -33,9 +33,10 @@ struct PerplexityScore {
 
 /// Of another version against the model; errors of differences are paired.
 struct ComparisonScore {
-    Estimate perplexity; // of the other version
-    Estimate lnRatio;    // ln(other perplexity / perplexity)
-    Estimate kld;        // mean, nats per token
+    Estimate perplexity;            // of the other version
+    Estimate lnRatio;               // ln(other perplexity / perplexity)
+    Estimate kld;                   // mean, nats per token
+    std::vector<double> windowKlds; // its mean in each window
     double medianKld = 0, kld99 = 0, kld999 = 0, maxKld = 0;
     Estimate sameTop;    // share of tokens, 0…1
     Estimate meanDeltaP; // mean of q − p

@@ -67,6 +67,35 @@ private Q_SLOTS:
         }
     }
 
+    /// The embedding has no likes: it goes by all layers, and those that are enough go without it.
+    void fewLikesGoByTheWiderGroup()
+    {
+        const double ratios[] = {0.4, 1.1, 0.9, 1.3, 1.0, 0.8, 1.2, 0.7, 1.4};
+        std::vector<SampledLoss> losses;
+        for (const double ratio : ratios)
+            losses.push_back({.group = losses.empty() ? "embedding 0" : "q_proj 0",
+                              .loss = ratio,
+                              .standardError = 0.5 * ratio,
+                              .windows = 8,
+                              .predicted = 1,
+                              .wider = "0"});
+        const auto pooled = poolLosses(losses);
+        std::vector<SampledLoss> likes = losses;
+        likes.front().group = "q_proj 0";
+        const PooledLoss first = poolLosses(likes).front();
+        QCOMPARE(pooled[0].loss, first.loss);
+        QCOMPARE(pooled[0].standardError, first.standardError);
+        QVERIFY(pooled[0].loss > 0.5 && pooled[0].loss < 1);
+        const auto others = poolLosses(std::span(losses).subspan(1));
+        for (std::size_t i = 0; i < others.size(); ++i)
+            QCOMPARE(pooled[i + 1].loss, others[i].loss);
+        const auto few = poolLosses(std::span(losses).first(6)); // five of a role are too few as well
+        likes.resize(6);
+        const auto together = poolLosses(likes);
+        for (std::size_t i = 0; i < few.size(); ++i)
+            QCOMPARE(few[i].loss, together[i].loss);
+    }
+
     void whatCannotBePooledStaysAsItWas()
     {
         const double nan = std::numeric_limits<double>::quiet_NaN();

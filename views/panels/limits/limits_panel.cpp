@@ -255,7 +255,10 @@ private:
             : problems == 0
                 ? (count == 1 ? tr("One limit, kept by the plan.") : tr("%1 limits, all kept by the plan.").arg(count))
             : problems == 1
-                ? tr("%1 limits, one of them not kept by the plan. Balance looks for one that keeps them.").arg(count)
+                ? (count == 1
+                       ? tr("One limit, not kept by the plan. Balance looks for one that keeps it.")
+                       : tr("%1 limits, one of them not kept by the plan. Balance looks for one that keeps them.")
+                             .arg(count))
                 : tr("%1 limits, %2 of them not kept by the plan. Balance looks for one that keeps them.")
                       .arg(count)
                       .arg(problems));

@@ -158,8 +158,8 @@ void PredictionChart::drawAxes()
     auto* y = new QLogValueAxis(chart());
     setPowerTicks(*x, low, high);
     setPowerTicks(*y, low, high);
-    x->setTitleText(tr("predicted KLD / nats per token"));
-    y->setTitleText(tr("measured KLD / nats per token"));
+    x->setTitleText(tr("predicted / nats per token"));
+    y->setTitleText(tr("measured / nats per token"));
     chart()->addAxis(x, Qt::AlignBottom);
     chart()->addAxis(y, Qt::AlignLeft);
     for (QAbstractSeries* series : chart()->series()) {

@@ -33,7 +33,9 @@ private Q_SLOTS:
         std::vector<TokenScore> scores(2);
         scores[0] = {std::log(2.0), std::log(4.0), 0.1, true};
         scores[1] = {std::log(2.0), std::log(4.0 / 3), 0.3, false};
+        QCOMPARE(comparisonOf(scores, 2).windowKlds, (std::vector{0.1, 0.3}));
         const ComparisonScore result = comparisonOf(scores, 1);
+        QCOMPARE(result.windowKlds, std::vector{0.2});
         QCOMPARE(result.kld.value, 0.2);
         QCOMPARE(result.kld.tokenError, 0.1);
         QCOMPARE(result.kld.windowError, 0.0); // one window says nothing of the spread

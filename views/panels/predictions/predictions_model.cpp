@@ -4,6 +4,7 @@
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
+#include <QFileInfo>
 #include <QGuiApplication>
 
 #include <cmath>
@@ -35,9 +36,11 @@ QString PredictionsModel::textOf(const Row& row, int column) const
         return row.plan;
     case kText:
         return record.of.runtime.empty()
-                   ? tr("%1, %2 windows").arg(toQString(record.text), countText(record.windowCount))
+                   ? tr("%1, %2 windows")
+                         .arg(QFileInfo(toQString(record.text)).fileName(), countText(record.windowCount))
                    : tr("%1, %2 windows, as %3")
-                         .arg(toQString(record.text), countText(record.windowCount), toQString(record.of.runtime));
+                         .arg(QFileInfo(toQString(record.text)).fileName(), countText(record.windowCount),
+                              toQString(record.of.runtime));
     case kPredicted:
         return numberText(row.expected.value, 4);
     case kInterval:

@@ -101,12 +101,16 @@ public:
             if (before != 0)
                 m_joined.insert((before << 32U) | character);
             before = character;
+            return true;
         });
     }
     /// A character beside which may be cut.
     void addKnown(std::string_view character)
     {
-        walk(character, [&](std::size_t, std::uint64_t packed) { m_known.insert(packed); });
+        walk(character, [&](std::size_t, std::uint64_t packed) {
+            m_known.insert(packed);
+            return true;
+        });
     }
     /// Every offset where the word may be cut.
     Result<std::vector<std::size_t>> in(std::string_view word, const JobContext& context) const
@@ -116,26 +120,25 @@ public:
         std::uint64_t before = 0;
         std::size_t tested = 0;
         bool knownBefore = false;
-        bool stopped = false;
         walk(word, [&](std::size_t at, std::uint64_t character) {
-            if (stopped)
-                return;
             if (at - tested > kBetweenTests) {
                 tested = at;
-                stopped = context.stopRequested();
+                if (context.stopRequested())
+                    return false;
             }
             const bool known = m_known.contains(character);
             if (knownBefore && known && !m_joined.contains((before << 32U) | character))
                 cuts.push_back(at);
             before = character;
             knownBefore = known;
+            return true;
         });
         QL_CHECK(context.checkStop());
         return cuts;
     }
 
 private:
-    /// Calls visit(offset, bytes packed into a number) for each character.
+    /// Calls visit(offset, bytes packed into a number) for each character until it says false.
     template<typename Visit>
     static void walk(std::string_view text, const Visit& visit)
     {
@@ -144,7 +147,8 @@ private:
             std::uint64_t packed = 0;
             for (std::size_t i = 0; i < length; ++i)
                 packed = (packed << 8U) | static_cast<unsigned char>(text[at + i]);
-            visit(at, packed);
+            if (!visit(at, packed))
+                return;
             at += length;
         }
     }

@@ -21,10 +21,15 @@ constexpr std::size_t kLongWord = 256; // bytes; longer ones are cut where the m
 /// Cuts long words, so that they can be remembered and encoded at once.
 Result<void> cutLongWords(const Pipeline& pipeline, Words& words, const JobContext& context)
 {
+    const auto isLong = [](const Word& word) { return word.token < 0 && word.size() > kLongWord; };
+    if (std::ranges::none_of(words.words, isLong))
+        return {};
     std::vector<Word> out;
     out.reserve(words.words.size());
     for (const Word& word : words.words) {
-        if (word.token >= 0 || word.size() <= kLongWord) {
+        if (!isLong(word)) {
+            if (out.size() % 65536 == 0)
+                QL_CHECK(context.checkStop());
             out.push_back(word);
             continue;
         }
@@ -132,8 +137,14 @@ Result<Encoded> Tokenizer::encode(std::string_view text, const EncodeOptions& op
     Encoded encoded;
     if (options.addSpecial)
         encoded.ids = pipeline.prefix;
+    std::size_t count = encoded.ids.size() + pipeline.suffix.size();
     for (const auto& part : parts)
+        count += part.size();
+    encoded.ids.reserve(count);
+    for (const auto& part : parts) {
+        QL_CHECK(context.checkStop());
         encoded.ids.insert(encoded.ids.end(), part.begin(), part.end());
+    }
     if (options.addSpecial)
         encoded.ids.insert(encoded.ids.end(), pipeline.suffix.begin(), pipeline.suffix.end());
     if (replaced > 0)

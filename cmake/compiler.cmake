@@ -29,11 +29,13 @@ option(QL_PRECOMPILE "Parse the headers of the standard library and of Qt once f
 set(QL_COMMON_HEADERS <algorithm> <array> <bit> <cmath> <cstdint> <cstring> <filesystem> <functional> <limits> <map> <memory> <mutex>
   <numeric> <optional> <set> <span> <string> <string_view> <utility> <vector>)
 
+# GCC 12 sees errors in std::string's own copying (its bug 105651), and forgets that precompiled headers are the system's.
+set(QL_PRECOMPILED_FLAGS -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
+
 # ql_precompile(TARGET [header...])  the common headers and these
 function(ql_precompile target)
   if(QL_PRECOMPILE)
     target_precompile_headers(${target} PRIVATE ${QL_COMMON_HEADERS} ${ARGN})
-    # GCC 12 sees errors in std::string's own copying (its bug 105651), and forgets that precompiled headers are the system's.
-    target_compile_options(${target} PRIVATE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
+    target_compile_options(${target} PRIVATE ${QL_PRECOMPILED_FLAGS})
   endif()
 endfunction()

@@ -153,11 +153,7 @@ Result<int> run(Console& console, const Options& options)
     if (!isCausalLanguageModel(graph))
         return usageError("plans are measured by their KLD on text, which takes a causal language model", options.file);
     QL_TRY(target, targetOrNull(options.target));
-    const Runtime* runtime = nullptr;
-    if (!options.runtime.empty()) {
-        QL_TRY(found, findRuntime(options.runtime));
-        runtime = found;
-    }
+    QL_TRY(runtime, runtimeOrNull(options.runtime));
     QL_TRY(windows, options.text.read(console, *opened.base));
     QL_TRY(study, openStudyFor(console, options.study, *opened.base, options.file));
     QL_CHECK(study.study->save(study.document)); // a study that was never saved is not found again

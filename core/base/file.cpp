@@ -3,6 +3,7 @@
 
 #include "core/base/mapping_guard.h"
 #include "core/base/text.h"
+#include "core/base/write_back.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -175,13 +176,18 @@ Result<void> AtomicFile::flush()
 
 Result<void> AtomicFile::write(std::span<const std::byte> bytes)
 {
-    m_size += static_cast<std::int64_t>(bytes.size());
+    constexpr std::int64_t kPiece = std::int64_t{1} << 22U;
+    const std::int64_t begun = m_size / kPiece;
+    m_size += std::ssize(bytes);
     if (m_buffer.size() + bytes.size() > kBufferBytes)
         QL_CHECK(flush());
     const char* data = reinterpret_cast<const char*>(bytes.data());
-    if (bytes.size() > kBufferBytes)
-        return writeAll(m_descriptor, data, bytes.size(), m_path);
-    m_buffer.append(data, bytes.size());
+    if (bytes.size() <= kBufferBytes)
+        m_buffer.append(data, bytes.size());
+    else
+        QL_CHECK(writeAll(m_descriptor, data, bytes.size(), m_path));
+    if (const std::int64_t whole = m_size / kPiece; whole > begun)
+        startWriteBack(m_descriptor, begun * kPiece, (whole - begun) * kPiece);
     return {};
 }
 

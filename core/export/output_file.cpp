@@ -3,6 +3,7 @@
 
 #include "core/base/mapping_guard.h"
 #include "core/base/text.h"
+#include "core/base/write_back.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -134,6 +135,7 @@ Result<void> OutputFile::writeAt(std::int64_t offset, std::span<const std::byte>
         QL_CHECK(context.checkStop());
         const auto piece = bytes.first(std::min(bytes.size(), kPiece));
         QL_CHECK(writeAt(offset, piece));
+        startWriteBack(m_descriptor, offset, std::ssize(piece));
         context.progress().addDone(std::ssize(piece));
         offset += std::ssize(piece);
         bytes = bytes.subspan(piece.size());

@@ -28,13 +28,14 @@ Result<void> announce(Console& console, const GradientProbeTask& task, const Cas
     return {};
 }
 
-/// Says when they were measured, now, and leaves those that are KLDs of layers alone in the study.
+/// Says when they were measured, now, and leaves those that are KLDs of layers alone, by their weights, in the study.
 Result<void> finish(LayerLosses& losses, const ProbeOptions& options, const Model& model, const OpenedStudy* study)
 {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     for (LayerLoss& cell : losses.cells)
         cell.time = std::chrono::duration_cast<std::chrono::seconds>(now).count();
-    if (!study || !options.makesTable() || options.kind == "first_order" || options.by != "kld")
+    const bool areOwn = options.by == "kld" && options.runtime.empty();
+    if (!study || !options.makesTable() || options.kind == "first_order" || !areOwn)
         return {};
     QL_CHECK(keepLosses(*study->study, losses, model));
     return study->study->save(study->document);
@@ -90,6 +91,10 @@ void ProbeOptions::declare(CLI::App& app)
                    "--losses takes them into account. groups: those of --group under each candidate")
         ->needs(probe)
         ->check(CLI::IsMember({"pairs", "groups"}));
+    app.add_option("--as", runtime,
+                   "count what this runtime's rounding of activations adds under each candidate in the losses of "
+                   "--probe gradient, e.g. llama.cpp: plans that are solved from the table (--out) then weigh it, too")
+        ->needs(probe);
     app.add_option("--limit", limit, "cells that --probe exact measures, at most; 0: all")
         ->capture_default_str()
         ->needs(probe)
@@ -105,6 +110,8 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     QL_TRY(graph, buildGraph(model));
     if (!isCausalLanguageModel(graph))
         return usageError("--probe is for language models that continue text", file);
+    if (options.kind != "gradient" && !options.runtime.empty())
+        return usageError("--as is for --probe gradient; leave it out here");
     if (options.kind != "exact" &&
         (!options.losses.empty() || options.limit > 0 || !options.groups.empty() || options.by != "kld"))
         return usageError("--losses, --limit, --group and --by are for --probe exact; leave them out here");
@@ -135,6 +142,11 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     QL_TRY(cases, windowCases(graph, windows));
     const graph::CheckpointWeights weights(model);
     const bool isFirstOrder = options.kind == "first_order";
+    const Runtime* runtime = nullptr;
+    if (!options.runtime.empty()) {
+        QL_TRY(found, findRuntime(options.runtime));
+        runtime = found;
+    }
     const Metric* const metric = isFirstOrder ? nullptr : probePredictor(request.activations);
     GradientProbeTask task{.model = model,
                            .graph = graph,
@@ -144,7 +156,8 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
                            .candidates = request.candidates,
                            .target = request.target,
                            .activations = request.activations,
-                           .metric = metric};
+                           .metric = metric,
+                           .runtime = runtime};
     task.settings = {.windows = options.text.windows,
                      .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
                      .labels = isFirstOrder ? ProbeLabels::text : ProbeLabels::drawn,
@@ -183,6 +196,10 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
                 static_cast<double>(layerPayloadBits(layer, candidate)) / static_cast<double>(layer.numel());
             row["loss"] = numberOrNull(pooled[i].loss);
             row["standard_error"] = numberOrNull(pooled[i].standardError);
+            if (runtime) {
+                row["rounding"] = numberOrNull(cell.roundingLoss());
+                row["rounding_error"] = numberOrNull(cell.roundingError());
+            }
             if (isFirstOrder) {
                 row["nll_change"] = numberOrNull(cell.slope());
             } else {

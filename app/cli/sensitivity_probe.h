@@ -22,6 +22,7 @@ struct ProbeOptions {
     std::string by = "kld";
     std::vector<std::string> groups; // of layers that change together; none: one by one
     std::string coupling;            // empty, "pairs" or "groups": beside each layer alone
+    std::string runtime;             // whose rounding of activations counts, too; empty: none
 
     /// Whether there are losses of layers, in nats per token, for a table.
     bool makesTable() const { return kind != "exact" || (by != "sqnr" && areLayersAlone()); }

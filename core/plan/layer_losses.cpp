@@ -63,6 +63,10 @@ Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more)
     if (losses.activations != more.activations)
         return refused("tables of losses were measured with different activations, so their codes differ; measure "
                        "both with the same --activations");
+    if (losses.runtime != more.runtime)
+        return refused(
+            "tables of losses count the rounding of activations by different runtimes; measure both with the "
+            "same --as");
     const auto added = indexed(more);
     for (LayerLoss& cell : losses.cells)
         if (const auto other = added.find(keyOf(cell)); other != added.end() && tellsMore(*other->second, cell))

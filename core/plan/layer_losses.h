@@ -8,7 +8,8 @@
 //    1764488000}, …],
 //    "couplings": [{"layers": [a, b], "candidates": [x, y], "loss": -0.0001, "standard_error": 0.00002}, …]}
 // where tokens and time stand only where they are known, and couplings, which may be left out, are what two layers lose
-// together beyond the sum of what they lose alone.
+// together beyond the sum of what they lose alone. "runtime": "llama.cpp" is there where the losses count what that
+// runtime's rounding of activations adds.
 #pragma once
 
 #include "core/jobs/result_sink.h"
@@ -47,13 +48,14 @@ struct LayerLosses {
     std::vector<Candidate> candidates; // columns, as they were asked for
     std::vector<LayerLoss> cells;      // each layer and candidate once; what is not measured is not there
     std::vector<LayerCoupling> couplings = {}; // each pair of layers and candidates once
+    std::string runtime = {};                  // whose rounding of activations is in the losses; empty: none
 };
 
 /// Σ of the couplings of layers that have those candidates in the plan.
 double plannedCoupling(std::span<const LayerCoupling> couplings, const Plan& plan);
 
 /// Of a layer under a candidate the loss that tells more stays, of couplings the one with the smaller standard error.
-/// Refused where quantizers saw different activations.
+/// Refused where quantizers saw different activations or the losses count those of different runtimes.
 Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more);
 
 /// The table of items as the target ties and completes them; an item's loss is the sum over its layers, its evidence

@@ -164,12 +164,12 @@ std::string keyFor(const Model& model, const std::string& activations)
 std::string printLosses(const LayerLosses& losses, const Model& model)
 {
     const Plan own = keepPlan(model);
-    std::string text = "{\n  \"quantloupe_losses\": " + std::to_string(kVersion) +
-                       ",\n  \"checkpoint\": {\"fingerprint\": " + jsonString(own.fingerprint) +
-                       ", \"name\": " + jsonString(own.checkpointName) +
-                       "},\n  \"variant\": " + jsonString(own.variant) +
-                       ",\n  \"activations\": " + jsonString(losses.activations) +
-                       ",\n  \"metric\": " + jsonString(losses.metric) + ",\n  \"candidates\": [";
+    std::string text =
+        "{\n  \"quantloupe_losses\": " + std::to_string(kVersion) +
+        ",\n  \"checkpoint\": {\"fingerprint\": " + jsonString(own.fingerprint) +
+        ", \"name\": " + jsonString(own.checkpointName) + "},\n  \"variant\": " + jsonString(own.variant) +
+        ",\n  \"activations\": " + jsonString(losses.activations) + ",\n  \"metric\": " + jsonString(losses.metric) +
+        (losses.runtime.empty() ? "" : ",\n  \"runtime\": " + jsonString(losses.runtime)) + ",\n  \"candidates\": [";
     for (const Candidate& candidate : losses.candidates)
         text += (text.back() == '[' ? "" : ", ") + jsonString(printCandidate(candidate));
     text += "],\n  \"cells\": [";
@@ -214,6 +214,10 @@ Result<LayerLosses> parseLosses(std::string_view json, const Model& model)
     losses.metric = std::move(metric);
     QL_TRY(activations, stringOf(parsed, "activations"));
     losses.activations = std::move(activations);
+    if (parsed.contains("runtime")) {
+        QL_TRY(runtime, stringOf(parsed, "runtime"));
+        losses.runtime = std::move(runtime);
+    }
     const auto candidates = parsed.find("candidates");
     const auto cells = parsed.find("cells");
     if (candidates == parsed.end() || !candidates->is_array() || cells == parsed.end() || !cells->is_array())

@@ -73,16 +73,13 @@ Runtime::Round llamaRounding(Dtype weights, std::int64_t width)
     return type.blockElements == 256 ? (width % 256 == 0 ? roundQ8K : nullptr) : (width % 32 == 0 ? roundQ8 : nullptr);
 }
 
-Dtype typeOf(const Model& model, const Plan* plan, std::int64_t layer)
+Dtype typeOf(const Layer& layer, const Candidate& candidate)
 {
-    const auto index = static_cast<std::size_t>(layer);
-    if (plan && !plan->candidates[index].weights.isKeep()) {
-        const Scheme& scheme = plan->candidates[index].weights;
-        const std::string text = printScheme(scheme);
-        const auto word = text.starts_with("gguf:") ? std::string_view(text).substr(5) : std::string_view(text);
-        return dtypeFromWord(word).value_or(Dtype::f32);
-    }
-    return model.layers[index].dtype;
+    if (candidate.weights.isKeep())
+        return layer.dtype;
+    const std::string text = printScheme(candidate.weights);
+    const auto word = text.starts_with("gguf:") ? std::string_view(text).substr(5) : std::string_view(text);
+    return dtypeFromWord(word).value_or(Dtype::f32);
 }
 
 } // namespace
@@ -108,10 +105,17 @@ Result<const Runtime*> findRuntime(std::string_view id)
                       "' whose rounding of activations is known; there is " + known);
 }
 
+Runtime::Round roundingOf(const Runtime& runtime, const Layer& layer, const Candidate& candidate, std::int64_t width)
+{
+    return runtime.roundingFor(typeOf(layer, candidate), width);
+}
+
 Runtime::Round roundingOf(const Runtime& runtime, const Model& model, const Plan* plan, std::int64_t layer,
                           std::int64_t width)
 {
-    return runtime.roundingFor(typeOf(model, plan, layer), width);
+    const auto index = static_cast<std::size_t>(layer);
+    const Layer& its = model.layers[index];
+    return plan ? roundingOf(runtime, its, plan->candidates[index], width) : runtime.roundingFor(its.dtype, width);
 }
 
 graph::LayerInputHook<float> runtimeActivations(const Runtime& runtime, const Model& model, const Plan* plan,

@@ -19,8 +19,10 @@ struct Runtime {
 std::span<const Runtime> allRuntimes();
 Result<const Runtime*> findRuntime(std::string_view id);
 
-/// What the runtime does to inputs of a layer of `width` channels; null where it leaves them. A layer's type is its
-/// candidate's (gguf:…, a cast) or, where the plan keeps it or is null, the checkpoint's.
+/// What the runtime does to inputs of `width` channels of a layer under a candidate; null where it leaves them. The
+/// type that counts is the candidate's (gguf:…, a cast) or, where it keeps the layer, the checkpoint's.
+Runtime::Round roundingOf(const Runtime& runtime, const Layer& layer, const Candidate& candidate, std::int64_t width);
+/// The same of the candidate that the plan has for the layer; null: keep.
 Runtime::Round roundingOf(const Runtime& runtime, const Model& model, const Plan* plan, std::int64_t layer,
                           std::int64_t width);
 

@@ -6,8 +6,10 @@
 #include "core/formats/tensor_additions.h"
 #include "core/model/evaluation/loss_gradients.h"
 #include "core/model/evaluation/run_cost.h"
+#include "core/model/graph/stored_weights.h"
 #include "core/realize/realize.h"
 #include "core/sensitivity/cell.h"
+#include "core/sensitivity/input_rounding.h"
 #include "core/sensitivity/weight_differences.h"
 #include "core/sensitivity/window_mean.h"
 #include "core/tensor/half.h"
@@ -33,9 +35,10 @@ struct Cell {
     std::string key;     // in the sink
     double predicted = std::numeric_limits<double>::quiet_NaN();
     std::vector<double> products;
+    std::vector<double> rounding;                 // of inputs, if a runtime is asked for: as many
     std::int64_t windows = 0;                     // behind them
     bool isCoded = false;                         // has been, at least once
-    std::vector<double> pending;                  // of the batch at hand
+    std::vector<double> pending, pendingRounding; // of the batch at hand
     std::shared_ptr<const QuantizedTensor> codes; // held for later
 };
 
@@ -43,6 +46,11 @@ struct Cell {
 struct OpenCell {
     Cell* cell = nullptr;
     std::vector<std::uint16_t> delta;
+};
+
+struct OpenLayer {
+    std::vector<OpenCell> cells;
+    graph::Array<float> weights; // where a runtime is asked for
 };
 
 /// Σ g·d in double, by eight lanes.
@@ -58,6 +66,15 @@ double product(const float* g, const std::uint16_t* d, std::int64_t n)
     for (; i < n; ++i)
         sums[0] += static_cast<double>(g[i]) * static_cast<double>(floatFromBf16(d[i]));
     return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+/// ½·mean(p²), 0 without products; its error is infinite for one.
+WindowMean halfMeanSquare(const std::vector<double>& products)
+{
+    std::vector<double> halves;
+    for (const double p : products)
+        halves.push_back(0.5 * p * p);
+    return products.empty() ? WindowMean{} : meanOf(halves);
 }
 
 std::int64_t bytesOf(const QuantizedTensor& codes)
@@ -90,7 +107,11 @@ public:
         for (; batch.first < total; batch = batchFrom()) {
             m_first = batch.first;
             m_after = batch.after;
-            forEachOpen([&](Cell& cell) { cell.pending.assign(static_cast<std::size_t>(m_after - m_first), 0.0); });
+            const auto batchSize = static_cast<std::size_t>(m_after - m_first);
+            forEachOpen([&](Cell& cell) {
+                cell.pending.assign(batchSize, 0.0);
+                cell.pendingRounding.assign(m_task.runtime ? batchSize : 0, 0.0);
+            });
             QL_CHECK(lossGradients<float>(
                 {m_task.graph, m_task.weights, m_task.windows, m_first, m_after - m_first, labels()}, *this,
                 m_context));
@@ -113,11 +134,11 @@ public:
         for (const std::int64_t layer : m_task.graph.layersOf(segment)) {
             if (!wants(segment, layer))
                 continue;
-            std::vector<OpenCell>& open = m_open[layer];
+            std::vector<OpenCell>& open = m_open[layer].cells;
             for (Cell& cell : m_cells[static_cast<std::size_t>(layer)])
                 if (isOpen(cell))
                     open.push_back({.cell = &cell, .delta = {}});
-            bytes += 2 * layerAt(layer).numel() * std::ssize(open);
+            bytes += (2 * std::ssize(open) + (m_task.runtime ? 4 : 0)) * layerAt(layer).numel();
             (layerAt(layer).numel() <= kSmallLayer ? small : large).push_back(layer);
         }
         QL_CHECK(m_context.checkMemory(bytes, "the changes of a block's weights"));
@@ -138,7 +159,9 @@ public:
             std::int64_t row = 0, column = 0;
             std::vector<double> products; // of each open cell
         };
-        const std::vector<OpenCell>& open = m_open.at(layer);
+        if (m_task.runtime)
+            QL_CHECK(addRounding(layer, uses));
+        const std::vector<OpenCell>& open = m_open.at(layer).cells;
         const std::int64_t columns = matrixShape(layerAt(layer).shape).cols;
         std::mutex mutex;
         std::vector<Part> parts; // in any order
@@ -187,6 +210,28 @@ private:
                     what(cell);
     }
 
+    /// What the runtime's roundings of the layer's inputs add; cells share them by the type of their blocks.
+    Result<void> addRounding(std::int64_t layer, std::span<const WeightUse<float>> uses)
+    {
+        const auto linear = std::ranges::find_if(uses, [](const auto& use) { return bool(use.input); });
+        if (linear == uses.end())
+            return {};
+        const OpenLayer& its = m_open.at(layer);
+        std::vector<Runtime::Round> roundings;
+        std::vector<Runtime::Round> ofCells;
+        for (const OpenCell& open : its.cells) {
+            ofCells.push_back(roundingOf(*m_task.runtime, layerAt(layer), open.cell->candidate, linear->input.width()));
+            if (ofCells.back() && std::ranges::find(roundings, ofCells.back()) == roundings.end())
+                roundings.push_back(ofCells.back());
+        }
+        QL_TRY(products, roundingProducts(uses, its.weights, roundings, m_context));
+        for (std::size_t i = 0; i < ofCells.size(); ++i)
+            if (const auto at = std::ranges::find(roundings, ofCells[i]); at != roundings.end())
+                its.cells[i].cell->pendingRounding[static_cast<std::size_t>(m_window - m_first)] +=
+                    products[static_cast<std::size_t>(at - roundings.begin())];
+        return {};
+    }
+
     /// Labels of the scored tokens and, if they are drawn, of the one that follows.
     Labels<float> labels() const
     {
@@ -221,6 +266,8 @@ private:
             hasher.add(text);
         };
         add("gradient probe 1");
+        if (m_task.runtime)
+            add(m_task.runtime->id);
         add(m_task.model.checkpoint->fingerprint());
         add(layer.name);
         add(printCandidate(candidate));
@@ -242,7 +289,9 @@ private:
                           .candidate = candidate ? *candidate : m_task.candidates[column],
                           .key = {},
                           .products = {},
+                          .rounding = {},
                           .pending = {},
+                          .pendingRounding = {},
                           .codes = {}};
                 if (!candidate || candidate->weights.isKeep()) {
                     cell.predicted = candidate ? 0 : std::numeric_limits<double>::quiet_NaN();
@@ -259,7 +308,8 @@ private:
             }
     }
 
-    /// What the sink holds of the cell: what the metric predicts, and products, doubles in the machine's byte order.
+    /// What the sink holds of the cell: what the metric predicts, products and, if a runtime is asked for, as many of
+    /// its rounding, doubles in the machine's byte order.
     void find(Cell& cell) const
     {
         const auto bytes = m_task.sink->find(cell.key);
@@ -268,7 +318,10 @@ private:
         std::vector<double> values(bytes->size() / sizeof(double));
         std::memcpy(values.data(), bytes->data(), bytes->size());
         cell.predicted = values.front();
-        cell.products.assign(values.begin() + 1, values.end());
+        const std::size_t windows = (values.size() - 1) / (m_task.runtime ? 2 : 1);
+        const auto middle = values.begin() + 1 + static_cast<std::ptrdiff_t>(windows);
+        cell.products.assign(values.begin() + 1, middle);
+        cell.rounding.assign(middle, values.end());
         cell.windows = std::ssize(cell.products);
     }
 
@@ -294,8 +347,12 @@ private:
     Result<void> realizeOpen(std::int64_t layer, const JobContext& context)
     {
         QL_CHECK(context.checkStop());
-        std::vector<OpenCell>& open = m_open.at(layer);
+        std::vector<OpenCell>& open = m_open.at(layer).cells;
         QL_TRY(weights, m_task.model.loadWeights(layer, context));
+        if (m_task.runtime) {
+            QL_TRY(its, graph::decoded<float>(weights, context));
+            m_open.at(layer).weights = std::move(its);
+        }
         std::vector<const Candidate*> uncoded;
         for (const OpenCell& it : open)
             if (!it.cell->codes)
@@ -368,10 +425,12 @@ private:
                 if (!isOpen(cell))
                     continue;
                 cell.products.insert(cell.products.end(), cell.pending.begin(), cell.pending.end());
+                cell.rounding.insert(cell.rounding.end(), cell.pendingRounding.begin(), cell.pendingRounding.end());
                 cell.windows = m_after;
                 if (m_task.sink) {
                     std::vector<double> values{cell.predicted};
                     values.insert(values.end(), cell.products.begin(), cell.products.end());
+                    values.insert(values.end(), cell.rounding.begin(), cell.rounding.end());
                     QL_CHECK(m_task.sink->keep(cell.key, std::as_bytes(std::span(values))));
                 }
                 deliver(cell, true);
@@ -386,15 +445,16 @@ private:
                    .allowed = allowed,
                    .predicted = cell.predicted,
                    .tokens = m_tokens,
-                   .products = cell.products});
+                   .products = cell.products,
+                   .rounding = cell.rounding});
     }
 
     const GradientProbeTask& m_task;
     const std::function<void(const ProbedCell&)>& m_deliver;
     const JobContext& m_context;
     std::string m_source;
-    std::vector<std::vector<Cell>> m_cells;               // of each layer of the model
-    std::map<std::int64_t, std::vector<OpenCell>> m_open; // of the segment at hand, by layer
+    std::vector<std::vector<Cell>> m_cells;   // of each layer of the model
+    std::map<std::int64_t, OpenLayer> m_open; // of the segment at hand
     std::int64_t m_tokens = 0;
     std::int64_t m_first = 0; // window of the batch …
     std::int64_t m_after = 0; // … and one past its last
@@ -407,22 +467,22 @@ private:
 
 double ProbedCell::loss() const
 {
-    CompensatedSum sum;
-    for (const double p : products)
-        sum.add(p * p);
-    return products.empty() ? 0.0 : 0.5 * sum.value() / static_cast<double>(std::ssize(products) * tokens);
+    return halfMeanSquare(products).value / static_cast<double>(tokens);
 }
 
 double ProbedCell::standardError() const
 {
-    const auto n = static_cast<double>(products.size());
-    if (products.size() < 2)
-        return products.empty() ? 0.0 : std::numeric_limits<double>::infinity();
-    const double mean = 2 * static_cast<double>(tokens) * loss();
-    CompensatedSum sum;
-    for (const double p : products)
-        sum.add((p * p - mean) * (p * p - mean));
-    return 0.5 * std::sqrt(sum.value() / (n - 1) / n) / static_cast<double>(tokens);
+    return halfMeanSquare(products).standardError / static_cast<double>(tokens);
+}
+
+double ProbedCell::roundingLoss() const
+{
+    return halfMeanSquare(rounding).value / static_cast<double>(tokens);
+}
+
+double ProbedCell::roundingError() const
+{
+    return halfMeanSquare(rounding).standardError / static_cast<double>(tokens);
 }
 
 double ProbedCell::slope() const
@@ -448,7 +508,7 @@ CalibrationCost gradientProbeCost(const GradientProbeTask& task)
         std::int64_t changes = 0;
         for (const std::int64_t layer : task.graph.layersOf(number)) {
             const std::int64_t size = task.model.layers[static_cast<std::size_t>(layer)].numel();
-            weights += size;
+            weights += task.runtime ? 2 * size : size;
             if (std::ranges::find(task.layers, layer) != task.layers.end())
                 changes += size * columns;
         }
@@ -460,7 +520,7 @@ CalibrationCost gradientProbeCost(const GradientProbeTask& task)
     const auto hidden = static_cast<std::int64_t>(task.model.configNumber("hidden_size").value_or(0));
     cost.memoryBytes = largest + std::min(codes, task.settings.codesLimitBytes) +
                        4 * batch * length * hidden * (std::ssize(task.graph.segments) + 1);
-    cost.resultBytes = std::ssize(task.layers) * columns * 8 * (task.count() + 1);
+    cost.resultBytes = std::ssize(task.layers) * columns * 8 * ((task.runtime ? 2 : 1) * task.count() + 1);
     cost.multiplyAdds = 4 * multiplyAddsPerToken(task.model, task.graph) * static_cast<double>(task.count() * length);
     return cost;
 }

@@ -9,6 +9,9 @@
 // answer each other: only such sums see what it is worth. The windows must not be those of the calibration that codes
 // were fitted to: on its own text error feedback looks better than it is. ΔW is held as bfloat16 (a rounding of 2⁻⁹ of
 // each element, by itself of no weight beside the sampling).
+// A runtime rounds the inputs of layers to a type that fits that of the weights: asked for, what that moves the loss by
+// is taken in the same pass (input_rounding.h) and its ½·E[p²]/T stands beside that of the codes. The two errors do not
+// know of each other, so the losses add.
 // With the text's own tokens for labels the mean of p_s over windows, E[p_s]/T, is what the mean of −ln p of the text
 // changes by to first order. Its sign counts, so parts of ΔW that help and parts that harm cancel. At an optimum of
 // that text it is 0 whatever ΔW is, and tells nothing: it is for text that the model was not trained to the end on (a
@@ -23,6 +26,7 @@
 
 #include "core/calibration/calibrate.h"
 #include "core/model/evaluation/windows.h"
+#include "core/realize/runtime_activations.h"
 #include "core/sensitivity/metric.h"
 
 namespace ql {
@@ -44,14 +48,18 @@ struct ProbedCell {
     std::int64_t layer = 0;
     std::size_t candidate = 0; // column
     bool allowed = true;
-    double predicted = 0;         // by the task's metric; NaN if it says nothing of the layer
-    std::int64_t tokens = 0;      // T
-    std::vector<double> products; // p_s of each window; empty where the codes change nothing (keep)
+    double predicted = 0;              // by the task's metric; NaN if it says nothing of the layer
+    std::int64_t tokens = 0;           // T
+    std::vector<double> products;      // p_s of each window; empty where the codes change nothing (keep)
+    std::vector<double> rounding = {}; // the same of what a runtime does to the inputs; empty where none is asked for
 
     /// ½·mean(p²)/T, nats per token; 0 without products.
     double loss() const;
     /// Of the loss, from the spread of p²; 0 without products, infinite for one.
     double standardError() const;
+    /// The same of the rounding of inputs.
+    double roundingLoss() const;
+    double roundingError() const;
 
     /// mean(p)/T, nats per token, with its sign: under labels of the text what −ln p changes by to first order.
     double slope() const;
@@ -68,7 +76,8 @@ struct GradientProbeTask {
     std::vector<Candidate> candidates;
     const TargetProfile* target = nullptr; // completes and refuses candidates
     const Activations* activations = nullptr;
-    const Metric* metric = nullptr; // also measured on each cell's codes, while they are there
+    const Metric* metric = nullptr;   // also measured on each cell's codes, while they are there
+    const Runtime* runtime = nullptr; // whose rounding of inputs counts, too
     GradientProbeSettings settings = {};
     ResultSink* sink = nullptr;
     /// Called after each batch with the number of windows that are through, when its cells are delivered.

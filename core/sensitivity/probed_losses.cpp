@@ -96,7 +96,8 @@ LayerLosses tableOf(const GradientProbeTask& task, std::span<const ProbedCell> c
     LayerLosses table{.metric = isFirstOrder ? "first_order" : std::string(kProbedLosses),
                       .activations = inputsFingerprint(task.activations),
                       .candidates = task.candidates,
-                      .cells = {}};
+                      .cells = {},
+                      .runtime = task.runtime ? std::string(task.runtime->id) : ""};
     for (std::size_t i = 0; i < cells.size(); ++i) {
         const ProbedCell& cell = cells[i];
         if (!cell.allowed || !std::isfinite(losses[i].standardError))
@@ -106,8 +107,8 @@ LayerLosses tableOf(const GradientProbeTask& task, std::span<const ProbedCell> c
         table.cells.push_back(
             {.layer = cell.layer,
              .candidate = task.target ? task.target->complete(task.model, layer, candidate) : candidate,
-             .loss = losses[i].loss,
-             .standardError = losses[i].standardError,
+             .loss = losses[i].loss + cell.roundingLoss(),
+             .standardError = std::hypot(losses[i].standardError, cell.roundingError()),
              .evidence = isFirstOrder ? Evidence::gradients : Evidence::probed,
              .tokens = cell.tokens * std::ssize(cell.products)});
     }

@@ -147,6 +147,36 @@ private Q_SLOTS:
         QVERIFY(other.err.contains("other activations"));
     }
 
+    void roundingOfActivationsCounts()
+    {
+        QTemporaryDir folder;
+        const QString table = folder.filePath(text("losses.json"));
+        const QStringList request{text("--probe"),      text("gradient"),
+                                  text("--text"),       kSample + text("/test.txt"),
+                                  text("--context"),    text("32"),
+                                  text("--windows"),    text("3"),
+                                  text("--candidates"), text("gguf:q8_0,f16"),
+                                  text("--layer"),      text("*.layers.0.*q_proj*"),
+                                  text("--target"),     text("gguf"),
+                                  text("--out"),        table};
+        const auto figure = [](const Outcome& outcome, int cell, const char* key) {
+            const auto cells = outcome.json().value(QLatin1String("cells")).toArray();
+            return cells.at(cell).toObject().value(QLatin1String(key)).toDouble(-1);
+        };
+        const Outcome own = sensitivity(request);
+        QVERIFY2(own.exitCode == 0, own.err.constData());
+        QCOMPARE(figure(own, 0, "rounding"), -1.0);
+        const Outcome run = sensitivity(request + QStringList{text("--as"), text("llama.cpp")});
+        QVERIFY2(run.exitCode == 0, run.err.constData());
+        QCOMPARE(figure(run, 0, "loss"), figure(own, 0, "loss")); // of the codes alone
+        QVERIFY(figure(run, 0, "rounding") > 0 && figure(run, 0, "rounding_error") > 0);
+        QVERIFY(figure(run, 1, "rounding") < 0.1 * figure(run, 0, "rounding")); // float16
+        QFile written(table);
+        QVERIFY(written.open(QIODevice::ReadOnly) && written.readAll().contains("\"runtime\": \"llama.cpp\""));
+        const Outcome unknown = sensitivity(request + QStringList{text("--as"), text("nothing")});
+        QVERIFY(unknown.exitCode == 2 && unknown.err.contains("llama.cpp"));
+    }
+
     void groupsAreMeasuredByRunningThem()
     {
         const auto probed = [](const QStringList& more) {

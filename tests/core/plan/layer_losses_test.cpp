@@ -80,6 +80,9 @@ private Q_SLOTS:
         better.couplings[1].loss = 0.4;
         better.couplings[1].standardError = 0.01;
         better.couplings.erase(better.couplings.begin());
+        LayerLosses rounded = both;
+        rounded.runtime = "llama.cpp";
+        QCOMPARE(parseLosses(printLosses(rounded, model), model).value().runtime, rounded.runtime);
         const LayerLosses together = merged(both, better).value();
         QCOMPARE(together.couplings.size(), std::size_t{2});
         QCOMPARE(together.couplings[1].loss, 0.4);
@@ -149,6 +152,9 @@ private Q_SLOTS:
         QCOMPARE(both.candidates.size(), std::size_t{3});
         LayerLosses other = dear;
         other.activations = "b";
+        QCOMPARE(merged(cheap, other).error().code, Errc::refused);
+        other = dear;
+        other.runtime = "llama.cpp";
         QCOMPARE(merged(cheap, other).error().code, Errc::refused);
     }
 

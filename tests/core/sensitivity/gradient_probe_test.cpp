@@ -213,6 +213,59 @@ private Q_SLOTS:
         QVERIFY(cell.standardError() < 0.5 * cell.loss());
     }
 
+    /// Rounding the layer's inputs alone, run.
+    void predictsTheMeasuredRoundingOfInputs()
+    {
+        const graph::CheckpointWeights weights(*m_model);
+        const std::int64_t down = layer("model.layers.3.mlp.down_proj.weight");
+        GradientProbeTask its = task(weights, {down}, "gguf:q4_0 gguf:q8_0 int8:channel");
+        MemorySink sink;
+        its.sink = &sink;
+        its.runtime = findRuntime("llama.cpp").value();
+        const Cells cells = probed(its, m_context);
+        const ProbedCell& cell = cells.at({down, 0});
+        QCOMPARE(cell.rounding.size(), std::size_t{24});
+        QCOMPARE(cells.at({down, 1}).rounding, cell.rounding); // both are multiplied with Q8_0
+        QCOMPARE(cells.at({down, 2}).roundingLoss(), 0.0);     // no type of the runtime's
+        const Plan plan = [&] {
+            Plan all = keepPlan(*m_model);
+            all.candidates[static_cast<std::size_t>(down)] = its.candidates[0];
+            return all;
+        }();
+        ModelVersion version = ownVersion(*m_model);
+        const auto round = runtimeActivations(*its.runtime, *m_model, &plan, m_context);
+        version.layerInput = [&](const graph::Node& node, std::int64_t at, graph::Array<float>& input) {
+            return at == down ? round(node, at, input) : Result<void>();
+        };
+        const auto scores = evaluate({.graph = m_graph,
+                                      .windows = m_windows,
+                                      .model = ownVersion(*m_model),
+                                      .other = &version,
+                                      .onScores = {},
+                                      .known = {}},
+                                     m_context)
+                                .value();
+        const double kld = comparisonOf(scores, m_windows.count()).kld.value;
+        QVERIFY(kld > 0 && cell.roundingError() < 0.6 * cell.roundingLoss());
+        QVERIFY2(
+            std::fabs(cell.roundingLoss() - kld) <= 3 * cell.roundingError(),
+            qPrintable(
+                QStringLiteral("%1 ± %2, measured %3").arg(cell.roundingLoss()).arg(cell.roundingError()).arg(kld)));
+        // What is kept is found again, and is not that of the weights alone.
+        int batches = 0;
+        its.onBatch = [&](std::int64_t) {
+            ++batches;
+            return Result<void>();
+        };
+        QCOMPARE(probed(its, m_context).at({down, 0}).rounding, cell.rounding);
+        QCOMPARE(batches, 0);
+        its.runtime = nullptr;
+        const ProbedCell alone = probed(its, m_context).at({down, 0});
+        QCOMPARE(batches, 1);
+        QCOMPARE(alone.products, cell.products);
+        QVERIFY(alone.rounding.empty());
+    }
+
     void interruptionsBatchesAndThreadsGiveTheSame()
     {
         const graph::CheckpointWeights weights(*m_model);

@@ -33,7 +33,8 @@ constexpr const char* kMethods =
                              to the model's on the same inputs: by moments, or by statistics:least_squares
   kld:steps=40:batch=4:rate=0.01:seed=1:tune=norms:check=0
                              scales move down the gradient of the KLD to the model, by Adam: steps of so many windows;
-                             rate is a step relative to the scale
+                             rate is a step relative to the scale, with tune=rows and tune=both 0.0005 unless given:
+                             factors of rows diverge sooner
     tune=norms               gains of RMSNorm, LayerNorm and BatchNorm, and biases of the latter two, as statistics do
     tune=rows                a factor on the scales of each row of a quantized linear layer outside of the head; codes
                              stay. Schemes without floating-point scales of rows (mxfp4, nvfp4, int8:tensor) are named

@@ -154,7 +154,7 @@ std::string printRepairMethod(const RepairMethod& method)
         return std::string("statistics:") + (method.match == NormMatch::moments ? "moments" : "least_squares");
     const ScaleTuningSettings& its = method.tuning;
     return "kld:steps=" + std::to_string(its.steps) + ":batch=" + std::to_string(its.batch) +
-           ":rate=" + formatDouble(its.rate) + ":seed=" + std::to_string(its.seed) +
+           ":rate=" + formatDouble(its.usedRate()) + ":seed=" + std::to_string(its.seed) +
            ":tune=" + std::string(kTuned[static_cast<std::size_t>(its.scales)]) + ":check=" + std::to_string(its.check);
 }
 

@@ -12,7 +12,8 @@
 namespace ql {
 
 /// "statistics" or "statistics:moments" | "statistics:least_squares";
-/// "kld[:steps=40][:batch=4][:rate=0.01][:seed=1][:tune=norms|rows|both][:check=0]".
+/// "kld[:steps=40][:batch=4][:rate=…][:seed=1][:tune=norms|rows|both][:check=0]"; the rate follows what is tuned unless
+/// it is given (ScaleTuningSettings).
 struct RepairMethod {
     bool isTuned = false; // by the gradient of the KLD
     NormMatch match = NormMatch::moments;

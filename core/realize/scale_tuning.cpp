@@ -150,7 +150,7 @@ double rateAt(const ScaleTuningSettings& settings, std::int64_t step)
 {
     const double rising = std::max(1.0, 0.1 * static_cast<double>(settings.steps));
     const double part = static_cast<double>(step) / static_cast<double>(settings.steps);
-    return settings.rate * std::min(1.0, static_cast<double>(step + 1) / rising) * 0.5 *
+    return settings.usedRate() * std::min(1.0, static_cast<double>(step + 1) / rising) * 0.5 *
            (1 + std::cos(std::numbers::pi * part));
 }
 

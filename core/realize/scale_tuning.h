@@ -18,17 +18,23 @@
 #include "core/model/evaluation/windows.h"
 #include "core/realize/norms.h"
 
+#include <optional>
+
 namespace ql {
 
 enum class TunedScales { norms, rows, both };
 
 struct ScaleTuningSettings {
     std::int64_t steps = 40;
-    std::int64_t batch = 4; // windows a step
-    double rate = 0.01;     // of θ
+    std::int64_t batch = 4;          // windows a step
+    std::optional<double> rate = {}; // of θ
     std::uint64_t seed = 1;
     TunedScales scales = TunedScales::norms;
     std::int64_t check = 0; // steps between checks; 0: none
+
+    /// Where none is given 0.01 for norms alone, 0.0005 with factors of rows: those of models with 10⁸ weights diverge
+    /// at 0.005.
+    double usedRate() const { return rate.value_or(scales == TunedScales::norms ? 0.01 : 0.0005); }
 };
 
 struct ScaleTuningTask {

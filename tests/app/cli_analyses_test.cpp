@@ -97,6 +97,7 @@ private Q_SLOTS:
 
     void repairsAreKeptExportedAndVerify()
     {
+        QVERIFY(run(QStringLiteral("repair --help")).out.simplified().contains("tune=both 0.0005"));
         const Outcome solved = run(QStringLiteral("solve %1 --candidates gguf:q2_k --bpw 3 --target gguf --out %2")
                                        .arg(kSample, at("repaired.json")));
         QVERIFY2(solved.exitCode == 0, solved.err.constData());

@@ -243,6 +243,16 @@ private Q_SLOTS:
             QCOMPARE(printRepairMethod(parseRepairMethod(text).value()), std::string(text));
         QVERIFY(parseRepairMethod("kld").value().isTuned);
         QVERIFY(parseRepairMethod("kld").value().tuning.scales == TunedScales::norms);
+        // Factors of rows diverge at the rate that suits gains.
+        for (const auto& [text, rate] : {std::pair("kld", 0.01),
+                                         {"kld:tune=norms", 0.01},
+                                         {"kld:tune=rows", 0.0005},
+                                         {"kld:tune=both", 0.0005},
+                                         {"kld:rate=0.01:tune=rows", 0.01},
+                                         {"kld:tune=both:rate=0.0005:tune=norms", 0.0005}})
+            QCOMPARE(parseRepairMethod(text).value().tuning.usedRate(), rate);
+        QVERIFY(printRepairMethod(parseRepairMethod("kld:tune=rows").value()).find(":rate=0.0005:") !=
+                std::string::npos);
         for (const char* text : {"", "adam", "statistics:", "statistics:median", "kld:", "kld:steps=0", "kld:steps",
                                  "kld:rate=2", "kld:rate=nan", "kld:seed=-1", "kld:batch=1.5", "kld:tempo=3",
                                  "kld:tune=", "kld:tune=all", "kld:check=-1", "kld:check"}) {

@@ -65,23 +65,23 @@ Json quantizers()
     return rows;
 }
 
+Json rowOf(const Transform& transform)
+{
+    std::vector<std::string> options;
+    for (const TransformOption& option : transform.words)
+        options.emplace_back(option.key);
+    for (const TransformOption& option : transform.keys)
+        options.push_back(std::string(option.key) + "= (" + std::string(option.help) + ")");
+    return {{"id", transform.id},          {"title", transform.title},       {"formula", transform.formula},
+            {"reach", reachOf(transform)}, {"needs", word(transform.needs)}, {"options", options},
+            {"source", transform.source}};
+}
+
 Json transforms()
 {
     auto rows = Json::array();
-    for (const Transform* transform : allTransforms()) {
-        std::vector<std::string> options;
-        for (const TransformOption& option : transform->words)
-            options.emplace_back(option.key);
-        for (const TransformOption& option : transform->keys)
-            options.push_back(std::string(option.key) + "= (" + std::string(option.help) + ")");
-        rows.push_back({{"id", transform->id},
-                        {"title", transform->title},
-                        {"formula", transform->formula},
-                        {"reach", transform->isLocal ? "local" : "whole model"},
-                        {"needs", word(transform->needs)},
-                        {"options", options},
-                        {"source", transform->source}});
-    }
+    for (const Transform* transform : allTransforms())
+        rows.push_back(rowOf(*transform));
     return rows;
 }
 
@@ -238,6 +238,12 @@ Result<Json> explainedQuantizer(const std::string& name)
     return show(explainQuantizer(*quantizer));
 }
 
+Result<Json> explainedTransform(const std::string& name)
+{
+    QL_TRY(transform, findTransform(name));
+    return rowOf(*transform);
+}
+
 Result<Json> explainedMetric(const std::string& name)
 {
     QL_TRY(metric, findMetric(name));
@@ -310,7 +316,7 @@ struct Kind {
 constexpr Kind kKinds[] = {{"formats", formats, "formats", explainedFormat},
                            {"schemes", schemes, "schemes", explainedScheme},
                            {"quantizers", quantizers, "quantizers", explainedQuantizer},
-                           {"transforms", transforms},
+                           {"transforms", transforms, "transforms", explainedTransform},
                            {"readers", readers},
                            {"targets", targets},
                            {"metrics", metrics, "metrics", explainedMetric},
@@ -347,8 +353,8 @@ Result<int> run(Console& console, const Options& options)
             continue;
         }
         if (!kind.explain)
-            return usageError("--explain is for formats, schemes, quantizers, metrics and solvers; of " + options.kind +
-                              " the list says what there is to say");
+            return usageError("--explain is for formats, schemes, quantizers, transforms, metrics and solvers; of " +
+                              options.kind + " the list says what there is to say");
         QL_TRY(explained, kind.explain(options.explain));
         document = std::move(explained);
     }
@@ -369,10 +375,9 @@ const Command list_{
         for (const Kind& k : kKinds)
             names.emplace_back(k.name);
         app.add_option("KIND", options->kind, "what to list")->required()->check(CLI::IsMember(names));
-        app.add_option(
-            "--explain", options->explain,
-            "one format, scheme (int4:g64, also int4:g64+lr8, int4:g64@mse), quantizer, metric or solver: formula, "
-            "storage, source, options");
+        app.add_option("--explain", options->explain,
+                       "one format, scheme (int4:g64, also int4:g64+lr8, int4:g64@mse), quantizer, transform, metric "
+                       "or solver: formula, storage, source, options");
         app.add_option("--model", options->model, "schemes: grouped by where they run on this checkpoint");
         return [options](Console& console) { return run(console, *options); };
     }};

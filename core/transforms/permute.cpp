@@ -24,8 +24,10 @@ namespace {
 constexpr TransformOption kKeys[] = {
     {"inner", "channels inside MLPs and heads' values by weights (Σ W_j²), inputs (rms of X_j, of the activations) or "
               "none; default weights"},
-    {"stream", "channels of the residual stream, in one order for the whole model, by inputs (mean of rms of X_j over "
-               "all that read it, of the activations) or none; default none"}};
+    {"stream",
+     "channels of the residual stream, in one order for the whole model, by inputs (mean of rms of X_j over "
+     "all that read it, of the activations) or none; default none",
+     true}};
 
 enum class By { none, weights, inputs };
 

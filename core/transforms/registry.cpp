@@ -29,6 +29,17 @@ std::string_view word(TransformNeeds needs)
                                              : "Gram matrices of activations";
 }
 
+std::string reachOf(const Transform& transform)
+{
+    if (!transform.isLocal)
+        return "whole model";
+    std::string reach = "local";
+    for (const TransformOption& option : transform.keys)
+        if (option.isModelWide)
+            reach += "; " + std::string(option.key) + "= whole model";
+    return reach;
+}
+
 Result<const Transform*> findTransform(std::string_view id)
 {
     std::vector<std::string> ids;

@@ -36,8 +36,9 @@ enum class TransformNeeds { nothing, ranges, gram };
 std::string_view word(TransformNeeds needs);
 
 struct TransformOption {
-    std::string_view key;  // "alpha", or a bare word
-    std::string_view help; // "0…1, default 0.5"; empty for a bare word
+    std::string_view key;     // "alpha", or a bare word
+    std::string_view help;    // "0…1, default 0.5"; empty for a bare word
+    bool isModelWide = false; // given, a local transform is one of the whole model
 };
 
 struct Transform {
@@ -45,7 +46,8 @@ struct Transform {
     std::string_view title;
     std::string_view formula;
     std::string_view source; // paper, section
-    /// Whether its effect stays inside one producer and its consumers; otherwise it is of the whole model.
+    /// Whether its effect stays inside one producer and its consumers, but for options that say otherwise; else it is
+    /// of the whole model.
     bool isLocal = false;
     TransformNeeds needs = TransformNeeds::nothing; // whatever the options
     /// Where options decide what it takes; null: they do not.
@@ -60,6 +62,8 @@ struct Transform {
 
 std::span<const Transform* const> allTransforms();
 Result<const Transform*> findTransform(std::string_view id);
+/// "local", "whole model", or "local; stream= whole model".
+std::string reachOf(const Transform& transform);
 /// What the transform of a spec takes.
 inline TransformNeeds needsOf(const Transform& transform, const TransformSpec& spec)
 {

@@ -38,6 +38,13 @@ private Q_SLOTS:
         for (const char* id :
              {"smooth", "smooth_plus", "awq", "os_plus", "percentile", "equalize", "permute", "hadamard"})
             QVERIFY2(ids.contains(QString::fromUtf8(id)), id);
+        for (const auto& [id, reach] :
+             {std::pair("permute", "local; stream= whole model"), {"equalize", "local"}, {"hadamard", "whole model"}}) {
+            const Outcome explained = run(QStringLiteral("list transforms --explain ") + QLatin1String(id));
+            QVERIFY2(explained.exitCode == 0, explained.err.constData());
+            QCOMPARE(explained.json()[QStringLiteral("reach")].toString(), QLatin1String(reach));
+        }
+        QCOMPARE(run(QStringLiteral("list transforms --explain nothing")).exitCode, 2);
     }
 
     void unquantizedVariantsAreTheModel()

@@ -17,12 +17,6 @@ QString row(const QString& what, const QString& text)
     return QStringLiteral("<tr><td>%1</td><td>%2</td></tr>").arg(what.toHtmlEscaped(), text.toHtmlEscaped());
 }
 
-QString reachOf(const Transform& transform)
-{
-    return transform.isLocal ? TransformPage::tr("one producer of a value and the layers that read it")
-                             : TransformPage::tr("the whole model");
-}
-
 } // namespace
 
 TransformPage::TransformPage(const Transform& transform, QWidget* parent) : QDialog(parent)
@@ -46,13 +40,14 @@ QString transformHtml(const Transform& transform)
     QString text = QStringLiteral("<h3>%1</h3><p>%2</p><table cellspacing=\"0\" cellpadding=\"3\">")
                        .arg(toQString(transform.id).toHtmlEscaped(), toQString(transform.title).toHtmlEscaped());
     text += row(TransformPage::tr("formula"), toQString(transform.formula));
-    text += row(TransformPage::tr("reach"), reachOf(transform));
+    text += row(TransformPage::tr("reach"), toQString(reachOf(transform)));
     text += row(TransformPage::tr("needs"), toQString(word(transform.needs)));
     text += row(TransformPage::tr("source"), toQString(transform.source));
     text += QStringLiteral("</table>");
     text += QStringLiteral("<p>%1</p>")
                 .arg(TransformPage::tr("An exact rewrite: the unquantized model computes the same, up to rounding in "
-                                       "float32, and can be quantized better."));
+                                       "float32, and can be quantized better. A local one changes a value between "
+                                       "the layer that makes it and those that read it."));
     QString options;
     for (const TransformOption& option : transform.words)
         options += row(toQString(option.key), TransformPage::tr("a word"));
@@ -67,7 +62,7 @@ QString transformHtml(const Transform& transform)
 QString aboutTransform(const Transform& transform)
 {
     QStringList lines{toQString(transform.title), toQString(transform.formula),
-                      TransformPage::tr("reach: %1").arg(reachOf(transform)),
+                      TransformPage::tr("reach: %1").arg(toQString(reachOf(transform))),
                       TransformPage::tr("needs: %1").arg(toQString(word(transform.needs))),
                       TransformPage::tr("source: %1").arg(toQString(transform.source))};
     for (const TransformOption& option : transform.words)

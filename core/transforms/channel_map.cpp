@@ -107,6 +107,10 @@ public:
             rms = std::fabs(rms);
         return made;
     }
+    ChannelMapPtr part(std::int64_t first, std::int64_t count) const override
+    {
+        return scaleMap({m_s.begin() + first, m_s.begin() + first + count});
+    }
 
 private:
     std::vector<double> m_s;
@@ -135,6 +139,16 @@ public:
             if (!values->empty())
                 apply(values->data(), scratch.data());
         return made;
+    }
+    ChannelMapPtr part(std::int64_t first, std::int64_t count) const override
+    {
+        std::vector<std::int64_t> order(m_order.begin() + first, m_order.begin() + first + count);
+        for (std::int64_t& channel : order) {
+            channel -= first;
+            if (channel < 0 || channel >= count)
+                return nullptr;
+        }
+        return permutationMap(std::move(order));
     }
 
 private:
@@ -174,6 +188,15 @@ public:
             made.channelRms.push_back(
                 std::sqrt(std::max(0.0, made.gram[static_cast<std::size_t>(j * made.in + j)]) / tokens));
         return made;
+    }
+    ChannelMapPtr part(std::int64_t first, std::int64_t count) const override
+    {
+        const std::int64_t begin = std::clamp<std::int64_t>(first - m_first, 0, std::ssize(m_signs));
+        const std::int64_t end = std::clamp<std::int64_t>(first + count - m_first, 0, std::ssize(m_signs));
+        if (begin % m_block != 0 || end % m_block != 0)
+            return nullptr;
+        return rotationMap(count, std::clamp<std::int64_t>(m_first - first, 0, count), m_block,
+                           {m_signs.begin() + begin, m_signs.begin() + end});
     }
 
 private:

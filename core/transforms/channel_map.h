@@ -32,6 +32,8 @@ public:
     virtual void applyToWriterSquares(double* squares, double* scratch) const = 0;
     /// What is known of A(x).
     virtual Result<ActivationStatistics> statistics(const ActivationStatistics& x, const JobContext& context) const = 0;
+    /// That of the channels [first, first + count) alone; null where it mixes them with others.
+    virtual std::shared_ptr<const ChannelMap> part(std::int64_t first, std::int64_t count) const = 0;
     /// Σ g·gᵀ of derivatives by x, [size, size], becomes that of derivatives by A(x).
     Result<std::vector<float>> derivativeGram(const std::vector<float>& gram, const JobContext& context) const;
 

@@ -76,20 +76,50 @@ void shift(ActivationStatistics& statistics, const std::vector<double>& z)
             (*ends)[j] -= z[j];
 }
 
-/// Σ g·gᵀ of the outputs; nothing where it does not follow.
-Result<void> changeOutputs(const LayerRewrite& rewrite, std::vector<float>& outputGram, const JobContext& context)
+/// One of as many equal ranges of the layer's rows.
+struct Part {
+    std::int64_t index = 0, count = 1;
+};
+
+/// Σ g·gᵀ of the part's outputs; nothing where it does not follow.
+Result<void> changeOutputs(const LayerRewrite& rewrite, Part part, std::vector<float>& outputGram,
+                           const JobContext& context)
 {
     if (!rewrite.values.empty() || !rewrite.rows.empty())
         outputGram.clear();
     for (const ChannelMapPtr& map : rewrite.writes) {
-        if (std::ssize(outputGram) != map->size() * map->size()) { // a part of the layer's rows
+        if (outputGram.empty())
+            break;
+        const std::int64_t rows = map->size() / part.count;
+        const ChannelMapPtr own = part.count == 1 ? map : map->part(part.index * rows, rows);
+        if (!own || std::ssize(outputGram) != rows * rows) {
             outputGram.clear();
             break;
         }
-        QL_TRY(made, map->derivativeGram(outputGram, context));
+        QL_TRY(made, own->derivativeGram(outputGram, context));
         outputGram = std::move(made);
     }
     return {};
+}
+
+Result<ActivationStatistics> rewrittenPart(const LayerRewrite& rewrite, Part part, const ActivationStatistics& input,
+                                           const JobContext& context)
+{
+    ActivationStatistics statistics = input;
+    QL_CHECK(changeOutputs(rewrite, part, statistics.outputGram, context));
+    if (!rewrite.shift.empty())
+        shift(statistics, rewrite.shift);
+    for (const ChannelMapPtr& map : rewrite.reads) {
+        QL_TRY(made, map->statistics(statistics, context));
+        statistics = std::move(made);
+    }
+    statistics.parts.clear();
+    for (const ActivationStatistics& its : input.parts) {
+        const Part next{std::ssize(statistics.parts), std::ssize(input.parts)};
+        QL_TRY(made, rewrittenPart(rewrite, next, its, context));
+        statistics.parts.push_back(std::move(made));
+    }
+    return statistics;
 }
 
 } // namespace
@@ -131,20 +161,7 @@ bool keepsOutputs(const LayerRewrite& rewrite)
 Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const ActivationStatistics& input,
                                        const JobContext& context)
 {
-    ActivationStatistics statistics = input;
-    QL_CHECK(changeOutputs(rewrite, statistics.outputGram, context));
-    if (!rewrite.shift.empty())
-        shift(statistics, rewrite.shift);
-    for (const ChannelMapPtr& map : rewrite.reads) {
-        QL_TRY(made, map->statistics(statistics, context));
-        statistics = std::move(made);
-    }
-    statistics.parts.clear();
-    for (const ActivationStatistics& part : input.parts) {
-        QL_TRY(made, rewritten(rewrite, part, context));
-        statistics.parts.push_back(std::move(made));
-    }
-    return statistics;
+    return rewrittenPart(rewrite, {}, input, context);
 }
 
 bool keepsFisher(const LayerRewrite& rewrite)

@@ -31,7 +31,8 @@ struct Rewrite {
 Result<Buffer> rewritten(const LayerRewrite& rewrite, const Layer& layer, const TensorView& weights, Dtype dtype,
                          const JobContext& context);
 
-/// Statistics of the layer's input after it. Empty where nothing is known any more.
+/// Statistics of the layer's input after it, of its outputs' gradients too, and of each part of a stack its own. Empty
+/// where nothing is known any more.
 Result<ActivationStatistics> rewritten(const LayerRewrite& rewrite, const ActivationStatistics& input,
                                        const JobContext& context);
 

@@ -182,6 +182,56 @@ private Q_SLOTS:
         QVERIFY(rewritten(rewrite, statistics, m_context).value().outputGram.empty());
     }
 
+    /// Of the parts of a stack each has its own, as a layer of its rows alone.
+    void outputGramsOfPartsFollow()
+    {
+        constexpr std::size_t kParts = 3;
+        constexpr std::size_t kRows = 4;
+        constexpr auto kSize = static_cast<std::int64_t>(kParts * kRows);
+        const std::vector<double> scales = normals(kParts * kRows, 21);
+        const std::vector<double> signs{1, -1, 1, 1, -1, 1, 1, 1, -1, -1, 1, -1};
+        ActivationStatistics stack;
+        for (std::size_t p = 0; p < kParts; ++p) {
+            const std::vector<double> g = normals(kRows, 22 + p);
+            ActivationStatistics its;
+            its.in = its.tokens = 1;
+            its.gram = {1};
+            its.channelRms = {1};
+            for (const double a : g)
+                for (const double b : g)
+                    its.outputGram.push_back(static_cast<float>(a * b));
+            stack.parts.push_back(std::move(its));
+        }
+        stack.parts[1].outputGram.clear(); // no token went there
+        LayerRewrite rewrite;
+        rewrite.writes = {scaleMap(scales), permutationMap({3, 2, 0, 1, 4, 6, 5, 7, 9, 8, 11, 10}),
+                          rotationMap(kSize, 0, 2, signs), rotationMap(kSize, 4, 4, {1, -1, 1, 1, -1, -1, 1, 1})};
+        const ActivationStatistics mapped = rewritten(rewrite, stack, m_context).value();
+        QCOMPARE(mapped.parts.size(), kParts);
+        QVERIFY(mapped.parts[1].outputGram.empty());
+        for (const std::size_t p : {0U, 2U}) {
+            LayerRewrite alone;
+            const auto begin = static_cast<std::ptrdiff_t>(p * kRows);
+            alone.writes = {
+                scaleMap({scales.begin() + begin, scales.begin() + begin + 4}),
+                permutationMap(p == 0 ? std::vector<std::int64_t>{3, 2, 0, 1} : std::vector<std::int64_t>{1, 0, 3, 2}),
+                rotationMap(4, 0, 2, {signs.begin() + begin, signs.begin() + begin + 4})};
+            if (p == 2)
+                alone.writes.push_back(rotationMap(4, 0, 4, {-1, -1, 1, 1}));
+            const auto wanted = rewritten(alone, stack.parts[p], m_context).value();
+            QCOMPARE(wanted.outputGram.size(), kRows * kRows);
+            QVERIFY(mapped.parts[p].outputGram == wanted.outputGram);
+            QVERIFY(mapped.parts[p].outputGram != stack.parts[p].outputGram);
+        }
+        // What mixes the parts: an order across them, and a rotation of blocks that lie in two.
+        for (const ChannelMapPtr& map : {permutationMap({4, 1, 2, 3, 0, 5, 6, 7, 8, 9, 10, 11}),
+                                         rotationMap(kSize, 2, 4, {1, -1, 1, 1, 1, -1, 1, 1})}) {
+            rewrite.writes = {map};
+            const ActivationStatistics mixed = rewritten(rewrite, stack, m_context).value();
+            QVERIFY(mixed.parts[0].outputGram.empty());
+        }
+    }
+
     void equalForAnyThreads()
     {
         Layer layer;

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What every target promises, over the registry: exact sizes, files that verify, refusals before work starts, and
-// nothing left behind when it does not work out. Takes 20 s: every type goes through every target and is read back.
-#include "core/checkpoint/reader.h"
-#include "core/export/export.h"
+// nothing left behind when it does not work out.
 #include "core/formats/block_format.h"
 #include "core/formats/matrix_format.h"
-#include "tests/support/export_support.h"
-#include "tests/support/tiny_llama.h"
+#include "tests/support/export_sources.h"
 
 #include <sys/resource.h>
 
@@ -20,66 +17,6 @@ using namespace ql::test;
 
 namespace {
 
-struct Source {
-    std::shared_ptr<const Model> model;
-    std::unique_ptr<TemporaryFolder> folder;
-};
-
-/// kind: "folder" or "gguf", then words that change the model.
-Source openSource(const QByteArray& kind, const JobContext& context)
-{
-    TinyLlama tiny;
-    if (kind.contains("untied"))
-        tiny.tied = false;
-    if (kind.contains("bias"))
-        tiny.biases = true;
-    if (kind.contains("f16"))
-        tiny.dtype = "F16";
-    if (kind.contains("f32"))
-        tiny.dtype = "F32";
-    if (kind.contains("llama3"))
-        tiny.config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}};
-    if (kind.contains("wide")) { // every row holds blocks of 256
-        tiny.hidden = 256;
-        tiny.heads = 8;
-    }
-    if (kind.contains("large")) {
-        tiny.inner = 16384;
-        tiny.blocks = 4;
-    }
-    Source source{{}, std::make_unique<TemporaryFolder>()};
-    const bool gguf = kind.startsWith("gguf");
-    const auto path = *source.folder / (gguf ? "model.gguf" : "model");
-    gguf ? tiny.writeGguf(path) : tiny.writeFolder(path);
-    auto model = openModel(path, context);
-    if (!model)
-        throw std::runtime_error(describe(model.error()));
-    source.model = std::move(model).value();
-    return source;
-}
-
-std::vector<std::string> words(const QByteArray& text)
-{
-    std::vector<std::string> list;
-    for (const QByteArray& part : text.split(' '))
-        if (!part.isEmpty())
-            list.push_back(part.toStdString());
-    return list;
-}
-
-constexpr char kMixedCt[] =
-    "*self_attn*proj*=int8:g64@rtn:ct *o_proj*=keep *mlp*=int4:g32 *down_proj*=int4:channel@mse:steps=8";
-constexpr char kEveryFormat[] =
-    "*0.self_attn*=nvfp4 *1.self_attn*=mxfp4 *o_proj*=int4:g32:asym *0.mlp*=fp8_e4m3:channel *1.mlp*=int8:g64:asym "
-    "*0.mlp.down*=int8:channel+a:int8:token *1.mlp.down*=fp8_e4m3+a:fp8_e4m3:token *1.*o_proj*=fp8_e4m3:tensor";
-constexpr char kMixedFolder[] =
-    "*q_proj*=gguf:q4_0@rtn:ggml *k_proj*=gguf:q8_0 *v_proj*=gguf:q5_0 *o_proj*=gguf:q5_1@rtn:ggml "
-    "*up_proj*=gguf:q4_1 *gate_proj*=f16 *embed*=gguf:q8_0@rtn:ggml *1.mlp.down*=f32";
-constexpr char kMixedGguf[] = "*attn_q.*=gguf:q4_0@rtn:ggml *attn_k.*=gguf:q8_0 *attn_v.*=gguf:q5_0 *ffn_up*=gguf:q4_1 "
-                              "*ffn_gate*=gguf:q5_1@mse:steps=8 token_embd*=bf16 *ffn_down*=f16";
-constexpr char kMixedHdf5[] =
-    "*q_proj*=int4:g64 *k_proj*=int3:g50:asym *v_proj*=nvfp4 *o_proj*=mxfp4 *up_proj*=gguf:q4_1 "
-    "*0.mlp.gate*=nf4:g64 *1.mlp.gate*=mxint8 *0.mlp.down*=f16 *1.mlp.down*=int8:tensor";
 constexpr char kSums[] =
     "*q_proj*=int4:g64+lr8 *k_proj*=int3:g50:asym+sparse1 *v_proj*=nvfp4+cols5 *o_proj*=int4:g64:min+cols2 "
     "*up_proj*=gguf:q4_k+cols1+sparse0.5+lr3 *gate*=binary:g64+cols4+lr2@mean "
@@ -92,8 +29,6 @@ class TargetsTest : public QObject {
 
     Executor m_executor{2};
     JobContext m_context{m_executor};
-
-    const Target& target(const QByteArray& id) { return *findTarget(id.toStdString()).value(); }
 
 private Q_SLOTS:
     void sizesAreExactAndFilesVerify_data()
@@ -138,99 +73,13 @@ private Q_SLOTS:
             << QByteArray("gguf f16") << QByteArray("hdf5") << QByteArray("*ffn*=int4+cols3+sparse2+lr4");
         QTest::newRow("hdf5 keep") << QByteArray("gguf f16") << QByteArray("hdf5") << QByteArray();
         QTest::newRow("hdf5 of gguf") << QByteArray("gguf") << QByteArray("hdf5") << QByteArray(kMixedGguf);
-        for (const BlockFormat* format : allBlockFormats()) {
-            const std::string id(format->id);
-            const auto plan = QByteArray::fromStdString("*proj*=" + id + "@imatrix *embed*=" + id);
-            if (format->dtype)
-                QTest::newRow(("gguf with " + id).c_str()) << QByteArray("folder wide") << QByteArray("gguf") << plan;
-            QTest::newRow(("hdf5 with " + id).c_str()) << QByteArray("folder wide") << QByteArray("hdf5") << plan;
-        }
-        for (const std::string& id : allMatrixFormatIds())
-            QTest::newRow(("hdf5 with " + id).c_str()) << QByteArray("folder wide") << QByteArray("hdf5")
-                                                       << QByteArray::fromStdString("*proj*=" + id + "@imatrix");
     }
     void sizesAreExactAndFilesVerify()
     {
         QFETCH(QByteArray, source);
         QFETCH(QByteArray, id);
         QFETCH(QByteArray, plan);
-        const Source opened = openSource(source, m_context);
-        const Model& model = *opened.model;
-        const TemporaryFolder out;
-        const Plan wanted = planOf(model, words(plan));
-        const auto promised = target(id).profile.fileBytes(model, wanted);
-        QVERIFY2(promised.has_value(), promised ? "" : describe(promised.error()).c_str());
-        const auto path = out / ("export" + std::string(target(id).extension));
-        const auto written = exportPlan(target(id), {model, wanted, nullptr}, path, m_context);
-        QVERIFY2(written.has_value(), written ? "" : describe(written.error()).c_str());
-        QCOMPARE(bytesOnDisk(path), *promised);
-        std::int64_t sum = 0;
-        for (const WrittenFile& file : *written) {
-            QCOMPARE(file.sizeBytes, bytesOnDisk(file.name.empty() ? path : path / file.name));
-            sum += file.sizeBytes;
-        }
-        QCOMPARE(sum, *promised);
-        QCOMPARE(out.entries(), std::size_t{1});
-        const auto report = verifyExport(model, path, nullptr, m_context);
-        QVERIFY2(report.has_value(), report ? "" : describe(report.error()).c_str());
-        QVERIFY2(report->ok(), problemsOf(*report).c_str());
-        QVERIFY(report->tensors.size() >= model.layers.size());
-    }
-
-    void everyTensorIsCompared_data()
-    {
-        QTest::addColumn<QByteArray>("source");
-        QTest::addColumn<QByteArray>("id");
-        QTest::addColumn<QByteArray>("plan");
-        QTest::newRow("ct") << QByteArray("folder bias") << QByteArray("compressed-tensors") << QByteArray(kMixedCt);
-        QTest::newRow("ct formats") << QByteArray("folder") << QByteArray("compressed-tensors")
-                                    << QByteArray(kEveryFormat);
-        QTest::newRow("gguf") << QByteArray("gguf f16") << QByteArray("gguf") << QByteArray(kMixedGguf);
-        QTest::newRow("gguf of a folder") << QByteArray("folder") << QByteArray("gguf") << QByteArray(kMixedFolder);
-        QTest::newRow("hdf5") << QByteArray("folder") << QByteArray("hdf5") << QByteArray(kMixedHdf5);
-        const QByteArray packed(
-            "*q_proj*=gguf:q4_k *k_proj*=gguf:iq2_xs *up_proj*=gguf:iq4_nl *down*=gguf:q6_k@imatrix");
-        QTest::newRow("hdf5 sums of parts")
-            << QByteArray("folder") << QByteArray("hdf5")
-            << QByteArray("*q_proj*=int4:g64+lr3 *k_proj*=int3:g50:asym+cols2+sparse1+lr2 *down*=mxfp4+sparse0.5");
-        QTest::newRow("gguf packed") << QByteArray("folder wide") << QByteArray("gguf") << packed;
-        QTest::newRow("hdf5 packed") << QByteArray("folder wide") << QByteArray("hdf5") << packed;
-    }
-    void everyTensorIsCompared()
-    {
-        QFETCH(QByteArray, source);
-        QFETCH(QByteArray, id);
-        QFETCH(QByteArray, plan);
-        const Source opened = openSource(source, m_context);
-        const Model& model = *opened.model;
-        const TemporaryFolder out;
-        const auto path = out / ("export" + std::string(target(id).extension));
-        QVERIFY(exportPlan(target(id), {model, planOf(model, words(plan)), nullptr}, path, m_context).has_value());
-        const auto file = std::filesystem::is_directory(path) ? path / "model.safetensors" : path;
-        const auto exported = openCheckpoint(file, m_context);
-        QVERIFY2(exported.has_value(), exported ? "" : describe(exported.error()).c_str());
-        std::size_t touched = 0;
-        for (const TensorInfo& tensor : (*exported)->tensors()) {
-            if (tensor.offset < 0 || tensor.sizeBytes == 0)
-                continue;
-            ++touched;
-            const std::int64_t offset = tensor.offset + tensor.sizeBytes / 2;
-            flipBit(file, offset);
-            const auto report = verifyExport(model, path, nullptr, m_context);
-            flipBit(file, offset);
-            QVERIFY2(report.has_value(), report ? "" : describe(report.error()).c_str());
-            QVERIFY2(!report->ok(), tensor.name.c_str());
-            std::vector<std::string> named;
-            for (const VerifiedTensor& verified : report->tensors)
-                if (!verified.ok())
-                    named.push_back(verified.name);
-            QVERIFY2(named.size() == 1, (tensor.name + ": " + problemsOf(*report)).c_str());
-            const std::string module = named[0].substr(0, named[0].rfind('.'));
-            const bool same = tensor.name.find(module) != std::string::npos || id == "gguf";
-            QVERIFY2(same, (tensor.name + " but " + named[0]).c_str());
-        }
-        QVERIFY(touched >= model.layers.size());
-        QVERIFY(verifyExport(model, path, nullptr, m_context).value().ok());
+        checkSizesAndFiles(source, id, plan, m_context);
     }
 
     void refusalsNameLayerAndMend_data()
@@ -311,7 +160,7 @@ private Q_SLOTS:
         QFETCH(QByteArray, says);
         const Source opened = openSource(source, m_context);
         const TemporaryFolder out;
-        const auto written = exportPlan(target(id), {*opened.model, planOf(*opened.model, words(plan)), nullptr},
+        const auto written = exportPlan(targetOf(id), {*opened.model, planOf(*opened.model, words(plan)), nullptr},
                                         out / "export", m_context);
         QVERIFY(!written);
         QCOMPARE(static_cast<int>(written.error().code), static_cast<int>(Errc::refused));
@@ -325,7 +174,7 @@ private Q_SLOTS:
     void menusAreAcceptedAndComplete()
     {
         QFETCH(QByteArray, id);
-        const TargetProfile& profile = target(id).profile;
+        const TargetProfile& profile = targetOf(id).profile;
         for (const std::string_view text : {profile.id, profile.title, profile.loadedBy, profile.source})
             QVERIFY(!text.empty());
         const Source opened = openSource("folder", m_context);
@@ -381,7 +230,7 @@ private Q_SLOTS:
                     std::this_thread::yield();
                 stop.request_stop();
             });
-            const auto written = exportPlan(target(id), {model, plan, nullptr}, out / "export", context);
+            const auto written = exportPlan(targetOf(id), {model, plan, nullptr}, out / "export", context);
             QVERIFY(!written);
             QCOMPARE(static_cast<int>(written.error().code), static_cast<int>(Errc::cancelled));
             QCOMPARE(out.entries(), std::size_t{0});
@@ -395,23 +244,23 @@ private Q_SLOTS:
         const Source opened = openSource("folder", m_context);
         const Model& model = *opened.model;
         const Plan plan = planOf(model, {id == "gguf" ? "*mlp*=gguf:q4_0" : "*mlp*=int4:g64"});
-        const Plan admitted = admit(target(id).profile, model, plan).value();
+        const Plan admitted = admit(targetOf(id).profile, model, plan).value();
         const TemporaryFolder out;
         const auto path = out / "export";
-        QVERIFY(exportPlan(target(id), {model, plan, nullptr}, path, m_context).has_value());
+        QVERIFY(exportPlan(targetOf(id), {model, plan, nullptr}, path, m_context).has_value());
         const std::int64_t before = bytesOnDisk(path);
 
         struct rlimit old {};
         ::getrlimit(RLIMIT_FSIZE, &old);
         const auto oldHandler = std::signal(SIGXFSZ, SIG_IGN);
-        const std::int64_t bytes = target(id).profile.fileBytes(model, admitted).value();
+        const std::int64_t bytes = targetOf(id).profile.fileBytes(model, admitted).value();
         const struct rlimit tight {
             static_cast<rlim_t>(bytes * 3 / 5), old.rlim_max
         };
         ::setrlimit(RLIMIT_FSIZE, &tight);
-        const auto asked = exportPlan(target(id), {model, plan, nullptr}, path, m_context);
+        const auto asked = exportPlan(targetOf(id), {model, plan, nullptr}, path, m_context);
         // without the question beforehand: the write itself fails in the middle
-        const auto forced = target(id).write({model, admitted, nullptr}, path, m_context);
+        const auto forced = targetOf(id).write({model, admitted, nullptr}, path, m_context);
         ::setrlimit(RLIMIT_FSIZE, &old);
         std::signal(SIGXFSZ, oldHandler);
 
@@ -430,7 +279,7 @@ private Q_SLOTS:
         const Source opened = openSource("folder", m_context);
         const Model& model = *opened.model;
         const TemporaryFolder out;
-        const Target& ct = target("compressed-tensors");
+        const Target& ct = targetOf("compressed-tensors");
         const auto write = [&](const Target& to, const char* plan, const std::filesystem::path& path) {
             return exportPlan(to, {model, planOf(model, words(plan)), nullptr}, path, m_context);
         };
@@ -451,49 +300,9 @@ private Q_SLOTS:
         QVERIFY(!write(ct, "", out / "file"));
         QVERIFY(!write(ct, "", out / "missing/folder"));
         QVERIFY(!write(ct, "", model.checkpoint->path()));
-        QVERIFY(!write(target("hdf5"), "", model.checkpoint->path() / "model.safetensors"));
-        QVERIFY(!write(target("gguf"), "", out / "other"));
-        QVERIFY(!write(target("gguf"), "", {}));
-    }
-
-    void verifyRefusesWhatIsNoExport()
-    {
-        const Source opened = openSource("folder", m_context);
-        const TemporaryFolder out;
-        std::ofstream(out / "noise") << "not a model";
-        for (const auto& path : {out / "noise", out / "missing", out.path(), opened.model->checkpoint->path()}) {
-            const auto report = verifyExport(*opened.model, path, nullptr, m_context);
-            QVERIFY(!report);
-            QVERIFY(!report.error().what.empty());
-        }
-    }
-
-    void truncatedFilesAreErrorsNotCrashes_data() { allTargetsAsRows(); }
-    void truncatedFilesAreErrorsNotCrashes()
-    {
-        QFETCH(QByteArray, id);
-        const Source opened = openSource("folder", m_context);
-        const Model& model = *opened.model;
-        const TemporaryFolder out;
-        const auto path = out / "export";
-        QVERIFY(exportPlan(target(id), {model, planOf(model, {}), nullptr}, path, m_context).has_value());
-        const auto file = std::filesystem::is_directory(path) ? path / "model.safetensors" : path;
-        const auto size = std::filesystem::file_size(file);
-        for (const double part : {0.97, 0.5, 0.1, 0.001, 0.0}) {
-            std::filesystem::resize_file(file, static_cast<std::uintmax_t>(static_cast<double>(size) * part));
-            const auto report = verifyExport(model, path, nullptr, m_context);
-            QVERIFY(!report || !report->ok());
-        }
-    }
-
-private:
-    void allTargetsAsRows()
-    {
-        QTest::addColumn<QByteArray>("id");
-        for (const Target* each : allTargets()) {
-            const QByteArray id(each->profile.id.data(), static_cast<qsizetype>(each->profile.id.size()));
-            QTest::newRow(id.constData()) << id;
-        }
+        QVERIFY(!write(targetOf("hdf5"), "", model.checkpoint->path() / "model.safetensors"));
+        QVERIFY(!write(targetOf("gguf"), "", out / "other"));
+        QVERIFY(!write(targetOf("gguf"), "", {}));
     }
 };
 

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The Fisher diagonal of tiny models against torch's per-window gradients of labels drawn the same way; of the sample
 // against itself under interruption, batches and threads; and what the metric makes of it.
-#include "core/calibration/calibrated_activations.h"
-#include "core/calibration/fisher.h"
-#include "core/checkpoint/reader.h"
 #include "core/model/evaluation/loss_gradients.h"
-#include "core/model/frontends/frontend.h"
-#include "core/realize/realize.h"
 #include "core/sensitivity/metric.h"
 #include "core/tensor/half.h"
-#include "tests/support/memory_sink.h"
-
-#include <QTest>
+#include "tests/support/language_model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -64,38 +57,22 @@ class FisherTest : public QObject {
 private:
     Executor m_executor{2};
     JobContext m_context{m_executor};
-    std::shared_ptr<const Model> m_model; // the sample
-    graph::Graph m_graph;
-    Windows m_windows; // three
+    test::LanguageModel m_sample; // three windows
 
     Result<void> run(ResultSink& sink, const FisherSettings& settings, const JobContext& context) const
     {
-        const graph::CheckpointWeights weights(*m_model);
-        return estimateFisher({*m_model, m_graph, weights, m_windows, settings, sink, {}}, context);
+        const graph::CheckpointWeights weights(*m_sample.model);
+        return estimateFisher({*m_sample.model, m_sample.graph, weights, m_sample.windows, settings, sink, {}},
+                              context);
     }
     Result<void> run(ResultSink& sink, const FisherSettings& settings) const { return run(sink, settings, m_context); }
-
-    /// What the sink holds and what inputs the layers see.
-    std::shared_ptr<const Activations> knowing(const MemorySink& gradients, const Model& model,
-                                               const graph::Graph& graph, const Windows& windows) const
-    {
-        const auto sink = std::make_shared<MemorySink>(gradients);
-        const graph::CheckpointWeights weights(model);
-        const Cases cases = windowCases(graph, windows).value();
-        const CalibrationTask task{model, graph, weights, cases, {}, *sink, {}};
-        return calibrate(task, m_context) ? calibratedActivations(sink, findCalibration(*sink, model), "here")
-                                          : nullptr;
-    }
 
 private Q_SLOTS:
     void initTestCase()
     {
-        const std::filesystem::path sample = std::filesystem::path(QL_SOURCE_DIR) / "resources/sample";
-        m_model = openModel(sample, m_context).value();
-        m_graph = buildGraph(*m_model).value();
-        const auto file = openCheckpoint(sample / "golden/tokens.npy", m_context).value();
-        const auto ids = numbers(*file, file->tensors()[0].name, m_context);
-        m_windows = {64, {ids.begin(), ids.begin() + 3 * 64}};
+        const std::vector<std::int64_t> ids = test::sampleTokens(m_context);
+        m_sample = test::languageModel(
+            test::kSampleFolder, 64, 3, [&](std::int64_t i) { return ids[static_cast<std::size_t>(i)]; }, m_context);
     }
 
     void againstTorch_data()
@@ -108,25 +85,24 @@ private Q_SLOTS:
     {
         QFETCH(QString, name);
         const std::string file = name.toStdString();
-        const auto model = openModel(std::filesystem::path(QL_TEST_DATA "/frontends") / file, m_context).value();
-        const graph::Graph graph = buildGraph(*model).value();
         const auto golden =
             openCheckpoint(std::filesystem::path(QL_TEST_DATA "/gradients") / (file + ".npz"), m_context).value();
         const std::vector<double> tokens = numbers(*golden, "tokens", m_context);
-        const Windows windows{13, {tokens.begin(), tokens.end()}};
+        const auto [model, graph, windows] = test::languageModel(
+            std::filesystem::path(QL_TEST_DATA "/frontends") / file, 13, std::ssize(tokens) / 13,
+            [&](std::int64_t i) { return static_cast<std::int64_t>(tokens[static_cast<std::size_t>(i)]); }, m_context);
         const graph::CheckpointWeights weights(*model);
-        MemorySink sink;
+        const auto sink = std::make_shared<MemorySink>();
         const FisherSettings settings{
             .windows = 0, .seed = 7, .batchWindows = 2, .gramLimit = 1000, .outputGram = true};
-        QVERIFY(estimateFisher({*model, graph, weights, windows, settings, sink, {}}, m_context));
+        const auto activations = test::calibrated(model, windows, settings, sink, m_context);
         int linear = 0;
         OutputGradients gradients;
         QVERIFY(lossGradients<float>({graph, weights, windows, 0, windows.count(), sampledLabels<float>(settings.seed)},
                                      gradients, m_context));
-        const auto activations = knowing(sink, *model, graph, windows);
         for (const std::int64_t index : model->quantizableLayers()) {
             const Layer& layer = model->layers[static_cast<std::size_t>(index)];
-            const auto fisher = keptFisher(sink, layer.name);
+            const auto fisher = keptFisher(*sink, layer.name);
             QVERIFY(fisher);
             QCOMPARE(fisher->windows(), 3);
             const std::vector<double> expected = numbers(*golden, "fisher/" + layer.name, m_context);
@@ -214,7 +190,7 @@ private Q_SLOTS:
         MemorySink sink;
         QVERIFY(run(sink, {.windows = 0, .seed = 5, .batchWindows = 1}));
         const std::string fingerprint =
-            calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_model), "here")
+            calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_sample.model), "here")
                 ->fingerprint();
         FisherSettings ofInputs = settings; // no S unless asked for
         ofInputs.outputGram = false;
@@ -226,22 +202,22 @@ private Q_SLOTS:
         QVERIFY(run(sink, settings));
         QVERIFY(sink.pieces == whole.pieces);
         const auto found =
-            calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_model), "here");
+            calibratedActivations(std::make_shared<MemorySink>(sink), findCalibration(sink, *m_sample.model), "here");
         QVERIFY(found->fingerprint() != fingerprint);
         QVERIFY(found->layers().empty());
         MemorySink copied;
-        QVERIFY(copyCalibration(sink, copied, *m_model));
+        QVERIFY(copyCalibration(sink, copied, *m_sample.model));
         QVERIFY(copied.pieces == sink.pieces);
 
-        const std::int64_t down = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
-        const std::int64_t up = m_model->indexOf("model.layers.2.mlp.up_proj.weight");
-        const std::int64_t hidden = m_model->layers[static_cast<std::size_t>(up)].shape[1];
-        QVERIFY(m_model->layers[static_cast<std::size_t>(down)].shape[1] > hidden);
+        const std::int64_t down = m_sample.model->indexOf("model.layers.2.mlp.down_proj.weight");
+        const std::int64_t up = m_sample.model->indexOf("model.layers.2.mlp.up_proj.weight");
+        const std::int64_t hidden = m_sample.model->layers[static_cast<std::size_t>(up)].shape[1];
+        QVERIFY(m_sample.model->layers[static_cast<std::size_t>(down)].shape[1] > hidden);
         MemorySink narrow;
         QVERIFY(run(narrow, {.windows = 1, .seed = 5, .batchWindows = 1, .gramLimit = hidden, .gramOf = {down}}));
         std::int64_t wide = 0;
-        for (std::int64_t layer = 0; layer < std::ssize(m_model->layers); ++layer) {
-            const Layer& its = m_model->layers[static_cast<std::size_t>(layer)];
+        for (std::int64_t layer = 0; layer < std::ssize(m_sample.model->layers); ++layer) {
+            const Layer& its = m_sample.model->layers[static_cast<std::size_t>(layer)];
             if (its.shape.size() == 2 && its.shape[1] > hidden) {
                 ++wide;
                 QCOMPARE(narrow.pieces.contains(lossGramKey(its.name, 0)), layer == down);
@@ -261,7 +237,8 @@ private Q_SLOTS:
         QVERIFY(run(whole, {.windows = 0, .seed = 5, .batchWindows = 1}));
         MemorySink grown;
         QVERIFY(run(grown, {.windows = 1, .seed = 5, .batchWindows = 4}));
-        const std::string name = m_model->layers[static_cast<std::size_t>(m_model->quantizableLayers()[2])].name;
+        const std::string name =
+            m_sample.model->layers[static_cast<std::size_t>(m_sample.model->quantizableLayers()[2])].name;
         QCOMPARE(keptFisher(grown, name)->windows(), 1);
         QVERIFY(run(grown, {.windows = 0, .seed = 5, .batchWindows = 1}));
         QVERIFY(grown.pieces == whole.pieces);
@@ -282,31 +259,21 @@ private Q_SLOTS:
 
     void expertsOfAStackKeepTheirOwn()
     {
-        std::vector<std::int64_t> ids;
-        for (std::int64_t i = 0; i < 3 * 16; ++i)
-            ids.push_back((i * i + 5 * i) % 37);
-        const Windows windows{16, ids};
-        MemorySink sinks[2];
+        std::shared_ptr<MemorySink> sinks[2];
         std::shared_ptr<const Model> models[2];
         std::shared_ptr<const Activations> activations[2];
         for (const std::size_t stacked : {0U, 1U}) {
             const std::filesystem::path folder = QL_TEST_DATA "/frontends/mixtral";
-            models[stacked] = openModel(stacked ? folder / "model.gguf" : folder, m_context).value();
-            const graph::Graph graph = buildGraph(*models[stacked]).value();
-            const graph::CheckpointWeights weights(*models[stacked]);
-            QVERIFY(estimateFisher({*models[stacked],
-                                    graph,
-                                    weights,
-                                    windows,
-                                    {.seed = 3, .gramLimit = 1000, .outputGram = true},
-                                    sinks[stacked],
-                                    {}},
-                                   m_context));
-            activations[stacked] = knowing(sinks[stacked], *models[stacked], graph, windows);
-            QVERIFY(activations[stacked]);
+            const auto its = test::languageModel(
+                stacked ? folder / "model.gguf" : folder, 16, 3, [](std::int64_t i) { return (i * i + 5 * i) % 37; },
+                m_context);
+            models[stacked] = its.model;
+            sinks[stacked] = std::make_shared<MemorySink>();
+            activations[stacked] = test::calibrated(
+                its.model, its.windows, {.seed = 3, .gramLimit = 1000, .outputGram = true}, sinks[stacked], m_context);
         }
         for (const auto& [own, stack] : {std::pair("w1", "gate"), {"w3", "up"}, {"w2", "down"}}) {
-            const auto all = keptFisher(sinks[1], std::string("blk.1.ffn_") + stack + "_exps.weight");
+            const auto all = keptFisher(*sinks[1], std::string("blk.1.ffn_") + stack + "_exps.weight");
             QVERIFY(all);
             const auto seen =
                 activations[1]
@@ -316,7 +283,7 @@ private Q_SLOTS:
             for (std::int64_t expert = 0; expert < 3; ++expert) {
                 const std::string name =
                     "model.layers.1.block_sparse_moe.experts." + std::to_string(expert) + "." + own + ".weight";
-                const auto its = keptFisher(sinks[0], name);
+                const auto its = keptFisher(*sinks[0], name);
                 QVERIFY(its);
                 const auto alone = activations[0]->statistics(models[0]->indexOf(name), m_context).value();
                 const std::vector<float>& part = seen->parts[static_cast<std::size_t>(expert)].lossGram;
@@ -345,11 +312,11 @@ private Q_SLOTS:
     {
         MemorySink sink;
         std::stop_source stop;
-        const graph::CheckpointWeights weights(*m_model);
-        FisherTask task{*m_model,
-                        m_graph,
+        const graph::CheckpointWeights weights(*m_sample.model);
+        FisherTask task{*m_sample.model,
+                        m_sample.graph,
                         weights,
-                        m_windows,
+                        m_sample.windows,
                         {.windows = 0, .seed = 5, .batchWindows = 1, .gramLimit = 1000, .outputGram = true},
                         sink,
                         {}};
@@ -370,8 +337,9 @@ private Q_SLOTS:
         for (const auto& [key, piece] : sink.pieces)
             bytes += std::ssize(piece);
         const auto costOf = [&](std::int64_t windows) {
-            return fisherCost(*m_model, m_graph, {.windows = windows, .gramLimit = 1000, .outputGram = true},
-                              m_windows.count(), m_windows.length);
+            return fisherCost(*m_sample.model, m_sample.graph,
+                              {.windows = windows, .gramLimit = 1000, .outputGram = true}, m_sample.windows.count(),
+                              m_sample.windows.length);
         };
         QVERIFY(std::fabs(static_cast<double>(costOf(0).resultBytes) / static_cast<double>(bytes) - 1) < 0.05);
         QVERIFY(costOf(1).multiplyAdds > 0); // work is that of the windows taken
@@ -425,7 +393,7 @@ private Q_SLOTS:
     {
         const auto sink = std::make_shared<MemorySink>();
         QVERIFY(run(*sink, {.windows = 2, .seed = 5, .batchWindows = 2}));
-        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_model), "here");
+        const auto activations = calibratedActivations(sink, findCalibration(*sink, *m_sample.model), "here");
         QVERIFY(activations);
         QVERIFY(activations->layers().empty());
         QCOMPARE(activations->fisherWindows(), 2);
@@ -438,8 +406,8 @@ private Q_SLOTS:
         QCOMPARE(bestMetric(nullptr).id, std::string_view("weight_error"));
 
         MeasureRequest request;
-        const std::int64_t embedding = m_model->indexOf("model.embed_tokens.weight");
-        const std::int64_t down = m_model->indexOf("model.layers.2.mlp.down_proj.weight");
+        const std::int64_t embedding = m_sample.model->indexOf("model.embed_tokens.weight");
+        const std::int64_t down = m_sample.model->indexOf("model.layers.2.mlp.down_proj.weight");
         request.layers = {embedding, down};
         request.candidates = parseCandidates("int4:g64,keep").value();
         request.metrics = {metric};
@@ -451,28 +419,22 @@ private Q_SLOTS:
                 QCOMPARE(cell.losses[0], 0.0);
                 return;
             }
-            const auto quantized =
-                realize(*m_model, cell.layer, request.candidates[cell.candidate], nullptr, m_context).value();
-            const Buffer restored = restore(quantized, m_context).value();
-            const auto weights = m_model->loadWeights(cell.layer, m_context).value();
-            const auto n = weights.view.numel();
-            std::vector<double> w(static_cast<std::size_t>(n));
-            decode(weights.view.dtype, weights.view.data, 0, n, w.data());
-            std::vector<double> f(w.size());
-            keptFisher(*sink, m_model->layers[static_cast<std::size_t>(cell.layer)].name)->read(0, n, f.data());
+            const std::vector<double> delta =
+                test::changeOf(*m_sample.model, cell.layer, request.candidates[cell.candidate], nullptr, m_context);
+            std::vector<double> f(delta.size());
+            keptFisher(*sink, m_sample.model->layers[static_cast<std::size_t>(cell.layer)].name)
+                ->read(0, std::ssize(f), f.data());
             double sum = 0;
-            for (std::size_t i = 0; i < w.size(); ++i) {
-                const double difference = w[i] - static_cast<double>(restored.as<float>()[i]);
-                sum += f[i] * difference * difference;
-            }
+            for (std::size_t i = 0; i < f.size(); ++i)
+                sum += f[i] * delta[i] * delta[i];
             QVERIFY(sum > 0);
             QVERIFY(std::fabs(cell.losses[0] - sum / 2) <= 1e-12 * sum);
         };
-        QVERIFY(measure(*m_model, request, check, m_context));
+        QVERIFY(measure(*m_sample.model, request, check, m_context));
         QCOMPARE(cells, 4);
         const std::string before = activations->fingerprint();
         QVERIFY(run(*sink, {.windows = 3, .seed = 5, .batchWindows = 2}));
-        QVERIFY(calibratedActivations(sink, findCalibration(*sink, *m_model), "here")->fingerprint() != before);
+        QVERIFY(calibratedActivations(sink, findCalibration(*sink, *m_sample.model), "here")->fingerprint() != before);
     }
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/base/file.h"
 
+#include "core/base/disk_output.h"
 #include "core/base/mapping_guard.h"
 #include "core/base/text.h"
-#include "core/base/write_back.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -45,13 +45,6 @@ std::string kindOf(mode_t mode)
     if (S_ISSOCK(mode))
         return "a socket";
     return "a device";
-}
-
-void syncFolder(const std::filesystem::path& folder)
-{
-    const Descriptor descriptor(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (descriptor.get() >= 0)
-        ::fsync(descriptor.get());
 }
 
 } // namespace
@@ -133,7 +126,7 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : m_path(std::move(other.m_path)),
       m_temporary(std::exchange(other.m_temporary, {})),
       m_descriptor(std::exchange(other.m_descriptor, -1)),
-      m_size(other.m_size),
+      m_written(other.m_written),
       m_buffer(std::move(other.m_buffer))
 {}
 
@@ -145,49 +138,32 @@ AtomicFile::~AtomicFile()
         ::unlink(m_temporary.c_str());
 }
 
-namespace {
-Result<void> writeAll(int descriptor, const char* data, std::size_t size, const std::filesystem::path& path)
+Result<void> AtomicFile::append(std::span<const std::byte> bytes)
 {
-    bool touched = false;
-    while (size > 0) {
-        const ssize_t written = ::write(descriptor, data, std::min<std::size_t>(size, std::size_t{1} << 30U));
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0 && errno == EFAULT && !std::exchange(touched, true)) {
-            touchPages(std::as_bytes(std::span(data, size))); // a mapped source that was cut short
-            continue;
-        }
-        if (written < 0)
-            return systemError("cannot write", path.string(), errno);
-        data += written;
-        size -= static_cast<std::size_t>(written);
-    }
+    QL_CHECK(writeAllAt(m_descriptor, m_written, bytes, m_path));
+    constexpr std::int64_t kPiece = std::int64_t{1} << 22U;
+    const std::int64_t begun = m_written / kPiece;
+    m_written += std::ssize(bytes);
+    if (const std::int64_t whole = m_written / kPiece; whole > begun)
+        startWriteBack(m_descriptor, begun * kPiece, (whole - begun) * kPiece);
     return {};
 }
-constexpr std::size_t kBufferBytes = std::size_t{1} << 16U;
-} // namespace
 
 Result<void> AtomicFile::flush()
 {
-    QL_CHECK(writeAll(m_descriptor, m_buffer.data(), m_buffer.size(), m_path));
+    QL_CHECK(append(std::as_bytes(std::span(m_buffer))));
     m_buffer.clear();
     return {};
 }
 
 Result<void> AtomicFile::write(std::span<const std::byte> bytes)
 {
-    constexpr std::int64_t kPiece = std::int64_t{1} << 22U;
-    const std::int64_t begun = m_size / kPiece;
-    m_size += std::ssize(bytes);
+    constexpr std::size_t kBufferBytes = std::size_t{1} << 16U;
     if (m_buffer.size() + bytes.size() > kBufferBytes)
         QL_CHECK(flush());
-    const char* data = reinterpret_cast<const char*>(bytes.data());
-    if (bytes.size() <= kBufferBytes)
-        m_buffer.append(data, bytes.size());
-    else
-        QL_CHECK(writeAll(m_descriptor, data, bytes.size(), m_path));
-    if (const std::int64_t whole = m_size / kPiece; whole > begun)
-        startWriteBack(m_descriptor, begun * kPiece, (whole - begun) * kPiece);
+    if (bytes.size() > kBufferBytes)
+        return append(bytes);
+    m_buffer.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return {};
 }
 
@@ -204,16 +180,9 @@ Result<void> AtomicFile::writeZeros(std::int64_t n)
 
 Result<void> AtomicFile::overwrite(std::int64_t offset, std::span<const std::byte> bytes)
 {
-    assert(offset >= 0 && offset + std::ssize(bytes) <= m_size);
+    assert(offset >= 0 && offset + std::ssize(bytes) <= sizeBytes());
     QL_CHECK(flush());
-    for (std::size_t done = 0; done < bytes.size();) {
-        const ssize_t written = ::pwrite(m_descriptor, bytes.data() + done, bytes.size() - done,
-                                         static_cast<off_t>(offset) + static_cast<off_t>(done));
-        if (written < 0 && errno != EINTR)
-            return systemError("cannot write", m_path.string(), errno);
-        done += static_cast<std::size_t>(std::max<ssize_t>(written, 0));
-    }
-    return {};
+    return writeAllAt(m_descriptor, offset, bytes, m_path);
 }
 
 Result<void> AtomicFile::commit()

@@ -63,19 +63,20 @@ public:
     Result<void> writeZeros(std::int64_t n);
     /// Replaces bytes already written, for a checksum known only at the end.
     Result<void> overwrite(std::int64_t offset, std::span<const std::byte> bytes);
-    std::int64_t sizeBytes() const { return m_size; }
+    std::int64_t sizeBytes() const { return m_written + std::ssize(m_buffer); }
     /// The temporary name, for libraries that want a path (HDF5). They must have closed it before commit.
     const std::filesystem::path& temporaryPath() const { return m_temporary; }
     Result<void> commit();
 
 private:
     AtomicFile() = default;
+    Result<void> append(std::span<const std::byte> bytes);
     Result<void> flush();
     std::filesystem::path m_path;
     std::filesystem::path m_temporary;
     int m_descriptor = -1;
-    std::int64_t m_size = 0;
-    std::string m_buffer;
+    std::int64_t m_written = 0;
+    std::string m_buffer; // what comes behind
 };
 
 /// Reads a small text file whole; refuses one larger than limitBytes.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/export/output_file.h"
 
-#include "core/base/mapping_guard.h"
+#include "core/base/disk_output.h"
 #include "core/base/text.h"
-#include "core/base/write_back.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -25,15 +24,6 @@ mode_t currentMask()
     const mode_t mask = ::umask(0);
     ::umask(mask);
     return mask;
-}
-
-void syncFolder(const std::filesystem::path& folder)
-{
-    const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0)
-        return;
-    ::fsync(descriptor);
-    ::close(descriptor);
 }
 
 void removeFolder(const std::filesystem::path& folder)
@@ -110,22 +100,7 @@ Result<void> OutputFile::reserve(std::int64_t sizeBytes) const
 
 Result<void> OutputFile::writeAt(std::int64_t offset, std::span<const std::byte> bytes) const
 {
-    bool touched = false;
-    while (!bytes.empty()) {
-        const ssize_t written =
-            ::pwrite(m_descriptor, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30U), offset);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0 && errno == EFAULT && !std::exchange(touched, true)) {
-            touchPages(bytes); // a mapped source that was cut short
-            continue;
-        }
-        if (written < 0)
-            return systemError("cannot write", m_shown.string(), errno);
-        bytes = bytes.subspan(static_cast<std::size_t>(written));
-        offset += written;
-    }
-    return {};
+    return writeAllAt(m_descriptor, offset, bytes, m_shown);
 }
 
 Result<void> OutputFile::writeAt(std::int64_t offset, std::span<const std::byte> bytes, const JobContext& context) const

@@ -5,7 +5,6 @@
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/expert_coverage.h"
-#include "core/plan/layer_losses.h"
 #include "core/plan/plan_inputs.h"
 
 #include <CLI/CLI.hpp>
@@ -63,22 +62,6 @@ Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, cons
     document.checkpoint = std::filesystem::absolute(file);
     document.fingerprint = model.checkpoint->fingerprint();
     return OpenedStudy{std::move(study), std::move(document)};
-}
-
-Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations)
-{
-    if (!path.ends_with(".qloupe"))
-        return readLosses(path, model);
-    if (!std::filesystem::exists(path))
-        return ioError("cannot open: there is no such study", path);
-    std::vector<Warning> warnings;
-    QL_TRY(study, openStudy(path, warnings));
-    LayerLosses losses = keptLosses(*study, model, inputsFingerprint(activations));
-    if (losses.cells.empty())
-        return usageError("holds no losses of the model with these --activations; measure them in the window, or with "
-                          "qloupe sensitivity --probe … --study",
-                          path);
-    return losses;
 }
 
 void CandidatesOption::declare(CLI::App& app, const std::string& defaults)
@@ -150,10 +133,7 @@ void SolveOptions::declareTable(CLI::App& app)
     candidates.declare(app, "int4:g64,int8:g64");
     auto* its = app.add_option(
         "--metric", metric, "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
-    app.add_option("--losses", losses,
-                   "tables of losses that qloupe sensitivity --out wrote, or studies that hold some, solved without "
-                   "measuring anew; may be repeated: of each layer and candidate the one with the best evidence counts")
-        ->excludes(its);
+    losses.declare(app, "solved without measuring anew")->excludes(its);
     app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
     limits.declare(app);
 }
@@ -202,23 +182,11 @@ void warnOfRefusals(Console& console, const Model& model, const TargetProfile& t
     }
 }
 
-/// Merges the tables that were given; says what they lack.
+/// Says what the tables that were given lack.
 Result<CostTable> tableFromLosses(Console& console, const Model& model, const SolveOptions& options,
                                   const Target* target, const Activations* activations, PreparedSolve& prepared)
 {
-    LayerLosses losses;
-    for (const std::string& path : options.losses) {
-        QL_TRY(read, openLosses(path, model, activations));
-        if (&path == &options.losses.front()) {
-            losses = std::move(read);
-        } else {
-            QL_TRY(both, merged(std::move(losses), read));
-            losses = std::move(both);
-        }
-    }
-    if (activations && inputsFingerprint(activations) != losses.activations)
-        return usageError("were measured with other activations than those given; leave --activations out",
-                          options.losses.front());
+    QL_TRY(losses, options.losses.open(model, activations));
     std::vector<Candidate> candidates = losses.candidates;
     if (options.candidates.isGiven()) {
         QL_TRY(chosen, options.candidates.choose(model, target));
@@ -287,8 +255,8 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
     for (const std::string& pin : options.pins)
         QL_CHECK(pinLayers(model, pin, request.start));
 
-    QL_TRY(losses, options.losses.empty() ? measuredTable(console, model, options, target, activations, prepared)
-                                          : tableFromLosses(console, model, options, target, activations, prepared));
+    QL_TRY(losses, options.losses.isGiven() ? tableFromLosses(console, model, options, target, activations, prepared)
+                                            : measuredTable(console, model, options, target, activations, prepared));
     QL_TRY(table, limitedTable(model, limits, std::move(losses), request.target));
     prepared.table = std::make_unique<CostTable>(std::move(table));
     request.table = prepared.table.get();
@@ -308,6 +276,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     solved.uniform = bestUniform(model, prepared.request, solved.result);
     solved.table = std::move(*prepared.table);
     solved.cells = std::move(prepared.cells);
+    solved.couplings = std::move(prepared.couplings);
     solved.activations = std::move(prepared.activations);
     return solved;
 }

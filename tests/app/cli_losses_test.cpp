@@ -147,6 +147,62 @@ private Q_SLOTS:
         QVERIFY(other.err.contains("other activations"));
     }
 
+    /// A plan that was solved from a table is predicted by it, as it was solved, and the study remembers that.
+    void tablesPredictWhatIsValidated()
+    {
+        QTemporaryDir folder;
+        const QString table = folder.filePath(text("losses.json"));
+        const Outcome measured =
+            sensitivity({text("--probe"), text("gradient"), text("--text"), kSample + text("/calibration.txt"),
+                         text("--context"), text("32"), text("--windows"), text("3"), text("--candidates"),
+                         text("int4:g64,int8:g64"), text("--out"), table});
+        QVERIFY2(measured.exitCode == 0, measured.err.constData());
+        const auto solve = [&](const char* bits, const QString& plan) {
+            return qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--bpw"), text(bits),
+                           text("--out"), plan});
+        };
+        const auto validate = [&](const QStringList& more) {
+            return qloupe(QStringList{text("validate"), kSample, text("--json"), text("--text"),
+                                      kSample + text("/test.txt"), text("--context"), text("32"), text("--windows"),
+                                      text("2")} +
+                          more);
+        };
+        const QString first = folder.filePath(text("first.json"));
+        const QString second = folder.filePath(text("second.json"));
+        const Outcome solved = solve("6", first);
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        QCOMPARE(solve("7", second).exitCode, 0);
+        const QStringList kept{text("--losses"), table, text("--out"), folder.filePath(text("kept.qloupe"))};
+        const Outcome shown = validate(kept + QStringList{text("--plan"), first});
+        QVERIFY2(shown.exitCode == 0, shown.err.constData());
+        const QJsonObject prediction = shown.json().value(QLatin1String("prediction")).toObject();
+        const auto number = [](const QJsonObject& object, const char* key) {
+            return object.value(QLatin1String(key)).toDouble(qQNaN());
+        };
+        QCOMPARE(prediction.value(QLatin1String("metric")).toString(), text("gradient_probe"));
+        QCOMPARE(number(prediction, "predicted_sum"), number(solved.json(), "predicted_loss"));
+        QCOMPARE(number(prediction, "predicted_sum_error"), number(solved.json(), "standard_error"));
+        QVERIFY(number(prediction, "predicted_sum_error") > 0);
+        QCOMPARE(number(prediction, "plans_behind"), 0.0);
+        const QString name = prediction.value(QLatin1String("losses")).toString();
+        QVERIFY2(name.startsWith(text("losses.json ")) && name.size() == 12 + 16, qPrintable(name));
+        // What was measured then stands behind the next one, of the same table.
+        const QJsonObject next =
+            validate(kept + QStringList{text("--plan"), second}).json().value(QLatin1String("prediction")).toObject();
+        QCOMPARE(number(next, "plans_behind"), 1.0);
+        QCOMPARE(next.value(QLatin1String("losses")).toString(), name);
+
+        const Outcome lacking = validate({text("--losses"), table});
+        QVERIFY(lacking.exitCode == 2 && lacking.err.contains("--plan"));
+        QCOMPARE(qloupe({text("solve"), kSample, text("--candidates"), text("int3:g64"), text("--bpw"), text("4"),
+                         text("--out"), second})
+                     .exitCode,
+                 0);
+        const Outcome other = validate({text("--losses"), table, text("--plan"), second});
+        QCOMPARE(other.exitCode, 2);
+        QVERIFY2(other.err.contains("has no loss of") && other.err.contains("int3:g64"), other.err.constData());
+    }
+
     void groupsAreMeasuredByRunningThem()
     {
         const auto probed = [](const QStringList& more) {

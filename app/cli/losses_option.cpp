@@ -4,6 +4,7 @@
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "core/plan/plan_inputs.h"
+#include "core/plan/shrunk_couplings.h"
 #include "core/study/study.h"
 
 namespace ql::cli {
@@ -26,12 +27,14 @@ Result<LayerLosses> openLosses(const std::string& path, const Model& model, cons
 
 CLI::Option* LossesOption::declare(CLI::App& app, const std::string& use)
 {
-    return app.add_option("--losses", paths,
-                          "tables of losses that qloupe sensitivity --out wrote, or studies that hold some, " + use +
-                              "; may be repeated: of each layer and candidate the one with the best evidence counts");
+    return app.add_option(
+        "--losses", paths,
+        "tables of losses that qloupe sensitivity --out wrote, or studies that hold some, " + use +
+            "; may be repeated: of each layer and candidate the one with the best evidence counts, and couplings are "
+            "shrunk by their standard errors");
 }
 
-Result<LayerLosses> LossesOption::open(const Model& model, const Activations* activations) const
+Result<LayerLosses> LossesOption::open(Console& console, const Model& model, const Activations* activations) const
 {
     QL_TRY(losses, openLosses(paths.front(), model, activations));
     for (std::size_t i = 1; i < paths.size(); ++i) {
@@ -42,6 +45,12 @@ Result<LayerLosses> LossesOption::open(const Model& model, const Activations* ac
     if (activations && inputsFingerprint(activations) != losses.activations)
         return usageError("were measured with other activations than those given; leave --activations out",
                           paths.front());
+    const std::size_t measured = losses.couplings.size();
+    losses.couplings = shrunk(std::move(losses.couplings));
+    if (losses.couplings.size() < measured)
+        console.warn(std::vector<Warning>{{"--losses", "has " + std::to_string(measured) +
+                                                           " couplings that are no larger than their standard errors, "
+                                                           "and are left out; measure them over more windows"}});
     return losses;
 }
 

@@ -23,9 +23,10 @@ struct LossesOption {
     /// `use`: what a subcommand does by them.
     CLI::Option* declare(CLI::App& app, const std::string& use);
     bool isGiven() const { return !paths.empty(); }
-    /// All of them as one table. Errors: those of openLosses() and merged(); usage where they were measured with other
-    /// activations than these (null: any will do).
-    Result<LayerLosses> open(const Model& model, const Activations* activations) const;
+    /// All of them as one table, its couplings shrunk by their standard errors; says where these leave nothing of them.
+    /// Errors: those of openLosses() and merged(); usage where they were measured with other activations than these
+    /// (null: any will do).
+    Result<LayerLosses> open(Console& console, const Model& model, const Activations* activations) const;
     /// What a prediction by them is recorded with: names of the files, and 16 digits of a hash of what they hold.
     std::string name(const LayerLosses& losses, const Model& model) const;
 };

@@ -186,7 +186,7 @@ void warnOfRefusals(Console& console, const Model& model, const TargetProfile& t
 Result<CostTable> tableFromLosses(Console& console, const Model& model, const SolveOptions& options,
                                   const Target* target, const Activations* activations, PreparedSolve& prepared)
 {
-    QL_TRY(losses, options.losses.open(model, activations));
+    QL_TRY(losses, options.losses.open(console, model, activations));
     std::vector<Candidate> candidates = losses.candidates;
     if (options.candidates.isGiven()) {
         QL_TRY(chosen, options.candidates.choose(model, target));

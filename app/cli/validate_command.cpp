@@ -105,11 +105,11 @@ struct GivenLosses {
 };
 
 /// Refused where they do not have all of the plan.
-Result<GivenLosses> givenLosses(const LossesOption& option, const OtherVersion& other)
+Result<GivenLosses> givenLosses(Console& console, const LossesOption& option, const OtherVersion& other)
 {
     const Model& model = *other.opened.model;
     const Plan& plan = *other.plan;
-    QL_TRY(losses, option.open(model, other.opened.activations.get()));
+    QL_TRY(losses, option.open(console, model, other.opened.activations.get()));
     QL_TRY(target, targetOrNull(plan.target));
     std::vector<Candidate> columns = losses.candidates;
     for (const std::int64_t layer : model.quantizableLayers())
@@ -203,7 +203,7 @@ Result<int> run(Console& console, const Options& options)
     }
     std::optional<GivenLosses> losses;
     if (options.losses.isGiven()) {
-        QL_TRY(given, givenLosses(options.losses, *other));
+        QL_TRY(given, givenLosses(console, options.losses, *other));
         losses = std::move(given);
     }
     QL_TRY(windows, options.text.read(console, *model));

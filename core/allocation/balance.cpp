@@ -129,21 +129,24 @@ private:
 
     Result<Allocation> solve(std::int64_t budget)
     {
-        AllocationProblem& problem = m_problem.problem();
-        problem.budget = budget;
-        const Solver& solver = m_solver ? *m_solver : solverFor(problem);
+        const SolveWithin within = [this](std::int64_t its) { return solveWithin(its); };
         const auto start = std::chrono::steady_clock::now();
-        auto allocation = !m_terms.isEmpty()           ? solveCoupled(solver)
-                          : m_request.constraints.loss ? leastSize(solver, problem, *m_request.constraints.loss,
-                                                                   m_problem.fixedLoss(), m_context)
-                                                       : solveWith(solver, problem, m_context);
+        auto allocation = m_request.constraints.loss
+                              ? leastSize(within, m_problem.smallestSize(), budget, *m_request.constraints.loss,
+                                          m_problem.fixedLoss() + m_terms.fixed, m_context)
+                              : within(budget);
         m_milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
         return allocation;
     }
 
-    Result<Allocation> solveCoupled(const Solver& solver)
+    Result<Allocation> solveWithin(std::int64_t budget)
     {
-        QL_TRY(joint, solveJointly(solver, m_problem.problem(), m_terms, m_context));
+        AllocationProblem& problem = m_problem.problem();
+        problem.budget = budget;
+        const Solver& solver = m_solver ? *m_solver : solverFor(problem);
+        if (m_terms.isEmpty())
+            return solveWith(solver, problem, m_context);
+        QL_TRY(joint, solveJointly(solver, problem, m_terms, m_context));
         m_leftOut = joint.leftOut;
         return std::move(joint.allocation);
     }
@@ -268,10 +271,6 @@ Result<BalanceResult> balance(const Model& model, const BalanceRequest& request,
     if (request.fileBytes && !request.target)
         return usageError("a size of the files needs a target that says what the files hold; give one, or bits per "
                           "weight");
-    if (request.constraints.loss && !request.couplings.empty())
-        return usageError(
-            "a limit of the predicted loss is kept for sums of losses: leave the couplings out, or give a "
-            "size instead");
     auto result = Balancing(model, request, context).run();
     if (!result)
         return result;

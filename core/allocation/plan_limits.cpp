@@ -18,7 +18,8 @@ constexpr auto kKinds = std::to_array<LimitInfo>({
     {LimitKind::size, "size", "size of the files", "bytes of the target's files", "90MB"},
     {LimitKind::bitsPerWeight, "bpw", "bits per weight", "bits per weight of the plan's layers", "4.5"},
     {LimitKind::loss, "max-loss", "predicted loss",
-     "largest predicted loss in the metric's unit (fisher: KLD in nats per token); the size is the least that keeps it",
+     "largest predicted loss in the metric's unit (fisher: KLD in nats per token), couplings included; the size is the "
+     "least that keeps it",
      "0.05"},
     {LimitKind::memory, "vram", "memory of the device",
      "memory of the running model: weights, keys and values of the context, a buffer for activations", "6GB"},

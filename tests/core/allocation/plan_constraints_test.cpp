@@ -214,8 +214,8 @@ private Q_SLOTS:
         request.bitsPerWeight = 8;
         const double additive = predictLoss(small.table, balanced(small, request)->plan) +
                                 plannedCoupling(couplings, balanced(small, request)->plan);
+        const auto locked = static_cast<std::size_t>(small.table.items[2].layers.front());
         for (const bool isLocked : {false, true}) {
-            const auto locked = static_cast<std::size_t>(small.table.items[2].layers.front());
             if (isLocked) {
                 request.start.candidates[locked] = small.table.candidates[1];
                 request.start.locked[locked] = true;
@@ -241,8 +241,27 @@ private Q_SLOTS:
             if (!isLocked)
                 QVERIFY(result->predictedLoss <= additive + 1e-9 * mean);
         }
-        request.constraints.loss = 1;
-        QCOMPARE(balanced(small, request).error().code, Errc::usage);
+        // The least size within a loss, with the couplings, is that of all plans.
+        const double most = balanced(small, request)->predictedLoss + 0.3 * mean;
+        request.bitsPerWeight.reset();
+        request.constraints.loss = most;
+        const auto smallest = balanced(small, request);
+        QVERIFY2(smallest, smallest ? "" : describe(smallest.error()).c_str());
+        double leastBits = std::numeric_limits<double>::infinity();
+        bestOfAll(
+            small,
+            [&](const Plan& plan) {
+                if (plan.candidates[locked] == request.start.candidates[locked] &&
+                    predictLoss(small.table, plan) + plannedCoupling(couplings, plan) <= most)
+                    leastBits = std::min(leastBits, bitsPerWeight(small.model, plan));
+                return false;
+            },
+            true);
+        QCOMPARE(smallest->bitsPerWeight, leastBits);
+        QVERIFY(smallest->allocation.optimal);
+        QVERIFY(smallest->predictedLoss <= most + 1e-9 * mean);
+        request.constraints.loss = most - 1e6 * mean;
+        QCOMPARE(balanced(small, request).error().code, Errc::refused);
     }
 
     void leastSizeForALoss()

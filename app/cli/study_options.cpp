@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/study_options.h"
 
-#include "app/cli/number_check.h"
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/expert_coverage.h"
@@ -121,8 +120,7 @@ Result<std::vector<const Metric*>> MetricsOption::choose(const Activations* acti
 
 void SolveOptions::declare(CLI::App& app)
 {
-    app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")->check(above(0));
-    app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB");
+    limits.declareBudget(app);
     app.add_option("--solver", solver,
                    "solver (qloupe list solvers); otherwise the first that keeps all the limits that are given");
     declareTable(app);
@@ -136,6 +134,13 @@ void SolveOptions::declareTable(CLI::App& app)
     losses.declare(app, "solved without measuring anew")->excludes(its);
     app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
     limits.declare(app);
+}
+
+Result<void> SolveOptions::checkBudget() const
+{
+    return limits.hasBudget()
+               ? Result<void>()
+               : usageError("give a budget: --bpw X, --size 90MB or another limit (qloupe solve --help)");
 }
 
 Result<const Target*> targetOrNull(const std::string& id)
@@ -231,24 +236,16 @@ Result<CostTable> measuredTable(Console& console, const Model& model, const Solv
 Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const SolveOptions& options,
                                    const Target* target, const Activations* activations)
 {
-    if (!options.size.empty() && !target)
-        return usageError("--size counts the bytes of a target's files: add --target");
     PreparedSolve prepared;
     BalanceRequest& request = prepared.request;
-    if (options.bitsPerWeight > 0)
-        request.bitsPerWeight = options.bitsPerWeight;
-    if (!options.size.empty()) {
-        request.fileBytes = parseBytes(options.size);
-        if (!request.fileBytes)
-            return usageError("'" + options.size + "' is not a size; try 90MB or 1.5GiB");
-    }
     request.target = target ? &target->profile : nullptr;
     request.planLayers = layersInPlan(model, request.target);
     request.solver = options.solver;
     const std::vector<Limit> limits = options.limits.limits();
-    QL_TRY(constraints, constraintsOf(model, limits));
-    QL_CHECK(countPlaces(model, constraints, console.context()));
-    request.constraints = std::move(constraints);
+    QL_CHECK(setLimits(model, limits, request));
+    if (request.fileBytes && !target)
+        return usageError("--size counts the bytes of a target's files: add --target");
+    QL_CHECK(countPlaces(model, request.constraints, console.context()));
     request.start = keepPlan(model);
     if (target)
         request.start.target = target->profile.id;
@@ -267,8 +264,7 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
                          const Activations* activations)
 {
-    if (!options.hasBudget())
-        return usageError("give a budget: --bpw X, --size 90MB or another limit (qloupe solve --help)");
+    QL_CHECK(options.checkBudget());
     QL_TRY(prepared, prepareSolve(console, model, options, target, activations));
     Solved solved;
     QL_TRY(result, balance(model, prepared.request, console.context()));

@@ -48,8 +48,6 @@ struct MetricsOption {
 /// or takes what was measured, and solves.
 struct SolveOptions {
     CandidatesOption candidates;
-    double bitsPerWeight = 0;
-    std::string size;
     std::string metric;
     LossesOption losses;
     std::string solver;
@@ -59,7 +57,8 @@ struct SolveOptions {
     void declare(CLI::App& app);
     /// What does not depend on the size: candidates, metric, pins, limits.
     void declareTable(CLI::App& app);
-    bool hasBudget() const { return bitsPerWeight > 0 || !size.empty() || limits.hasLimit(); }
+    /// An error that says what would be one, where there is no budget.
+    Result<void> checkBudget() const;
 };
 
 /// Measured, and what is to be solved.

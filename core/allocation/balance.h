@@ -47,9 +47,10 @@ struct BalanceResult {
 /// the target refuses).
 Result<BalanceResult> balance(const Model& model, const BalanceRequest& request, const JobContext& context);
 
-/// The problem of a request in bits per weight with its further limits, for searches of other objectives than the
-/// table's sum; sizes are payload bits. Errors: usage (no bits per weight; a limit of the loss; memory of two devices,
-/// whose split is for balance() to find), refused where even the smallest plan is larger.
-Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request);
+/// The problem of a request with its limits, for searches of other objectives than the table's sum. Sizes are payload
+/// bits, or with a file budget bytes as countFileBytes() has them: what a plan's files miss of it by padding is for the
+/// caller to count. Memory of two devices is split as balance() splits it for the sum. Errors: usage (no limit at all;
+/// a limit of the loss), those of balance(), refused where even the smallest plan is larger.
+Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request, const JobContext& context);
 
 } // namespace ql

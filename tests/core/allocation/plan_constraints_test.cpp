@@ -342,8 +342,21 @@ private Q_SLOTS:
         QCOMPARE(std::ranges::count(plan.locked, true), std::ssize(ofRole(model, "q_proj")));
         QVERIFY(checkLimit(model, {LimitKind::allow, "q_proj=int4:g16:s=f16,bf16"}));
         // Halves of a whole.
-        QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}));
-        QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::latency, "5"}}));
+        BalanceRequest request;
+        QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}, request));
+        QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::latency, "5"}}, request));
+        // Of several the last counts; what is not stated stays.
+        request.bitsPerWeight = 5;
+        QVERIFY(setLimits(model, std::vector<Limit>{{LimitKind::size, "1GB"}, {LimitKind::size, "2MB"}}, request));
+        QCOMPARE(*request.fileBytes, 2'000'000);
+        QCOMPARE(*request.bitsPerWeight, 5.0);
+        // Pins are split as other limits are.
+        for (const char* pin : {"*q_proj*", "=int4:g16", "*q_proj* = "}) {
+            const auto pinned = pinLayers(model, pin, plan);
+            QVERIFY(!pinned && pinned.error().code == Errc::usage);
+            QVERIFY2(pinned.error().what.starts_with("takes NAME=CANDIDATE, as in "), pinned.error().what.c_str());
+        }
+        QVERIFY(pinLayers(model, " *k_proj* = int4:g16 ", plan));
     }
 
     void aSolvedPlanKeepsItsLimitsAndOthersAreTold()

@@ -197,14 +197,14 @@ Result<int> run(Console& console, const Options& options)
             row["file_bytes"] = bytes;
         }
         if (isSum)
-            row["sum_" + table.metric] = numberOrNull(predictLoss(table, one.plan));
+            row["sum_" + table.metric] = numberOrNull(predictedSum(table, one.plan, prepared.couplings).sum);
         row["kld"] = numberOrNull(one.measured.kld.value);
         row["kld_window_error"] = numberOrNull(one.measured.kld.windowError);
         if (one.measured.floor != 0)
             row["floor"] = one.measured.floor;
         rows.push_back(std::move(row));
         if (isSum && table.unit == kNatsPerToken)
-            records.push_back(measurer.record(table, one.plan, one.measured));
+            records.push_back(measurer.record(table, one.plan, one.measured, prepared.couplings));
     }
     QL_CHECK(measuring->keep(std::move(records)));
     QL_CHECK(writePlan(tried[best].plan, model, options.out));

@@ -342,6 +342,11 @@ private Q_SLOTS:
         QCOMPARE(std::ranges::count(plan.locked, true), std::ssize(ofRole(model, "q_proj")));
         QVERIFY(checkLimit(model, {LimitKind::allow, "q_proj=int4:g16:s=f16,bf16"}));
         // Halves of a whole.
+        // A layer is meant by any of its names, as pins have it.
+        Model aliased = tinyModel(1, 32);
+        aliased.layers[static_cast<std::size_t>(ofRole(aliased, "up_proj").front())].aliases = {"spare.weight"};
+        QVERIFY(checkLimit(aliased, {LimitKind::group, "spare*=4.5"}));
+        QVERIFY(refuses(LimitKind::group, "spare*=4.5"));
         BalanceRequest request;
         QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}, request));
         QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::latency, "5"}}, request));

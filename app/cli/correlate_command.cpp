@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/measuring_options.h"
 #include "app/cli/number_check.h"
-#include "app/cli/plan_measurer.h"
-#include "app/cli/text_options.h"
-#include "app/cli/variant_options.h"
 #include "core/allocation/sample_plans.h"
 #include "core/base/text.h"
-#include "core/model/evaluation/generate.h"
-#include "core/model/frontends/frontend.h"
 #include "core/sensitivity/correlation.h"
 #include "core/sensitivity/plan_prediction.h"
 #include "core/sensitivity/proxy_search.h"
@@ -28,15 +24,9 @@ constexpr int kTestPlans = 10; // of each kind
 constexpr std::uint64_t kRandomDraws = 40;
 
 struct Options {
-    std::string file;
-    TextOptions text;
+    MeasuringOptions measuring;
     CandidatesOption candidates;
-    ActivationsOption activations;
-    TransformsOption transforms;
     MetricsOption metrics;
-    std::string target;
-    std::string study;
-    std::string runtime;
     std::vector<double> bitsPerWeight{3.5, 4, 4.5, 5};
     int plans = 40;
     std::uint64_t seed = 1;
@@ -342,34 +332,18 @@ private:
 
 Result<int> run(Console& console, const Options& options)
 {
-    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
-    const Model& model = *opened.model;
-    QL_TRY(graph, buildGraph(model));
-    if (!isCausalLanguageModel(graph))
-        return usageError("plans are measured by their KLD on text, which takes a causal language model", options.file);
-    QL_TRY(target, targetOrNull(options.target));
-    QL_TRY(windows, options.text.read(console, *opened.base));
-    QL_TRY(runtime, runtimeOrNull(options.runtime));
-    QL_TRY(study, openStudyFor(console, options.study, *opened.base, options.file));
-    QL_CHECK(study.study->save(study.document)); // a study that was never saved is not found again
-    QL_TRY(tables, tablesOf(console, model, options, target, opened.activations.get(), *study.study));
-    QL_TRY(points, samplesOf(model, options, target, tables.metrics, console.context()));
+    QL_TRY(measuring, options.measuring.open(console));
+    const Model& model = measuring->model();
+    QL_TRY(tables, tablesOf(console, model, options, measuring->target, measuring->opened.activations.get(),
+                            *measuring->study.study));
+    QL_TRY(points, samplesOf(model, options, measuring->target, tables.metrics, console.context()));
     Bench bench(model, options, std::move(tables), std::move(points));
-    PlanMeasurer measurer({.opened = opened,
-                           .graph = graph,
-                           .windows = windows,
-                           .text = options.text.name(),
-                           .target = target ? &target->profile : nullptr,
-                           .runtime = runtime,
-                           .sink = *study.study},
-                          console.context());
+    PlanMeasurer measurer = measuring->measurer(console.context());
     QL_CHECK(bench.run(console, measurer));
-    QL_CHECK(opened.base->checkpoint->checkIntact());
-    QL_CHECK(keepPredictions(*study.study, bench.records(measurer)));
-    QL_CHECK(study.study->save(study.document));
+    QL_CHECK(measuring->keep(bench.records(measurer)));
     Json document = bench.show();
-    document["windows"] = windows.count();
-    document["context"] = windows.length;
+    document["windows"] = measuring->windows.count();
+    document["context"] = measuring->windows.length;
     if (options.tests)
         document["intervals"] = bench.intervals();
     if (options.search) {
@@ -388,14 +362,9 @@ const Command correlate_{
     "correlate", "which metric tells plans apart: predicted sums against the measured KLD of sampled plans",
     [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
-        options->text.windows = 4;
-        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
-        options->text.declare(app);
+        options->measuring.declare(app, "--out");
         options->candidates.declare(app, "int3:g64,int4:g64,int5:g64,int8:g64");
-        options->activations.declare(app);
-        options->transforms.declare(app);
         options->metrics.declare(app);
-        app.add_option("--target", options->target, "target that completes and refuses candidates, and ties layers");
         app.add_option("--plans", options->plans, "how many plans: random ones, solvers' and edits of these")
             ->capture_default_str()
             ->check(atLeast(4));
@@ -408,15 +377,8 @@ const Command correlate_{
             "--intervals", options->tests,
             "measure 30 more plans (random, solved at other sizes, edits of one) and count how many lie in the "
             "90 % intervals fitted on the others");
-        app.add_option("--as", options->runtime,
-                       "measure with activations rounded as this runtime does, e.g. llama.cpp; the floor is what that "
-                       "costs alone, run once for plans that round alike");
         app.add_flag("--search", options->search,
                      "search for an expression of the metrics that orders the plans better; half of them judge it");
-        app.add_option("--out", options->study,
-                       "study (.qloupe) that keeps each plan as it is measured: a run that was stopped continues, and "
-                       "validate and solve predict from them")
-            ->required();
         app.footer(
             "Figures: spearman, kendall (tau-b) of predicted sums and measured KLD above the floor of rounded "
             "activations "

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/limit_options.h"
 
+#include "app/cli/number_check.h"
+
 #include <algorithm>
 
 namespace ql::cli {
@@ -18,6 +20,13 @@ void LimitOptions::declare(CLI::App& app)
     }
 }
 
+void LimitOptions::declareBudget(CLI::App& app)
+{
+    app.add_option("--bpw", single[LimitKind::bitsPerWeight], "budget in bits per weight of the plan's layers")
+        ->check(above(0));
+    app.add_option("--size", single[LimitKind::size], "budget for the target's files: 90MB, 1.5GiB");
+}
+
 std::vector<Limit> LimitOptions::limits() const
 {
     std::vector<Limit> limits;
@@ -30,10 +39,11 @@ std::vector<Limit> LimitOptions::limits() const
     return limits;
 }
 
-bool LimitOptions::hasLimit() const
+bool LimitOptions::hasBudget() const
 {
     return std::ranges::any_of(limits(), [](const Limit& limit) {
-        return limit.kind == LimitKind::loss || limit.kind == LimitKind::memory ||
+        return limit.kind == LimitKind::size || limit.kind == LimitKind::bitsPerWeight ||
+               limit.kind == LimitKind::loss || limit.kind == LimitKind::memory ||
                limit.kind == LimitKind::operations || limit.kind == LimitKind::latency ||
                limit.kind == LimitKind::group;
     });

@@ -73,9 +73,6 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(target, targetOrNull(options.target));
     QL_TRY(prepared, prepareSolve(console, *model, options.solve, target, activations.get()));
     const BalanceRequest& request = prepared.request;
-    if (!request.couplings.empty())
-        console.warn(std::vector<Warning>{{"--losses", "has couplings of layers, which solve takes into account and a "
-                                                       "front does not"}});
     const auto weights = static_cast<double>(weightsOf(*model, request.planLayers));
     FrontSettings settings;
     settings.budgets = options.budgets;
@@ -89,6 +86,11 @@ Result<int> run(Console& console, const Options& options)
     const double elapsedMs =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
+    if (front.couplingsLeftOut > 0)
+        console.warn(std::vector<Warning>{
+            {"--losses", std::to_string(front.couplingsLeftOut) +
+                             " couplings lie between blocks of layers that are solved jointly: they count in each "
+                             "loss, but the points are no proven optima, and their gaps are wide"}});
     const CostTable& table = front.problem.table();
     auto rows = nlohmann::ordered_json::array();
     for (std::size_t p = 0; p < front.front.points.size(); ++p) {
@@ -104,7 +106,9 @@ Result<int> run(Console& console, const Options& options)
         if (request.constraints.memory && request.constraints.memory->secondBytes)
             row["blocks_in_ram"] = point.way;
         row["loss"] = point.loss;
-        row["gap"] = point.optimal || point.loss <= point.lowerBound ? 0 : point.loss / point.lowerBound - 1;
+        if (!request.couplings.empty())
+            row["coupling"] = plannedCoupling(request.couplings, plan);
+        row["gap"] = numberOrNull(point.gap());
         row[front.inBytes ? "saved_by_next_mb" : "saved_by_next_bit"] = point.shadowPrice * perSize;
         if (point.next) {
             const Item& item = table.items[front.problem.free()[point.next->item].item];
@@ -122,8 +126,10 @@ Result<int> run(Console& console, const Options& options)
                                     {"unit", table.unit},
                                     {"points", rows.size()},
                                     {"hull_vertices", front.front.hull.size()},
-                                    {"largest_gap", front.front.largestGap},
+                                    {"largest_gap", numberOrNull(front.front.largestGap)},
                                     {"front_ms", elapsedMs}};
+    if (!request.couplings.empty())
+        document["couplings_left_out"] = front.couplingsLeftOut;
     if (!options.out.empty()) {
         QL_TRY(written, writePlans(*model, front, options, prepared.activations));
         document["out"] = options.out;
@@ -138,7 +144,7 @@ Result<int> run(Console& console, const Options& options)
 
 extern const Command pareto_;
 const Command pareto_{
-    "pareto", "the least predicted loss of every size, with proof, and what the next step buys",
+    "pareto", "the least predicted loss of every size, with proof or gap, and what the next step buys",
     [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
@@ -157,6 +163,11 @@ const Command pareto_{
         app.add_option("--plans", options->plans, "how many plans are written, evenly over the points")
             ->capture_default_str()
             ->check(CLI::Range(1, 100'000));
+        app.footer(
+            "gap: loss over the least that is proven for the size, less 1; 0 is a proof. Couplings in --losses are "
+            "part "
+            "of each loss. Where they cannot all be solved jointly (couplings_left_out) points are the best that was "
+            "found, and the gap is an upper bound, or null where nothing above 0 is proven.");
         return [options](Console& console) { return run(console, *options); };
     }};
 

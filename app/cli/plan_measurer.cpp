@@ -92,7 +92,8 @@ Result<MeasuredKld> PlanMeasurer::measure(const Plan& plan)
     return measured;
 }
 
-PredictionRecord PlanMeasurer::record(const CostTable& table, const Plan& plan, const MeasuredKld& measured) const
+PredictionRecord PlanMeasurer::record(const CostTable& table, const Plan& plan, const MeasuredKld& measured,
+                                      std::span<const LayerCoupling> couplings) const
 {
     PredictionRecord record;
     record.of = {.metric = table.metric,
@@ -102,7 +103,7 @@ PredictionRecord PlanMeasurer::record(const CostTable& table, const Plan& plan, 
     record.plan = planHash(plan, *m_task.opened.model);
     record.text = m_task.text;
     record.windowCount = m_task.windows.count();
-    record.point = {.predicted = predictedSum(table, plan),
+    record.point = {.predicted = predictedSum(table, plan, couplings),
                     .measured = measured.kld.value,
                     .standardError = measured.kld.windowError,
                     .shares = {}};

@@ -37,8 +37,10 @@ public:
 
     /// The floor is run once for plans that round the inputs of all layers alike.
     Result<MeasuredKld> measure(const Plan& plan);
-    /// The plan as a point of "predicted against measured" that was not predicted before.
-    PredictionRecord record(const CostTable& table, const Plan& plan, const MeasuredKld& measured) const;
+    /// The plan as a point of "predicted against measured" that was not predicted before; couplings are beside the
+    /// table.
+    PredictionRecord record(const CostTable& table, const Plan& plan, const MeasuredKld& measured,
+                            std::span<const LayerCoupling> couplings = {}) const;
 
 private:
     struct Kept;

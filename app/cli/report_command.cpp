@@ -108,7 +108,7 @@ Result<int> run(Console& console, const Options& options)
     if (!options.plan.empty()) {
         QL_TRY(read, readPlan(options.plan, *model));
         plan = std::move(read);
-    } else if (options.solve.hasBudget()) {
+    } else if (options.solve.limits.hasBudget()) {
         QL_TRY(result, solvePlan(console, *model, options.solve, target, activations.get()));
         plan = result.result.plan;
         solved = std::move(result);

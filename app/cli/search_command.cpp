@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/measuring_options.h"
 #include "app/cli/number_check.h"
-#include "app/cli/plan_measurer.h"
-#include "app/cli/text_options.h"
 #include "core/allocation/measured_search.h"
 #include "core/allocation/ratio_sweep.h"
-#include "core/model/evaluation/generate.h"
-#include "core/model/frontends/frontend.h"
 #include "core/plan/plan_inputs.h"
 #include "core/sensitivity/layer_groups.h"
 
@@ -26,15 +23,9 @@ constexpr const char* kEvolution = "evolution";
 constexpr const char* kRatios = "ratios";
 
 struct Options {
-    std::string file;
+    MeasuringOptions measuring;
     std::string by = kEvolution;
-    TextOptions text;
     SolveOptions solve;
-    ActivationsOption activations;
-    TransformsOption transforms;
-    std::string target;
-    std::string runtime;
-    std::string study;
     std::string out;
     MeasuredSearchSettings search;
     std::vector<std::string> first;
@@ -73,22 +64,33 @@ Result<std::vector<bool>> firstGroup(const Model& model, const Options& options,
 
 class Searching {
 public:
-    Searching(Console& console, const Options& options, const PlanProblem& problem, PlanMeasurer& measurer,
-              std::string activations)
-        : m_console(console),
-          m_options(options),
-          m_problem(problem),
-          m_measurer(measurer),
-          m_activations(std::move(activations))
+    Searching(Console& console, const Options& options, const PreparedSolve& prepared, PlanProblem& problem,
+              PlanMeasurer& measurer)
+        : m_console(console), m_options(options), m_prepared(prepared), m_problem(problem), m_measurer(measurer)
     {}
 
+    /// By evolution, or over ratios where a first group is given. Where files turn out larger than their sizes say it
+    /// starts again with as much less; what was measured is found in the study.
+    Result<std::vector<Tried>> run(const std::vector<bool>& isFirst)
+    {
+        for (;;) {
+            m_tried.clear();
+            m_bytesAbove = 0;
+            auto tried = isFirst.empty() ? evolve() : sweep(isFirst);
+            if (m_bytesAbove == 0)
+                return tried;
+            m_problem.problem().budget -= m_bytesAbove;
+        }
+    }
+
+private:
     Result<std::vector<Tried>> evolve()
     {
         const std::size_t most = m_options.search.start + m_options.search.steps;
         QL_TRY(found, searchMeasured(
                           m_problem.problem(),
                           [&](std::span<const std::size_t> choice) -> Result<double> {
-                              QL_CHECK(run(choice, most));
+                              QL_CHECK(measure(choice, most));
                               return m_tried.back().measured.kld.value;
                           },
                           m_options.search, inner()));
@@ -111,19 +113,24 @@ public:
         request.meanBits = static_cast<double>(m_problem.problem().budget) / weights;
         QL_TRY(points, sweepRatios(m_problem.problem(), request, inner()));
         for (const RatioPoint& point : points) {
-            QL_CHECK(run(point.allocation.choice, points.size()));
+            QL_CHECK(measure(point.allocation.choice, points.size()));
             m_tried.back().row = {
                 {"ratio", point.ratio}, {"bits_of_first", point.got.first}, {"bits_of_others", point.got.second}};
         }
         return std::move(m_tried);
     }
 
-private:
-    Result<void> run(std::span<const std::size_t> choice, std::size_t most)
+    Result<void> measure(std::span<const std::size_t> choice, std::size_t most)
     {
-        m_console.status("running plan " + std::to_string(m_tried.size() + 1) + " of " + std::to_string(most));
         QL_TRY(plan, m_problem.planOf(choice));
-        nameActivations(plan, m_activations);
+        if (const auto& budget = m_prepared.request.fileBytes) {
+            QL_TRY(bytes, m_prepared.request.target->fileBytes(m_problem.model(), plan));
+            m_bytesAbove = std::max<std::int64_t>(0, bytes - *budget);
+            if (m_bytesAbove > 0)
+                return refused("the files take " + std::to_string(m_bytesAbove) + " bytes more than --size");
+        }
+        m_console.status("running plan " + std::to_string(m_tried.size() + 1) + " of " + std::to_string(most));
+        nameActivations(plan, m_prepared.activations);
         QL_TRY(measured, m_measurer.measure(plan));
         m_tried.push_back({.plan = std::move(plan), .measured = measured, .row = Json::object()});
         return {};
@@ -133,10 +140,11 @@ private:
 
     Console& m_console;
     const Options& m_options;
-    const PlanProblem& m_problem;
+    const PreparedSolve& m_prepared;
+    PlanProblem& m_problem;
     PlanMeasurer& m_measurer;
-    std::string m_activations;
     std::vector<Tried> m_tried;
+    std::int64_t m_bytesAbove = 0; // of the last plan, which was not run
 };
 
 Result<int> run(Console& console, const Options& options)
@@ -147,17 +155,13 @@ Result<int> run(Console& console, const Options& options)
                                   : "--first is of --by ratios; leave it out");
     if (!isSweep && !options.firstMetric.empty())
         return usageError("--first-metric is of --by ratios; leave it out");
-    QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations));
-    const Model& model = *opened.model;
-    QL_TRY(graph, buildGraph(model));
-    if (!isCausalLanguageModel(graph))
-        return usageError("plans are measured by their KLD on text, which takes a causal language model", options.file);
-    QL_TRY(target, targetOrNull(options.target));
-    QL_TRY(runtime, runtimeOrNull(options.runtime));
-    QL_TRY(windows, options.text.read(console, *opened.base));
-    QL_TRY(study, openStudyFor(console, options.study, *opened.base, options.file));
-    QL_CHECK(study.study->save(study.document)); // a study that was never saved is not found again
-    QL_TRY(prepared, prepareSolve(console, model, options.solve, target, opened.activations.get()));
+    QL_CHECK(options.solve.checkBudget());
+    QL_TRY(measuring, options.measuring.open(console));
+    const Model& model = measuring->model();
+    const Activations* const activations = measuring->opened.activations.get();
+    QL_TRY(prepared, prepareSolve(console, model, options.solve, measuring->target, activations));
+    if (isSweep && (!prepared.request.bitsPerWeight || prepared.request.fileBytes))
+        return usageError("--by ratios splits bits per weight: give --bpw, and leave --size out");
     std::vector<bool> isFirst;
     if (isSweep) {
         QL_TRY(group, firstGroup(model, options, *prepared.table));
@@ -166,30 +170,21 @@ Result<int> run(Console& console, const Options& options)
     if (!options.firstMetric.empty()) {
         SolveOptions other = options.solve;
         other.metric = options.firstMetric;
-        QL_TRY(its, prepareSolve(console, model, other, target, opened.activations.get()));
+        QL_TRY(its, prepareSolve(console, model, other, measuring->target, activations));
         const std::size_t columns = prepared.table->candidates.size();
         for (std::size_t i = 0; i < isFirst.size(); ++i)
             for (std::size_t c = 0; isFirst[i] && c < columns; ++c)
                 prepared.table->costs[i * columns + c] = its.table->at(i, c);
     }
-    QL_TRY(problem, problemOf(model, prepared.request));
-    PlanMeasurer measurer({.opened = opened,
-                           .graph = graph,
-                           .windows = windows,
-                           .text = options.text.name(),
-                           .target = target ? &target->profile : nullptr,
-                           .runtime = runtime,
-                           .sink = *study.study},
-                          console.context());
-    Searching searching(console, options, problem, measurer, prepared.activations);
-    QL_TRY(tried, isSweep ? searching.sweep(isFirst) : searching.evolve());
-    QL_CHECK(opened.base->checkpoint->checkIntact());
+    QL_TRY(problem, problemOf(model, prepared.request, console.context()));
+    PlanMeasurer measurer = measuring->measurer(console.context());
+    Searching searching(console, options, prepared, problem, measurer);
+    QL_TRY(tried, searching.run(isFirst));
 
     const CostTable& table = *prepared.table;
     const bool isSum = options.firstMetric.empty(); // of one unit
     const auto best = static_cast<std::size_t>(
         std::ranges::min_element(tried, {}, [](const Tried& one) { return one.measured.kld.value; }) - tried.begin());
-    QL_CHECK(writePlan(tried[best].plan, model, options.out));
     std::vector<PredictionRecord> records;
     Json rows = Json::array();
     for (std::size_t i = 0; i < tried.size(); ++i) {
@@ -197,23 +192,27 @@ Result<int> run(Console& console, const Options& options)
         Json row{{"number", i}};
         row.update(one.row);
         row["bits_per_weight"] = bitsPerWeight(model, one.plan, prepared.request.planLayers);
+        if (measuring->target) {
+            QL_TRY(bytes, measuring->target->profile.fileBytes(model, one.plan));
+            row["file_bytes"] = bytes;
+        }
         if (isSum)
-            row["sum_" + table.metric] = numberOrNull(predictLoss(table, one.plan));
+            row["sum_" + table.metric] = numberOrNull(predictedSum(table, one.plan, prepared.couplings).sum);
         row["kld"] = numberOrNull(one.measured.kld.value);
         row["kld_window_error"] = numberOrNull(one.measured.kld.windowError);
         if (one.measured.floor != 0)
             row["floor"] = one.measured.floor;
         rows.push_back(std::move(row));
         if (isSum && table.unit == kNatsPerToken)
-            records.push_back(measurer.record(table, one.plan, one.measured));
+            records.push_back(measurer.record(table, one.plan, one.measured, prepared.couplings));
     }
-    QL_CHECK(keepPredictions(*study.study, std::move(records)));
-    QL_CHECK(study.study->save(study.document));
+    QL_CHECK(measuring->keep(std::move(records)));
+    QL_CHECK(writePlan(tried[best].plan, model, options.out));
     Json document{{"plan", options.out},
                   {"by", options.by},
                   {"metric", table.metric},
-                  {"windows", windows.count()},
-                  {"context", windows.length},
+                  {"windows", measuring->windows.count()},
+                  {"context", measuring->windows.length},
                   {"best", best},
                   {"kld", numberOrNull(tried[best].measured.kld.value)}};
     if (!isSweep)
@@ -231,24 +230,15 @@ const Command search_{
     "search", "find a plan by running plans: evolution by a predictor fitted on them, or ratios of two groups' bits",
     [](CLI::App& app) -> CommandRun {
         const auto options = std::make_shared<Options>();
-        options->text.windows = 4;
         std::vector<std::string> ids;
         for (const PlanSearch& search : planSearches())
             ids.emplace_back(search.id);
-        app.add_option("FILE", options->file, "checkpoint file or folder")->required();
+        options->measuring.declare(app, "--study");
         app.add_option("--by", options->by, "evolution or ratios (qloupe list solvers --explain evolution)")
             ->capture_default_str()
             ->check(CLI::IsMember(ids));
-        app.add_option("--bpw", options->solve.bitsPerWeight, "budget in bits per weight of the plan's layers")
-            ->required()
-            ->check(above(0));
+        options->solve.limits.declareBudget(app);
         options->solve.declareTable(app);
-        options->text.declare(app);
-        options->activations.declare(app);
-        options->transforms.declare(app);
-        app.add_option("--target", options->target, "target that completes and refuses candidates, and ties layers");
-        app.add_option("--as", options->runtime,
-                       "measure with activations rounded as this runtime does, e.g. llama.cpp");
         app.add_option("--start", options->search.start,
                        "evolution: plans that are run before the predictor is fitted: the one of the least sum, and "
                        "others of losses drawn around")
@@ -270,13 +260,13 @@ const Command search_{
         app.add_option("--tolerance", options->tolerance, "ratios: bits per weight by which a group may miss its share")
             ->capture_default_str()
             ->check(above(0));
-        app.add_option("--study", options->study,
-                       "study (.qloupe) that keeps each plan as it is measured: a run that was stopped continues, and "
-                       "validate and solve predict from them")
-            ->required();
         app.add_option("--out", options->out, "where the plan with the least measured KLD goes (JSON)")->required();
-        app.footer("The least of many measured values is flattering: validate the plan on text that the search did "
-                   "not see.");
+        app.footer(
+            "Of the limits one at least is a budget: --bpw, --size, --vram …; --by ratios takes --bpw. Memory of "
+            "two devices is split as it is best for the sum of losses. --max-loss is for qloupe solve, as here "
+            "the loss is measured.\n"
+            "The least of many measured values is flattering: validate the plan on text that the search did "
+            "not see.");
         return [options](Console& console) { return run(console, *options); };
     }};
 

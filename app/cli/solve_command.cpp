@@ -26,12 +26,13 @@ struct Options {
 /// What the study says the plan's KLD will be; null where it has measured no plan and the sum alone says nothing.
 nlohmann::ordered_json predictionOf(Console& console, const Model& model, const Options& options, const Solved& solved)
 {
-    const std::vector<std::string> paths{options.activations.path};
+    std::vector<std::string> paths{options.activations.path};
+    paths.insert(paths.end(), options.solve.losses.paths.begin(), options.solve.losses.paths.end());
     const std::vector<PredictionRecord> records = predictionsIn(paths);
     const auto usual = usualQuantity(records, solved.table.metric);
     if (!usual)
         return {};
-    PredictedSum sum = predictedSum(solved.table, solved.result.plan);
+    PredictedSum sum = predictedSum(solved.table, solved.result.plan, solved.couplings);
     sum.floor = usualFloor(records, *usual);
     const SharesByGroup shares = sharesOf(model, solved.table, solved.result.plan);
     nlohmann::ordered_json json =
@@ -81,7 +82,7 @@ Result<int> run(Console& console, const Options& options)
         {"metric", solved.table.metric},
         {"unit", solved.table.unit},
         {"predicted_loss", solved.result.predictedLoss},
-        {"standard_error", predictionError(solved.table, solved.result.plan)},
+        {"standard_error", predictedSum(solved.table, solved.result.plan, solved.couplings).sumError},
         {"optimal", solved.result.allocation.optimal},
         {"lower_bound", solved.result.allocation.lowerBound},
         {"solver_ms", solved.result.milliseconds}};

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/study_options.h"
 
-#include "app/cli/number_check.h"
 #include "core/base/text.h"
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/expert_coverage.h"
-#include "core/plan/layer_losses.h"
 #include "core/plan/plan_inputs.h"
 
 #include <CLI/CLI.hpp>
@@ -65,22 +63,6 @@ Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, cons
     return OpenedStudy{std::move(study), std::move(document)};
 }
 
-Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations)
-{
-    if (!path.ends_with(".qloupe"))
-        return readLosses(path, model);
-    if (!std::filesystem::exists(path))
-        return ioError("cannot open: there is no such study", path);
-    std::vector<Warning> warnings;
-    QL_TRY(study, openStudy(path, warnings));
-    LayerLosses losses = keptLosses(*study, model, inputsFingerprint(activations));
-    if (losses.cells.empty())
-        return usageError("holds no losses of the model with these --activations; measure them in the window, or with "
-                          "qloupe sensitivity --probe … --study",
-                          path);
-    return losses;
-}
-
 void CandidatesOption::declare(CLI::App& app, const std::string& defaults)
 {
     fallback = defaults;
@@ -138,8 +120,7 @@ Result<std::vector<const Metric*>> MetricsOption::choose(const Activations* acti
 
 void SolveOptions::declare(CLI::App& app)
 {
-    app.add_option("--bpw", bitsPerWeight, "budget in bits per weight of the plan's layers")->check(above(0));
-    app.add_option("--size", size, "budget for the target's files: 90MB, 1.5GiB");
+    limits.declareBudget(app);
     app.add_option("--solver", solver,
                    "solver (qloupe list solvers); otherwise the first that keeps all the limits that are given");
     declareTable(app);
@@ -150,12 +131,16 @@ void SolveOptions::declareTable(CLI::App& app)
     candidates.declare(app, "int4:g64,int8:g64");
     auto* its = app.add_option(
         "--metric", metric, "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
-    app.add_option("--losses", losses,
-                   "tables of losses that qloupe sensitivity --out wrote, or studies that hold some, solved without "
-                   "measuring anew; may be repeated: of each layer and candidate the one with the best evidence counts")
-        ->excludes(its);
+    losses.declare(app, "solved without measuring anew")->excludes(its);
     app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
     limits.declare(app);
+}
+
+Result<void> SolveOptions::checkBudget() const
+{
+    return limits.hasBudget()
+               ? Result<void>()
+               : usageError("give a budget: --bpw X, --size 90MB or another limit (qloupe solve --help)");
 }
 
 Result<const Target*> targetOrNull(const std::string& id)
@@ -202,23 +187,11 @@ void warnOfRefusals(Console& console, const Model& model, const TargetProfile& t
     }
 }
 
-/// Merges the tables that were given; says what they lack.
+/// Says what the tables that were given lack.
 Result<CostTable> tableFromLosses(Console& console, const Model& model, const SolveOptions& options,
                                   const Target* target, const Activations* activations, PreparedSolve& prepared)
 {
-    LayerLosses losses;
-    for (const std::string& path : options.losses) {
-        QL_TRY(read, openLosses(path, model, activations));
-        if (&path == &options.losses.front()) {
-            losses = std::move(read);
-        } else {
-            QL_TRY(both, merged(std::move(losses), read));
-            losses = std::move(both);
-        }
-    }
-    if (activations && inputsFingerprint(activations) != losses.activations)
-        return usageError("were measured with other activations than those given; leave --activations out",
-                          options.losses.front());
+    QL_TRY(losses, options.losses.open(console, model, activations));
     std::vector<Candidate> candidates = losses.candidates;
     if (options.candidates.isGiven()) {
         QL_TRY(chosen, options.candidates.choose(model, target));
@@ -263,32 +236,24 @@ Result<CostTable> measuredTable(Console& console, const Model& model, const Solv
 Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const SolveOptions& options,
                                    const Target* target, const Activations* activations)
 {
-    if (!options.size.empty() && !target)
-        return usageError("--size counts the bytes of a target's files: add --target");
     PreparedSolve prepared;
     BalanceRequest& request = prepared.request;
-    if (options.bitsPerWeight > 0)
-        request.bitsPerWeight = options.bitsPerWeight;
-    if (!options.size.empty()) {
-        request.fileBytes = parseBytes(options.size);
-        if (!request.fileBytes)
-            return usageError("'" + options.size + "' is not a size; try 90MB or 1.5GiB");
-    }
     request.target = target ? &target->profile : nullptr;
     request.planLayers = layersInPlan(model, request.target);
     request.solver = options.solver;
     const std::vector<Limit> limits = options.limits.limits();
-    QL_TRY(constraints, constraintsOf(model, limits));
-    QL_CHECK(countPlaces(model, constraints, console.context()));
-    request.constraints = std::move(constraints);
+    QL_CHECK(setLimits(model, limits, request));
+    if (request.fileBytes && !target)
+        return usageError("--size counts the bytes of a target's files: add --target");
+    QL_CHECK(countPlaces(model, request.constraints, console.context()));
     request.start = keepPlan(model);
     if (target)
         request.start.target = target->profile.id;
     for (const std::string& pin : options.pins)
         QL_CHECK(pinLayers(model, pin, request.start));
 
-    QL_TRY(losses, options.losses.empty() ? measuredTable(console, model, options, target, activations, prepared)
-                                          : tableFromLosses(console, model, options, target, activations, prepared));
+    QL_TRY(losses, options.losses.isGiven() ? tableFromLosses(console, model, options, target, activations, prepared)
+                                            : measuredTable(console, model, options, target, activations, prepared));
     QL_TRY(table, limitedTable(model, limits, std::move(losses), request.target));
     prepared.table = std::make_unique<CostTable>(std::move(table));
     request.table = prepared.table.get();
@@ -299,8 +264,7 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
 Result<Solved> solvePlan(Console& console, const Model& model, const SolveOptions& options, const Target* target,
                          const Activations* activations)
 {
-    if (!options.hasBudget())
-        return usageError("give a budget: --bpw X, --size 90MB or another limit (qloupe solve --help)");
+    QL_CHECK(options.checkBudget());
     QL_TRY(prepared, prepareSolve(console, model, options, target, activations));
     Solved solved;
     QL_TRY(result, balance(model, prepared.request, console.context()));
@@ -308,6 +272,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     solved.uniform = bestUniform(model, prepared.request, solved.result);
     solved.table = std::move(*prepared.table);
     solved.cells = std::move(prepared.cells);
+    solved.couplings = std::move(prepared.couplings);
     solved.activations = std::move(prepared.activations);
     return solved;
 }

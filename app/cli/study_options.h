@@ -3,9 +3,9 @@
 #pragma once
 
 #include "app/cli/limit_options.h"
+#include "app/cli/losses_option.h"
 #include "core/allocation/uniform.h"
 #include "core/export/export.h"
-#include "core/plan/layer_losses.h"
 #include "core/sensitivity/metric.h"
 #include "core/study/study.h"
 
@@ -20,9 +20,6 @@ struct ActivationsOption {
     /// Null if the option was not given.
     Result<std::shared_ptr<const Activations>> open(Console& console, const Model& model) const;
 };
-
-/// A table of losses, or what a study holds of the model and these activations (null: none).
-Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations);
 
 /// --candidates a,b,…
 struct CandidatesOption {
@@ -51,10 +48,8 @@ struct MetricsOption {
 /// or takes what was measured, and solves.
 struct SolveOptions {
     CandidatesOption candidates;
-    double bitsPerWeight = 0;
-    std::string size;
     std::string metric;
-    std::vector<std::string> losses;
+    LossesOption losses;
     std::string solver;
     std::vector<std::string> pins;
     LimitOptions limits;
@@ -62,7 +57,8 @@ struct SolveOptions {
     void declare(CLI::App& app);
     /// What does not depend on the size: candidates, metric, pins, limits.
     void declareTable(CLI::App& app);
-    bool hasBudget() const { return bitsPerWeight > 0 || !size.empty() || limits.hasLimit(); }
+    /// An error that says what would be one, where there is no budget.
+    Result<void> checkBudget() const;
 };
 
 /// Measured, and what is to be solved.
@@ -79,7 +75,8 @@ Result<PreparedSolve> prepareSolve(Console& console, const Model& model, const S
 struct Solved {
     CostTable table;
     std::vector<Measurement> cells; // none where losses were given
-    std::string activations;        // fingerprint of what the quantizers saw of the layers' inputs
+    std::vector<LayerCoupling> couplings;
+    std::string activations; // fingerprint of what the quantizers saw of the layers' inputs
     BalanceResult result;
     std::optional<UniformPlan> uniform; // within the same budget: what mixing is compared with
 

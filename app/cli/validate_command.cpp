@@ -9,9 +9,13 @@
 #include "core/model/evaluation/generate.h"
 #include "core/model/evaluation/kept_scores.h"
 #include "core/model/frontends/frontend.h"
+#include "core/plan/plan_totals.h"
 #include "core/sensitivity/plan_prediction.h"
 
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
 
 namespace ql::cli::commands {
 
@@ -23,6 +27,7 @@ struct Options {
     bool scoreAll = false;
     VersionOptions version;
     std::string study;
+    LossesOption losses;
     CaseOptions cases;
     std::string candidates;
     std::vector<std::string> plans;
@@ -46,9 +51,12 @@ Figures of encoders and classifiers:
   loss          mean of -ln p(answer), nats; answers are labels, or tokens hidden behind the mask
   top1, top5    shares of answers that are the most likely, and among the five most likely
   error         standard error of the mean over rows
-Prediction of a plan's kld (with --activations of a study calibrated with --fisher), made before it is measured:
-  predicted_sum the plan's losses by the metric, added up;  floor: kld of the rounding of activations alone (--as, +a:)
-  value, low, high: floor + a curve through the sum fitted on the plans that the studies (--activations, --out) remember,
+Prediction of a plan's kld (with --activations of a study calibrated with --fisher, or --losses), made before it is
+measured:
+  predicted_sum the plan's losses by the metric or by --losses, with their couplings, added up;  predicted_sum_error: its
+                standard error;  losses: which table it was;  floor: kld of the rounding of activations alone (--as, +a:)
+  value, low, high: floor + a curve through the sum fitted on the plans that the studies (--activations, --losses,
+                --out) remember,
                 and the interval that holds the measured kld with probability level; without plans it is wide
   inside, trusted: whether it did; a prediction is not trusted while the last one of its metric was outside, and
                 suspects are the roles and blocks whose share of the sum goes with the errors)";
@@ -89,29 +97,69 @@ Result<int> runSeveral(Console& console, const Options& options)
     return 0;
 }
 
-/// Null where nothing predicts the plan's KLD.
+/// What --losses says of a plan.
+struct GivenLosses {
+    CostTable table;
+    std::vector<LayerCoupling> couplings;
+    std::string name;
+};
+
+/// Refused where they do not have all of the plan.
+Result<GivenLosses> givenLosses(Console& console, const LossesOption& option, const OtherVersion& other)
+{
+    const Model& model = *other.opened.model;
+    const Plan& plan = *other.plan;
+    QL_TRY(losses, option.open(console, model, other.opened.activations.get()));
+    QL_TRY(target, targetOrNull(plan.target));
+    std::vector<Candidate> columns = losses.candidates;
+    for (const std::int64_t layer : model.quantizableLayers())
+        if (const Candidate& its = plan.candidates[static_cast<std::size_t>(layer)];
+            std::ranges::find(columns, its) == columns.end())
+            columns.push_back(its);
+    GivenLosses given{.table = makeCostTable(model, losses, columns, target ? &target->profile : nullptr),
+                      .couplings = losses.couplings,
+                      .name = option.name(losses, model)};
+    for (std::size_t i = 0; i < given.table.items.size(); ++i) {
+        const auto first = static_cast<std::size_t>(given.table.items[i].layers.front());
+        if (std::isnan(plannedLoss(given.table, i, plan)))
+            return usageError("has no loss of " + given.table.items[i].name + " under " +
+                                  printCandidate(plan.candidates[first]) +
+                                  ", as the plan has it; measure it, too, or leave --losses out",
+                              option.paths.front());
+    }
+    return given;
+}
+
+/// Null where nothing predicts the plan's KLD. `losses`: null where none were given.
 Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& options, const EvaluationTask& task,
-                                            const OtherVersion& other, const Estimate& kld, ResultSink* sink)
+                                            const OtherVersion& other, const GivenLosses* losses, const Estimate& kld,
+                                            ResultSink* sink)
 {
     const OpenedVariant& opened = other.opened;
-    if (!other.plan || bestMetric(opened.activations.get()).unit != kNatsPerToken)
+    if (!other.plan || (!losses && bestMetric(opened.activations.get()).unit != kNatsPerToken))
         return nlohmann::ordered_json();
     if (other.version.layerInput || other.version.keysValues)
         console.status("running the rounding of activations alone");
     QL_TRY(floor, activationFloor(task, other.version, other.identity, sink, console.context()));
     QL_TRY(target, targetOrNull(other.plan->target));
-    const std::vector<std::string> paths{options.version.activations.path, options.study};
+    std::vector<std::string> paths = options.losses.paths;
+    paths.insert(paths.end(), {options.version.activations.path, options.study});
     std::vector<PredictionRecord> records = predictionsIn(paths);
     console.status("predicting the plan");
-    QL_TRY(predicted, predictPlan({.model = *opened.model,
-                                   .plan = *other.plan,
-                                   .target = target ? &target->profile : nullptr,
-                                   .activations = opened.activations.get(),
-                                   .runtime = options.version.runtime,
-                                   .windows = task.windows,
-                                   .scored = task.scored,
-                                   .text = options.text.name()},
-                                  floor, records, sink, console.context()));
+    PlanToPredict toPredict{.model = *opened.model,
+                            .plan = *other.plan,
+                            .target = target ? &target->profile : nullptr,
+                            .activations = opened.activations.get(),
+                            .runtime = options.version.runtime,
+                            .windows = task.windows,
+                            .scored = task.scored,
+                            .text = options.text.name()};
+    if (losses) {
+        toPredict.losses = &losses->table;
+        toPredict.lossesName = losses->name;
+        toPredict.couplings = losses->couplings;
+    }
+    QL_TRY(predicted, predictPlan(toPredict, floor, records, sink, console.context()));
     if (!predicted)
         return nlohmann::ordered_json();
     predicted->point.measured = kld.value;
@@ -119,6 +167,9 @@ Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& opt
     records.push_back(*predicted);
     nlohmann::ordered_json json = predictionJson(predicted->expected, records, predicted->of);
     json["predicted_sum"] = numberOrNull(predicted->point.predicted.sum);
+    json["predicted_sum_error"] = numberOrNull(predicted->point.predicted.sumError);
+    if (losses)
+        json["losses"] = losses->name;
     json["floor"] = floor;
     json["measured"] = kld.value;
     json["inside"] = predicted->expected.holds(kld.value);
@@ -142,11 +193,18 @@ Result<int> run(Console& console, const Options& options)
             return usageError("--out keeps the scores of language models on text; leave it out here");
         if (options.scoreAll)
             return usageError("--score-all is for language models on text; leave it out here");
+        if (options.losses.isGiven())
+            return usageError("--losses predicts the KLD of language models on text; leave it out here");
         QL_TRY(document, validateOutputs(console, *model, graph, options.text, options.cases, own,
                                          other ? &other->version : nullptr));
         QL_CHECK(model->checkpoint->checkIntact());
         console.show(document);
         return 0;
+    }
+    std::optional<GivenLosses> losses;
+    if (options.losses.isGiven()) {
+        QL_TRY(given, givenLosses(console, options.losses, *other));
+        losses = std::move(given);
     }
     QL_TRY(windows, options.text.read(console, *model));
     EvaluationTask task{.graph = graph, .windows = windows, .model = own, .onScores = {}, .known = {}};
@@ -166,8 +224,8 @@ Result<int> run(Console& console, const Options& options)
     QL_CHECK(model->checkpoint->checkIntact());
     nlohmann::ordered_json prediction;
     if (other) {
-        QL_TRY(made, predictionOf(console, options, task, *other, comparisonOf(scores, windows.count()).kld,
-                                  study ? study->study.get() : nullptr));
+        QL_TRY(made, predictionOf(console, options, task, *other, losses ? &*losses : nullptr,
+                                  comparisonOf(scores, windows.count()).kld, study ? study->study.get() : nullptr));
         prediction = std::move(made);
     }
     if (study)
@@ -218,6 +276,10 @@ const Command validate_{
             "--out", options->study,
             "study (.qloupe) that keeps the scores as they arrive, so that a run that was stopped continues, and "
             "predicted beside measured");
+        auto* const losses = options->losses.declare(app, "which a plan's KLD is predicted by in place of a metric's");
+        losses->needs(app.get_option("--plan"));
+        for (const char* const other : {"--bias-correction", "--repair"}) // losses are of codes without these
+            losses->excludes(app.get_option(other));
         auto* const candidates = app.add_option(
             "--candidates", options->candidates,
             "instead of --plan: candidates, separated by commas, each run on every layer that can be quantized");

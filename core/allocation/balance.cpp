@@ -32,6 +32,37 @@ Result<std::int64_t> bitsBudget(const PlanProblem& problem, double bitsPerWeight
     return budget;
 }
 
+SideConstraint bitsAsSide(const PlanProblem& problem, double bitsPerWeight, std::int64_t weights,
+                          std::int64_t fixedBits)
+{
+    SideConstraint side{.name = "bits of the plan's layers",
+                        .amounts = {},
+                        .atMost = bitsPerWeight * static_cast<double>(weights),
+                        .fixed = {{.by = std::string(kNotFree), .amount = static_cast<double>(fixedBits)}}};
+    for (const FreeItem& free : problem.free())
+        for (const std::size_t column : free.columns)
+            side.amounts.push_back(static_cast<double>(problem.table().at(free.item, column).payloadBits));
+    return side;
+}
+
+Error tooLarge(std::int64_t leastBytes, std::int64_t budget)
+{
+    return refused("the smallest files this allows take " + std::to_string(leastBytes) + " bytes (" +
+                   formatBytes(leastBytes) + "), the budget is " + std::to_string(budget) +
+                   "; raise the budget, unlock layers or add smaller candidates");
+}
+
+/// Whether there is one, and what counts it.
+Result<void> checkBudget(const BalanceRequest& request)
+{
+    if (!request.fileBytes && !request.bitsPerWeight && !request.constraints.hasAny())
+        return usageError("give a budget: a size of the files, bits per weight or another limit");
+    if (request.fileBytes && !request.target)
+        return usageError("a size of the files needs a target that says what the files hold; give one, or bits per "
+                          "weight");
+    return {};
+}
+
 class Balancing {
 public:
     Balancing(const Model& model, const BalanceRequest& request, const JobContext& context)
@@ -58,7 +89,7 @@ public:
         m_terms = jointTerms(m_problem, m_request.couplings);
         QL_TRY(sides, sideConstraints(m_problem, m_request.constraints));
         if (m_request.fileBytes && m_request.bitsPerWeight)
-            sides.push_back(bitsAsSide());
+            sides.push_back(bitsAsSide(m_problem, *m_request.bitsPerWeight, m_weights, m_fixedBits));
         const auto& memory = m_request.constraints.memory;
         if (!memory) {
             m_problem.problem().sides = std::move(sides);
@@ -72,18 +103,6 @@ private:
     bool countsFiles() const
     {
         return m_request.fileBytes || (m_request.target && m_request.constraints.loss && !m_request.bitsPerWeight);
-    }
-
-    SideConstraint bitsAsSide() const
-    {
-        SideConstraint side{.name = "bits of the plan's layers",
-                            .amounts = {},
-                            .atMost = *m_request.bitsPerWeight * static_cast<double>(m_weights),
-                            .fixed = {{.by = std::string(kNotFree), .amount = static_cast<double>(m_fixedBits)}}};
-        for (const FreeItem& free : m_problem.free())
-            for (const std::size_t column : free.columns)
-                side.amounts.push_back(static_cast<double>(m_table.at(free.item, column).payloadBits));
-        return side;
     }
 
     /// The best of all splits of the blocks over the devices.
@@ -129,21 +148,24 @@ private:
 
     Result<Allocation> solve(std::int64_t budget)
     {
-        AllocationProblem& problem = m_problem.problem();
-        problem.budget = budget;
-        const Solver& solver = m_solver ? *m_solver : solverFor(problem);
+        const SolveWithin within = [this](std::int64_t its) { return solveWithin(its); };
         const auto start = std::chrono::steady_clock::now();
-        auto allocation = !m_terms.isEmpty()           ? solveCoupled(solver)
-                          : m_request.constraints.loss ? leastSize(solver, problem, *m_request.constraints.loss,
-                                                                   m_problem.fixedLoss(), m_context)
-                                                       : solveWith(solver, problem, m_context);
+        auto allocation = m_request.constraints.loss
+                              ? leastSize(within, m_problem.smallestSize(), budget, *m_request.constraints.loss,
+                                          m_problem.fixedLoss() + m_terms.fixed, m_context)
+                              : within(budget);
         m_milliseconds += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
         return allocation;
     }
 
-    Result<Allocation> solveCoupled(const Solver& solver)
+    Result<Allocation> solveWithin(std::int64_t budget)
     {
-        QL_TRY(joint, solveJointly(solver, m_problem.problem(), m_terms, m_context));
+        AllocationProblem& problem = m_problem.problem();
+        problem.budget = budget;
+        const Solver& solver = m_solver ? *m_solver : solverFor(problem);
+        if (m_terms.isEmpty())
+            return solveWith(solver, problem, m_context);
+        QL_TRY(joint, solveJointly(solver, problem, m_terms, m_context));
         m_leftOut = joint.leftOut;
         return std::move(joint.allocation);
     }
@@ -153,23 +175,14 @@ private:
     {
         if (m_request.bitsPerWeight)
             return solveForBits();
-        QL_TRY(allocation, solve(largestSize()));
+        QL_TRY(allocation, solve(m_problem.largestSize()));
         QL_TRY(plan, m_problem.planOf(allocation.choice));
         return resultOf(std::move(plan), std::move(allocation), 0);
-    }
-    std::int64_t largestSize() const
-    {
-        std::int64_t size = 0;
-        const AllocationProblem& problem = m_problem.problem();
-        for (std::size_t i = 0; i < problem.itemCount(); ++i)
-            size += *std::max_element(problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i]),
-                                      problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i + 1]));
-        return size;
     }
 
     Result<BalanceResult> solveForBits()
     {
-        std::int64_t budget = largestSize();
+        std::int64_t budget = m_problem.largestSize();
         if (m_request.bitsPerWeight) {
             QL_TRY(its, bitsBudget(m_problem, *m_request.bitsPerWeight, m_weights, m_fixedBits));
             budget = its;
@@ -201,9 +214,7 @@ private:
                 if (best)
                     break;
                 if (available == least)
-                    return refused("the smallest files this allows take " + std::to_string(bytes) + " bytes (" +
-                                   formatBytes(bytes) + "), the budget is " + std::to_string(budget) +
-                                   "; raise the budget, unlock layers or add smaller candidates");
+                    return tooLarge(bytes, budget);
                 tooLittle = missed;
                 missed = std::max(misses, missed + bytes - budget);
                 continue;
@@ -263,15 +274,7 @@ private:
 
 Result<BalanceResult> balance(const Model& model, const BalanceRequest& request, const JobContext& context)
 {
-    if (!request.fileBytes && !request.bitsPerWeight && !request.constraints.hasAny())
-        return usageError("give a budget: a size of the files, bits per weight or another limit");
-    if (request.fileBytes && !request.target)
-        return usageError("a size of the files needs a target that says what the files hold; give one, or bits per "
-                          "weight");
-    if (request.constraints.loss && !request.couplings.empty())
-        return usageError(
-            "a limit of the predicted loss is kept for sums of losses: leave the couplings out, or give a "
-            "size instead");
+    QL_CHECK(checkBudget(request));
     auto result = Balancing(model, request, context).run();
     if (!result)
         return result;
@@ -282,25 +285,40 @@ Result<BalanceResult> balance(const Model& model, const BalanceRequest& request,
     return result;
 }
 
-Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request)
+Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request, const JobContext& context)
 {
-    if (!request.bitsPerWeight)
-        return usageError("give a budget in bits per weight");
+    QL_CHECK(checkBudget(request));
     if (request.constraints.loss)
         return usageError("a limit of the predicted loss is for solving; leave it out where plans are measured");
-    const auto& memory = request.constraints.memory;
-    if (memory && memory->secondBytes)
-        return usageError("plans are measured under the memory of one device; leave the second one out");
     PlanProblem problem(model, *request.table, request.target, request.start);
     const std::vector<std::int64_t> layers =
         request.planLayers.empty() ? layersInPlan(model, request.target) : request.planLayers;
-    QL_TRY(budget, bitsBudget(problem, *request.bitsPerWeight, weightsOf(model, layers), problem.fixedBits(layers)));
-    problem.problem().budget = budget;
+    const std::int64_t weights = weightsOf(model, layers);
+    const std::int64_t fixedBits = problem.fixedBits(layers);
     QL_TRY(sides, sideConstraints(problem, request.constraints));
-    if (memory) {
-        QL_TRY(ofMemory, memoryConstraints(problem, *memory, 0));
+    std::int64_t budget = problem.largestSize();
+    if (request.bitsPerWeight) {
+        QL_TRY(bits, bitsBudget(problem, *request.bitsPerWeight, weights, fixedBits));
+        budget = bits;
+    }
+    if (request.fileBytes) {
+        if (request.bitsPerWeight)
+            sides.push_back(bitsAsSide(problem, *request.bitsPerWeight, weights, fixedBits));
+        QL_CHECK(problem.countFileBytes(context));
+        budget = *request.fileBytes - problem.fixedSize();
+        if (problem.smallestSize() > budget)
+            return tooLarge(problem.fixedSize() + problem.smallestSize(), *request.fileBytes);
+    }
+    if (const auto& memory = request.constraints.memory) {
+        std::int64_t split = 0;
+        if (memory->secondBytes) {
+            QL_TRY(best, balance(model, request, context));
+            split = *best.blocksOnSecond;
+        }
+        QL_TRY(ofMemory, memoryConstraints(problem, *memory, split));
         sides.insert(sides.end(), ofMemory.begin(), ofMemory.end());
     }
+    problem.problem().budget = budget;
     problem.problem().sides = std::move(sides);
     return problem;
 }

@@ -16,7 +16,7 @@ struct BalanceRequest {
     std::optional<double> bitsPerWeight;           // … or bits per weight of the plan's layers, or both
     PlanConstraints constraints = {};              // further limits
     std::string solver = {};                       // empty: the first that honours the limits
-    std::span<const LayerCoupling> couplings = {}; // added to the table's losses; not beside a limit of the loss
+    std::span<const LayerCoupling> couplings = {}; // added to the table's losses
 };
 
 struct BalanceResult {
@@ -40,15 +40,17 @@ struct BalanceResult {
 /// Solves, jointly over blocks of coupled items where there are couplings. Locked layers keep their candidate (and give
 /// it to layers tied to them), as do items of which no candidate was measured. With a file budget the bytes each choice
 /// adds are counted by the target itself, once per kind of layer, and the result's files, counted anew, never exceed
-/// the budget. With a limit of the loss the size is the least that keeps it: file bytes with a target, bits without.
+/// the budget. With a limit of the loss the size is the least that keeps it: file bytes with a target, bits without
+/// (the least that is found where couplings are left out: no proof).
 /// With memory of two devices every split of the blocks is tried. Errors: usage (no limit at all; a file budget without
 /// target; a limit that the solver does not honour), refused (what cannot fit: the error says how much would do; what
 /// the target refuses).
 Result<BalanceResult> balance(const Model& model, const BalanceRequest& request, const JobContext& context);
 
-/// The problem of a request in bits per weight with its further limits, for searches of other objectives than the
-/// table's sum; sizes are payload bits. Errors: usage (no bits per weight; a limit of the loss; memory of two devices,
-/// whose split is for balance() to find), refused where even the smallest plan is larger.
-Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request);
+/// The problem of a request with its limits, for searches of other objectives than the table's sum. Sizes are payload
+/// bits, or with a file budget bytes as countFileBytes() has them: what a plan's files miss of it by padding is for the
+/// caller to count. Memory of two devices is split as balance() splits it for the sum. Errors: usage (no limit at all;
+/// a limit of the loss), those of balance(), refused where even the smallest plan is larger.
+Result<PlanProblem> problemOf(const Model& model, const BalanceRequest& request, const JobContext& context);
 
 } // namespace ql

@@ -3,21 +3,18 @@
 
 #include "core/base/text.h"
 
-#include <algorithm>
+#include <cmath>
 
 namespace ql {
 
-Result<Allocation> leastSize(const Solver& solver, AllocationProblem problem, double mostLoss, double fixedLoss,
-                             const JobContext& context)
+Result<Allocation> leastSize(const SolveWithin& solve, std::int64_t smallest, std::int64_t budget, double mostLoss,
+                             double fixedLoss, const JobContext& context)
 {
-    std::int64_t smallest = 0;
-    for (std::size_t i = 0; i < problem.itemCount(); ++i)
-        smallest += *std::min_element(problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i]),
-                                      problem.sizes.begin() + static_cast<std::ptrdiff_t>(problem.offsets[i + 1]));
-    const double within = mostLoss * (1 + 1e-12) - fixedLoss;
-    QL_TRY(best, solveWith(solver, problem, context));
+    const double within = mostLoss + 1e-12 * std::fabs(mostLoss) - fixedLoss;
+    QL_TRY(best, solve(budget));
     if (!(best.loss <= within))
-        return refused("the least loss is " + formatSignificant(best.loss + fixedLoss, 6) + ", more than the " +
+        return refused(std::string(best.optimal ? "the least loss is " : "the least loss that was found is ") +
+                       formatSignificant(best.loss + fixedLoss, 6) + ", more than the " +
                        formatSignificant(mostLoss, 6) + " asked for" +
                        (fixedLoss > 0 ? " (locked layers lose " + formatSignificant(fixedLoss, 6) + ")" : "") +
                        "; raise the limit, unlock layers or add better candidates");
@@ -25,8 +22,8 @@ Result<Allocation> leastSize(const Solver& solver, AllocationProblem problem, do
     std::int64_t tooSmall = smallest - 1;
     while (best.size - tooSmall > 1) {
         QL_CHECK(context.checkStop());
-        problem.budget = tooSmall + (best.size - tooSmall) / 2;
-        auto found = solveWith(solver, problem, context);
+        const std::int64_t half = tooSmall + (best.size - tooSmall) / 2;
+        auto found = solve(half);
         if (!found && found.error().code != Errc::refused)
             return found.error();
         if (found && found->loss <= within) {
@@ -34,7 +31,7 @@ Result<Allocation> leastSize(const Solver& solver, AllocationProblem problem, do
             continue;
         }
         isProven = isProven && (!found || found->optimal || found->lowerBound > within);
-        tooSmall = problem.budget;
+        tooSmall = half;
     }
     best.optimal = isProven;
     return best;

@@ -5,13 +5,18 @@
 
 #include "core/allocation/solver.h"
 
+#include <functional>
+
 namespace ql {
 
-/// The allocation of the smallest size (not above the problem's budget) with loss + fixedLoss ≤ mostLoss up to
-/// rounding, and among those the least loss; side constraints hold. fixedLoss: of what no choice changes, in no loss of
-/// the problem or of what is returned. optimal: no smaller size would do (proven). Errors: refused where even the least
-/// loss is larger: it is named.
-Result<Allocation> leastSize(const Solver& solver, AllocationProblem problem, double mostLoss, double fixedLoss,
-                             const JobContext& context);
+/// Of a budget: as Solver::solve() answers it.
+using SolveWithin = std::function<Result<Allocation>(std::int64_t budget)>;
+
+/// The allocation of the smallest size, not below `smallest` and not above the budget, with loss + fixedLoss ≤ mostLoss
+/// up to rounding, and among those the least loss that is found. fixedLoss: of what no choice changes, in no loss of
+/// what is solved or returned. optimal: no smaller size would do (proven). Errors: refused where even the least loss is
+/// larger: it is named; those of `solve`.
+Result<Allocation> leastSize(const SolveWithin& solve, std::int64_t smallest, std::int64_t budget, double mostLoss,
+                             double fixedLoss, const JobContext& context);
 
 } // namespace ql

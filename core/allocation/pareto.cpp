@@ -65,7 +65,7 @@ std::optional<NextStep> nextStep(const Relaxation& relaxation, const std::vector
     return std::nullopt;
 }
 
-FrontPoint pointOf(Allocation found, std::optional<NextStep> next)
+FrontPoint pointOf(Allocation found, std::int64_t budget, std::optional<NextStep> next)
 {
     return {.size = found.size,
             .loss = found.loss,
@@ -74,7 +74,8 @@ FrontPoint pointOf(Allocation found, std::optional<NextStep> next)
             .choice = std::move(found.choice),
             .shadowPrice = found.shadowPrice,
             .next = next,
-            .way = 0};
+            .way = 0,
+            .budget = budget};
 }
 
 /// The problem under the problem's own limits and those of one way, of each way that can be kept at all.
@@ -117,7 +118,7 @@ Result<std::optional<FrontPoint>> bestOfWays(std::vector<LimitedProblem>& limite
         bound = std::min(bound, program.bound);
         if (!program.best || (best && !(program.best->loss < best->loss)))
             continue;
-        best = pointOf(std::move(*program.best), std::nullopt);
+        best = pointOf(std::move(*program.best), budget, std::nullopt);
         best->way = way;
     }
     if (best) {
@@ -139,7 +140,15 @@ std::vector<std::int64_t> spread(std::int64_t from, std::int64_t to, std::size_t
     return budgets;
 }
 
-/// Keeps what no smaller point equals in loss; the points come by rising budget.
+} // namespace
+
+double FrontPoint::gap() const
+{
+    if (optimal || !(loss > lowerBound))
+        return 0;
+    return lowerBound > 0 ? loss / lowerBound - 1 : std::numeric_limits<double>::infinity();
+}
+
 void keepFront(std::vector<std::optional<FrontPoint>> points, Front& front)
 {
     for (std::optional<FrontPoint>& point : points) {
@@ -153,11 +162,8 @@ void keepFront(std::vector<std::optional<FrontPoint>> points, Front& front)
             front.points.push_back(std::move(*point));
     }
     for (const FrontPoint& point : front.points)
-        if (!point.optimal && point.loss > point.lowerBound)
-            front.largestGap = std::max(front.largestGap, point.loss / point.lowerBound - 1);
+        front.largestGap = std::max(front.largestGap, point.gap());
 }
-
-} // namespace
 
 Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings& settings, const JobContext& context,
                           std::span<const Way> ways)
@@ -199,7 +205,8 @@ Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings&
             if (limited.empty()) {
                 QL_CHECK(allocation::setBudget(own, budgets[i]));
                 QL_TRY(search, allocation::searchCore(own, context));
-                points[i] = pointOf(allocation::makeAllocation(problem, own, search), nextStep(own, search.choice));
+                points[i] =
+                    pointOf(allocation::makeAllocation(problem, own, search), budgets[i], nextStep(own, search.choice));
             } else {
                 QL_TRY(point, bestOfWays(each, budgets[i], context));
                 if (point)

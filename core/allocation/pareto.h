@@ -28,6 +28,10 @@ struct FrontPoint {
     double shadowPrice = 0;          // loss saved per unit of size
     std::optional<NextStep> next;    // nothing at the least loss, and under side constraints
     std::size_t way = 0;             // of those given, the one it keeps
+    std::int64_t budget = 0;         // it was solved for
+
+    /// loss ÷ lowerBound − 1; 0 where it is proven, infinite where the bound is not positive.
+    double gap() const;
 };
 
 /// A vertex of the convex hull, and the step from the one before.
@@ -42,7 +46,7 @@ struct Front {
     std::vector<FrontPoint> points;          // sizes rise, losses fall
     std::vector<HullPoint> hull;             // likewise; empty under side constraints
     std::vector<std::size_t> smallestChoice; // of the first vertex
-    double largestGap = 0;                   // over the points: loss ÷ lowerBound − 1; 0 where all are proven
+    double largestGap = 0;                   // over the points; 0 where all are proven
 };
 
 struct FrontSettings {
@@ -61,6 +65,10 @@ using Way = std::vector<SideConstraint>;
 /// solution.
 Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings& settings, const JobContext& context,
                           std::span<const Way> ways = {});
+
+/// Makes those of the points, which come by rising size or budget, the front's whose loss no smaller one has, and tells
+/// their largest gap.
+void keepFront(std::vector<std::optional<FrontPoint>> points, Front& front);
 
 /// The choice at a vertex of the hull.
 std::vector<std::size_t> choiceAtHull(const Front& front, std::size_t vertex);

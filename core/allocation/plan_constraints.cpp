@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/model/evaluation/output_places.h"
 #include "core/model/frontends/frontend.h"
+#include "core/model/layer_choice.h"
 
 #include <algorithm>
 #include <limits>
@@ -76,7 +77,7 @@ Result<double> configured(const Model& model, std::string_view key)
 Result<double> LatencyTable::of(const Layer& layer, const Candidate& candidate) const
 {
     for (const Line& line : lines)
-        if (line.candidate == candidate && (line.layer == layer.role || globMatch(line.layer, layer.name)))
+        if (line.candidate == candidate && isMeant(layer, line.layer))
             return line.milliseconds;
     return usageError("has no line for " + printCandidate(candidate) + " in " + layer.name + " (role " + layer.role +
                           "); add one, or leave that candidate out",

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/allocation/plan_front.h"
 
+#include "core/allocation/joint_front.h"
 #include "core/base/text.h"
+
+#include <algorithm>
 
 namespace ql {
 
@@ -37,15 +40,26 @@ Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, c
     for (std::optional<std::int64_t>* limit : {&within.from, &within.to})
         if (*limit)
             **limit -= fixed;
-    QL_TRY(front, paretoFront(found.problem.problem(), within, context, splits));
+    const JointTerms terms = jointTerms(found.problem, request.couplings);
+    const double fixedLoss = found.problem.fixedLoss() + terms.fixed;
+    Front front;
+    if (terms.isEmpty()) {
+        QL_TRY(ofSums, paretoFront(found.problem.problem(), within, context, splits));
+        front = std::move(ofSums);
+    } else {
+        QL_TRY(joint, jointFront(found.problem.problem(), terms, within, context, splits));
+        front = std::move(joint.front);
+        found.couplingsLeftOut = joint.leftOut;
+    }
     for (FrontPoint& point : front.points) {
         point.size += fixed;
-        point.loss += found.problem.fixedLoss();
-        point.lowerBound += found.problem.fixedLoss();
+        point.budget += fixed;
+        point.loss += fixedLoss;
+        point.lowerBound += fixedLoss;
     }
     for (HullPoint& vertex : front.hull) {
         vertex.size += fixed;
-        vertex.loss += found.problem.fixedLoss();
+        vertex.loss += fixedLoss;
     }
     if (const auto& most = request.constraints.loss) {
         const double least = front.points.back().loss;
@@ -54,6 +68,9 @@ Result<PlanFront> planFront(const Model& model, const BalanceRequest& request, c
             return refused("the least loss is " + formatSignificant(least, 6) + ", more than the " +
                            formatSignificant(*most, 6) + " asked for; raise the limit or add better candidates");
     }
+    front.largestGap = 0;
+    for (const FrontPoint& point : front.points)
+        front.largestGap = std::max(front.largestGap, point.gap());
     found.front = std::move(front);
     return found;
 }

@@ -9,13 +9,14 @@
 namespace ql {
 
 /// Sizes of points and hull are bytes of the target's files (as countFileBytes has them), or payload bits of the layers
-/// in the plan where there is no target; losses and bounds include those of items that are not free. With memory of two
-/// devices a point's way is the number of blocks on the second one.
+/// in the plan where there is no target; losses and bounds include those of items that are not free, and couplings.
+/// With memory of two devices a point's way is the number of blocks on the second one. With couplings there is no hull.
 struct PlanFront {
     PlanProblem problem;
     Front front;
     bool inBytes = false;
-    std::int64_t weights = 0; // of the layers in the plan: bits ÷ weights are bits per weight
+    std::int64_t weights = 0;         // of the layers in the plan: bits ÷ weights are bits per weight
+    std::size_t couplingsLeftOut = 0; // pairs of items that bounds do not see whole (joint_front.h)
 };
 
 /// The request's budgets are not looked at; its constraints, ties and locks are: a limit of the loss ends the front.

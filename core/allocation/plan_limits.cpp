@@ -4,11 +4,13 @@
 #include "core/allocation/side_sums.h"
 #include "core/base/text.h"
 #include "core/formats/keys_values.h"
+#include "core/model/layer_choice.h"
 #include "core/plan/tied_table.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <variant>
 
 namespace ql {
 
@@ -18,7 +20,8 @@ constexpr auto kKinds = std::to_array<LimitInfo>({
     {LimitKind::size, "size", "size of the files", "bytes of the target's files", "90MB"},
     {LimitKind::bitsPerWeight, "bpw", "bits per weight", "bits per weight of the plan's layers", "4.5"},
     {LimitKind::loss, "max-loss", "predicted loss",
-     "largest predicted loss in the metric's unit (fisher: KLD in nats per token); the size is the least that keeps it",
+     "largest predicted loss in the metric's unit (fisher: KLD in nats per token), couplings included; the size is the "
+     "least that keeps it",
      "0.05"},
     {LimitKind::memory, "vram", "memory of the device",
      "memory of the running model: weights, keys and values of the context, a buffer for activations", "6GB"},
@@ -52,9 +55,13 @@ std::string place(const Limit& limit)
     return std::string(limitInfo(limit.kind).word) + " " + limit.text;
 }
 
-Error notUnderstood(const Limit& limit, const std::string& what)
+Error notUnderstood(std::string_view what, std::string_view example, std::string place)
 {
-    return usageError("takes " + what + ", as in " + std::string(limitInfo(limit.kind).example), place(limit));
+    return usageError("takes " + std::string(what) + ", as in " + std::string(example), std::move(place));
+}
+Error notUnderstood(const Limit& limit, std::string_view what)
+{
+    return notUnderstood(what, limitInfo(limit.kind).example, place(limit));
 }
 
 Result<double> positive(const Limit& limit)
@@ -82,15 +89,10 @@ Result<std::int64_t> tokensOf(const Limit& limit)
     return *tokens;
 }
 
-/// The quantizable layers of a role, or whose names match the glob.
+/// The quantizable layers that are meant.
 Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_view words, const Limit& limit)
 {
-    std::vector<std::int64_t> found;
-    for (const std::int64_t layer : model.quantizableLayers()) {
-        const Layer& its = model.layers[static_cast<std::size_t>(layer)];
-        if (its.role == words || globMatch(words, its.name))
-            found.push_back(layer);
-    }
+    std::vector<std::int64_t> found = layersMeant(model, model.quantizableLayers(), words);
     if (found.empty())
         return usageError("no layer that a plan decides has this role or a name that matches", place(limit));
     return found;
@@ -99,28 +101,29 @@ Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_vi
 struct Assignment {
     std::string_view left, right;
 };
-Result<Assignment> splitAtEquals(const Limit& limit)
+/// At the first "=", as candidates have some of their own; nothing where a side is empty.
+std::optional<Assignment> splitAtEquals(std::string_view text)
 {
-    const std::string_view text = trim(limit.text);
-    const auto equals = text.find('='); // candidates have some of their own
-    if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
-        return notUnderstood(limit, limit.kind == LimitKind::group ? "LAYERS=BITS or LAYERS=BITS:TOLERANCE"
-                                                                   : "LAYERS=CANDIDATE,CANDIDATE");
-    return Assignment{trim(text.substr(0, equals)), trim(text.substr(equals + 1))};
+    const std::size_t equals = std::min(text.find('='), text.size());
+    const Assignment sides{trim(text.substr(0, equals)), trim(text.substr(std::min(equals + 1, text.size())))};
+    return sides.left.empty() || sides.right.empty() ? std::nullopt : std::optional(sides);
 }
 
 Result<GroupBudget> groupBudget(const Model& model, const Limit& limit)
 {
-    QL_TRY(words, splitAtEquals(limit));
-    const auto colon = words.right.find(':');
-    const auto bits = parseDouble(words.right.substr(0, colon));
+    constexpr std::string_view kForm = "LAYERS=BITS or LAYERS=BITS:TOLERANCE";
+    const auto words = splitAtEquals(limit.text);
+    if (!words)
+        return notUnderstood(limit, kForm);
+    const auto colon = words->right.find(':');
+    const auto bits = parseDouble(words->right.substr(0, colon));
     const auto tolerance =
-        colon == std::string_view::npos ? std::optional<double>() : parseDouble(words.right.substr(colon + 1));
+        colon == std::string_view::npos ? std::optional<double>() : parseDouble(words->right.substr(colon + 1));
     if (!bits || !(*bits > 0) || (colon != std::string_view::npos && (!tolerance || !(*tolerance >= 0))))
-        return notUnderstood(limit, "LAYERS=BITS or LAYERS=BITS:TOLERANCE");
-    QL_TRY(layers, layersNamed(model, words.left, limit));
+        return notUnderstood(limit, kForm);
+    QL_TRY(layers, layersNamed(model, words->left, limit));
     return GroupBudget{
-        .name = std::string(words.left), .layers = std::move(layers), .bitsPerWeight = *bits, .tolerance = tolerance};
+        .name = std::string(words->left), .layers = std::move(layers), .bitsPerWeight = *bits, .tolerance = tolerance};
 }
 
 struct Allowed {
@@ -129,20 +132,97 @@ struct Allowed {
 };
 Result<Allowed> allowedOf(const Model& model, const Limit& limit)
 {
-    QL_TRY(words, splitAtEquals(limit));
-    QL_TRY(layers, layersNamed(model, words.left, limit));
-    QL_TRY(candidates, parseCandidates(words.right));
+    const auto words = splitAtEquals(limit.text);
+    if (!words)
+        return notUnderstood(limit, "LAYERS=CANDIDATE,CANDIDATE");
+    QL_TRY(layers, layersNamed(model, words->left, limit));
+    QL_TRY(candidates, parseCandidates(words->right));
     return Allowed{std::move(layers), std::move(candidates)};
 }
 
-/// Of those stated the last.
-const Limit* lastOf(std::span<const Limit> limits, LimitKind kind)
+/// What a limit says: a number of bits, operations and the like; of bytes or tokens; a scheme; a file; a group; layers,
+/// or these with what they may take.
+using Said = std::variant<double, std::int64_t, ActivationScheme, std::filesystem::path, GroupBudget,
+                          std::vector<std::int64_t>, Allowed>;
+
+template<typename T>
+Result<Said> said(Result<T> read)
 {
-    const Limit* last = nullptr;
+    if (!read)
+        return read.error();
+    return Said(std::in_place_type<T>, *std::move(read));
+}
+
+/// What needs no model to be read.
+Result<Said> readBound(const Limit& limit)
+{
+    switch (limit.kind) {
+    case LimitKind::size:
+    case LimitKind::memory:
+    case LimitKind::secondMemory:
+        return said(bytesOf(limit));
+    case LimitKind::context:
+        return said(tokensOf(limit));
+    case LimitKind::keysValues:
+        return said(parseKeysValues(limit.text));
+    case LimitKind::latencyTable:
+        if (trim(limit.text).empty())
+            return notUnderstood(limit, "the path of a file");
+        return Said(std::in_place_type<std::filesystem::path>, limit.text);
+    default:
+        return said(positive(limit));
+    }
+}
+
+Result<Said> readLimit(const Model& model, const Limit& limit)
+{
+    if (limit.text.find('\n') != std::string::npos)
+        return usageError("is one line", std::string(limitInfo(limit.kind).word));
+    switch (limit.kind) {
+    case LimitKind::group:
+        return said(groupBudget(model, limit));
+    case LimitKind::tie:
+        return said(layersNamed(model, trim(limit.text), limit));
+    case LimitKind::allow:
+        return said(allowedOf(model, limit));
+    default:
+        return readBound(limit);
+    }
+}
+
+/// A limit, read once.
+struct ReadLimit {
+    const Limit* limit;
+    Result<Said> said;
+};
+std::vector<ReadLimit> readLimits(const Model& model, std::span<const Limit> limits)
+{
+    std::vector<ReadLimit> read;
     for (const Limit& limit : limits)
-        if (limit.kind == kind)
+        read.push_back({&limit, readLimit(model, limit)});
+    return read;
+}
+
+/// Of those stated the last.
+const ReadLimit* lastOf(std::span<const ReadLimit> limits, LimitKind kind)
+{
+    const ReadLimit* last = nullptr;
+    for (const ReadLimit& limit : limits)
+        if (limit.limit->kind == kind)
             last = &limit;
     return last;
+}
+
+/// What the last of the kind says; nothing where none is stated.
+template<typename T>
+Result<std::optional<T>> lastSaid(std::span<const ReadLimit> limits, LimitKind kind)
+{
+    const ReadLimit* last = lastOf(limits, kind);
+    if (!last)
+        return std::optional<T>();
+    if (!last->said)
+        return last->said.error();
+    return std::optional<T>(std::get<T>(*last->said));
 }
 
 LimitUse atMost(std::string unit, double used, double most)
@@ -155,17 +235,18 @@ LimitUse atMost(std::string unit, double used, double most)
 }
 
 /// Of a limit of size, bits per weight or loss.
-Result<LimitUse> useOfMeasures(const Limit& limit, const PlanMeasures& measures)
+Result<LimitUse> useOfMeasures(LimitKind kind, const Result<Said>& said, const PlanMeasures& measures)
 {
-    if (limit.kind == LimitKind::size) {
-        if (!measures.fileBytes)
-            return usageError("the size of the files is that of a target, and there is none, or it refuses the plan");
-        QL_TRY(bytes, bytesOf(limit));
-        return atMost("bytes", static_cast<double>(*measures.fileBytes), static_cast<double>(bytes));
-    }
-    QL_TRY(most, positive(limit));
-    return limit.kind == LimitKind::loss ? atMost(measures.lossUnit, measures.loss, most)
-                                         : atMost("bits per weight", measures.bitsPerWeight, most);
+    if (kind == LimitKind::size && !measures.fileBytes)
+        return usageError("the size of the files is that of a target, and there is none, or it refuses the plan");
+    if (!said)
+        return said.error();
+    if (kind == LimitKind::size)
+        return atMost("bytes", static_cast<double>(*measures.fileBytes),
+                      static_cast<double>(std::get<std::int64_t>(*said)));
+    const double most = std::get<double>(*said);
+    return kind == LimitKind::loss ? atMost(measures.lossUnit, measures.loss, most)
+                                   : atMost("bits per weight", measures.bitsPerWeight, most);
 }
 
 /// With what is wrong in the place of numbers.
@@ -178,30 +259,52 @@ LimitUse told(Result<LimitUse> use)
     return problem;
 }
 
-Result<std::optional<MemoryLimits>> memoryOf(std::span<const Limit> limits)
+Result<std::optional<MemoryLimits>> memoryOf(std::span<const ReadLimit> limits)
 {
-    const Limit* first = lastOf(limits, LimitKind::memory);
-    const Limit* second = lastOf(limits, LimitKind::secondMemory);
+    QL_TRY(first, lastSaid<std::int64_t>(limits, LimitKind::memory));
+    QL_TRY(second, lastSaid<std::int64_t>(limits, LimitKind::secondMemory));
     if (!first && second)
-        return usageError("goes with the memory of the device beside which it is; state that, too", place(*second));
+        return usageError("goes with the memory of the device beside which it is; state that, too",
+                          place(*lastOf(limits, LimitKind::secondMemory)->limit));
     if (!first)
         return std::optional<MemoryLimits>();
+    QL_TRY(context, lastSaid<std::int64_t>(limits, LimitKind::context));
+    QL_TRY(keysValues, lastSaid<ActivationScheme>(limits, LimitKind::keysValues));
     MemoryLimits memory;
-    QL_TRY(firstBytes, bytesOf(*first));
-    memory.firstBytes = firstBytes;
-    if (second) {
-        QL_TRY(secondBytes, bytesOf(*second));
-        memory.secondBytes = secondBytes;
-    }
-    if (const Limit* context = lastOf(limits, LimitKind::context)) {
-        QL_TRY(tokens, tokensOf(*context));
-        memory.context = tokens;
-    }
-    if (const Limit* keysValues = lastOf(limits, LimitKind::keysValues)) {
-        QL_TRY(scheme, parseKeysValues(keysValues->text));
-        memory.keysValues = std::move(scheme);
-    }
+    memory.firstBytes = *first;
+    memory.secondBytes = second;
+    memory.context = context.value_or(memory.context);
+    memory.keysValues = std::move(keysValues);
     return std::optional(std::move(memory));
+}
+
+Result<PlanConstraints> constraintsOf(std::span<const ReadLimit> limits)
+{
+    PlanConstraints constraints;
+    for (const ReadLimit& limit : limits) {
+        if (!limit.said)
+            return limit.said.error();
+        if (limit.limit->kind == LimitKind::group)
+            constraints.groups.push_back(std::get<GroupBudget>(*limit.said));
+    }
+    QL_TRY(loss, lastSaid<double>(limits, LimitKind::loss));
+    QL_TRY(operations, lastSaid<double>(limits, LimitKind::operations));
+    QL_TRY(file, lastSaid<std::filesystem::path>(limits, LimitKind::latencyTable));
+    QL_TRY(milliseconds, lastSaid<double>(limits, LimitKind::latency));
+    constraints.loss = loss;
+    constraints.operations = operations;
+    if (file.has_value() != milliseconds.has_value())
+        return usageError(file ? "goes with the largest latency; state one, too"
+                               : "needs a table of latencies; state one",
+                          place(*lastOf(limits, file ? LimitKind::latencyTable : LimitKind::latency)->limit));
+    if (file) {
+        QL_TRY(table, readLatencyTable(*file));
+        constraints.latency = std::move(table);
+        constraints.milliseconds = *milliseconds;
+    }
+    QL_TRY(memory, memoryOf(limits));
+    constraints.memory = std::move(memory);
+    return constraints;
 }
 
 class Uses {
@@ -211,22 +314,25 @@ public:
         : m_model(model),
           m_plan(plan),
           m_target(target),
-          m_limits(limits),
+          m_limits(readLimits(model, limits)),
           m_measures(measures),
           m_latencies(latencies),
           m_context(context),
           m_decided(model, m_nothing, target, plan)
     {}
 
-    Result<LimitUse> of(const Limit& limit) const
+    std::span<const ReadLimit> all() const { return m_limits; }
+
+    Result<LimitUse> of(const ReadLimit& read) const
     {
         QL_CHECK(m_context.checkStop());
-        QL_CHECK(checkLimit(m_model, limit));
-        switch (limit.kind) {
+        if (!read.said)
+            return read.said.error();
+        switch (read.limit->kind) {
         case LimitKind::size:
         case LimitKind::bitsPerWeight:
         case LimitKind::loss:
-            return useOfMeasures(limit, m_measures);
+            return useOfMeasures(read.limit->kind, read.said, m_measures);
         case LimitKind::memory:
             return memory(false);
         case LimitKind::secondMemory:
@@ -234,23 +340,21 @@ public:
         case LimitKind::context:
             return keysAndValues();
         case LimitKind::operations: {
-            QL_TRY(most, positive(limit));
             PlanConstraints constraints;
             constraints.operations = 0;
-            return sumWithin("operations", constraints, most);
+            return sumWithin("operations", constraints, std::get<double>(*read.said));
         }
         case LimitKind::latency: {
-            QL_TRY(most, positive(limit));
-            const Limit* file = lastOf(m_limits, LimitKind::latencyTable);
+            QL_TRY(file, lastSaid<std::filesystem::path>(m_limits, LimitKind::latencyTable));
             if (!file)
                 return usageError("needs a table of latencies; state one");
-            QL_TRY(table, m_latencies.read(file->text));
+            QL_TRY(table, m_latencies.read(*file));
             PlanConstraints constraints;
             constraints.latency = *table;
-            return sumWithin("ms", constraints, most);
+            return sumWithin("ms", constraints, std::get<double>(*read.said));
         }
         case LimitKind::group: {
-            QL_TRY(group, groupBudget(m_model, limit));
+            const auto& group = std::get<GroupBudget>(*read.said);
             const double tolerance = group.tolerance.value_or(0);
             LimitUse use = atMost("bits per weight", bitsPerWeight(m_model, m_plan, group.layers),
                                   group.bitsPerWeight + tolerance);
@@ -259,15 +363,14 @@ public:
             return use;
         }
         case LimitKind::tie: {
-            QL_TRY(layers, layersNamed(m_model, trim(limit.text), limit));
             std::vector<const Candidate*> different;
-            for (const std::int64_t layer : layers)
+            for (const std::int64_t layer : std::get<std::vector<std::int64_t>>(*read.said))
                 if (std::ranges::none_of(different, [&](const Candidate* one) { return *one == decided(layer); }))
                     different.push_back(&decided(layer));
             return atMost("candidates", static_cast<double>(different.size()), 1);
         }
         case LimitKind::allow: {
-            QL_TRY(allowed, allowedOf(m_model, limit));
+            const auto& allowed = std::get<Allowed>(*read.said);
             const auto others = std::ranges::count_if(allowed.layers, [&](std::int64_t layer) {
                 return std::ranges::none_of(allowed.candidates, [&](const Candidate& candidate) {
                     return candidate == decided(layer) || completed(layer, candidate) == decided(layer);
@@ -331,7 +434,7 @@ private:
     const Model& m_model;
     const Plan& m_plan;
     const TargetProfile* m_target;
-    std::span<const Limit> m_limits;
+    std::vector<ReadLimit> m_limits;
     const PlanMeasures& m_measures;
     LatencyFile& m_latencies;
     const JobContext& m_context;
@@ -373,74 +476,20 @@ std::vector<Limit> parseLimits(std::string_view text)
 
 Result<void> checkLimit(const Model& model, const Limit& limit)
 {
-    if (limit.text.find('\n') != std::string::npos)
-        return usageError("is one line", std::string(limitInfo(limit.kind).word));
-    switch (limit.kind) {
-    case LimitKind::size:
-    case LimitKind::memory:
-    case LimitKind::secondMemory:
-        QL_CHECK(bytesOf(limit));
-        break;
-    case LimitKind::bitsPerWeight:
-    case LimitKind::loss:
-    case LimitKind::operations:
-    case LimitKind::latency:
-        QL_CHECK(positive(limit));
-        break;
-    case LimitKind::context:
-        QL_CHECK(tokensOf(limit));
-        break;
-    case LimitKind::keysValues:
-        QL_CHECK(parseKeysValues(limit.text));
-        break;
-    case LimitKind::latencyTable:
-        if (trim(limit.text).empty())
-            return notUnderstood(limit, "the path of a file");
-        break;
-    case LimitKind::group:
-        QL_CHECK(groupBudget(model, limit));
-        break;
-    case LimitKind::tie:
-        QL_CHECK(layersNamed(model, trim(limit.text), limit));
-        break;
-    case LimitKind::allow:
-        QL_CHECK(allowedOf(model, limit));
-        break;
-    }
+    QL_CHECK(readLimit(model, limit));
     return {};
 }
 
-Result<PlanConstraints> constraintsOf(const Model& model, std::span<const Limit> limits)
+Result<void> setLimits(const Model& model, std::span<const Limit> limits, BalanceRequest& request)
 {
-    PlanConstraints constraints;
-    for (const Limit& limit : limits) {
-        QL_CHECK(checkLimit(model, limit));
-        if (limit.kind == LimitKind::loss) {
-            QL_TRY(loss, positive(limit));
-            constraints.loss = loss;
-        } else if (limit.kind == LimitKind::operations) {
-            QL_TRY(operations, positive(limit));
-            constraints.operations = operations;
-        } else if (limit.kind == LimitKind::group) {
-            QL_TRY(budget, groupBudget(model, limit));
-            constraints.groups.push_back(std::move(budget));
-        }
-    }
-    const Limit* file = lastOf(limits, LimitKind::latencyTable);
-    const Limit* most = lastOf(limits, LimitKind::latency);
-    if (!file != !most)
-        return usageError(file ? "goes with the largest latency; state one, too"
-                               : "needs a table of latencies; state one",
-                          place(file ? *file : *most));
-    if (file) {
-        QL_TRY(milliseconds, positive(*most));
-        QL_TRY(table, readLatencyTable(file->text));
-        constraints.latency = std::move(table);
-        constraints.milliseconds = milliseconds;
-    }
-    QL_TRY(memory, memoryOf(limits));
-    constraints.memory = std::move(memory);
-    return constraints;
+    const std::vector<ReadLimit> read = readLimits(model, limits);
+    QL_TRY(constraints, constraintsOf(read));
+    QL_TRY(bytes, lastSaid<std::int64_t>(read, LimitKind::size));
+    QL_TRY(bits, lastSaid<double>(read, LimitKind::bitsPerWeight));
+    request.constraints = std::move(constraints);
+    request.fileBytes = bytes ? bytes : request.fileBytes;
+    request.bitsPerWeight = bits ? bits : request.bitsPerWeight;
+    return {};
 }
 
 Result<CostTable> limitedTable(const Model& model, std::span<const Limit> limits, CostTable table,
@@ -448,13 +497,14 @@ Result<CostTable> limitedTable(const Model& model, std::span<const Limit> limits
 {
     std::vector<Tie> ties;
     for (const Limit& limit : limits) {
-        if (limit.kind == LimitKind::tie) {
-            QL_TRY(layers, layersNamed(model, trim(limit.text), limit));
-            ties.push_back({.layers = std::move(layers), .reason = place(limit)});
-        }
-        if (limit.kind != LimitKind::allow)
+        if (limit.kind != LimitKind::tie && limit.kind != LimitKind::allow)
             continue;
-        QL_TRY(allowed, allowedOf(model, limit));
+        QL_TRY(read, readLimit(model, limit));
+        if (limit.kind == LimitKind::tie) {
+            ties.push_back({.layers = std::get<std::vector<std::int64_t>>(std::move(read)), .reason = place(limit)});
+            continue;
+        }
+        auto allowed = std::get<Allowed>(std::move(read));
         for (Candidate& candidate : allowed.candidates)
             if (target && std::ranges::find(table.candidates, candidate) == table.candidates.end())
                 candidate =
@@ -467,26 +517,17 @@ Result<CostTable> limitedTable(const Model& model, std::span<const Limit> limits
 Result<CostTable> applyLimits(const Model& model, std::span<const Limit> limits, const CostTable& table,
                               BalanceRequest& request)
 {
-    if (const Limit* size = lastOf(limits, LimitKind::size)) {
-        QL_TRY(bytes, bytesOf(*size));
-        request.fileBytes = bytes;
-    }
-    if (const Limit* bits = lastOf(limits, LimitKind::bitsPerWeight)) {
-        QL_TRY(number, positive(*bits));
-        request.bitsPerWeight = number;
-    }
-    QL_TRY(constraints, constraintsOf(model, limits));
-    request.constraints = std::move(constraints);
+    QL_CHECK(setLimits(model, limits, request));
     return limitedTable(model, limits, table, request.target);
 }
 
 Result<void> pinLayers(const Model& model, std::string_view pin, Plan& plan)
 {
-    const auto equals = pin.find('='); // the candidate may have some, too
-    if (equals == std::string_view::npos)
-        return usageError("a pin is NAME=CANDIDATE", std::string(pin));
-    QL_TRY(candidate, parseCandidate(pin.substr(equals + 1)));
-    QL_TRY(layers, model.match(pin.substr(0, equals)));
+    const auto words = splitAtEquals(pin);
+    if (!words)
+        return notUnderstood("NAME=CANDIDATE", "*q_proj*=int8:g64", "pin " + std::string(pin));
+    QL_TRY(candidate, parseCandidate(words->right));
+    QL_TRY(layers, model.match(words->left));
     for (const std::int64_t layer : layers) {
         const auto index = static_cast<std::size_t>(layer);
         if (!model.layers[index].quantizable)
@@ -511,7 +552,7 @@ std::optional<LimitUse> measuredUse(const Limit& limit, const PlanMeasures& meas
 {
     const bool isMeasured =
         limit.kind == LimitKind::size || limit.kind == LimitKind::bitsPerWeight || limit.kind == LimitKind::loss;
-    return isMeasured ? std::optional(told(useOfMeasures(limit, measures))) : std::nullopt;
+    return isMeasured ? std::optional(told(useOfMeasures(limit.kind, readBound(limit), measures))) : std::nullopt;
 }
 
 Result<std::shared_ptr<const LatencyTable>> LatencyFile::read(const std::filesystem::path& path)
@@ -536,7 +577,7 @@ Result<std::vector<LimitUse>> limitUses(const Model& model, const Plan& plan, co
 {
     const Uses uses(model, plan, target, limits, measures, latencies, context);
     std::vector<LimitUse> found;
-    for (const Limit& limit : limits) {
+    for (const ReadLimit& limit : uses.all()) {
         auto use = uses.of(limit);
         if (!use && use.error().code == Errc::cancelled)
             return use.error();

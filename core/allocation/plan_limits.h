@@ -39,7 +39,7 @@ struct LimitInfo {
 std::span<const LimitInfo> limitKinds();
 const LimitInfo& limitInfo(LimitKind kind);
 
-/// A limit as it is said. LAYERS are a role or a glob of names.
+/// A limit as it is said. LAYERS are a role or a glob of names or aliases (layer_choice.h).
 struct Limit {
     LimitKind kind = LimitKind::size;
     std::string text;
@@ -55,20 +55,21 @@ std::vector<Limit> parseLimits(std::string_view text);
 /// usage, with what would do.
 Result<void> checkLimit(const Model& model, const Limit& limit);
 
-/// What solvers keep beside size and bits per weight. Errors: usage for what cannot be read or lacks its other half
-/// (memory beside none, a latency without its table), those of readLatencyTable().
-Result<PlanConstraints> constraintsOf(const Model& model, std::span<const Limit> limits);
+/// Gives the request its size and bits per weight, which stay as they are where none is stated, and its further
+/// constraints; ties and what is allowed are for limitedTable(). Errors: usage for what cannot be read or lacks its
+/// other half (memory beside none, a latency without its table), those of readLatencyTable().
+Result<void> setLimits(const Model& model, std::span<const Limit> limits, BalanceRequest& request);
 
 /// The table with ties merged and what is not allowed refused. A candidate that is no column is tried as the target
 /// completes it. Errors: usage.
 Result<CostTable> limitedTable(const Model& model, std::span<const Limit> limits, CostTable table,
                                const TargetProfile* target);
 
-/// All limits in the request, and the table to solve it by, which the request does not refer to yet.
+/// setLimits(), and limitedTable(), which the request does not refer to yet.
 Result<CostTable> applyLimits(const Model& model, std::span<const Limit> limits, const CostTable& table,
                               BalanceRequest& request);
 
-/// Gives layers a candidate and locks them: NAME=CANDIDATE, a name or a glob. Errors: usage.
+/// Gives layers a candidate and locks them: NAME=CANDIDATE, a name or a glob of names or aliases. Errors: usage.
 Result<void> pinLayers(const Model& model, std::string_view pin, Plan& plan);
 
 /// What is known of a plan already.

@@ -67,6 +67,15 @@ std::int64_t PlanProblem::smallestSize() const
     return size;
 }
 
+std::int64_t PlanProblem::largestSize() const
+{
+    std::int64_t size = 0;
+    for (std::size_t i = 0; i < m_free.size(); ++i)
+        size += *std::max_element(m_problem.sizes.begin() + static_cast<std::ptrdiff_t>(m_problem.offsets[i]),
+                                  m_problem.sizes.begin() + static_cast<std::ptrdiff_t>(m_problem.offsets[i + 1]));
+    return size;
+}
+
 std::int64_t PlanProblem::fixedBits(std::span<const std::int64_t> layers) const
 {
     std::int64_t bits = 0;

@@ -30,6 +30,7 @@ public:
     double fixedLoss() const { return m_fixedLoss; }
 
     std::int64_t smallestSize() const;
+    std::int64_t largestSize() const;
     /// Payload bits of those of the layers that are not free.
     std::int64_t fixedBits(std::span<const std::int64_t> layers) const;
     std::size_t columnOf(std::size_t item, std::size_t option) const { return m_free[item].columns[option]; }

@@ -84,16 +84,18 @@ Result<LayerLosses> merged(LayerLosses losses, const LayerLosses& more)
     return losses;
 }
 
+bool isPlanned(const LayerCoupling& coupling, const Plan& plan)
+{
+    return plan.candidates[static_cast<std::size_t>(coupling.layers[0])] == coupling.candidates[0] &&
+           plan.candidates[static_cast<std::size_t>(coupling.layers[1])] == coupling.candidates[1];
+}
+
 double plannedCoupling(std::span<const LayerCoupling> couplings, const Plan& plan)
 {
     CompensatedSum sum;
-    for (const LayerCoupling& coupling : couplings) {
-        const auto isPlanned = [&](std::size_t side) {
-            return plan.candidates[static_cast<std::size_t>(coupling.layers[side])] == coupling.candidates[side];
-        };
-        if (isPlanned(0) && isPlanned(1))
+    for (const LayerCoupling& coupling : couplings)
+        if (isPlanned(coupling, plan))
             sum.add(coupling.loss);
-    }
     return sum.value();
 }
 

@@ -51,7 +51,9 @@ struct LayerLosses {
     std::string runtime = {};                  // whose rounding of activations is in the losses; empty: none
 };
 
-/// Σ of the couplings of layers that have those candidates in the plan.
+/// Whether both layers have those candidates in the plan.
+bool isPlanned(const LayerCoupling& coupling, const Plan& plan);
+/// Σ of the couplings that are planned.
 double plannedCoupling(std::span<const LayerCoupling> couplings, const Plan& plan);
 
 /// Of a layer under a candidate the loss that tells more stays, of couplings the one with the smaller standard error.

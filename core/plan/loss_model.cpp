@@ -348,7 +348,7 @@ std::vector<Suspect> LossModel::suspects() const
     return found;
 }
 
-double predictionError(const CostTable& table, const Plan& plan)
+PredictedSum predictedSum(const CostTable& table, const Plan& plan, std::span<const LayerCoupling> couplings)
 {
     CompensatedSum squares;
     for (std::size_t i = 0; i < table.items.size(); ++i) {
@@ -356,12 +356,12 @@ double predictionError(const CostTable& table, const Plan& plan)
         if (const auto column = table.columnOf(i, plan.candidates[first]))
             squares.add(squared(table.at(i, *column).standardError));
     }
-    return std::sqrt(squares.value());
-}
-
-PredictedSum predictedSum(const CostTable& table, const Plan& plan)
-{
-    return {.sum = predictLoss(table, plan), .sumError = predictionError(table, plan), .floor = 0};
+    for (const LayerCoupling& coupling : couplings)
+        if (isPlanned(coupling, plan))
+            squares.add(squared(coupling.standardError));
+    return {.sum = predictLoss(table, plan) + plannedCoupling(couplings, plan),
+            .sumError = std::sqrt(squares.value()),
+            .floor = 0};
 }
 
 std::size_t roleCount(std::span<const std::string> groups)

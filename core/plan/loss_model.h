@@ -21,7 +21,7 @@
 #pragma once
 
 #include "core/base/isotonic.h"
-#include "core/plan/cost_table.h"
+#include "core/plan/layer_losses.h"
 
 #include <array>
 
@@ -120,10 +120,9 @@ private:
     double m_meanSpread = 1;             // over the plans
 };
 
-/// Standard error of predictLoss(): entries are taken as independent.
-double predictionError(const CostTable& table, const Plan& plan);
-/// Predicted sum of the plan by the table, with its error.
-PredictedSum predictedSum(const CostTable& table, const Plan& plan);
+/// Predicted sum of the plan by the table, and the couplings that it has, with its standard error: entries are taken as
+/// independent.
+PredictedSum predictedSum(const CostTable& table, const Plan& plan, std::span<const LayerCoupling> couplings = {});
 /// The groups that shares are counted by, and a plan's shares: roles first, then blocks.
 struct SharesByGroup {
     std::vector<std::string> groups; // "q_proj", "block 3"

@@ -28,6 +28,8 @@ Json toJson(const PredictionRecord& record)
         {"windows", record.windowCount},     {"sum", point.predicted.sum}, {"sum_error", point.predicted.sumError},
         {"floor", point.predicted.floor},    {"measured", point.measured}, {"standard_error", point.standardError},
         {"groups", record.groups},           {"shares", point.shares}};
+    if (!record.losses.empty())
+        json["losses"] = record.losses;
     if (record.wasPredicted)
         json["predicted"] = {{"value", record.expected.value},
                              {"low", record.expected.low},
@@ -47,6 +49,7 @@ PredictionRecord fromJson(const Json& json)
                  .windows = json.at("windows_hash")};
     record.plan = json.at("plan");
     record.text = json.at("text");
+    record.losses = json.value("losses", std::string());
     record.windowCount = json.at("windows");
     record.point = {.predicted = {.sum = json.at("sum"), .sumError = json.at("sum_error"), .floor = json.at("floor")},
                     .measured = json.at("measured"),

@@ -2,6 +2,7 @@
 #include "core/sensitivity/layer_groups.h"
 
 #include "core/base/text.h"
+#include "core/model/layer_choice.h"
 
 #include <algorithm>
 
@@ -16,9 +17,7 @@ std::string groupOf(const Layer& layer, std::string_view word)
         return role;
     if (word == "block")
         return layer.block < 0 ? role : "block " + std::to_string(layer.block);
-    const bool isMeant = layer.role == word || globMatch(word, layer.name) ||
-                         std::ranges::any_of(layer.aliases, [&](const auto& alias) { return globMatch(word, alias); });
-    return isMeant ? std::string(word) : std::string();
+    return isMeant(layer, word) ? std::string(word) : std::string();
 }
 
 } // namespace

@@ -44,8 +44,9 @@ Result<std::optional<PredictionRecord>> predictPlan(const PlanToPredict& task, d
     record.of = *of;
     record.plan = planHash(task.plan, task.model);
     record.text = task.text;
+    record.losses = task.lossesName;
     record.windowCount = task.windows.count();
-    record.point.predicted = predictedSum(table, task.plan);
+    record.point.predicted = predictedSum(table, task.plan, task.couplings);
     record.point.predicted.floor = floor;
     SharesByGroup shares = sharesOf(task.model, table, task.plan);
     record.point.shares = std::move(shares.shares);

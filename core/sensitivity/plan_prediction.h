@@ -19,6 +19,8 @@ struct PlanToPredict {
     std::string text; // name of the file
     /// Losses to add up, in nats per token, in place of the best metric's; named by its metric. Null: those.
     const CostTable* losses = nullptr;
+    std::string lossesName = {};                   // as records say it
+    std::span<const LayerCoupling> couplings = {}; // beside the losses
 };
 
 /// What a record of the plan would be of; nothing where there is no table and the activations admit no metric in nats

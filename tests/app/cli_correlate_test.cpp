@@ -185,6 +185,10 @@ private Q_SLOTS:
         QCOMPARE(qloupe(search + QStringList{text("--by"), text("ratios")}).exitCode, 2);
         QCOMPARE(qloupe(search + QStringList{text("--first"), text("*attn*")}).exitCode, 2);
         QCOMPARE(qloupe(search + QStringList{text("--max-loss"), text("1")}).exitCode, 2);
+        QCOMPARE(
+            qloupe(ratios + QStringList{text("--target"), text("compressed-tensors"), text("--size"), text("90MB")})
+                .exitCode,
+            2);
         for (const char* id : {"exact", "evolution", "ratios"}) {
             const Outcome said = qloupe({text("list"), text("solvers"), text("--explain"), text(id), text("--json")});
             QVERIFY(!said.json().value(QLatin1String("minimises")).toString().isEmpty());
@@ -193,6 +197,40 @@ private Q_SLOTS:
         QVERIFY(qloupe({text("solve"), kSample, text("--bpw"), text("5"), text("--solver"), text("evolution"),
                         text("--out"), plan})
                     .err.contains("qloupe search"));
+    }
+    /// Searches keep the limits of solve; the first plan run is what solve finds.
+    void searchKeepsLimits()
+    {
+        const QString plan = path("limited.json");
+        const QStringList common{text("--candidates"), text("int3:g64,int4:g64,int8:g64")};
+        const QStringList search =
+            words("search") + common +
+            QStringList{text("--windows"), text("2"),       text("--start"),        text("3"),     text("--steps"),
+                        text("1"),         text("--study"), path("limited.qloupe"), text("--out"), plan};
+        const auto solve = [&](const QStringList& limits) {
+            return qloupe(QStringList{text("solve"), kSample, text("--activations"), path("study.qloupe"),
+                                      text("--json"), text("--quiet"), text("--out"), path("solved.json")} +
+                          common + limits)
+                .json();
+        };
+        const QStringList files{text("--target"), text("compressed-tensors")};
+        const auto most =
+            static_cast<qint64>(number(solve(files + QStringList{text("--bpw"), text("5.5")}), "file_bytes"));
+        const QStringList sized = files + QStringList{text("--size"), QString::number(most) + text("B")};
+        const Outcome bySize = qloupe(search + sized);
+        QVERIFY2(bySize.exitCode == 0, bySize.err.constData());
+        for (const auto& each : bySize.json().value(QLatin1String("plans")).toArray())
+            QVERIFY(number(each.toObject(), "file_bytes") <= static_cast<double>(most));
+        // Two devices: what fits both.
+        const QStringList memory{text("--vram"), text("6.3MB"),        text("--ram"),
+                                 text("7.2MB"),  text("--kv-context"), text("512")};
+        const Outcome byMemory = qloupe(search + memory);
+        QVERIFY2(byMemory.exitCode == 0, byMemory.err.constData());
+        const QJsonObject first = byMemory.json().value(QLatin1String("plans")).toArray().at(0).toObject();
+        const double sum = number(solve(memory), "predicted_loss");
+        QVERIFY(qAbs(number(first, "sum_kfac") - sum) <= 1e-3 * sum);
+        QCOMPARE(qloupe(search).exitCode, 2);                                             // no budget
+        QCOMPARE(qloupe(search + QStringList{text("--size"), text("90MB")}).exitCode, 2); // of no target's files
     }
     void refusals()
     {

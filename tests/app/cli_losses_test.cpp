@@ -48,6 +48,7 @@ private Q_SLOTS:
         QCOMPARE(alone.size(), 2 * 7);
         const QJsonArray pairs = outcome.json().value(QLatin1String("couplings")).toArray();
         QCOMPARE(pairs.size(), 6 * 4);
+        double beyondNoise = 0; // τ² of what shrinks them
         for (const auto& each : pairs) {
             const QJsonObject pair = each.toObject();
             double rest = pair.value(QLatin1String("loss")).toDouble();
@@ -55,13 +56,37 @@ private Q_SLOTS:
                 rest -= alone.value(pair.value(QLatin1String("layers")).toArray().at(side).toString() +
                                     pair.value(QLatin1String("candidates")).toArray().at(side).toString());
             QVERIFY(qAbs(pair.value(QLatin1String("coupling")).toDouble() - rest) <= 1e-9);
-            QVERIFY(pair.value(QLatin1String("coupling_error")).toDouble() > 0);
+            const double error = pair.value(QLatin1String("coupling_error")).toDouble();
+            QVERIFY(error > 0);
+            beyondNoise += rest * rest - error * error;
         }
         const Outcome solved = qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--bpw"),
                                        text("13.5"), text("--out"), folder.filePath(text("plan.json"))});
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
-        QCOMPARE(solved.json().value(QLatin1String("couplings_left_out")).toInt(-1), 0);
-        QVERIFY(solved.json().value(QLatin1String("coupling")).toDouble() != 0);
+        if (beyondNoise > 0) {
+            QCOMPARE(solved.json().value(QLatin1String("couplings_left_out")).toInt(-1), 0);
+            QVERIFY(solved.json().value(QLatin1String("coupling")).toDouble() != 0);
+        } else {
+            QVERIFY(solved.err.contains("no larger than their standard errors"));
+        }
+        // The same loss is within reach of no smaller plan, and on the front.
+        const double loss = solved.json().value(QLatin1String("predicted_loss")).toDouble();
+        const double bits = solved.json().value(QLatin1String("bits_per_weight")).toDouble();
+        const Outcome least =
+            qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--max-loss"),
+                    QString::number(loss * (1 + 1e-9), 'g', 15), text("--out"), folder.filePath(text("least.json"))});
+        QVERIFY2(least.exitCode == 0, least.err.constData());
+        QVERIFY(least.json().value(QLatin1String("bits_per_weight")).toDouble() <= bits * (1 + 1e-12));
+        const Outcome front =
+            qloupe({text("pareto"), kSample, text("--json"), text("--losses"), table, text("--budgets"), text("1"),
+                    text("--to"), QString::number(bits + 1e-6, 'g', 15)});
+        QVERIFY2(front.exitCode == 0, front.err.constData());
+        const QJsonObject point = front.json().value(QLatin1String("front")).toArray().at(0).toObject();
+        QCOMPARE(point.value(QLatin1String("loss")).toDouble(), loss);
+        if (beyondNoise > 0) {
+            QCOMPARE(front.json().value(QLatin1String("couplings_left_out")).toInt(-1), 0);
+            QVERIFY(point.contains(QLatin1String("coupling")));
+        }
         QVERIFY(solved.json().value(QLatin1String("optimal")).toBool());
 
         const Outcome blocks = sensitivity(request + QStringList{text("--coupling"), text("groups"), text("--group"),
@@ -175,6 +200,62 @@ private Q_SLOTS:
         QVERIFY(written.open(QIODevice::ReadOnly) && written.readAll().contains("\"runtime\": \"llama.cpp\""));
         const Outcome unknown = sensitivity(request + QStringList{text("--as"), text("nothing")});
         QVERIFY(unknown.exitCode == 2 && unknown.err.contains("llama.cpp"));
+    }
+
+    /// A plan that was solved from a table is predicted by it, as it was solved, and the study remembers that.
+    void tablesPredictWhatIsValidated()
+    {
+        QTemporaryDir folder;
+        const QString table = folder.filePath(text("losses.json"));
+        const Outcome measured =
+            sensitivity({text("--probe"), text("gradient"), text("--text"), kSample + text("/calibration.txt"),
+                         text("--context"), text("32"), text("--windows"), text("3"), text("--candidates"),
+                         text("int4:g64,int8:g64"), text("--out"), table});
+        QVERIFY2(measured.exitCode == 0, measured.err.constData());
+        const auto solve = [&](const char* bits, const QString& plan) {
+            return qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--bpw"), text(bits),
+                           text("--out"), plan});
+        };
+        const auto validate = [&](const QStringList& more) {
+            return qloupe(QStringList{text("validate"), kSample, text("--json"), text("--text"),
+                                      kSample + text("/test.txt"), text("--context"), text("32"), text("--windows"),
+                                      text("2")} +
+                          more);
+        };
+        const QString first = folder.filePath(text("first.json"));
+        const QString second = folder.filePath(text("second.json"));
+        const Outcome solved = solve("6", first);
+        QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        QCOMPARE(solve("7", second).exitCode, 0);
+        const QStringList kept{text("--losses"), table, text("--out"), folder.filePath(text("kept.qloupe"))};
+        const Outcome shown = validate(kept + QStringList{text("--plan"), first});
+        QVERIFY2(shown.exitCode == 0, shown.err.constData());
+        const QJsonObject prediction = shown.json().value(QLatin1String("prediction")).toObject();
+        const auto number = [](const QJsonObject& object, const char* key) {
+            return object.value(QLatin1String(key)).toDouble(qQNaN());
+        };
+        QCOMPARE(prediction.value(QLatin1String("metric")).toString(), text("gradient_probe"));
+        QCOMPARE(number(prediction, "predicted_sum"), number(solved.json(), "predicted_loss"));
+        QCOMPARE(number(prediction, "predicted_sum_error"), number(solved.json(), "standard_error"));
+        QVERIFY(number(prediction, "predicted_sum_error") > 0);
+        QCOMPARE(number(prediction, "plans_behind"), 0.0);
+        const QString name = prediction.value(QLatin1String("losses")).toString();
+        QVERIFY2(name.startsWith(text("losses.json ")) && name.size() == 12 + 16, qPrintable(name));
+        // What was measured then stands behind the next one, of the same table.
+        const QJsonObject next =
+            validate(kept + QStringList{text("--plan"), second}).json().value(QLatin1String("prediction")).toObject();
+        QCOMPARE(number(next, "plans_behind"), 1.0);
+        QCOMPARE(next.value(QLatin1String("losses")).toString(), name);
+
+        const Outcome lacking = validate({text("--losses"), table});
+        QVERIFY(lacking.exitCode == 2 && lacking.err.contains("--plan"));
+        QCOMPARE(qloupe({text("solve"), kSample, text("--candidates"), text("int3:g64"), text("--bpw"), text("4"),
+                         text("--out"), second})
+                     .exitCode,
+                 0);
+        const Outcome other = validate({text("--losses"), table, text("--plan"), second});
+        QCOMPARE(other.exitCode, 2);
+        QVERIFY2(other.err.contains("has no loss of") && other.err.contains("int3:g64"), other.err.constData());
     }
 
     void groupsAreMeasuredByRunningThem()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "core/allocation/pareto.h"
+#include "core/allocation/joint_front.h"
 #include "core/allocation/plan_front.h"
+#include "core/allocation/side_sums.h"
 #include "core/allocation/warm_solver.h"
 #include "tests/support/allocation_instances.h"
 #include "tests/support/fused_target.h"
@@ -68,6 +69,81 @@ AllocationProblem smallSizes(std::uint64_t seed)
     return make.finish(0.5);
 }
 
+/// Six items of three options, coupled with their neighbours, and every choice of them.
+struct CoupledItems {
+    AllocationProblem problem;
+    JointTerms terms;
+    std::vector<Way> ways; // none for two seeds of three
+
+    explicit CoupledItems(std::uint64_t seed)
+    {
+        test::InstanceMaker make(seed);
+        SideConstraint first{.name = "first", .amounts = {}, .atMost = 3.2};
+        SideConstraint second{.name = "second", .amounts = {}, .atMost = 3.0};
+        for (int i = 0; i < 6; ++i, make.endItem())
+            for (int o = 0; o < 3; ++o) {
+                make.option(make.integer(1, 20), make.uniform());
+                first.amounts.push_back(make.uniform());
+                second.amounts.push_back(make.uniform());
+            }
+        problem = make.finish(1);
+        for (std::size_t i = 0; i + 1 < 6; ++i) {
+            PairTerm pair{.first = i, .second = i + 1, .losses = {}};
+            for (int k = 0; k < 9; ++k)
+                pair.losses.push_back(0.5 * make.normal());
+            terms.pairs.push_back(std::move(pair));
+        }
+        for (std::size_t o = 0; seed % 2 == 0 && o < problem.losses.size(); ++o)
+            terms.own.push_back(0.3 * make.normal());
+        if (seed % 3 == 1)
+            problem.sides.push_back(first);
+        if (seed % 3 == 2)
+            ways = {{first}, {second}};
+    }
+
+    std::int64_t sizeOf(std::span<const std::size_t> choice) const
+    {
+        std::int64_t size = 0;
+        for (std::size_t i = 0; i < choice.size(); ++i)
+            size += problem.sizes[problem.offsets[i] + choice[i]];
+        return size;
+    }
+    double lossOf(std::span<const std::size_t> choice) const
+    {
+        double loss = 0;
+        for (std::size_t i = 0; i < choice.size(); ++i) {
+            const std::size_t o = problem.offsets[i] + choice[i];
+            loss += problem.losses[o] + (terms.own.empty() ? 0 : terms.own[o]);
+        }
+        for (const PairTerm& pair : terms.pairs)
+            loss += pair.losses[choice[pair.first] * 3 + choice[pair.second]];
+        return loss;
+    }
+    bool keeps(std::span<const std::size_t> choice, const Way& way) const
+    {
+        AllocationProblem its = problem;
+        its.sides.insert(its.sides.end(), way.begin(), way.end());
+        return allocation::keepsLimits(its, choice);
+    }
+    /// The least loss up to each size from 0 to that of the largest choice.
+    std::vector<double> leastUpTo() const
+    {
+        std::vector<double> least(6 * 20 + 1, kInfinite);
+        std::vector<std::size_t> choice(6, 0);
+        for (int number = 0; number < 729; ++number) {
+            int rest = number;
+            for (std::size_t i = 0; i < 6; ++i, rest /= 3)
+                choice[i] = static_cast<std::size_t>(rest % 3);
+            const bool fits = ways.empty() ? keeps(choice, {}) : keeps(choice, ways[0]) || keeps(choice, ways[1]);
+            double& of = least[static_cast<std::size_t>(sizeOf(choice))];
+            of = fits ? std::min(of, lossOf(choice)) : of;
+        }
+        for (std::size_t size = 1; size < least.size(); ++size)
+            least[size] = std::min(least[size], least[size - 1]);
+        return least;
+    }
+};
+
 } // namespace
 
 class ParetoTest : public QObject {
@@ -116,6 +192,63 @@ private Q_SLOTS:
                 before = slope;
             }
         }
+    }
+
+    /// Optima of their sizes where all coupled items are in one block; bounds, and better than sums alone, where not.
+    void couplingsAreInEveryPoint()
+    {
+        Executor executor(2);
+        const JobContext context(executor);
+        const FrontSettings settings{.budgets = 25, .from = {}, .to = {}};
+        double excess = 0;
+        double excessOfSums = 0;
+        int partPoints = 0;
+        int sumPoints = 0;
+        for (std::uint64_t seed = 0; seed < 60; ++seed) {
+            const CoupledItems items(seed);
+            const std::vector<double> least = items.leastUpTo();
+            const auto leastOf = [&](const FrontPoint& point) { return least[static_cast<std::size_t>(point.size)]; };
+            const auto whole = jointFront(items.problem, items.terms, settings, context, items.ways);
+            const auto parts = jointFront(items.problem, items.terms, settings, context, items.ways, 9);
+            QVERIFY2(whole && parts, qPrintable(QString::number(seed)));
+            QCOMPARE(whole->leftOut, std::size_t{0});
+            QCOMPARE(whole->front.largestGap, 0.0);
+            QVERIFY(std::abs(whole->front.points.back().loss - least.back()) <= 1e-9);
+            for (const FrontPoint& point : whole->front.points) {
+                QVERIFY(point.optimal);
+                QVERIFY2(std::abs(point.loss - leastOf(point)) <= 1e-9, qPrintable(QString::number(seed)));
+            }
+            QVERIFY(parts->leftOut > 0);
+            for (const JointFront* found : {&*whole, &*parts}) {
+                QVERIFY(found->front.hull.empty());
+                for (std::size_t p = 0; p < found->front.points.size(); ++p) {
+                    const FrontPoint& point = found->front.points[p];
+                    QCOMPARE(items.sizeOf(point.choice), point.size);
+                    QVERIFY(point.size <= point.budget);
+                    QVERIFY(std::abs(items.lossOf(point.choice) - point.loss) <= 1e-9);
+                    QVERIFY(items.keeps(point.choice, items.ways.empty() ? Way{} : items.ways[point.way]));
+                    QVERIFY(point.loss >= leastOf(point) - 1e-9);
+                    QVERIFY(point.lowerBound <= leastOf(point) + 1e-9);
+                    QVERIFY(!point.next);
+                    QVERIFY(p == 0 || (point.size > found->front.points[p - 1].size &&
+                                       point.loss < found->front.points[p - 1].loss));
+                }
+            }
+            if (!items.ways.empty())
+                continue;
+            for (const FrontPoint& point : parts->front.points) {
+                excess += point.loss - leastOf(point);
+                ++partPoints;
+            }
+            const auto sums = paretoFront(items.problem, settings, context);
+            QVERIFY(sums);
+            for (const FrontPoint& point : sums->points) {
+                excessOfSums += items.lossOf(point.choice) - leastOf(point);
+                ++sumPoints;
+            }
+        }
+        QVERIFY2(excess / partPoints < excessOfSums / sumPoints,
+                 qPrintable(QString::number(excess / partPoints / (excessOfSums / sumPoints))));
     }
 
     void nextStepIsWhatTheNextSizeBuys()
@@ -354,6 +487,39 @@ private Q_SLOTS:
             const auto solved = test::balanced(model, request);
             QVERIFY(solved);
             QVERIFY(std::abs(solved->predictedLoss - point.loss) <= 1e-12 * point.loss);
+        }
+    }
+
+    /// The points are those of balance with the same couplings.
+    void couplingsOfPlans()
+    {
+        const test::Measured model = test::measured(1, 32, nullptr, "int3:g16 int8:g16");
+        Executor executor(2);
+        BalanceRequest request = test::requestFor(model);
+        double mean = 0;
+        for (const Cost& cost : model.table.costs)
+            mean += cost.loss / static_cast<double>(model.table.costs.size());
+        std::vector<LayerCoupling> couplings;
+        for (std::size_t i = 0; i + 1 < model.table.items.size(); ++i)
+            couplings.push_back(
+                {.layers = {model.table.items[i].layers.front(), model.table.items[i + 1].layers.front()},
+                 .candidates = {model.table.candidates[0], model.table.candidates[0]},
+                 .loss = (i % 2 == 0 ? 0.8 : -0.4) * mean,
+                 .standardError = 0});
+        request.couplings = couplings;
+        const auto front = planFront(model.model, request, {.budgets = 12, .from = {}, .to = {}}, JobContext(executor));
+        QVERIFY2(front, front ? "" : describe(front.error()).c_str());
+        QCOMPARE(front->couplingsLeftOut, std::size_t{0});
+        QVERIFY(front->front.points.size() > 3);
+        for (const FrontPoint& point : front->front.points) {
+            const auto plan = front->problem.planOf(point.choice);
+            QVERIFY(plan);
+            QVERIFY(std::abs(predictLoss(model.table, *plan) + plannedCoupling(couplings, *plan) - point.loss) <=
+                    1e-9 * mean);
+            request.bitsPerWeight = bitsPerWeight(model.model, *plan) + 1e-9;
+            const auto solved = test::balanced(model, request);
+            QVERIFY(solved);
+            QVERIFY(std::abs(solved->predictedLoss - point.loss) <= 1e-9 * mean);
         }
     }
 

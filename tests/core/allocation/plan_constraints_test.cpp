@@ -214,8 +214,8 @@ private Q_SLOTS:
         request.bitsPerWeight = 8;
         const double additive = predictLoss(small.table, balanced(small, request)->plan) +
                                 plannedCoupling(couplings, balanced(small, request)->plan);
+        const auto locked = static_cast<std::size_t>(small.table.items[2].layers.front());
         for (const bool isLocked : {false, true}) {
-            const auto locked = static_cast<std::size_t>(small.table.items[2].layers.front());
             if (isLocked) {
                 request.start.candidates[locked] = small.table.candidates[1];
                 request.start.locked[locked] = true;
@@ -241,8 +241,27 @@ private Q_SLOTS:
             if (!isLocked)
                 QVERIFY(result->predictedLoss <= additive + 1e-9 * mean);
         }
-        request.constraints.loss = 1;
-        QCOMPARE(balanced(small, request).error().code, Errc::usage);
+        // The least size within a loss, with the couplings, is that of all plans.
+        const double most = balanced(small, request)->predictedLoss + 0.3 * mean;
+        request.bitsPerWeight.reset();
+        request.constraints.loss = most;
+        const auto smallest = balanced(small, request);
+        QVERIFY2(smallest, smallest ? "" : describe(smallest.error()).c_str());
+        double leastBits = std::numeric_limits<double>::infinity();
+        bestOfAll(
+            small,
+            [&](const Plan& plan) {
+                if (plan.candidates[locked] == request.start.candidates[locked] &&
+                    predictLoss(small.table, plan) + plannedCoupling(couplings, plan) <= most)
+                    leastBits = std::min(leastBits, bitsPerWeight(small.model, plan));
+                return false;
+            },
+            true);
+        QCOMPARE(smallest->bitsPerWeight, leastBits);
+        QVERIFY(smallest->allocation.optimal);
+        QVERIFY(smallest->predictedLoss <= most + 1e-9 * mean);
+        request.constraints.loss = most - 1e6 * mean;
+        QCOMPARE(balanced(small, request).error().code, Errc::refused);
     }
 
     void leastSizeForALoss()
@@ -323,8 +342,26 @@ private Q_SLOTS:
         QCOMPARE(std::ranges::count(plan.locked, true), std::ssize(ofRole(model, "q_proj")));
         QVERIFY(checkLimit(model, {LimitKind::allow, "q_proj=int4:g16:s=f16,bf16"}));
         // Halves of a whole.
-        QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}));
-        QVERIFY(!constraintsOf(model, std::vector<Limit>{{LimitKind::latency, "5"}}));
+        // A layer is meant by any of its names, as pins have it.
+        Model aliased = tinyModel(1, 32);
+        aliased.layers[static_cast<std::size_t>(ofRole(aliased, "up_proj").front())].aliases = {"spare.weight"};
+        QVERIFY(checkLimit(aliased, {LimitKind::group, "spare*=4.5"}));
+        QVERIFY(refuses(LimitKind::group, "spare*=4.5"));
+        BalanceRequest request;
+        QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}, request));
+        QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::latency, "5"}}, request));
+        // Of several the last counts; what is not stated stays.
+        request.bitsPerWeight = 5;
+        QVERIFY(setLimits(model, std::vector<Limit>{{LimitKind::size, "1GB"}, {LimitKind::size, "2MB"}}, request));
+        QCOMPARE(*request.fileBytes, 2'000'000);
+        QCOMPARE(*request.bitsPerWeight, 5.0);
+        // Pins are split as other limits are.
+        for (const char* pin : {"*q_proj*", "=int4:g16", "*q_proj* = "}) {
+            const auto pinned = pinLayers(model, pin, plan);
+            QVERIFY(!pinned && pinned.error().code == Errc::usage);
+            QVERIFY2(pinned.error().what.starts_with("takes NAME=CANDIDATE, as in "), pinned.error().what.c_str());
+        }
+        QVERIFY(pinLayers(model, " *k_proj* = int4:g16 ", plan));
     }
 
     void aSolvedPlanKeepsItsLimitsAndOthersAreTold()

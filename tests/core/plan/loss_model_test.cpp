@@ -359,6 +359,17 @@ private Q_SLOTS:
         const PredictedSum predicted = predictedSum(small.table, mixed);
         QVERIFY(std::fabs(predicted.sum - sum) < 1e-12 * sum);
         QVERIFY(std::fabs(predicted.sumError - 1) < 1e-15); // √(4 · 0.5²)
+        // Couplings count where both layers are as they have them.
+        const auto couplingOf = [&](std::size_t secondColumn) {
+            return LayerCoupling{.layers = {small.table.items[0].layers.front(), small.table.items[1].layers.front()},
+                                 .candidates = {small.table.candidates[0], small.table.candidates[secondColumn]},
+                                 .loss = -0.25 * sum,
+                                 .standardError = 0.75};
+        };
+        const std::vector<LayerCoupling> couplings{couplingOf(1), couplingOf(0)};
+        const PredictedSum coupled = predictedSum(small.table, mixed, couplings);
+        QVERIFY(std::fabs(coupled.sum - 0.75 * sum) < 1e-12 * sum);
+        QVERIFY(std::fabs(coupled.sumError - 1.25) < 1e-15); // √(1 + 0.75²)
         const SharesByGroup shares = sharesOf(small.model, small.table, mixed);
         QCOMPARE(shares.groups.size(), shares.shares.size());
         double roles = 0;

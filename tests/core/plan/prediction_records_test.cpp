@@ -40,6 +40,7 @@ private Q_SLOTS:
         PredictionRecord first = record("a", 0.05, 0.061);
         first.expected = {.value = 0.052, .low = 0.03, .high = 0.09, .level = 0.9, .plans = 3};
         first.wasPredicted = true;
+        first.losses = "losses.json 0123456789abcdef";
         QVERIFY(keepPredictions(sink, {first, record("b", 0.1, 0.11)}));
         PredictionRecord unknown = record("c", 0.1, 0.2);
         unknown.point.predicted.sum = std::nan("");
@@ -54,6 +55,8 @@ private Q_SLOTS:
         QVERIFY(back.of == first.of);
         QCOMPARE(back.plan, first.plan);
         QCOMPARE(back.text, first.text);
+        QCOMPARE(back.losses, first.losses);
+        QVERIFY(records[0].losses.empty());
         QCOMPARE(back.windowCount, first.windowCount);
         QCOMPARE(back.groups, first.groups);
         QCOMPARE(back.point.shares, first.point.shares);

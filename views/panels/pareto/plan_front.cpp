@@ -42,8 +42,8 @@ Result<FrontPlans> frontPlans(const Model& model, const BalanceRequest& request,
         FrontPlan made{.plan = nullptr,
                        .fileBytes = 0,
                        .bitsPerWeight = bitsPerWeight(model, plan, each.planLayers),
-                       .loss = predictLoss(*request.table, plan),
-                       .gap = point.optimal || point.loss <= point.lowerBound ? 0 : point.loss / point.lowerBound - 1,
+                       .loss = predictLoss(*request.table, plan) + plannedCoupling(request.couplings, plan),
+                       .gap = point.gap(),
                        .shadowPrice = point.shadowPrice / (found.inBytes ? 8 : 1),
                        .next = stepOf(found.problem, point.next)};
         if (request.target) {

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "app/cli/losses_option.h"
+
+#include "core/base/hash.h"
+#include "core/base/text.h"
+#include "core/plan/plan_inputs.h"
+#include "core/plan/shrunk_couplings.h"
+#include "core/study/study.h"
+
+namespace ql::cli {
+
+Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations)
+{
+    if (!path.ends_with(".qloupe"))
+        return readLosses(path, model);
+    if (!std::filesystem::exists(path))
+        return ioError("cannot open: there is no such study", path);
+    std::vector<Warning> warnings;
+    QL_TRY(study, openStudy(path, warnings));
+    LayerLosses losses = keptLosses(*study, model, inputsFingerprint(activations));
+    if (losses.cells.empty())
+        return usageError("holds no losses of the model with these --activations; measure them in the window, or with "
+                          "qloupe sensitivity --probe … --study",
+                          path);
+    return losses;
+}
+
+CLI::Option* LossesOption::declare(CLI::App& app, const std::string& use)
+{
+    return app.add_option(
+        "--losses", paths,
+        "tables of losses that qloupe sensitivity --out wrote, or studies that hold some, " + use +
+            "; may be repeated: of each layer and candidate the one with the best evidence counts, and couplings are "
+            "shrunk by their standard errors");
+}
+
+Result<LayerLosses> LossesOption::open(Console& console, const Model& model, const Activations* activations) const
+{
+    QL_TRY(losses, openLosses(paths.front(), model, activations));
+    for (std::size_t i = 1; i < paths.size(); ++i) {
+        QL_TRY(more, openLosses(paths[i], model, activations));
+        QL_TRY(both, merged(std::move(losses), more));
+        losses = std::move(both);
+    }
+    if (activations && inputsFingerprint(activations) != losses.activations)
+        return usageError("were measured with other activations than those given; leave --activations out",
+                          paths.front());
+    const std::size_t measured = losses.couplings.size();
+    losses.couplings = shrunk(std::move(losses.couplings));
+    if (losses.couplings.size() < measured)
+        console.warn(std::vector<Warning>{{"--losses", "has " + std::to_string(measured) +
+                                                           " couplings that are no larger than their standard errors, "
+                                                           "and are left out; measure them over more windows"}});
+    return losses;
+}
+
+std::string LossesOption::name(const LayerLosses& losses, const Model& model) const
+{
+    std::vector<std::string> names;
+    for (const std::string& path : paths)
+        names.push_back(std::filesystem::path(path).filename().string());
+    Hasher hasher;
+    hasher.add(printLosses(losses, model));
+    return join(names, ", ") + " " + hasher.hex().substr(0, 16);
+}
+
+} // namespace ql::cli

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// --losses, shared by subcommands that solve or predict by losses that were measured before.
+#pragma once
+
+#include "app/cli/console.h"
+#include "core/plan/layer_losses.h"
+
+#include <CLI/App.hpp>
+
+namespace ql {
+class Activations;
+}
+
+namespace ql::cli {
+
+/// A table of losses, or what a study holds of the model and these activations (null: none).
+Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations);
+
+/// --losses TABLE|STUDY, may be repeated.
+struct LossesOption {
+    std::vector<std::string> paths;
+
+    /// `use`: what a subcommand does by them.
+    CLI::Option* declare(CLI::App& app, const std::string& use);
+    bool isGiven() const { return !paths.empty(); }
+    /// All of them as one table, its couplings shrunk by their standard errors; says where these leave nothing of them.
+    /// Errors: those of openLosses() and merged(); usage where they were measured with other activations than these
+    /// (null: any will do).
+    Result<LayerLosses> open(Console& console, const Model& model, const Activations* activations) const;
+    /// What a prediction by them is recorded with: names of the files, and 16 digits of a hash of what they hold.
+    std::string name(const LayerLosses& losses, const Model& model) const;
+};
+
+} // namespace ql::cli

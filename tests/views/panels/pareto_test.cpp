@@ -258,6 +258,74 @@ private Q_SLOTS:
         QVERIFY(pareto.solved());
     }
 
+    void theFrontStaysWhileLossesArrive()
+    {
+        Pareto pareto;
+        QVERIFY(pareto.openAndSolve() && pareto.calibrate());
+        Document& d = pareto.document;
+        QVERIFY(d.setCandidates(QStringLiteral("int4:g64,int3:g64")) && pareto.settle());
+        QVERIFY(d.countsProbes() && pareto.solved());
+        const auto isEarlier = [&] { return pareto.summary().contains(QLatin1String("earlier losses")); };
+        const auto isEmpty = [&] { return !pareto.summary().contains(QLatin1String("plans that none beats")); };
+        const auto legend = [&] {
+            QStringList names;
+            for (const QAbstractSeries* series : pareto.chart()->chart()->series())
+                names << series->name();
+            return names;
+        };
+        QVERIFY(!isEarlier() && legend().contains(QStringLiteral("front")));
+        const std::int64_t layer = d.planLayers().back();
+        const std::size_t column = d.ladder(layer).front();
+        const auto loses = [&](double loss) {
+            LayerLosses losses{.metric = "exact_probe", .activations = d.lossInputs(), .candidates = {}, .cells = {}};
+            losses.cells.push_back({.layer = layer,
+                                    .candidate = d.table().candidateOf(*d.itemOf(layer), column),
+                                    .loss = loss,
+                                    .standardError = loss / 10, // tells more than a greater one
+                                    .evidence = Evidence::measured});
+            d.addLosses(losses);
+        };
+        const auto lossOfTheSmallest = [&] {
+            QTest::keyClick(pareto.chart(), Qt::Key_Home);
+            const QString text = pareto.summary();
+            QTest::keyClick(pareto.chart(), Qt::Key_Escape);
+            return text.section(QStringLiteral("predicted "), 1);
+        };
+        const QString before = lossOfTheSmallest();
+        loses(0.9);
+        QVERIFY(isEarlier() && !isEmpty());
+        QVERIFY(legend().contains(QStringLiteral("front of earlier losses")));
+        QVERIFY(lossOfTheSmallest().contains(QLatin1String("earlier losses")));
+        QTRY_VERIFY_WITH_TIMEOUT(!isEarlier(), 30000);
+        QVERIFY(pareto.settle());
+        QVERIFY(legend().contains(QStringLiteral("front")));
+        const QString after = lossOfTheSmallest();
+        QVERIFY2(after != before, qPrintable(after));
+
+        // Losses that arrive while a front is solved do not stop that: it is shown, and then another one solved.
+        loses(0.8);
+        int arrived = 0;
+        while (isEarlier() && arrived < 20) {
+            if (pareto.jobs.isRunning(QStringLiteral("front")))
+                loses(0.7 - 0.01 * arrived++);
+            QTest::qWait(20);
+            QVERIFY(!isEmpty());
+        }
+        QTRY_VERIFY_WITH_TIMEOUT(!isEarlier(), 30000);
+        QVERIFY(pareto.settle());
+
+        // While they are measured by a run the front is never gone, and after it the front is of all of them.
+        bool wasEmpty = false;
+        connect(&pareto.runs.losses, &LossRun::changed, this, [&] { wasEmpty = wasEmpty || isEmpty(); });
+        pareto.runs.losses.start(
+            {.source = pareto.text(QStringLiteral("test.txt")), .portion = {32, 3}, .limitSeconds = 2});
+        QTRY_VERIFY_WITH_TIMEOUT(pareto.runs.losses.state() != LossRun::State::running, 60000);
+        pareto.runs.losses.disconnect(this);
+        QVERIFY(!wasEmpty);
+        QTRY_VERIFY_WITH_TIMEOUT(!isEarlier() && !isEmpty(), 30000);
+        QVERIFY(pareto.settle() && pareto.jobs.failures().empty());
+    }
+
     void whatWasMeasuredIsFilled()
     {
         Pareto pareto;

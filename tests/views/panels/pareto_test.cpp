@@ -7,6 +7,7 @@
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
+#include <QGraphicsTextItem>
 #include <QLabel>
 #include <QPushButton>
 #include <QScatterSeries>
@@ -118,6 +119,38 @@ private Q_SLOTS:
             QVERIFY(plan.plan->candidates[layer] == locked.candidates[layer]);
         locked.locked.assign(locked.locked.size(), true);
         QVERIFY(pareto.front(locked, 8).plans.empty());
+    }
+
+    void titlesAreWholeWhereThePanelIsLow()
+    {
+        Pareto pareto;
+        QVERIFY(pareto.openAndSolve());
+        const Metric& metric = *pareto.document.metric();
+        const QString title = QStringLiteral("%1 / %2").arg(toQString(metric.title), toQString(metric.unit));
+        ParetoChart* chart = pareto.chart();
+        for (const ThemeChoice theme : {ThemeChoice::dark, ThemeChoice::light})
+            for (const int height : {180, 320}) {
+                applyTheme(theme);
+                pareto.widget->resize(900, height);
+                QTest::qWait(50); // the chart lays itself out
+                int found = 0;
+                for (const QGraphicsItem* item : chart->scene()->items()) {
+                    const auto* text = qgraphicsitem_cast<const QGraphicsTextItem*>(item);
+                    if (!text || !text->isVisible())
+                        continue;
+                    QVERIFY2(!text->toPlainText().contains(QLatin1String("...")), qPrintable(text->toPlainText()));
+                    if (text->toPlainText() != title)
+                        continue;
+                    ++found;
+                    const QRectF place = text->sceneBoundingRect();
+                    QVERIFY(place.width() > place.height()); // it is level
+                    QVERIFY(chart->sceneRect().contains(place));
+                    QVERIFY(!place.intersects(chart->chart()->plotArea()));
+                }
+                QCOMPARE(found, 1);
+                QCOMPARE(chart->chart()->titleBrush().color(), colors(chart->palette()).text);
+                QVERIFY(chart->chart()->plotArea().height() > 60);
+            }
     }
 
     void aClickShowsADoubleClickAdopts()

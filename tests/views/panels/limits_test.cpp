@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Limits of a plan: stated, edited and removed by mouse and keyboard, what the plan takes of them, and Balance within.
-#include "tests/support/opened_sample.h"
+#include "tests/support/opened_panel.h"
 #include "views/panels/allocation/balance_preview.h"
 #include "views/panels/limits/limits_model.h"
 #include "views/panels/panel.h"
@@ -24,19 +24,10 @@ using namespace ql::views;
 
 namespace {
 
-struct LimitsOfSample : test::OpenedSample {
-    std::unique_ptr<QWidget> widget = make("limits");
+struct LimitsOfSample : test::OpenedPanel {
     QAbstractItemModelTester tester{model(), QAbstractItemModelTester::FailureReportingMode::QtTest};
 
-    std::unique_ptr<QWidget> make(std::string_view id)
-    {
-        const Panel& panel =
-            **std::ranges::find(allPanels(), id, [](const Panel* p) { return std::string_view(p->id); });
-        std::unique_ptr<QWidget> made(panel.create({document, jobs, runs}, nullptr));
-        made->resize(1200, 300);
-        made->show();
-        return made;
-    }
+    LimitsOfSample() : OpenedPanel("limits", {1200, 300}) {}
     LimitsModel* model() const { return widget->findChild<LimitsModel*>(); }
     QTableView* table() const { return widget->findChild<QTableView*>(); }
     QLabel* summary() const { return widget->findChild<QLabel*>(QStringLiteral("limitsSummary")); }
@@ -98,8 +89,7 @@ private Q_SLOTS:
         QCOMPARE(of.model()->rowCount(), 0);
         QVERIFY(!of.button("limitAdd")->isEnabled());
         QVERIFY(of.open() && of.settle());
-        of.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(of.widget.get()));
+        QVERIFY(of.activate());
         Document& d = of.document;
         QCOMPARE(of.model()->rowCount(), 1); // the budget that every work begins with
         QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), d.totals().bitsPerWeight);
@@ -164,8 +154,7 @@ private Q_SLOTS:
     {
         LimitsOfSample of;
         QVERIFY(of.open() && of.settle());
-        of.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(of.widget.get()));
+        QVERIFY(of.activate());
         Document& d = of.document;
         const std::int64_t layer = ofRole(*d.model(), "o_proj").front();
         const std::string candidate = d.columnText(d.ladder(layer).front()).toStdString();
@@ -188,7 +177,7 @@ private Q_SLOTS:
     void balanceKeepsThem()
     {
         LimitsOfSample of;
-        const auto allocation = of.make("allocation");
+        const auto allocation = of.beside("allocation");
         QVERIFY(of.open() && of.settle());
         Document& d = of.document;
         const auto down = ofRole(*d.model(), "down_proj");
@@ -200,18 +189,11 @@ private Q_SLOTS:
                      {LimitKind::context, "512"},
                      {LimitKind::memory, "1GB"}},
                     QStringLiteral("limits"));
-        QPushButton* press = nullptr;
-        for (QPushButton* each : allocation->findChildren<QPushButton*>())
-            if (each->text() == QStringLiteral("&Balance"))
-                press = each;
+        QPushButton* press = balanceButton(*allocation);
         QVERIFY(press);
         QVERIFY(of.settle());
         QTest::mouseClick(press, Qt::LeftButton);
-        auto* preview = allocation->findChild<BalancePreview*>();
-        QTRY_VERIFY_WITH_TIMEOUT(preview->isVisible(), 30000);
-        for (QPushButton* each : preview->findChildren<QPushButton*>())
-            if (each->text() == QStringLiteral("&Accept"))
-                QTest::mouseClick(each, Qt::LeftButton);
+        accept(*allocation);
         QVERIFY(d.totals().bitsPerWeight <= 7);
         for (const std::int64_t layer : down)
             QCOMPARE(d.columnOf(layer), std::optional(d.ladder(layer).front()));
@@ -243,7 +225,7 @@ private Q_SLOTS:
         auto* dock = new QDockWidget(&window);
         dock->setObjectName(dockName("limits"));
         window.addDockWidget(Qt::BottomDockWidgetArea, dock);
-        auto* summary = of.make("allocation").release();
+        auto* summary = of.beside("allocation").release();
         window.setCentralWidget(summary);
         window.show();
         dock->hide();
@@ -269,6 +251,24 @@ private Q_SLOTS:
     }
 
 private:
+    static QPushButton* buttonOf(const QWidget& parent, const QString& text)
+    {
+        for (QPushButton* each : parent.findChildren<QPushButton*>())
+            if (each->text() == text)
+                return each;
+        return nullptr;
+    }
+    static QPushButton* balanceButton(const QWidget& allocation)
+    {
+        return buttonOf(allocation, QStringLiteral("&Balance"));
+    }
+    /// What Balance proposes, once it does.
+    static void accept(const QWidget& allocation)
+    {
+        const auto* preview = allocation.findChild<BalancePreview*>();
+        QTRY_VERIFY_WITH_TIMEOUT(preview->isVisible(), 30000);
+        QTest::mouseClick(buttonOf(*preview, QStringLiteral("&Accept")), Qt::LeftButton);
+    }
     /// The budget is kept as a number, the others as they were stated.
     static std::vector<Limit> withNumbersOf(const Document& document)
     {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The Pareto front: what it holds, and its marks by mouse and keyboard.
-#include "tests/support/opened_sample.h"
-#include "views/panels/panel.h"
+#include "tests/support/opened_panel.h"
 #include "views/panels/pareto/pareto_chart.h"
 #include "views/panels/pareto/plan_front.h"
 #include "views/text/format.h"
@@ -21,17 +20,8 @@ using namespace ql::views;
 
 namespace {
 
-struct Pareto : test::OpenedSample {
-    std::unique_ptr<QWidget> widget;
-
-    Pareto()
-    {
-        const Panel& panel = **std::ranges::find(allPanels(), std::string_view("pareto"),
-                                                 [](const Panel* p) { return std::string_view(p->id); });
-        widget.reset(panel.create({document, jobs, runs}, nullptr));
-        widget->resize(1300, 320);
-        widget->show();
-    }
+struct Pareto : test::OpenedPanel {
+    Pareto() : OpenedPanel("pareto", {1300, 320}) {}
     ParetoChart* chart() const { return widget->findChild<ParetoChart*>(); }
     QPushButton* button(const char* name) const { return widget->findChild<QPushButton*>(QLatin1String(name)); }
     QString summary() const { return widget->findChild<QLabel*>(QStringLiteral("paretoSummary"))->text(); }
@@ -201,8 +191,7 @@ private Q_SLOTS:
         Pareto pareto;
         QVERIFY(pareto.openAndSolve());
         Document& d = pareto.document;
-        pareto.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(pareto.widget.get()));
+        QVERIFY(pareto.activate());
         auto* chart = pareto.chart();
         chart->setFocus();
         QTest::keyClick(chart, Qt::Key_Home);

@@ -3,9 +3,8 @@
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/fisher.h"
 #include "core/model/frontends/frontend.h"
-#include "tests/support/opened_sample.h"
+#include "tests/support/opened_panel.h"
 #include "views/panels/allocation/plan_numbers.h"
-#include "views/panels/panel.h"
 #include "views/panels/predictions/prediction_chart.h"
 #include "views/panels/predictions/predictions_model.h"
 #include "views/text/format.h"
@@ -16,7 +15,6 @@
 #include <QTableView>
 #include <QTemporaryDir>
 
-#include <algorithm>
 #include <cmath>
 
 using namespace ql;
@@ -24,19 +22,10 @@ using namespace ql::views;
 
 namespace {
 
-struct Shown : test::OpenedSample {
-    std::unique_ptr<QWidget> widget = make("predictions");
+struct Shown : test::OpenedPanel {
     QAbstractItemModelTester tester{model(), QAbstractItemModelTester::FailureReportingMode::QtTest};
 
-    std::unique_ptr<QWidget> make(std::string_view id)
-    {
-        const Panel& panel =
-            **std::ranges::find(allPanels(), id, [](const Panel* p) { return std::string_view(p->id); });
-        std::unique_ptr<QWidget> made(panel.create({document, jobs, runs}, nullptr));
-        made->resize(1200, 360);
-        made->show();
-        return made;
-    }
+    Shown() : OpenedPanel("predictions", {1200, 360}) {}
     PredictionsModel* model() const { return widget->findChild<PredictionsModel*>(); }
     PredictionChart* chart() const { return widget->findChild<PredictionChart*>(); }
     QTableView* table() const { return widget->findChild<QTableView*>(); }
@@ -121,7 +110,7 @@ private Q_SLOTS:
     void theIntervalOfThePlanIsCorrectedByRole()
     {
         Shown shown;
-        const auto allocation = shown.make("allocation");
+        const auto allocation = shown.beside("allocation");
         QVERIFY(shown.open() && shown.settle());
         Document& d = shown.document;
         Predictions& predictions = shown.runs.predictions;
@@ -174,7 +163,7 @@ private Q_SLOTS:
     void aValidationAddsAPoint()
     {
         Shown shown;
-        const auto allocation = shown.make("allocation");
+        const auto allocation = shown.beside("allocation");
         QVERIFY(shown.open() && shown.settle());
         Document& d = shown.document;
         const JobContext context(shown.executor);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // "Why this layer?": what the panel says is what was measured, follows layer and plan, and says what is not known.
 #include "core/sensitivity/layer_report.h"
-#include "tests/support/opened_sample.h"
-#include "views/panels/panel.h"
+#include "tests/support/opened_panel.h"
 #include "views/panels/why/why_table.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
@@ -12,7 +11,6 @@
 #include <QDateTime>
 #include <QLabel>
 
-#include <algorithm>
 #include <cmath>
 
 using namespace ql;
@@ -20,17 +18,8 @@ using namespace ql::views;
 
 namespace {
 
-struct Why : test::OpenedSample {
-    std::unique_ptr<QWidget> widget;
-
-    Why()
-    {
-        const Panel& panel = **std::ranges::find(allPanels(), std::string_view("why"),
-                                                 [](const Panel* p) { return std::string_view(p->id); });
-        widget.reset(panel.create({document, jobs, runs}, nullptr));
-        widget->resize(700, 420);
-        widget->show();
-    }
+struct Why : test::OpenedPanel {
+    Why() : OpenedPanel("why", {700, 420}) {}
     bool openOn(const char* layer)
     {
         if (!open() || !QTest::qWaitForWindowExposed(widget.get()))
@@ -168,8 +157,7 @@ private Q_SLOTS:
         QCOMPARE(why.copied(row, WhyTable::kBefore).toDouble(), 0.5);
 
         // By keys: what is copied holds the standard error, too, and the last row stays the current one.
-        why.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(why.widget.get()));
+        QVERIFY(why.activate());
         why.table()->setFocus();
         QTest::keyClick(why.table(), Qt::Key_C, Qt::ControlModifier);
         const QStringList lines = QApplication::clipboard()->text().split(QLatin1Char('\n'));

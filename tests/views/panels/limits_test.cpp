@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Limits of a plan: stated, edited and removed by mouse and keyboard, what the plan takes of them, and Balance within.
+#include "core/model/evaluation/output_places.h"
+#include "core/model/frontends/frontend.h"
 #include "tests/support/opened_panel.h"
+#include "tests/support/textless_models.h"
 #include "views/panels/allocation/balance_preview.h"
 #include "views/panels/limits/limits_model.h"
 #include "views/panels/panel.h"
@@ -172,6 +175,51 @@ private Q_SLOTS:
         QVERIFY(!d.isLocked(layer));
         QCOMPARE(of.model()->rowCount(), 1);
         QVERIFY(of.settle());
+    }
+
+    /// As often as a picture makes the model multiply by each layer, and Balance keeps that.
+    void operationsAreThoseOfAPicture()
+    {
+        LimitsOfSample of;
+        const auto allocation = of.beside("allocation");
+        QVERIFY(of.open(test::vitPath()) && of.settle());
+        Document& d = of.document;
+        d.setTarget(nullptr); // rows of 20 weights are none's
+        QVERIFY(d.setCandidates(QStringLiteral("int4:channel,int8:channel")) && of.settle());
+        const Model& model = *d.model();
+        const JobContext context(of.executor);
+        const graph::Graph graph = buildGraph(model).value();
+        const auto picture = pictureShapeOf(model, graph);
+        QVERIFY(picture);
+        const std::vector<double> places = outputPlaces(model, graph, *picture, context).value();
+        const auto operations = [&](bool ofAPicture) {
+            double sum = 0;
+            for (const std::int64_t layer : model.quantizableLayers())
+                sum += operationsOf(model, d.layer(layer), d.candidate(layer)) *
+                       (ofAPicture ? places[static_cast<std::size_t>(layer)] : 1);
+            return sum;
+        };
+        const double before = operations(true);
+        QVERIFY(before > operations(false));
+        QVERIFY(of.activate());
+        d.setLimits({}, QStringLiteral("none"));
+        of.add(LimitKind::operations, QByteArray::number(before / 2, 'g', 17).constData());
+        QVERIFY(of.settle());
+        QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), before);
+        QVERIFY(of.isRed(0));
+
+        QPushButton* press = balanceButton(*allocation);
+        QVERIFY(press && press->isEnabled());
+        QTest::mouseClick(press, Qt::LeftButton);
+        accept(*allocation);
+        QVERIFY(operations(true) <= before / 2 * (1 + 1e-9));
+        QVERIFY(of.settle());
+        QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), operations(true));
+        QVERIFY(!of.isRed(0));
+        d.undoStack().undo(); // counted again without running the model
+        QVERIFY(of.settle());
+        QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), before);
+        QVERIFY(of.jobs.failures().empty());
     }
 
     void balanceKeepsThem()

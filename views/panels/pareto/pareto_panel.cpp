@@ -246,11 +246,12 @@ private:
         m_jobs.start(
             {.title = tr("Solving the front"), .channel = QStringLiteral("front"), .quiet = true}, this,
             [model = m_document.model(), table = m_document.tableSnapshot(), start = m_start,
-             target = m_document.target(), limits = m_limits](const JobContext& context) -> Result<FrontPlans> {
+             target = m_document.target(), limits = m_limits,
+             places = m_runs.limits.places()](const JobContext& context) -> Result<FrontPlans> {
                 BalanceRequest request;
                 request.start = start;
                 request.target = target ? &target->profile : nullptr;
-                QL_TRY(limited, applyLimits(*model, limits, *table, request));
+                QL_TRY(limited, applyLimits(*model, limits, *table, request, *places, context));
                 request.table = &limited;
                 request.constraints.loss.reset(); // the front has all of them
                 return frontPlans(*model, request, request.constraints.hasAny() ? kBudgetsUnderLimits : kBudgets,

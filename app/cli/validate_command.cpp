@@ -102,14 +102,20 @@ struct GivenLosses {
     CostTable table;
     std::vector<LayerCoupling> couplings;
     std::string name;
+    std::string runtime; // whose rounding of activations is in them
 };
 
-/// Refused where they do not have all of the plan.
-Result<GivenLosses> givenLosses(Console& console, const LossesOption& option, const OtherVersion& other)
+/// Refused where they do not have all of the plan, or count another runtime's rounding of activations than is run.
+Result<GivenLosses> givenLosses(Console& console, const LossesOption& option, const OtherVersion& other,
+                                const std::string& runtime)
 {
     const Model& model = *other.opened.model;
     const Plan& plan = *other.plan;
     QL_TRY(losses, option.open(console, model, other.opened.activations.get()));
+    if (!losses.runtime.empty() && losses.runtime != runtime)
+        return usageError("holds losses with the rounding of activations by " + losses.runtime + "; add --as " +
+                              losses.runtime,
+                          option.paths.front());
     QL_TRY(target, targetOrNull(plan.target));
     std::vector<Candidate> columns = losses.candidates;
     for (const std::int64_t layer : model.quantizableLayers())
@@ -118,7 +124,8 @@ Result<GivenLosses> givenLosses(Console& console, const LossesOption& option, co
             columns.push_back(its);
     GivenLosses given{.table = makeCostTable(model, losses, columns, target ? &target->profile : nullptr),
                       .couplings = losses.couplings,
-                      .name = option.name(losses, model)};
+                      .name = option.name(losses, model),
+                      .runtime = losses.runtime};
     for (std::size_t i = 0; i < given.table.items.size(); ++i) {
         const auto first = static_cast<std::size_t>(given.table.items[i].layers.front());
         if (std::isnan(plannedLoss(given.table, i, plan)))
@@ -138,9 +145,15 @@ Result<nlohmann::ordered_json> predictionOf(Console& console, const Options& opt
     const OpenedVariant& opened = other.opened;
     if (!other.plan || (!losses && bestMetric(opened.activations.get()).unit != kNatsPerToken))
         return nlohmann::ordered_json();
-    if (other.version.layerInput || other.version.keysValues)
+    ModelVersion exact = other.version; // beside what is summed
+    std::string identity = other.identity;
+    if (losses && !losses->runtime.empty()) {
+        exact.layerInput = exact.laterInput = {};
+        identity += "\nkeys and values alone";
+    }
+    if (exact.layerInput || exact.keysValues)
         console.status("running the rounding of activations alone");
-    QL_TRY(floor, activationFloor(task, other.version, other.identity, sink, console.context()));
+    QL_TRY(floor, activationFloor(task, exact, identity, sink, console.context()));
     QL_TRY(target, targetOrNull(other.plan->target));
     std::vector<std::string> paths = options.losses.paths;
     paths.insert(paths.end(), {options.version.activations.path, options.study});
@@ -203,7 +216,7 @@ Result<int> run(Console& console, const Options& options)
     }
     std::optional<GivenLosses> losses;
     if (options.losses.isGiven()) {
-        QL_TRY(given, givenLosses(console, options.losses, *other));
+        QL_TRY(given, givenLosses(console, options.losses, *other, options.version.runtime));
         losses = std::move(given);
     }
     QL_TRY(windows, options.text.read(console, *model));

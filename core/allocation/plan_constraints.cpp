@@ -138,6 +138,23 @@ Result<void> countPlaces(const Model& model, PlanConstraints& constraints, const
     return {};
 }
 
+Result<void> PlaceCount::fill(const Model& model, PlanConstraints& constraints, const JobContext& context)
+{
+    if (!constraints.operations)
+        return {};
+    {
+        const std::scoped_lock lock(m_mutex);
+        if (m_places) {
+            constraints.places = *m_places;
+            return {};
+        }
+    }
+    QL_CHECK(countPlaces(model, constraints, context)); // outside of the lock: whoever waits could not be stopped
+    const std::scoped_lock lock(m_mutex);
+    m_places = constraints.places;
+    return {};
+}
+
 Result<std::int64_t> keyValueBytes(const Model& model, const MemoryLimits& limits)
 {
     QL_TRY(heads, configured(model, "num_key_value_heads"));

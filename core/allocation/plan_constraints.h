@@ -6,6 +6,7 @@
 #include "core/formats/activation_scheme.h"
 
 #include <filesystem>
+#include <mutex>
 
 namespace ql {
 
@@ -65,6 +66,16 @@ double operationsOf(const Model& model, const Layer& layer, const Candidate& can
 /// Fills `places` for a graph over pictures whose size the model says, by running it once, where operations are
 /// limited.
 Result<void> countPlaces(const Model& model, PlanConstraints& constraints, const JobContext& context);
+
+/// The same for one model asked for again and again: it is run for the first answer. Any thread.
+class PlaceCount {
+public:
+    Result<void> fill(const Model& model, PlanConstraints& constraints, const JobContext& context);
+
+private:
+    std::mutex m_mutex;
+    std::optional<std::vector<double>> m_places;
+};
 
 /// Bytes of keys and values of one block; an error that names what the configuration does not say.
 Result<std::int64_t> keyValueBytes(const Model& model, const MemoryLimits& limits);

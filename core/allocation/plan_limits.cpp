@@ -32,8 +32,8 @@ constexpr auto kKinds = std::to_array<LimitInfo>({
     {LimitKind::keysValues, "kv", "keys and values in memory",
      "scheme of keys and values in memory: q8_0, int8; otherwise f16", "q8_0"},
     {LimitKind::operations, "bops", "operations",
-     "operations for a token: sum of multiply-adds × bits of weights × bits of inputs (16 where not rounded); on the "
-     "command line for a picture whose size the model says",
+     "operations for a token, or for a picture whose size the model says: sum of multiply-adds × bits of weights × "
+     "bits of inputs (16 where not rounded)",
      "1e12"},
     {LimitKind::latency, "max-latency", "latency in ms", "largest sum of the milliseconds in the table of latencies",
      "40"},
@@ -310,13 +310,14 @@ Result<PlanConstraints> constraintsOf(std::span<const ReadLimit> limits)
 class Uses {
 public:
     Uses(const Model& model, const Plan& plan, const TargetProfile* target, std::span<const Limit> limits,
-         const PlanMeasures& measures, LatencyFile& latencies, const JobContext& context)
+         const PlanMeasures& measures, LatencyFile& latencies, PlaceCount& places, const JobContext& context)
         : m_model(model),
           m_plan(plan),
           m_target(target),
           m_limits(readLimits(model, limits)),
           m_measures(measures),
           m_latencies(latencies),
+          m_places(places),
           m_context(context),
           m_decided(model, m_nothing, target, plan)
     {}
@@ -342,6 +343,7 @@ public:
         case LimitKind::operations: {
             PlanConstraints constraints;
             constraints.operations = 0;
+            QL_CHECK(m_places.fill(m_model, constraints, m_context));
             return sumWithin("operations", constraints, std::get<double>(*read.said));
         }
         case LimitKind::latency: {
@@ -437,6 +439,7 @@ private:
     std::vector<ReadLimit> m_limits;
     const PlanMeasures& m_measures;
     LatencyFile& m_latencies;
+    PlaceCount& m_places;
     const JobContext& m_context;
     CostTable m_nothing;   // no item is free …
     PlanProblem m_decided; // … so that all is fixed
@@ -515,9 +518,10 @@ Result<CostTable> limitedTable(const Model& model, std::span<const Limit> limits
 }
 
 Result<CostTable> applyLimits(const Model& model, std::span<const Limit> limits, const CostTable& table,
-                              BalanceRequest& request)
+                              BalanceRequest& request, PlaceCount& places, const JobContext& context)
 {
     QL_CHECK(setLimits(model, limits, request));
+    QL_CHECK(places.fill(model, request.constraints, context));
     return limitedTable(model, limits, table, request.target);
 }
 
@@ -573,9 +577,9 @@ Result<std::shared_ptr<const LatencyTable>> LatencyFile::read(const std::filesys
 
 Result<std::vector<LimitUse>> limitUses(const Model& model, const Plan& plan, const TargetProfile* target,
                                         std::span<const Limit> limits, const PlanMeasures& measures,
-                                        LatencyFile& latencies, const JobContext& context)
+                                        LatencyFile& latencies, PlaceCount& places, const JobContext& context)
 {
-    const Uses uses(model, plan, target, limits, measures, latencies, context);
+    const Uses uses(model, plan, target, limits, measures, latencies, places, context);
     std::vector<LimitUse> found;
     for (const ReadLimit& limit : uses.all()) {
         auto use = uses.of(limit);

@@ -65,9 +65,9 @@ Result<void> setLimits(const Model& model, std::span<const Limit> limits, Balanc
 Result<CostTable> limitedTable(const Model& model, std::span<const Limit> limits, CostTable table,
                                const TargetProfile* target);
 
-/// setLimits(), and limitedTable(), which the request does not refer to yet.
+/// setLimits(), and limitedTable(), which the request does not refer to yet. `places` is of the model.
 Result<CostTable> applyLimits(const Model& model, std::span<const Limit> limits, const CostTable& table,
-                              BalanceRequest& request);
+                              BalanceRequest& request, PlaceCount& places, const JobContext& context);
 
 /// Gives layers a candidate and locks them: NAME=CANDIDATE, a name or a glob of names or aliases. Errors: usage.
 Result<void> pinLayers(const Model& model, std::string_view pin, Plan& plan);
@@ -108,10 +108,10 @@ private:
 };
 
 /// Of each limit in turn. Memory of two devices is told of the split that keeps both with the fewest blocks on the
-/// second; where none does, of that which passes them least. Errors: cancelled; what is wrong with a limit stands in
-/// its use.
+/// second; where none does, of that which passes them least. `places` is of the model. Errors: cancelled; what is wrong
+/// with a limit stands in its use.
 Result<std::vector<LimitUse>> limitUses(const Model& model, const Plan& plan, const TargetProfile* target,
                                         std::span<const Limit> limits, const PlanMeasures& measures,
-                                        LatencyFile& latencies, const JobContext& context);
+                                        LatencyFile& latencies, PlaceCount& places, const JobContext& context);
 
 } // namespace ql

@@ -30,6 +30,8 @@ struct LayerLoss {
 };
 /// What tables, and records of predictions, call losses that rest on probes, in part at least.
 inline constexpr std::string_view kProbedLosses = "gradient_probe";
+/// The same where they count what a runtime's rounding of activations adds.
+inline constexpr std::string_view kProbedWithRounding = "gradient_probe+rounding";
 
 /// By more telling evidence, or under equal evidence by a smaller standard error.
 bool tellsMore(const LayerLoss& a, const LayerLoss& b);

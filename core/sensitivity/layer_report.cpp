@@ -66,20 +66,12 @@ LayerFigure figureOf(const Model& model, const MeasureRequest& request, const Ce
     if (std::isnan(figure.value))
         return figure;
     figure.evidence = evidenceOf(metric.needs);
-    const double its = weightOf(metric, figure.value);
-    figure.amongAll.place = figure.amongRole.place = 1;
-    for (const std::int64_t other : request.layers) {
-        const double value = cells.value(metric, index, other, question.column);
-        if (std::isnan(value))
-            continue;
-        const std::int64_t before = weightOf(metric, value) > its ? 1 : 0;
-        ++figure.amongAll.of;
-        figure.amongAll.place += before;
-        if (layerAt(model, other).role == layerAt(model, question.layer).role) {
-            ++figure.amongRole.of;
-            figure.amongRole.place += before;
-        }
-    }
+    const LayerRanks ranks = ranksOf(model, request.layers, question.layer, [&](std::int64_t layer) {
+        const double value = cells.value(metric, index, layer, question.column);
+        return std::isnan(value) ? value : weightOf(metric, value);
+    });
+    figure.amongRole = ranks.amongRole;
+    figure.amongAll = ranks.amongAll;
     return figure;
 }
 
@@ -125,6 +117,29 @@ Result<LayerWeights> describeWeights(const Model& model, std::int64_t layer, con
     QL_TRY(outliers, findOutliers(weights.view, context, kOutlierSigmas, kLargest));
     QL_CHECK(model.checkpoint->checkIntact());
     return LayerWeights{.statistics = statistics, .histogram = std::move(histogram), .outliers = std::move(outliers)};
+}
+
+LayerRanks ranksOf(const Model& model, std::span<const std::int64_t> layers, std::int64_t layer,
+                   const std::function<double(std::int64_t)>& valueOf)
+{
+    const double its = valueOf(layer);
+    if (std::isnan(its))
+        return {};
+    LayerRanks ranks;
+    ranks.amongRole.place = ranks.amongAll.place = 1;
+    for (const std::int64_t other : layers) {
+        const double value = valueOf(other);
+        if (std::isnan(value))
+            continue;
+        const std::int64_t before = value > its ? 1 : 0;
+        ++ranks.amongAll.of;
+        ranks.amongAll.place += before;
+        if (layerAt(model, other).role == layerAt(model, layer).role) {
+            ++ranks.amongRole.of;
+            ranks.amongRole.place += before;
+        }
+    }
+    return ranks;
 }
 
 LayerReport layerReport(const Model& model, const MeasureRequest& request, const std::vector<Measurement>& measured,

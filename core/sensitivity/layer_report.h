@@ -9,6 +9,7 @@
 #include "core/analysis/statistics.h"
 #include "core/sensitivity/metric.h"
 
+#include <functional>
 #include <optional>
 
 namespace ql {
@@ -27,6 +28,13 @@ struct LayerRank {
     std::int64_t place = 0;
     std::int64_t of = 0; // layers with a value
 };
+
+struct LayerRanks {
+    LayerRank amongRole, amongAll; // place 0 where the layer has no value
+};
+/// Where the layer stands among these by what `valueOf` says of each, the largest first; NaN: no value.
+LayerRanks ranksOf(const Model& model, std::span<const std::int64_t> layers, std::int64_t layer,
+                   const std::function<double(std::int64_t)>& valueOf);
 
 /// What a metric says of the layer.
 struct LayerFigure {

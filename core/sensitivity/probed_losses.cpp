@@ -93,7 +93,9 @@ LayerLosses tableOf(const GradientProbeTask& task, std::span<const ProbedCell> c
                     std::span<const PooledLoss> losses)
 {
     const bool isFirstOrder = task.settings.labels == ProbeLabels::text;
-    LayerLosses table{.metric = isFirstOrder ? "first_order" : std::string(kProbedLosses),
+    LayerLosses table{.metric = std::string(isFirstOrder   ? "first_order"
+                                            : task.runtime ? kProbedWithRounding
+                                                           : kProbedLosses),
                       .activations = inputsFingerprint(task.activations),
                       .candidates = task.candidates,
                       .cells = {},

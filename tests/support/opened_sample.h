@@ -35,6 +35,14 @@ struct OpenedSample {
             .value();
     }
     std::shared_ptr<const views::PreparedSource> text(const QString& name) { return source(samplePath(name)); }
+    /// With gradients of the model's loss, on three short windows.
+    bool calibrate()
+    {
+        using State = views::CalibrationRun::State;
+        const views::CalibrationRun& run = runs.calibration;
+        runs.calibration.start({text(QStringLiteral("calibration.txt")), {64, 3}, {}, false, FisherSettings()});
+        return QTest::qWaitFor([&] { return run.state() != State::running; }, 60000) && run.state() == State::finished;
+    }
     /// Every layer that has a choice gets its lowest candidate.
     void lowerAll()
     {

@@ -59,6 +59,7 @@ void ChartView::applyTheme()
     QFont small = font();
     small.setPointSizeF(small.pointSizeF() * 0.9);
     chart()->legend()->setFont(small);
+    chart()->setTitleFont(small);
     for (QAbstractAxis* axis : chart()->axes()) {
         axis->setLabelsColor(c.dim);
         axis->setLabelsFont(small);

@@ -136,6 +136,8 @@ public:
     /// The metric's loss in a measurement; NaN of one that was not measured there.
     double lossOf(const Measurement& cell) const;
     static double lossOf(const Measurement& cell, const Metric& metric);
+    /// What probes measured of the layer under a column, in nats per token whatever the metric is; null: nothing.
+    const KnownLoss* probedLoss(std::int64_t layer, std::size_t column) const;
     /// The better of what the metric and probes say of the layer under a column.
     KnownLoss knownLoss(std::int64_t layer, std::size_t column) const;
     /// Of the plan's candidate; keep loses nothing.

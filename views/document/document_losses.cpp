@@ -14,11 +14,16 @@ bool Document::countsProbes() const
     return metric() && metric()->unit == kNatsPerToken;
 }
 
-KnownLoss Document::knownLoss(std::int64_t layer, std::size_t column) const
+const KnownLoss* Document::probedLoss(std::int64_t layer, std::size_t column) const
 {
     const std::size_t index = static_cast<std::size_t>(layer) * m_table->candidates.size() + column;
-    if (countsProbes() && index < m_probed.size() && m_probed[index])
-        return *m_probed[index];
+    return index < m_probed.size() && m_probed[index] ? &*m_probed[index] : nullptr;
+}
+
+KnownLoss Document::knownLoss(std::int64_t layer, std::size_t column) const
+{
+    if (const KnownLoss* probed = countsProbes() ? probedLoss(layer, column) : nullptr)
+        return *probed;
     const Measurement* measured = cell(layer, column);
     const double loss = measured ? lossOf(*measured) : std::numeric_limits<double>::quiet_NaN();
     KnownLoss known;

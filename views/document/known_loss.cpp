@@ -10,11 +10,11 @@
 
 namespace ql::views {
 
-namespace {
-
-QString ageText(std::int64_t time)
+QString ageText(const KnownLoss& loss)
 {
-    const std::int64_t minutes = std::max<std::int64_t>(0, QDateTime::currentSecsSinceEpoch() - time) / 60;
+    if (loss.time == 0)
+        return {};
+    const std::int64_t minutes = std::max<std::int64_t>(0, QDateTime::currentSecsSinceEpoch() - loss.time) / 60;
     if (minutes < 1)
         return Document::tr("just now");
     if (minutes < 120)
@@ -22,8 +22,6 @@ QString ageText(std::int64_t time)
     return minutes < 48 * 60 ? Document::tr("%1 h ago").arg(minutes / 60)
                              : Document::tr("%1 days ago").arg(minutes / (24 * 60));
 }
-
-} // namespace
 
 QString lossNumber(const KnownLoss& loss, int digits)
 {
@@ -38,8 +36,8 @@ QString lossInWords(const KnownLoss& loss, const QString& unit)
     QString text = Document::tr("%1 %2, %3").arg(lossNumber(loss, 6), unit, toQString(word(loss.evidence)));
     if (loss.tokens > 0)
         text += Document::tr(", %1 tokens scored").arg(countText(loss.tokens));
-    if (loss.time > 0)
-        text += QStringLiteral(", ") + ageText(loss.time);
+    if (const QString age = ageText(loss); !age.isEmpty())
+        text += QStringLiteral(", ") + age;
     return text;
 }
 

@@ -25,6 +25,8 @@ struct KnownLoss {
 
 /// "0.0123 ± 0.0004", "0.0123", "—" where it is not measured.
 QString lossNumber(const KnownLoss& loss, int digits = 3);
+/// "5 min ago"; empty where it is not known.
+QString ageText(const KnownLoss& loss);
 /// "0.0123 ± 0.0004 nats per token, probed, 8 192 tokens scored, 5 min ago".
 QString lossInWords(const KnownLoss& loss, const QString& unit);
 /// What calibration has seen of the layer, of its experts where it has some; empty where that is not known.

@@ -58,9 +58,13 @@ LayerPanel::LayerPanel(const PanelContext& context, QWidget* parent)
     connect(&m_document, &Document::activationsChanged, this, &LayerPanel::layerChanged);
     connect(&m_document, &Document::planChanged, this, &LayerPanel::planTouched);
     connect(&m_document, &Document::factsChanged, this, &LayerPanel::planTouched);
-    const auto touchCurrent = [this] { planTouched({m_document.selection().current()}); };
-    connect(&m_document, &Document::tableChanged, this, touchCurrent);
-    connect(&m_document, &Document::settingsChanged, this, touchCurrent);
+    connect(&m_document, &Document::tableChanged, this, &LayerPanel::touchPlan);
+    connect(&m_document, &Document::settingsChanged, this, &LayerPanel::touchPlan);
+}
+
+void LayerPanel::touchPlan()
+{
+    planTouched({m_document.selection().current()});
 }
 
 void LayerPanel::layerChanged()

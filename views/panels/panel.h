@@ -50,6 +50,8 @@ protected:
     /// The current layer's candidate or measurements changed.
     virtual void refreshPlan() {}
     void showEvent(QShowEvent* event) override;
+    /// refreshPlan(), now or when the panel is shown.
+    void touchPlan();
     std::int64_t shownLayer() const { return m_shown; }
 
     Document& m_document;

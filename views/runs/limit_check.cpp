@@ -36,6 +36,15 @@ LimitCheck::LimitCheck(Document& document, JobRunner& jobs)
     connect(&m_document, &Document::totalsChanged, this, &LimitCheck::look);
 }
 
+std::shared_ptr<PlaceCount> LimitCheck::places()
+{
+    if (!m_places || m_placesOf.lock() != m_document.model()) {
+        m_places = std::make_shared<PlaceCount>();
+        m_placesOf = m_document.model();
+    }
+    return m_places;
+}
+
 int LimitCheck::passed() const
 {
     return static_cast<int>(std::ranges::count_if(m_uses, [](const LimitUse& use) { return use.excess() > 0; }));
@@ -62,8 +71,9 @@ void LimitCheck::look()
     m_jobs.start(
         {.title = tr("Checking limits"), .channel = kChannel, .quiet = true}, this,
         [model = m_document.model(), plan = m_document.plan(), target = m_document.target(), limits, measures,
-         latencies = m_latencies](const JobContext& context) {
-            return limitUses(*model, plan, target ? &target->profile : nullptr, limits, measures, *latencies, context);
+         latencies = m_latencies, counted = places()](const JobContext& context) {
+            return limitUses(*model, plan, target ? &target->profile : nullptr, limits, measures, *latencies, *counted,
+                             context);
         },
         [this, limits](Result<std::vector<LimitUse>> uses) {
             const bool isCurrent = m_document.isOpen() && limits == m_document.limits();

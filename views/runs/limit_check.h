@@ -20,6 +20,8 @@ public:
     /// The limits that were looked at last, and of each what the plan took of it then.
     const std::vector<Limit>& limits() const { return m_limits; }
     const std::vector<LimitUse>& uses() const { return m_uses; }
+    /// Of the document's model, for all that solve within limits.
+    std::shared_ptr<PlaceCount> places();
     /// How many of them the plan does not keep.
     int passed() const;
 
@@ -35,6 +37,8 @@ private:
     std::vector<Limit> m_limits;
     std::vector<LimitUse> m_uses;             // as many
     std::shared_ptr<LatencyFile> m_latencies; // of the job
+    std::shared_ptr<PlaceCount> m_places;
+    std::weak_ptr<const Model> m_placesOf;
     bool m_isStale = false;
 };
 

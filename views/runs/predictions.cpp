@@ -7,14 +7,16 @@
 #include "views/text/format.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace ql::views {
 
 struct Predictions::Fitted {
     PredictedQuantity of;
-    LossModel model;
     double floor = 0;
     bool isTrusted = true;
+    std::vector<std::string> groups; // that parts of sums are counted by
+    std::optional<LossModel> model;  // for those, once it was asked for
 };
 
 Predictions::Predictions(Document& document, JobRunner& jobs) : m_document(document), m_jobs(jobs)
@@ -34,7 +36,7 @@ QString sourceTitle(std::string_view source)
     return metric ? toQString((*metric)->title) : toQString(source);
 }
 
-const Predictions::Fitted* Predictions::fitted(std::string_view source) const
+Predictions::Fitted* Predictions::fitted(std::string_view source) const
 {
     if (m_fitted && m_fitted->of.metric == source)
         return m_fitted.get();
@@ -42,18 +44,34 @@ const Predictions::Fitted* Predictions::fitted(std::string_view source) const
     if (!of)
         return nullptr;
     m_fitted = std::make_unique<Fitted>(Fitted{.of = *of,
-                                               .model = lossModelOf(m_records, *of),
                                                .floor = usualFloor(m_records, *of),
-                                               .isTrusted = ql::isTrusted(m_records, *of)});
+                                               .isTrusted = ql::isTrusted(m_records, *of),
+                                               .groups = {},
+                                               .model = {}});
     return m_fitted.get();
 }
 
-std::optional<Prediction> Predictions::expected(std::string_view source, double sum, double error) const
+std::optional<Prediction> Predictions::expected(std::string_view source, double sum, double error,
+                                                const SharesByGroup& shares) const
 {
-    const Fitted* by = fitted(source);
+    Fitted* by = fitted(source);
     if (!by)
         return std::nullopt;
-    return by->model.predict({.sum = sum, .sumError = error, .floor = by->floor});
+    if (!by->model || by->groups != shares.groups) {
+        by->groups = shares.groups;
+        by->model = lossModelOf(m_records, by->of, {}, shares.groups);
+    }
+    return by->model->predict({.sum = sum, .sumError = error, .floor = by->floor}, 0, shares.shares);
+}
+
+std::optional<Prediction> Predictions::ofPlan() const
+{
+    const Totals& totals = m_document.totals();
+    const std::string source = m_document.lossSource();
+    if (!m_document.isOpen() || std::isnan(totals.loss) || !fitted(source))
+        return std::nullopt;
+    return expected(source, totals.loss, totals.lossError,
+                    sharesOf(*m_document.model(), m_document.table(), m_document.plan()));
 }
 
 bool Predictions::isTrusted(std::string_view source) const

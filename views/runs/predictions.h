@@ -31,8 +31,12 @@ public:
     void add(const PredictionRecord& record);
 
     // By what losses are of: the id of a metric, or kProbedLosses (Document::lossSource()).
-    /// Of a plan whose items' losses add up to `sum`, with its standard error; nothing where no plan was measured.
-    std::optional<Prediction> expected(std::string_view source, double sum, double error = 0) const;
+    /// Of a plan whose items' losses add up to `sum`, with its standard error and whose part each is; nothing where no
+    /// plan was measured.
+    std::optional<Prediction> expected(std::string_view source, double sum, double error = 0,
+                                       const SharesByGroup& shares = {}) const;
+    /// The same of the plan that is edited; nothing, too, while a loss of it is not known.
+    std::optional<Prediction> ofPlan() const;
     /// False while the last plan that was predicted so was measured outside of its interval.
     bool isTrusted(std::string_view source) const;
     /// What the predictions are off by, a role or block a line.
@@ -43,7 +47,7 @@ Q_SIGNALS:
 
 private:
     struct Fitted;
-    const Fitted* fitted(std::string_view source) const; // null without records
+    Fitted* fitted(std::string_view source) const; // null without records
     void takeOver();
     void readFrom(std::function<Result<std::vector<PredictionRecord>>()> read);
     void readOther();

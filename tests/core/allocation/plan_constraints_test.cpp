@@ -96,6 +96,30 @@ private Q_SLOTS:
         }
     }
 
+    /// The model is run for the first answer only: a later one is there at once, even for a job that is being stopped.
+    void placesOfAPictureAreCountedOnce()
+    {
+        Executor executor(1);
+        const JobContext context(executor);
+        const auto vit = openModel(std::filesystem::path(QL_TEST_DATA "/frontends/vit"), context).value();
+        PlaceCount places;
+        PlanConstraints constraints;
+        QVERIFY(places.fill(*vit, constraints, context) && constraints.places.empty()); // nothing asks for them
+        constraints.operations = 1e12;
+        QVERIFY(places.fill(*vit, constraints, context));
+        QVERIFY(std::ranges::max(constraints.places) > 1);
+        PlanConstraints counted;
+        counted.operations = 1e12;
+        QVERIFY(countPlaces(*vit, counted, context));
+        QCOMPARE(constraints.places, counted.places);
+        std::stop_source stop;
+        stop.request_stop();
+        PlanConstraints again;
+        again.operations = 1e12;
+        QVERIFY(places.fill(*vit, again, JobContext(executor, stop.get_token())));
+        QCOMPARE(again.places, counted.places);
+    }
+
     void operationsAndBitsTogether()
     {
         const Measured small = measured(1, 32, nullptr, "int3:g16 int5:g16 bf16");
@@ -388,7 +412,10 @@ private Q_SLOTS:
         std::erase(solvable, Limit{LimitKind::size, "1MB"}); // there is no target
         solvable.push_back({LimitKind::tie, "*.[qk]_proj*"});
         BalanceRequest request = requestFor(small);
-        const auto table = applyLimits(small.model, solvable, small.table, request);
+        Executor executor(1);
+        const JobContext context(executor);
+        PlaceCount places;
+        const auto table = applyLimits(small.model, solvable, small.table, request, places, context);
         QVERIFY2(table, table ? "" : describe(table.error()).c_str());
         request.table = &*table;
         const auto result = balanced(small, request);
@@ -397,11 +424,9 @@ private Q_SLOTS:
                                     .bitsPerWeight = bitsPerWeight(small.model, result->plan),
                                     .loss = result->predictedLoss,
                                     .lossUnit = small.table.unit};
-        Executor executor(1);
-        const JobContext context(executor);
         LatencyFile latencies;
         const auto usesOf = [&](const Plan& plan, const std::vector<Limit>& its, const PlanMeasures& known) {
-            return limitUses(small.model, plan, nullptr, its, known, latencies, context).value();
+            return limitUses(small.model, plan, nullptr, its, known, latencies, places, context).value();
         };
         const std::vector<LimitUse> solved = usesOf(result->plan, solvable, measures);
         for (const LimitUse& use : solved) {
@@ -433,8 +458,8 @@ private Q_SLOTS:
         QVERIFY(!measuredUse(limits.back(), {})->problem.empty());
         std::stop_source stop;
         stop.request_stop();
-        const auto stopped =
-            limitUses(small.model, large, nullptr, limits, measures, latencies, JobContext(executor, stop.get_token()));
+        const auto stopped = limitUses(small.model, large, nullptr, limits, measures, latencies, places,
+                                       JobContext(executor, stop.get_token()));
         QVERIFY(!stopped && stopped.error().code == Errc::cancelled);
         // The file is read again only once it is another.
         const auto read = latencies.read(path).value();

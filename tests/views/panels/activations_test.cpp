@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The activation panel says what an expert of a mixture saw, and that nothing is known of one that saw nothing.
-#include "views/document/document.h"
-#include "views/jobs/job_runner.h"
-#include "views/panels/panel.h"
-#include "views/runs/runs.h"
+#include "tests/support/opened_panel.h"
 
 #include <QLabel>
 #include <QSignalSpy>
@@ -45,11 +42,7 @@ private Q_SLOTS:
         QSignalSpy changed(&document, &Document::activationsChanged);
         document.openActivations(QStringLiteral(QL_TEST_DATA "/imatrix/new.gguf"));
         QVERIFY(changed.wait(60000));
-        const auto& panel = **std::ranges::find(allPanels(), std::string_view("activations"),
-                                                [](const Panel* p) { return std::string_view(p->id); });
-        const std::unique_ptr<QWidget> widget(panel.create({document, jobs, runs}, nullptr));
-        widget->resize(500, 400);
-        widget->show();
+        const auto widget = test::showPanel("activations", {document, jobs, runs}, {500, 400});
         QVERIFY(QTest::qWaitForWindowExposed(widget.get()));
         document.selection().setCurrent(document.model()->indexOf(layer.toStdString()));
         QTRY_VERIFY_WITH_TIMEOUT(std::ranges::any_of(widget->findChildren<QLabel*>(),

@@ -3,14 +3,13 @@
 // are explained, offered and assigned, and undone.
 #include "core/sensitivity/bench.h"
 #include "core/transforms/transform.h"
-#include "tests/support/opened_sample.h"
+#include "tests/support/opened_panel.h"
 #include "views/dialogs/transform_dialog.h"
 #include "views/dialogs/transform_page.h"
 #include "views/panels/bench/bench_chart.h"
 #include "views/panels/bench/bench_model.h"
 #include "views/panels/bench/bench_run.h"
 #include "views/panels/bench/entry_page.h"
-#include "views/panels/panel.h"
 #include "views/panels/view_menu.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
@@ -39,17 +38,8 @@ namespace {
 
 const char* const kLayer = "model.layers.0.self_attn.q_proj.weight";
 
-struct Bench : test::OpenedSample {
-    std::unique_ptr<QWidget> widget;
-
-    Bench()
-    {
-        const Panel& panel = **std::ranges::find(allPanels(), std::string_view("bench"),
-                                                 [](const Panel* p) { return std::string_view(p->id); });
-        widget.reset(panel.create({document, jobs, runs}, nullptr));
-        widget->resize(1500, 320);
-        widget->show();
-    }
+struct Bench : test::OpenedPanel {
+    Bench() : OpenedPanel("bench", {1500, 320}) {}
     template<typename T>
     T* find(const char* name) const
     {
@@ -574,8 +564,7 @@ private Q_SLOTS:
     {
         Bench bench;
         QVERIFY(bench.openOnLayer());
-        bench.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(bench.widget.get()));
+        QVERIFY(bench.activate());
         auto* tree = bench.find<QTreeWidget>("benchSchemes");
         tree->setFocus();
         tree->setCurrentItem(bench.scheme(QStringLiteral("nf4:g128")));

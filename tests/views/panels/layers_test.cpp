@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The layer table: filter expressions, tree and proxy under QAbstractItemModelTester, batching, editing.
+#include "tests/support/opened_panel.h"
 #include "tests/support/tiny_model.h"
 #include "views/document/document.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/layers/layer_filter_model.h"
 #include "views/panels/layers/layer_tree_model.h"
-#include "views/panels/panel.h"
-#include "views/runs/runs.h"
 #include "views/text/format.h"
 
 #include <QAbstractItemModelTester>
@@ -207,15 +206,9 @@ private Q_SLOTS:
         JobRunner jobs(executor);
         Document document(jobs);
         Runs runs(document, jobs);
-        const auto make = [&] {
-            const Panel& panel = **std::ranges::find(allPanels(), std::string_view("layers"),
-                                                     [](const Panel* p) { return std::string_view(p->id); });
-            return std::unique_ptr<QWidget>(panel.create({document, jobs, runs}, nullptr));
-        };
+        const auto make = [&] { return test::showPanel("layers", {document, jobs, runs}, {900, 500}); };
         QSettings().remove(QStringLiteral("layers"));
         auto widget = make();
-        widget->resize(900, 500);
-        widget->show();
         QVERIFY(QTest::qWaitForWindowExposed(widget.get()));
         QSignalSpy measured(&document, &Document::measured);
         document.open(m_folder.path());

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Limits of a plan: stated, edited and removed by mouse and keyboard, what the plan takes of them, and Balance within.
-#include "tests/support/opened_sample.h"
+#include "core/model/evaluation/output_places.h"
+#include "core/model/frontends/frontend.h"
+#include "tests/support/opened_panel.h"
+#include "tests/support/textless_models.h"
 #include "views/panels/allocation/balance_preview.h"
 #include "views/panels/limits/limits_model.h"
 #include "views/panels/panel.h"
@@ -24,19 +27,10 @@ using namespace ql::views;
 
 namespace {
 
-struct LimitsOfSample : test::OpenedSample {
-    std::unique_ptr<QWidget> widget = make("limits");
+struct LimitsOfSample : test::OpenedPanel {
     QAbstractItemModelTester tester{model(), QAbstractItemModelTester::FailureReportingMode::QtTest};
 
-    std::unique_ptr<QWidget> make(std::string_view id)
-    {
-        const Panel& panel =
-            **std::ranges::find(allPanels(), id, [](const Panel* p) { return std::string_view(p->id); });
-        std::unique_ptr<QWidget> made(panel.create({document, jobs, runs}, nullptr));
-        made->resize(1200, 300);
-        made->show();
-        return made;
-    }
+    LimitsOfSample() : OpenedPanel("limits", {1200, 300}) {}
     LimitsModel* model() const { return widget->findChild<LimitsModel*>(); }
     QTableView* table() const { return widget->findChild<QTableView*>(); }
     QLabel* summary() const { return widget->findChild<QLabel*>(QStringLiteral("limitsSummary")); }
@@ -98,8 +92,7 @@ private Q_SLOTS:
         QCOMPARE(of.model()->rowCount(), 0);
         QVERIFY(!of.button("limitAdd")->isEnabled());
         QVERIFY(of.open() && of.settle());
-        of.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(of.widget.get()));
+        QVERIFY(of.activate());
         Document& d = of.document;
         QCOMPARE(of.model()->rowCount(), 1); // the budget that every work begins with
         QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), d.totals().bitsPerWeight);
@@ -164,8 +157,7 @@ private Q_SLOTS:
     {
         LimitsOfSample of;
         QVERIFY(of.open() && of.settle());
-        of.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(of.widget.get()));
+        QVERIFY(of.activate());
         Document& d = of.document;
         const std::int64_t layer = ofRole(*d.model(), "o_proj").front();
         const std::string candidate = d.columnText(d.ladder(layer).front()).toStdString();
@@ -185,10 +177,55 @@ private Q_SLOTS:
         QVERIFY(of.settle());
     }
 
+    /// As often as a picture makes the model multiply by each layer, and Balance keeps that.
+    void operationsAreThoseOfAPicture()
+    {
+        LimitsOfSample of;
+        const auto allocation = of.beside("allocation");
+        QVERIFY(of.open(test::vitPath()) && of.settle());
+        Document& d = of.document;
+        d.setTarget(nullptr); // rows of 20 weights are none's
+        QVERIFY(d.setCandidates(QStringLiteral("int4:channel,int8:channel")) && of.settle());
+        const Model& model = *d.model();
+        const JobContext context(of.executor);
+        const graph::Graph graph = buildGraph(model).value();
+        const auto picture = pictureShapeOf(model, graph);
+        QVERIFY(picture);
+        const std::vector<double> places = outputPlaces(model, graph, *picture, context).value();
+        const auto operations = [&](bool ofAPicture) {
+            double sum = 0;
+            for (const std::int64_t layer : model.quantizableLayers())
+                sum += operationsOf(model, d.layer(layer), d.candidate(layer)) *
+                       (ofAPicture ? places[static_cast<std::size_t>(layer)] : 1);
+            return sum;
+        };
+        const double before = operations(true);
+        QVERIFY(before > operations(false));
+        QVERIFY(of.activate());
+        d.setLimits({}, QStringLiteral("none"));
+        of.add(LimitKind::operations, QByteArray::number(before / 2, 'g', 17).constData());
+        QVERIFY(of.settle());
+        QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), before);
+        QVERIFY(of.isRed(0));
+
+        QPushButton* press = balanceButton(*allocation);
+        QVERIFY(press && press->isEnabled());
+        QTest::mouseClick(press, Qt::LeftButton);
+        accept(*allocation);
+        QVERIFY(operations(true) <= before / 2 * (1 + 1e-9));
+        QVERIFY(of.settle());
+        QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), operations(true));
+        QVERIFY(!of.isRed(0));
+        d.undoStack().undo(); // counted again without running the model
+        QVERIFY(of.settle());
+        QCOMPARE(of.value(0, LimitsModel::kUsed).toDouble(), before);
+        QVERIFY(of.jobs.failures().empty());
+    }
+
     void balanceKeepsThem()
     {
         LimitsOfSample of;
-        const auto allocation = of.make("allocation");
+        const auto allocation = of.beside("allocation");
         QVERIFY(of.open() && of.settle());
         Document& d = of.document;
         const auto down = ofRole(*d.model(), "down_proj");
@@ -200,18 +237,11 @@ private Q_SLOTS:
                      {LimitKind::context, "512"},
                      {LimitKind::memory, "1GB"}},
                     QStringLiteral("limits"));
-        QPushButton* press = nullptr;
-        for (QPushButton* each : allocation->findChildren<QPushButton*>())
-            if (each->text() == QStringLiteral("&Balance"))
-                press = each;
+        QPushButton* press = balanceButton(*allocation);
         QVERIFY(press);
         QVERIFY(of.settle());
         QTest::mouseClick(press, Qt::LeftButton);
-        auto* preview = allocation->findChild<BalancePreview*>();
-        QTRY_VERIFY_WITH_TIMEOUT(preview->isVisible(), 30000);
-        for (QPushButton* each : preview->findChildren<QPushButton*>())
-            if (each->text() == QStringLiteral("&Accept"))
-                QTest::mouseClick(each, Qt::LeftButton);
+        accept(*allocation);
         QVERIFY(d.totals().bitsPerWeight <= 7);
         for (const std::int64_t layer : down)
             QCOMPARE(d.columnOf(layer), std::optional(d.ladder(layer).front()));
@@ -243,7 +273,7 @@ private Q_SLOTS:
         auto* dock = new QDockWidget(&window);
         dock->setObjectName(dockName("limits"));
         window.addDockWidget(Qt::BottomDockWidgetArea, dock);
-        auto* summary = of.make("allocation").release();
+        auto* summary = of.beside("allocation").release();
         window.setCentralWidget(summary);
         window.show();
         dock->hide();
@@ -269,6 +299,24 @@ private Q_SLOTS:
     }
 
 private:
+    static QPushButton* buttonOf(const QWidget& parent, const QString& text)
+    {
+        for (QPushButton* each : parent.findChildren<QPushButton*>())
+            if (each->text() == text)
+                return each;
+        return nullptr;
+    }
+    static QPushButton* balanceButton(const QWidget& allocation)
+    {
+        return buttonOf(allocation, QStringLiteral("&Balance"));
+    }
+    /// What Balance proposes, once it does.
+    static void accept(const QWidget& allocation)
+    {
+        const auto* preview = allocation.findChild<BalancePreview*>();
+        QTRY_VERIFY_WITH_TIMEOUT(preview->isVisible(), 30000);
+        QTest::mouseClick(buttonOf(*preview, QStringLiteral("&Accept")), Qt::LeftButton);
+    }
     /// The budget is kept as a number, the others as they were stated.
     static std::vector<Limit> withNumbersOf(const Document& document)
     {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The Pareto front: what it holds, and its marks by mouse and keyboard.
-#include "tests/support/opened_sample.h"
-#include "views/panels/panel.h"
+#include "tests/support/opened_panel.h"
 #include "views/panels/pareto/pareto_chart.h"
 #include "views/panels/pareto/plan_front.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
+#include <QGraphicsTextItem>
 #include <QLabel>
 #include <QPushButton>
 #include <QScatterSeries>
@@ -20,17 +20,8 @@ using namespace ql::views;
 
 namespace {
 
-struct Pareto : test::OpenedSample {
-    std::unique_ptr<QWidget> widget;
-
-    Pareto()
-    {
-        const Panel& panel = **std::ranges::find(allPanels(), std::string_view("pareto"),
-                                                 [](const Panel* p) { return std::string_view(p->id); });
-        widget.reset(panel.create({document, jobs, runs}, nullptr));
-        widget->resize(1300, 320);
-        widget->show();
-    }
+struct Pareto : test::OpenedPanel {
+    Pareto() : OpenedPanel("pareto", {1300, 320}) {}
     ParetoChart* chart() const { return widget->findChild<ParetoChart*>(); }
     QPushButton* button(const char* name) const { return widget->findChild<QPushButton*>(QLatin1String(name)); }
     QString summary() const { return widget->findChild<QLabel*>(QStringLiteral("paretoSummary"))->text(); }
@@ -120,6 +111,38 @@ private Q_SLOTS:
         QVERIFY(pareto.front(locked, 8).plans.empty());
     }
 
+    void titlesAreWholeWhereThePanelIsLow()
+    {
+        Pareto pareto;
+        QVERIFY(pareto.openAndSolve());
+        const Metric& metric = *pareto.document.metric();
+        const QString title = QStringLiteral("%1 / %2").arg(toQString(metric.title), toQString(metric.unit));
+        ParetoChart* chart = pareto.chart();
+        for (const ThemeChoice theme : {ThemeChoice::dark, ThemeChoice::light})
+            for (const int height : {180, 320}) {
+                applyTheme(theme);
+                pareto.widget->resize(900, height);
+                QTest::qWait(50); // the chart lays itself out
+                int found = 0;
+                for (const QGraphicsItem* item : chart->scene()->items()) {
+                    const auto* text = qgraphicsitem_cast<const QGraphicsTextItem*>(item);
+                    if (!text || !text->isVisible())
+                        continue;
+                    QVERIFY2(!text->toPlainText().contains(QLatin1String("...")), qPrintable(text->toPlainText()));
+                    if (text->toPlainText() != title)
+                        continue;
+                    ++found;
+                    const QRectF place = text->sceneBoundingRect();
+                    QVERIFY(place.width() > place.height()); // it is level
+                    QVERIFY(chart->sceneRect().contains(place));
+                    QVERIFY(!place.intersects(chart->chart()->plotArea()));
+                }
+                QCOMPARE(found, 1);
+                QCOMPARE(chart->chart()->titleBrush().color(), colors(chart->palette()).text);
+                QVERIFY(chart->chart()->plotArea().height() > 60);
+            }
+    }
+
     void aClickShowsADoubleClickAdopts()
     {
         Pareto pareto;
@@ -168,8 +191,7 @@ private Q_SLOTS:
         Pareto pareto;
         QVERIFY(pareto.openAndSolve());
         Document& d = pareto.document;
-        pareto.widget->activateWindow();
-        QVERIFY(QTest::qWaitForWindowActive(pareto.widget.get()));
+        QVERIFY(pareto.activate());
         auto* chart = pareto.chart();
         chart->setFocus();
         QTest::keyClick(chart, Qt::Key_Home);
@@ -256,6 +278,74 @@ private Q_SLOTS:
             QTest::mouseClick(solve, Qt::LeftButton);
         }
         QVERIFY(pareto.solved());
+    }
+
+    void theFrontStaysWhileLossesArrive()
+    {
+        Pareto pareto;
+        QVERIFY(pareto.openAndSolve() && pareto.calibrate());
+        Document& d = pareto.document;
+        QVERIFY(d.setCandidates(QStringLiteral("int4:g64,int3:g64")) && pareto.settle());
+        QVERIFY(d.countsProbes() && pareto.solved());
+        const auto isEarlier = [&] { return pareto.summary().contains(QLatin1String("earlier losses")); };
+        const auto isEmpty = [&] { return !pareto.summary().contains(QLatin1String("plans that none beats")); };
+        const auto legend = [&] {
+            QStringList names;
+            for (const QAbstractSeries* series : pareto.chart()->chart()->series())
+                names << series->name();
+            return names;
+        };
+        QVERIFY(!isEarlier() && legend().contains(QStringLiteral("front")));
+        const std::int64_t layer = d.planLayers().back();
+        const std::size_t column = d.ladder(layer).front();
+        const auto loses = [&](double loss) {
+            LayerLosses losses{.metric = "exact_probe", .activations = d.lossInputs(), .candidates = {}, .cells = {}};
+            losses.cells.push_back({.layer = layer,
+                                    .candidate = d.table().candidateOf(*d.itemOf(layer), column),
+                                    .loss = loss,
+                                    .standardError = loss / 10, // tells more than a greater one
+                                    .evidence = Evidence::measured});
+            d.addLosses(losses);
+        };
+        const auto lossOfTheSmallest = [&] {
+            QTest::keyClick(pareto.chart(), Qt::Key_Home);
+            const QString text = pareto.summary();
+            QTest::keyClick(pareto.chart(), Qt::Key_Escape);
+            return text.section(QStringLiteral("predicted "), 1);
+        };
+        const QString before = lossOfTheSmallest();
+        loses(0.9);
+        QVERIFY(isEarlier() && !isEmpty());
+        QVERIFY(legend().contains(QStringLiteral("front of earlier losses")));
+        QVERIFY(lossOfTheSmallest().contains(QLatin1String("earlier losses")));
+        QTRY_VERIFY_WITH_TIMEOUT(!isEarlier(), 30000);
+        QVERIFY(pareto.settle());
+        QVERIFY(legend().contains(QStringLiteral("front")));
+        const QString after = lossOfTheSmallest();
+        QVERIFY2(after != before, qPrintable(after));
+
+        // Losses that arrive while a front is solved do not stop that: it is shown, and then another one solved.
+        loses(0.8);
+        int arrived = 0;
+        while (isEarlier() && arrived < 20) {
+            if (pareto.jobs.isRunning(QStringLiteral("front")))
+                loses(0.7 - 0.01 * arrived++);
+            QTest::qWait(20);
+            QVERIFY(!isEmpty());
+        }
+        QTRY_VERIFY_WITH_TIMEOUT(!isEarlier(), 30000);
+        QVERIFY(pareto.settle());
+
+        // While they are measured by a run the front is never gone, and after it the front is of all of them.
+        bool wasEmpty = false;
+        connect(&pareto.runs.losses, &LossRun::changed, this, [&] { wasEmpty = wasEmpty || isEmpty(); });
+        pareto.runs.losses.start(
+            {.source = pareto.text(QStringLiteral("test.txt")), .portion = {32, 3}, .limitSeconds = 2});
+        QTRY_VERIFY_WITH_TIMEOUT(pareto.runs.losses.state() != LossRun::State::running, 60000);
+        pareto.runs.losses.disconnect(this);
+        QVERIFY(!wasEmpty);
+        QTRY_VERIFY_WITH_TIMEOUT(!isEarlier() && !isEmpty(), 30000);
+        QVERIFY(pareto.settle() && pareto.jobs.failures().empty());
     }
 
     void whatWasMeasuredIsFilled()

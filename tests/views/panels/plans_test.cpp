@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The panel of named plans by mouse and keyboard: branch, name, copy, switch, delete, compare, take layers, measure.
-#include "tests/support/opened_sample.h"
+#include "tests/support/opened_panel.h"
 #include "views/dialogs/validate_dialog.h"
 #include "views/document/plan_figures.h"
-#include "views/panels/panel.h"
 #include "views/panels/plan_changes.h"
 #include "views/panels/plans/plans_model.h"
 #include "views/text/format.h"
@@ -15,7 +14,6 @@
 #include <QPushButton>
 #include <QTableView>
 
-#include <algorithm>
 #include <cmath>
 
 using namespace ql;
@@ -23,24 +21,9 @@ using namespace ql::views;
 
 namespace {
 
-struct Plans : test::OpenedSample {
-    std::unique_ptr<QWidget> widget;
-
-    Plans()
-    {
-        const Panel& panel = **std::ranges::find(allPanels(), std::string_view("plans"),
-                                                 [](const Panel* p) { return std::string_view(p->id); });
-        widget.reset(panel.create({document, jobs, runs}, nullptr));
-        widget->resize(1500, 320);
-        widget->show();
-    }
-    bool openAndShow()
-    {
-        if (!open() || !QTest::qWaitForWindowExposed(widget.get()))
-            return false;
-        widget->activateWindow();
-        return QTest::qWaitForWindowActive(widget.get()) && settle();
-    }
+struct Plans : test::OpenedPanel {
+    Plans() : OpenedPanel("plans", {1500, 320}) {}
+    bool openAndShow() { return open() && QTest::qWaitForWindowExposed(widget.get()) && activate() && settle(); }
     template<typename T>
     T* find(const char* name) const
     {

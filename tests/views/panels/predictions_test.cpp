@@ -3,11 +3,11 @@
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/fisher.h"
 #include "core/model/frontends/frontend.h"
-#include "tests/support/opened_sample.h"
+#include "tests/support/opened_panel.h"
 #include "views/panels/allocation/plan_numbers.h"
-#include "views/panels/panel.h"
 #include "views/panels/predictions/prediction_chart.h"
 #include "views/panels/predictions/predictions_model.h"
+#include "views/text/format.h"
 #include "views/theme/theme.h"
 
 #include <QAbstractItemModelTester>
@@ -15,7 +15,6 @@
 #include <QTableView>
 #include <QTemporaryDir>
 
-#include <algorithm>
 #include <cmath>
 
 using namespace ql;
@@ -23,19 +22,10 @@ using namespace ql::views;
 
 namespace {
 
-struct Shown : test::OpenedSample {
-    std::unique_ptr<QWidget> widget = make("predictions");
+struct Shown : test::OpenedPanel {
     QAbstractItemModelTester tester{model(), QAbstractItemModelTester::FailureReportingMode::QtTest};
 
-    std::unique_ptr<QWidget> make(std::string_view id)
-    {
-        const Panel& panel =
-            **std::ranges::find(allPanels(), id, [](const Panel* p) { return std::string_view(p->id); });
-        std::unique_ptr<QWidget> made(panel.create({document, jobs, runs}, nullptr));
-        made->resize(1200, 360);
-        made->show();
-        return made;
-    }
+    Shown() : OpenedPanel("predictions", {1200, 360}) {}
     PredictionsModel* model() const { return widget->findChild<PredictionsModel*>(); }
     PredictionChart* chart() const { return widget->findChild<PredictionChart*>(); }
     QTableView* table() const { return widget->findChild<QTableView*>(); }
@@ -116,10 +106,64 @@ private Q_SLOTS:
         QCOMPARE(shown.model()->rowCount(), 0);
     }
 
+    /// As the engine predicts it.
+    void theIntervalOfThePlanIsCorrectedByRole()
+    {
+        Shown shown;
+        const auto allocation = shown.beside("allocation");
+        QVERIFY(shown.open() && shown.settle());
+        Document& d = shown.document;
+        Predictions& predictions = shown.runs.predictions;
+        QVERIFY(!predictions.ofPlan()); // no plan was measured
+        shown.lowerAll();
+        QVERIFY(shown.settle() && d.totals().loss > 0);
+        const SharesByGroup groups = sharesOf(*d.model(), d.table(), d.plan());
+        QVERIFY(roleCount(groups.groups) > 2);
+        constexpr int kPlans = 40;         // enough to tell roles apart
+        for (int i = 0; i < kPlans; ++i) { // layers of the first role lose more than they are said to
+            const double first = 0.1 + 0.8 * i / kPlans;
+            PredictionRecord record = recordOf(i, d.totals().loss * (1 + 0.05 * (i % 3)), 1 + 3 * first);
+            record.of.metric = d.lossSource();
+            record.of.unit = std::string(d.metric()->unit);
+            record.groups = groups.groups;
+            record.point.shares.assign(groups.groups.size(), 0.0);
+            record.point.shares[0] = first;
+            record.point.shares[1] = 1 - first;
+            record.wasPredicted = false;
+            predictions.add(record);
+        }
+        const std::int64_t layer = d.planLayers().front();
+        const LayerColumn change{layer, d.ladder(layer).back()};
+        for (const bool isChanged : {false, true}) {
+            if (isChanged)
+                d.assign(std::span(&change, 1), QStringLiteral("highest"));
+            const auto of = usualQuantity(predictions.records(), d.lossSource());
+            QVERIFY(of);
+            PredictedSum sum = predictedSum(d.table(), d.plan());
+            sum.floor = usualFloor(predictions.records(), *of);
+            const SharesByGroup shares = sharesOf(*d.model(), d.table(), d.plan());
+            const Prediction asked =
+                lossModelOf(predictions.records(), *of, {}, shares.groups).predict(sum, 0, shares.shares);
+            const Prediction plain = lossModelOf(predictions.records(), *of).predict(sum);
+            QVERIFY(std::fabs(asked.value / plain.value - 1) > 0.01);
+            const auto shownOne = predictions.ofPlan();
+            QVERIFY(shownOne);
+            QCOMPARE(shownOne->value, asked.value);
+            QCOMPARE(shownOne->low, asked.low);
+            QCOMPARE(shownOne->high, asked.high);
+            const QString interval = numberText(asked.low) + QStringLiteral(" … ") + numberText(asked.high);
+            const QString text = allocation->findChild<PlanNumbers*>()->accessibleName();
+            QVERIFY2(text.contains(interval), qPrintable(text));
+        }
+        QVERIFY(shown.settle());
+        shown.document.close();
+        QVERIFY(!predictions.ofPlan());
+    }
+
     void aValidationAddsAPoint()
     {
         Shown shown;
-        const auto allocation = shown.make("allocation");
+        const auto allocation = shown.beside("allocation");
         QVERIFY(shown.open() && shown.settle());
         Document& d = shown.document;
         const JobContext context(shown.executor);
@@ -153,7 +197,7 @@ private Q_SLOTS:
         QVERIFY(shown.model()->rows().front().plan.contains(QChar(0x00D7))); // it is known by name
 
         // The summary says the interval; in the colours of problems only after a miss.
-        const auto expected = shown.runs.predictions.expected(d.lossSource(), d.totals().loss);
+        const auto expected = shown.runs.predictions.ofPlan();
         QVERIFY(expected && expected->plans == 1);
         QVERIFY(allocation->findChild<PlanNumbers*>()->accessibleName().contains(QChar(0x2026)));
 

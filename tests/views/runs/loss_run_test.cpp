@@ -21,13 +21,8 @@ class LossRunTest : public QObject {
     /// Opened and calibrated with gradients, two candidates on offer, the plan at the lower.
     static bool prepare(test::OpenedSample& work)
     {
-        if (!work.open())
-            return false;
-        CalibrationChoice choice{work.text(QStringLiteral("calibration.txt")), {64, 3}, {}, false, FisherSettings()};
-        work.runs.calibration.start(choice);
-        if (!QTest::qWaitFor([&] { return work.runs.calibration.state() != CalibrationRun::State::running; }, 60000) ||
-            work.runs.calibration.state() != CalibrationRun::State::finished ||
-            !work.document.setCandidates(QStringLiteral("int4:g64,int3:g64")) || !work.settle())
+        if (!work.open() || !work.calibrate() || !work.document.setCandidates(QStringLiteral("int4:g64,int3:g64")) ||
+            !work.settle())
             return false;
         work.lowerAll();
         return work.settle();

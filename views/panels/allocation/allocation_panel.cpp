@@ -40,7 +40,8 @@ public:
           m_document(context.document),
           m_jobs(context.jobs),
           m_predictions(context.runs.predictions),
-          m_summary(new SummaryBar(m_document, m_predictions, context.runs.limits, this)),
+          m_limits(context.runs.limits),
+          m_summary(new SummaryBar(m_document, m_predictions, m_limits, this)),
           m_bars(new BitBars(this)),
           m_preview(new BalancePreview(m_document, this)),
           m_problem(new QLabel(this))
@@ -300,11 +301,11 @@ private:
         m_jobs.start(
             {.title = tr("Balancing"), .channel = QStringLiteral("balance"), .quiet = true}, this,
             [model = m_document.model(), table, plan = m_document.plan(), target = m_document.target(),
-             limits = m_document.limits()](const JobContext& context) -> Result<Proposal> {
+             limits = m_document.limits(), places = m_limits.places()](const JobContext& context) -> Result<Proposal> {
                 BalanceRequest request;
                 request.start = plan;
                 request.target = target ? &target->profile : nullptr;
-                QL_TRY(limited, applyLimits(*model, limits, *table, request));
+                QL_TRY(limited, applyLimits(*model, limits, *table, request, *places, context));
                 request.table = &limited;
                 return propose(*model, request, context);
             },
@@ -373,6 +374,7 @@ private:
     Document& m_document;
     JobRunner& m_jobs;
     const Predictions& m_predictions;
+    LimitCheck& m_limits;
     SummaryBar* m_summary;
     BitBars* m_bars;
     BalancePreview* m_preview;

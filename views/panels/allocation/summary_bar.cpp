@@ -240,8 +240,7 @@ void SummaryBar::showNumbers()
     const Metric* metric = m_document.metric();
     const QString bits = tr("%1 bits per weight").arg(fixedText(totals.bitsPerWeight, 3));
     const std::string source = m_document.lossSource();
-    const auto expected = std::isnan(totals.loss) ? std::optional<Prediction>()
-                                                  : m_predictions.expected(source, totals.loss, totals.lossError);
+    const auto expected = m_predictions.ofPlan();
     const bool isTrusted = !expected || m_predictions.isTrusted(source);
     m_numbers->setTexts(totals.fileBytes ? tr("%1 · %2").arg(bytesText(*totals.fileBytes), bits) : bits,
                         !std::isnan(totals.loss) ? lossText(m_document, totals.loss, expected, isTrusted)

@@ -149,7 +149,7 @@ void ParetoChart::drawFront()
     if (steps.size() < 2)
         return;
     auto* line = new QLineSeries(chart());
-    line->setName(tr("front"));
+    line->setName(m_isEarlier ? tr("front of earlier losses") : tr("front"));
     line->replace(steps);
     line->setPen(QPen(colors(palette()).dim, 1.4));
     chart()->addSeries(line);
@@ -201,7 +201,7 @@ void ParetoChart::drawMarks(ParetoKind kind, bool filled, const QString& name)
     if (points.isEmpty())
         return;
     const Colors c = colors(palette());
-    const QColor ink = inkOf(kind, c);
+    const QColor ink = kind == ParetoKind::front && m_isEarlier ? c.dim : inkOf(kind, c);
     auto* marks = new QScatterSeries(chart());
     marks->setName(name);
     marks->replace(points);
@@ -242,7 +242,7 @@ void ParetoChart::drawAxes()
     auto* y = new QLogValueAxis(chart());
     setPowerTicks(*y, std::pow(10, std::floor(std::log10(lowest * 0.9))),
                   std::pow(10, std::ceil(std::log10(highest * 1.1))));
-    y->setTitleText(m_lossTitle);
+    chart()->setTitle(m_lossTitle); // above the plot: beside a low one it would be cut off
     chart()->addAxis(x, Qt::AlignBottom);
     chart()->addAxis(y, Qt::AlignLeft);
     for (QAbstractSeries* series : chart()->series()) {

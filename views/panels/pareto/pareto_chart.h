@@ -34,6 +34,8 @@ public:
     /// convex hull, or none.
     void setMarks(std::vector<ParetoMark> marks, QList<QPointF> hull, const QString& sizeTitle,
                   const QString& lossTitle);
+    /// Whether the front of the next marks is of earlier losses: it is paler, and the legend says so.
+    void setEarlier(bool earlier) { m_isEarlier = earlier; }
     /// Says what is shown of a mark under the pointer.
     void setTipSource(std::function<QString(int mark)> tip) { m_tip = std::move(tip); }
     /// Rings the mark; −1: none.
@@ -71,6 +73,7 @@ private:
     std::function<QString(int mark)> m_tip;
     QString m_sizeTitle, m_lossTitle;
     int m_chosen = -1;
+    bool m_isEarlier = false;
     QScatterSeries* m_ring = nullptr;
 };
 

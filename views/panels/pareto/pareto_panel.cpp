@@ -19,6 +19,7 @@
 #include "views/text/format.h"
 #include "views/theme/problem_color.h"
 
+#include <QElapsedTimer>
 #include <QHBoxLayout>
 #include <QPushButton>
 #include <QSplitter>
@@ -36,7 +37,7 @@ namespace {
 constexpr std::size_t kBudgets = 200;
 constexpr std::size_t kBudgetsUnderLimits = 40;     // each is a search of its own
 constexpr int kSettleMs = 150;                      // after the last change, before the front is solved again
-constexpr int kLossesMs = 10'000;                   // between fronts while losses are measured
+constexpr int kLossesMs = 10'000;                   // between fronts while losses are measured, at least
 constexpr std::string_view kKld = "nats per token"; // unit of losses that compare with a measured KLD
 
 /// A plan that has a mark.
@@ -122,30 +123,26 @@ private:
         };
         const auto solveAnew = [this] {
             m_front.reset();
-            m_jobs.cancelChannel(QStringLiteral("front"));
-            m_isSolving = m_isStopped = false;
-            m_staleFront = m_staleOthers = true;
-            touch();
+            m_staleOthers = true;
+            solveAgain();
         };
         connect(&m_document, &Document::modelChanged, this, solveAnew);
         connect(&m_document, &Document::tableChanged, this, solveAnew);
         connect(&m_document, &Document::measured, this, solveAnew);
-        // While losses are measured they come all the time.
-        const LossRun& losses = m_runs.losses;
         m_later.setSingleShot(true);
-        m_later.setInterval(kLossesMs);
-        connect(&m_later, &QTimer::timeout, this, solveAnew);
-        connect(&m_document, &Document::lossesChanged, this, [this, solveAnew, &losses] {
-            if (losses.state() != LossRun::State::running)
-                solveAnew();
-            else if (!m_later.isActive())
-                m_later.start();
-        });
-        connect(&losses, &LossRun::changed, this, [this, solveAnew, &losses] {
-            if (losses.state() == LossRun::State::running || !m_later.isActive())
+        connect(&m_later, &QTimer::timeout, this, &ParetoPanel::solveAgain);
+        connect(&m_document, &Document::lossesChanged, this, [this] {
+            if (!m_document.countsProbes())
                 return;
-            m_later.stop();
-            solveAnew();
+            const bool wasEarlier = isEarlier();
+            ++m_losses;
+            followLosses();
+            if (!wasEarlier)
+                touch();
+        });
+        connect(&m_runs.losses, &LossRun::changed, this, [this] {
+            if (m_later.isActive())
+                followLosses();
         });
         connect(&m_document, &Document::planChanged, this, [this, solveAnew] {
             if (m_front && !sameLocks())
@@ -210,36 +207,70 @@ private:
         return true;
     }
 
+    /// Whether the front is of other losses than are known now.
+    bool isEarlier() const { return m_frontLosses != m_losses; }
+
+    /// What is shown stays until then.
+    void solveAgain()
+    {
+        m_later.stop();
+        m_jobs.cancelChannel(QStringLiteral("front"));
+        m_isSolving = m_isStopped = false;
+        m_staleFront = true;
+        touch();
+    }
+
+    /// While losses are measured they come all the time: as long as a front takes, none is begun after it.
+    void followLosses()
+    {
+        if (!isEarlier() || m_isSolving || m_isStopped)
+            return;
+        if (m_runs.losses.state() != LossRun::State::running)
+            solveAgain();
+        else if (!m_later.isActive())
+            m_later.start(std::max(kLossesMs, m_solvingMs));
+    }
+
     void solve()
     {
         if (!hasPlan() || m_document.isMeasuring())
             return;
+        m_later.stop();
         m_problem.clear();
         m_start = m_document.plan();
         m_limits = withoutBudget(m_document.limits());
         m_isSolving = true;
         refreshSolve();
+        QElapsedTimer clock;
+        clock.start();
         m_jobs.start(
             {.title = tr("Solving the front"), .channel = QStringLiteral("front"), .quiet = true}, this,
             [model = m_document.model(), table = m_document.tableSnapshot(), start = m_start,
-             target = m_document.target(), limits = m_limits](const JobContext& context) -> Result<FrontPlans> {
+             target = m_document.target(), limits = m_limits,
+             places = m_runs.limits.places()](const JobContext& context) -> Result<FrontPlans> {
                 BalanceRequest request;
                 request.start = start;
                 request.target = target ? &target->profile : nullptr;
-                QL_TRY(limited, applyLimits(*model, limits, *table, request));
+                QL_TRY(limited, applyLimits(*model, limits, *table, request, *places, context));
                 request.table = &limited;
                 request.constraints.loss.reset(); // the front has all of them
                 return frontPlans(*model, request, request.constraints.hasAny() ? kBudgetsUnderLimits : kBudgets,
                                   context);
             },
-            [this](Result<FrontPlans> front) {
+            [this, clock, losses = m_losses](Result<FrontPlans> front) {
                 m_isSolving = false;
                 m_isStopped = !front && front.error().code == Errc::cancelled; // from the list of jobs
-                if (front)
-                    m_front = std::move(*front);
-                else if (front.error().code != Errc::cancelled)
-                    m_problem = errorText(front.error());
+                m_solvingMs = static_cast<int>(clock.elapsed());
+                if (!m_isStopped) {
+                    m_frontLosses = losses;
+                    m_front.reset();
+                    if (front)
+                        m_front = std::move(*front);
+                    else
+                        m_problem = errorText(front.error());
+                }
                 m_staleOthers = true; // some of them are on the front
+                followLosses();
                 touch();
             });
     }
@@ -269,6 +300,7 @@ private:
         for (const Entry& entry : m_entries)
             marks.push_back(markOf(entry));
         const Metric* metric = m_document.metric();
+        m_chart->setEarlier(isEarlier());
         m_chart->setMarks(std::move(marks), hull(), m_inFiles ? tr("size / %1").arg(unit()) : tr("bits per weight"),
                           metric ? tr("%1 / %2").arg(toQString(metric->title), toQString(metric->unit)) : QString());
         m_chart->setMessage(message());
@@ -409,6 +441,8 @@ private:
             text += tr("\nmeasured %1: %2").arg(figureText(*entry.record), figureTip(*entry.record));
         if (!entry.front)
             return text;
+        if (isEarlier())
+            text += tr("\nBy losses that were known earlier.");
         text += entry.front->gap > 0
                     ? tr("\nA plan of this size is at best %1 better.").arg(percentText(entry.front->gap))
                     : tr("\nNo plan of this size is predicted to be better.");
@@ -478,21 +512,28 @@ private:
         m_summary->setToolTip(entry ? tipOf(*entry) : QString());
     }
 
+    QString frontSummary(const FrontPlans& front) const
+    {
+        const QString proven = front.largestGap > 0 ? tr("proven but for %1 at most").arg(percentText(front.largestGap))
+                                                    : tr("all proven");
+        const QString text =
+            isEarlier() ? tr("%1 plans that none beats by earlier losses, %2. Choose one by mouse or arrow keys; Enter "
+                             "adopts it.")
+                        : tr("%1 plans that none beats, %2. Choose one by mouse or arrow keys; Enter adopts it.");
+        return text.arg(front.plans.size()).arg(proven);
+    }
+
     QString summary(const Entry* entry) const
     {
         if (!m_problem.isEmpty())
             return m_problem;
         if (!entry)
-            return m_front && !m_front->plans.empty()
-                       ? tr("%1 plans that none beats, %2. Choose one by mouse or arrow keys; Enter adopts it.")
-                             .arg(m_front->plans.size())
-                             .arg(m_front->largestGap > 0
-                                      ? tr("proven but for %1 at most").arg(percentText(m_front->largestGap))
-                                      : tr("all proven"))
-                       : QString();
+            return m_front && !m_front->plans.empty() ? frontSummary(*m_front) : QString();
         QString text = entry->name.isEmpty() ? sizeText(*entry) : tr("%1: %2").arg(entry->name, sizeText(*entry));
         text += std::isnan(entry->loss) ? tr(" · loss not measured")
                                         : tr(" · predicted %1").arg(numberText(entry->loss, 4));
+        if (entry->front && isEarlier())
+            text += tr(" by earlier losses");
         if (entry->record)
             text += tr(" · measured %1").arg(figureText(*entry->record));
         const int count = m_changes->rowCount();
@@ -544,8 +585,11 @@ private:
     QPushButton* m_keep;
     QPushButton* m_measure;
     QPushButton* m_solve; // stops, or solves again
-    QTimer m_later;       // that more losses are known
+    QTimer m_later;       // for a front of the losses that are known then
     QTimer m_settle;
+    int m_losses = 0;                       // how often they changed
+    int m_frontLosses = 0;                  // that, when the front was begun
+    int m_solvingMs = 0;                    // what it took
     std::optional<FrontPlans> m_front;      // of m_start's locks and m_limits
     std::shared_ptr<const Model> m_frontOf; // and this model
     Plan m_start;

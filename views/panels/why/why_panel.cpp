@@ -7,17 +7,14 @@
 #include "views/document/layer_names.h"
 #include "views/jobs/job_runner.h"
 #include "views/panels/panel.h"
-#include "views/panels/row_table.h"
-#include "views/panels/view_menu.h"
 #include "views/panels/why/layer_sketch.h"
+#include "views/panels/why/why_table.h"
 #include "views/text/elided_label.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
-#include <QHeaderView>
 #include <QLabel>
 #include <QScrollArea>
-#include <QTableWidget>
 #include <QTimer>
 #include <QVBoxLayout>
 
@@ -37,8 +34,6 @@ struct Reason {
     std::optional<LayerWeights> weights; // where they were described now
 };
 
-enum Column { kMetric, kValue, kEvidence, kInRole, kInAll, kBefore, kBehind, kColumns };
-
 class WhyPanel : public LayerPanel {
     Q_OBJECT
 public:
@@ -47,7 +42,7 @@ public:
           m_title(new ElidedLabel(this)),
           m_sketch(new LayerSketch(this)),
           m_words(new QLabel(this)),
-          m_table(new QTableWidget(0, kColumns, this))
+          m_table(new WhyTable(m_document, this))
     {
         auto* content = new QWidget;
         auto* column = new QVBoxLayout(content);
@@ -68,10 +63,10 @@ public:
         m_words->setWordWrap(true);
         m_words->setObjectName(QStringLiteral("whyWords"));
         m_title->setObjectName(QStringLiteral("whyTitle"));
-        buildTable();
         m_settle.setSingleShot(true);
         m_settle.setInterval(kSettleMs);
         connect(&m_settle, &QTimer::timeout, this, &WhyPanel::ask);
+        connect(&m_document, &Document::lossesChanged, this, &WhyPanel::touchPlan); // of others: the layer's place
         setFocusProxy(m_table);
         showLayer(-1);
     }
@@ -102,41 +97,6 @@ protected:
     }
 
 private:
-    void buildTable()
-    {
-        showAsRows(*m_table);
-        m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
-        m_table->setWordWrap(false);
-        m_table->setMinimumSize(90, 7 * fontMetrics().height());
-        m_table->setAccessibleName(tr("What losses say of the layer"));
-        m_table->setObjectName(QStringLiteral("whyTable"));
-        m_table->horizontalHeader()->setHighlightSections(false);
-        m_table->setHorizontalHeaderLabels(
-            {tr("loss"), tr("value"), tr("rests on"), tr("of its role"), tr("of all"), tr("before"), tr("behind")});
-        const auto wide = [this](int column, const QString& sample) {
-            m_table->setColumnWidth(column, fontMetrics().horizontalAdvance(sample) + 18);
-        };
-        wide(kMetric, QStringLiteral("relative weight error"));
-        wide(kValue, QStringLiteral("1.23e-05 nats"));
-        wide(kEvidence, QStringLiteral("not measured"));
-        wide(kInRole, QStringLiteral("of its role"));
-        wide(kInAll, QStringLiteral("210. of 210"));
-        wide(kBefore, QStringLiteral("not measured"));
-        wide(kBehind, QStringLiteral("not measured"));
-        addViewMenu(m_table, [this] {
-            ViewTable table;
-            for (int column = 0; column < kColumns; ++column)
-                table.header << m_table->horizontalHeaderItem(column)->text();
-            for (int row = 0; row < m_table->rowCount(); ++row) {
-                QStringList cells;
-                for (int column = 0; column < kColumns; ++column)
-                    cells << m_table->item(row, column)->data(Qt::UserRole).toString();
-                table.rows.push_back(cells);
-            }
-            return table;
-        });
-    }
-
     /// The plan's column, or where it is kept the one at about four bits.
     std::optional<std::size_t> questionColumn(std::int64_t layer) const
     {
@@ -219,7 +179,7 @@ private:
                                   .isPlanned = candidate.column == m_column});
         m_sketch->setLosses(std::move(points));
         showWords(report);
-        showFigures(report);
+        m_table->showReport(report);
     }
 
     void showWords(const LayerReport& report)
@@ -237,10 +197,6 @@ private:
             lines << tr("%1 of the weights lie beyond 6 standard deviations; kurtosis %2 (normal: 3), crest factor %3")
                          .arg(percentText(m_weights->outliers.share), numberText(m_weights->statistics.kurtosis),
                               numberText(m_weights->statistics.crestFactor()));
-        if (const KnownLoss known = m_document.knownLoss(layer, m_column); known.evidence > Evidence::gradients)
-            lines << tr("KLD at %1: %2")
-                         .arg(m_document.columnText(m_column),
-                              lossInWords(known, toQString(m_document.metric()->unit)));
         if (const QString seen = coverageInWords(m_document, layer); !seen.isEmpty())
             lines << seen;
         const auto step = [&](const std::optional<LayerStep>& to, const QString& text) {
@@ -255,69 +211,10 @@ private:
         m_words->setText(lines.join(QLatin1Char('\n')));
     }
 
-    QTableWidgetItem* put(int row, int column, const QString& text, const QString& copied)
-    {
-        auto* item = new QTableWidgetItem(text);
-        item->setData(Qt::UserRole, copied);
-        const bool isText = column == kMetric || column == kEvidence;
-        item->setTextAlignment((isText ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
-        m_table->setItem(row, column, item);
-        return item;
-    }
-
-    static QString rankText(const LayerRank& rank)
-    {
-        return rank.place > 0 ? tr("%1. of %2").arg(rank.place).arg(rank.of) : QStringLiteral("—");
-    }
-
-    void showFigures(const LayerReport& report)
-    {
-        const int current = m_table->currentRow();
-        m_table->setRowCount(static_cast<int>(report.figures.size()));
-        const auto number = [](double value) { return std::isnan(value) ? QString() : plainNumber(value); };
-        for (int row = 0; row < m_table->rowCount(); ++row) {
-            const LayerFigure& figure = report.figures[static_cast<std::size_t>(row)];
-            const Metric& metric = *figure.metric;
-            auto* name = put(row, kMetric, toQString(metric.id).replace(QLatin1Char('_'), QLatin1Char(' ')),
-                             toQString(metric.id));
-            name->setToolTip(toQString(metric.title) + QLatin1Char('\n') + toQString(metric.formula));
-            if (&metric == m_document.metric()) {
-                QFont bold = m_table->font();
-                bold.setBold(true);
-                name->setFont(bold);
-            }
-            const bool isKnown = !std::isnan(figure.value);
-            auto* value =
-                put(row, kValue, isKnown ? numberText(figure.value) : tr("not measured"), number(figure.value));
-            value->setToolTip(toQString(metric.unit));
-            put(row, kEvidence, toQString(word(isKnown ? figure.evidence : Evidence::unmeasured)),
-                toQString(word(figure.evidence)));
-            put(row, kInRole, rankText(figure.amongRole), QString::number(figure.amongRole.place));
-            put(row, kInAll, rankText(figure.amongAll), QString::number(figure.amongAll.place));
-            for (const auto& [column, direction] : {std::pair(kBefore, -1), std::pair(kBehind, 1)}) {
-                const auto neighbour = std::ranges::find_if(report.neighbours, [&, way = direction](const auto& other) {
-                    return m_document.layer(other.layer).block == m_document.layer(report.layer).block + way;
-                });
-                const bool isThere =
-                    neighbour != report.neighbours.end() && static_cast<std::size_t>(row) < neighbour->values.size();
-                const double its = isThere ? neighbour->values[static_cast<std::size_t>(row)]
-                                           : std::numeric_limits<double>::quiet_NaN();
-                auto* item = put(row, column,
-                                 !isThere          ? QStringLiteral("—")
-                                 : std::isnan(its) ? tr("not measured")
-                                                   : numberText(its),
-                                 number(its));
-                if (isThere)
-                    item->setToolTip(toQString(m_document.layer(neighbour->layer).name));
-            }
-        }
-        m_table->setCurrentCell(std::clamp(current, 0, std::max(0, m_table->rowCount() - 1)), kMetric);
-    }
-
     ElidedLabel* m_title;
     LayerSketch* m_sketch;
     QLabel* m_words;
-    QTableWidget* m_table;
+    WhyTable* m_table;
     QTimer m_settle;
     std::optional<LayerWeights> m_weights; // of the layer shown
     std::size_t m_column = 0;

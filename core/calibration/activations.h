@@ -57,6 +57,8 @@ public:
     virtual std::int64_t fisherWindows() const { return 0; }
     /// Whether the loss-weighted XᵀX of some layer is known, too.
     virtual bool knowsLossGrams() const { return false; }
+    /// Whether ActivationStatistics::outputGram of the layer is known.
+    virtual bool knowsOutputGram(std::int64_t) const { return false; }
     /// Null if the layer has none.
     virtual Result<std::shared_ptr<const FisherDiagonal>> fisher(std::int64_t layer, const JobContext& context) const;
 };

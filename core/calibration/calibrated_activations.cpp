@@ -150,6 +150,10 @@ public:
     std::span<const std::int64_t> fisherLayers() const override { return m_fisherLayers; }
     std::int64_t fisherWindows() const override { return m_sites.fisherWindows; }
     bool knowsLossGrams() const override { return !m_sites.lossGramKeys.empty() && !m_isDiagonal; }
+    bool knowsOutputGram(std::int64_t layer) const override
+    {
+        return m_sites.outputGramKeys.contains(layer) && !m_isDiagonal;
+    }
     bool knowsFigure(std::string_view name) const override { return m_sites.figures.contains(name); }
     std::optional<double> figure(std::string_view name, std::int64_t layer) const override
     {

@@ -3,6 +3,7 @@
 
 #include "core/formats/block_format.h"
 #include "core/jobs/parallel.h"
+#include "core/quantizers/options.h"
 
 #include <algorithm>
 #include <cstring>
@@ -54,6 +55,26 @@ QuantizerOption hessianOption()
             .meaning = "H of the inputs, of inputs as the loss feels them (calibrate --fisher), or the mean of both",
             .fallback = "both",
             .words = {"inputs", "loss", "both"}};
+}
+
+namespace {
+
+bool asks(const Quantizer& quantizer, const QuantizerSpec& spec, std::string_view key, std::string_view word)
+{
+    return std::ranges::find(quantizer.values, key, &QuantizerOption::key) != quantizer.values.end() &&
+           optionWord(quantizer, spec, key) == word;
+}
+
+} // namespace
+
+bool needsLossGram(const Quantizer& quantizer, const QuantizerSpec& spec)
+{
+    return asks(quantizer, spec, "hessian", "loss");
+}
+
+bool needsOutputGram(const Quantizer& quantizer, const QuantizerSpec& spec)
+{
+    return asks(quantizer, spec, "rows", "together");
 }
 
 QuantizerOption dampOption()

@@ -22,6 +22,10 @@ struct Hessian {
 /// Option "hessian": H of inputs is XᵀX; of the loss G (core/calibration/layer_loss_gram.h), in both cases scaled to
 /// the trace of XᵀX, and of both the mean of the two. "both" takes XᵀX where G is not known.
 QuantizerOption hessianOption();
+/// Whether the spec of one of these quantizers asks for the G, or for the S of outputs ("rows=together"), that it
+/// cannot do without.
+bool needsLossGram(const Quantizer& quantizer, const QuantizerSpec& spec);
+bool needsOutputGram(const Quantizer& quantizer, const QuantizerSpec& spec);
 /// Option "damp": λ of H + λI, in means of the diagonal.
 QuantizerOption dampOption();
 

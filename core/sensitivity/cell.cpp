@@ -4,6 +4,7 @@
 #include "core/analysis/statistics.h"
 #include "core/calibration/layer_figures.h"
 #include "core/formats/block_format.h"
+#include "core/quantizers/hessian_quantizer.h"
 
 namespace ql {
 
@@ -36,6 +37,11 @@ Result<Candidate> admitted(const Model& model, std::int64_t layer, const Candida
     if ((quantizer->needs == InputNeeds::gram && !knows(MetricNeeds::gram)) ||
         (quantizer->needs == InputNeeds::diagonal && !knows(MetricNeeds::diagonal)))
         return refused("needs activations");
+    if (needsLossGram(*quantizer, completed.quantizer) &&
+        (!knows(MetricNeeds::lossGram) || !activations->knowsLossGrams()))
+        return refused("needs what the loss feels of the inputs (calibrate --fisher)");
+    if (needsOutputGram(*quantizer, completed.quantizer) && !(activations && activations->knowsOutputGram(layer)))
+        return refused("needs the Gram matrix of the gradients of this layer's outputs (calibrate --output-gram)");
     if (completed.weights.additions.needInputs() && !knows(MetricNeeds::diagonal))
         return refused("needs activations");
     return completed;

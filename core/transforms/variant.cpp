@@ -97,6 +97,10 @@ public:
     }
     std::span<const std::int64_t> fisherLayers() const override { return m_fisherLayers; }
     bool knowsLossGrams() const override { return !m_fisherLayers.empty() && m_base->knowsLossGrams(); }
+    bool knowsOutputGram(std::int64_t layer) const override
+    {
+        return base(layer) >= 0 && m_base->knowsOutputGram(base(layer));
+    }
     std::int64_t fisherWindows() const override { return m_fisherLayers.empty() ? 0 : m_base->fisherWindows(); }
 
     Result<std::shared_ptr<const ActivationStatistics>> statistics(std::int64_t layer,

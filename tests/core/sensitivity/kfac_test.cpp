@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The metric kfac against its sum written out token by token, from the gradients and inputs of each.
 #include "core/model/evaluation/loss_gradients.h"
-#include "core/sensitivity/metric.h"
+#include "core/sensitivity/cell.h"
 #include "core/transforms/variant.h"
 #include "tests/support/language_model.h"
 
@@ -63,6 +63,26 @@ private Q_SLOTS:
         m_model = std::move(made.model);
         m_graph = std::move(made.graph);
         m_windows = std::move(made.windows);
+    }
+
+    /// Before a probe begins, not in its middle.
+    void quantizersAreRefusedWhereTheirSumsAreNotKnown()
+    {
+        const std::int64_t key = m_model->indexOf("model.layers.1.self_attn.k_proj.weight");
+        const auto admittedBy = [&](const char* candidate, const FisherSettings& settings) {
+            const auto activations =
+                test::calibrated(m_model, m_windows, settings, std::make_shared<MemorySink>(), m_context);
+            return admitted(*m_model, key, parseCandidate(candidate).value(), nullptr, activations.get());
+        };
+        const FisherSettings usual{.seed = 3, .gramLimit = 8192};
+        const auto refusedFor = [&](const char* candidate, const FisherSettings& settings, const char* what) {
+            const auto done = admittedBy(candidate, settings);
+            return !done && done.error().code == Errc::refused && done.error().what.find(what) != std::string::npos;
+        };
+        QVERIFY(refusedFor("int4:g64@gptq:rows=together", usual, "--output-gram"));
+        QVERIFY(admittedBy("int4:g64@gptq:rows=together", {.seed = 3, .gramLimit = 8192, .outputGram = true}));
+        QVERIFY(admittedBy("int4:g64@gptq:hessian=loss", usual));
+        QVERIFY(refusedFor("int4:g64@gptq:hessian=loss", {.seed = 3, .gramLimit = 0}, "--fisher"));
     }
 
     void isItsFormulaTokenByToken()

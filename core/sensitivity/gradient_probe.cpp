@@ -53,21 +53,6 @@ struct OpenLayer {
     graph::Array<float> weights; // where a runtime is asked for
 };
 
-/// Σ g·d in double, by eight lanes.
-double product(const float* g, const std::uint16_t* d, std::int64_t n)
-{
-    constexpr std::int64_t kLanes = 8;
-    std::array<double, kLanes> sums{};
-    std::int64_t i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-        for (std::int64_t lane = 0; lane < kLanes; ++lane)
-            sums[static_cast<std::size_t>(lane)] +=
-                static_cast<double>(g[i + lane]) * static_cast<double>(floatFromBf16(d[i + lane]));
-    for (; i < n; ++i)
-        sums[0] += static_cast<double>(g[i]) * static_cast<double>(floatFromBf16(d[i]));
-    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
 /// ½·mean(p²), 0 without products; its error is infinite for one.
 WindowMean halfMeanSquare(const std::vector<double>& products)
 {
@@ -172,8 +157,8 @@ public:
                 for (const OpenCell& it : open) {
                     CompensatedSum sum;
                     for (std::int64_t r = 0; r < tile.rows; ++r)
-                        sum.add(product(tile.data + r * tile.columns,
-                                        it.delta.data() + (tile.row + r) * columns + tile.column, tile.columns));
+                        sum.add(graph::productWithBf16(it.delta.data() + (tile.row + r) * columns + tile.column,
+                                                       tile.data + r * tile.columns, tile.columns));
                     part.products.push_back(sum.value());
                 }
                 const std::lock_guard lock(mutex);

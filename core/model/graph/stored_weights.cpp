@@ -4,6 +4,8 @@
 #include "core/jobs/parallel.h"
 #include "core/tensor/half.h"
 
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/model/graph/stored_weights.cpp"
 #include <hwy/foreach_target.h>
@@ -70,6 +72,15 @@ void addF16Rows(const std::uint16_t* w, std::int64_t rows, const float* x, std::
         y[r] += dotOf<F16>(w + r * n, x, n);
 }
 
+double bf16Product(const std::uint16_t* w, const float* x, std::int64_t n)
+{
+    constexpr std::int64_t kRun = 512;
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; i += kRun)
+        sum += static_cast<double>(dotOf<Bf16>(w + i, x + i, std::min(kRun, n - i)));
+    return sum;
+}
+
 } // namespace HWY_NAMESPACE
 } // namespace ql::graph
 HWY_AFTER_NAMESPACE();
@@ -79,6 +90,7 @@ namespace ql::graph {
 
 HWY_EXPORT(addBf16Rows);
 HWY_EXPORT(addF16Rows);
+HWY_EXPORT(bf16Product);
 
 namespace {
 constexpr std::int64_t kDecodedAtOnce = 1 << 18; // a multiple of every block
@@ -119,6 +131,11 @@ Result<void> addProduct(const TensorView& weights, const float* x, float* y, con
             weights.dtype == Dtype::bf16 ? HWY_DYNAMIC_DISPATCH(addBf16Rows) : HWY_DYNAMIC_DISPATCH(addF16Rows);
         addRows(w + begin * in, end - begin, x, in, y + begin);
     });
+}
+
+double productWithBf16(const std::uint16_t* w, const float* x, std::int64_t n)
+{
+    return HWY_DYNAMIC_DISPATCH(bf16Product)(w, x, n);
 }
 
 } // namespace ql::graph

@@ -19,4 +19,7 @@ bool canMultiplyStored(const TensorView& weights);
 /// thread count on one CPU.
 Result<void> addProduct(const TensorView& weights, const float* x, float* y, const JobContext& context);
 
+/// Σ w[i]·x[i] of bf16 values w: runs of 512 in float, these in double. Equal bits on one CPU.
+double productWithBf16(const std::uint16_t* w, const float* x, std::int64_t n);
+
 } // namespace ql::graph

@@ -57,6 +57,9 @@ private Q_SLOTS:
                     static_cast<double>(isBf16 ? floatFromBf16(bits) : floatFromF16(bits)) * static_cast<double>(x[i]);
             }
             QVERIFY(std::fabs(static_cast<double>(y[o]) - expected) < 1.2e-7 * (in + 1));
+            if (isBf16)
+                QVERIFY(std::fabs(productWithBf16(w.data() + o * x.size(), x.data(), in) + 0.25 - expected) <
+                        1.2e-7 * (std::min(in, 512) + 1));
         }
         std::vector<float> again(y.size(), 0.25F);
         Executor other(3);

@@ -24,7 +24,7 @@ Result<JointFront> jointFront(const AllocationProblem& problem, const JointTerms
             sides.push_back(joint.overBlocks(side));
     }
     QL_TRY(ofBlocks, paretoFront(joint.ofBlocks(), settings, context, waysOfBlocks));
-    std::vector<std::optional<FrontPoint>> points;
+    std::vector<FrontPoint> points;
     for (const FrontPoint& point : ofBlocks.points) {
         AllocationProblem within = problem;
         within.budget = point.budget;
@@ -47,7 +47,7 @@ Result<JointFront> jointFront(const AllocationProblem& problem, const JointTerms
                                     .way = point.way,
                                     .budget = point.budget});
     }
-    std::ranges::stable_sort(points, [](const auto& a, const auto& b) { return a->size < b->size; });
+    std::ranges::stable_sort(points, {}, &FrontPoint::size);
     JointFront found{.front = {}, .leftOut = joint.leftOut()};
     keepFront(std::move(points), found.front);
     return found;

@@ -149,17 +149,14 @@ double FrontPoint::gap() const
     return lowerBound > 0 ? loss / lowerBound - 1 : std::numeric_limits<double>::infinity();
 }
 
-void keepFront(std::vector<std::optional<FrontPoint>> points, Front& front)
+void keepFront(std::vector<FrontPoint> points, Front& front)
 {
-    for (std::optional<FrontPoint>& point : points) {
-        if (!point)
-            continue;
+    for (FrontPoint& point : points) {
         // Where the proof was given up, a smaller budget may have found more.
-        while (!front.points.empty() && front.points.back().size >= point->size &&
-               front.points.back().loss > point->loss)
+        while (!front.points.empty() && front.points.back().size >= point.size && front.points.back().loss > point.loss)
             front.points.pop_back();
-        if (front.points.empty() || point->loss < front.points.back().loss)
-            front.points.push_back(std::move(*point));
+        if (front.points.empty() || point.loss < front.points.back().loss)
+            front.points.push_back(std::move(point));
     }
     for (const FrontPoint& point : front.points)
         front.largestGap = std::max(front.largestGap, point.gap());
@@ -217,7 +214,11 @@ Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings&
         return {};
     };
     QL_CHECK(parallelFor(context, static_cast<std::int64_t>(budgets.size()), kBudgetsPerChunk, solveSome));
-    keepFront(std::move(points), front);
+    std::vector<FrontPoint> found;
+    for (std::optional<FrontPoint>& point : points)
+        if (point)
+            found.push_back(std::move(*point));
+    keepFront(std::move(found), front);
     if (front.points.empty())
         return refused("no choice keeps all limits; raise one of them");
     return front;

@@ -68,7 +68,7 @@ Result<Front> paretoFront(const AllocationProblem& problem, const FrontSettings&
 
 /// Makes those of the points, which come by rising size or budget, the front's whose loss no smaller one has, and tells
 /// their largest gap.
-void keepFront(std::vector<std::optional<FrontPoint>> points, Front& front);
+void keepFront(std::vector<FrontPoint> points, Front& front);
 
 /// The choice at a vertex of the hull.
 std::vector<std::size_t> choiceAtHull(const Front& front, std::size_t vertex);

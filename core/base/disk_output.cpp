@@ -4,10 +4,13 @@
 #include "core/base/mapping_guard.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 namespace ql {
@@ -36,6 +39,28 @@ Result<void> writeAllAt(int descriptor, std::int64_t offset, std::span<const std
 void startWriteBack(int descriptor, std::int64_t offset, std::int64_t sizeBytes)
 {
     ::sync_file_range(descriptor, offset, sizeBytes, SYNC_FILE_RANGE_WRITE);
+}
+
+void closeAside(int descriptor)
+{
+    constexpr std::int64_t kLarge = std::int64_t{1} << 23U;
+    struct stat status {};
+    if (::fstat(descriptor, &status) == 0 && status.st_size >= kLarge) {
+        try {
+            std::thread([descriptor] { ::close(descriptor); }).detach();
+            return;
+        } catch (const std::system_error&) { // no more threads
+        }
+    }
+    ::close(descriptor);
+}
+
+void discardFile(const std::filesystem::path& path)
+{
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    ::unlink(path.c_str());
+    if (descriptor >= 0)
+        closeAside(descriptor);
 }
 
 void syncFolder(const std::filesystem::path& folder)

@@ -22,6 +22,12 @@ Result<void> writeAllAt(int descriptor, std::int64_t offset, std::span<const std
 /// safe file needs anyway.
 void startWriteBack(int descriptor, std::int64_t offset, std::int64_t sizeBytes);
 
+/// Closes a file that may have lost its name before. The system takes long to take back the pages of a large one, which
+/// nothing can stop: that is left to a thread of its own. A process that ends meanwhile leaves nothing behind.
+void closeAside(int descriptor);
+/// Removes the file's name and leaves its pages to closeAside(); nothing where it is not there.
+void discardFile(const std::filesystem::path& path);
+
 /// Makes names in the folder last, where its file system can; an empty path is the working folder.
 void syncFolder(const std::filesystem::path& folder);
 

@@ -132,10 +132,10 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 
 AtomicFile::~AtomicFile()
 {
-    if (m_descriptor >= 0)
-        ::close(m_descriptor);
     if (!m_temporary.empty())
         ::unlink(m_temporary.c_str());
+    if (m_descriptor >= 0)
+        closeAside(m_descriptor);
 }
 
 Result<void> AtomicFile::append(std::span<const std::byte> bytes)
@@ -191,8 +191,14 @@ Result<void> AtomicFile::commit()
     if (::fsync(m_descriptor) != 0)
         return systemError("cannot write", m_path.string(), errno);
     ::close(std::exchange(m_descriptor, -1));
-    if (::rename(m_temporary.c_str(), m_path.c_str()) != 0)
-        return systemError("cannot replace", m_path.string(), errno);
+    const int replaced =
+        ::open(m_path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); // so that rename takes back no pages
+    const bool isRenamed = ::rename(m_temporary.c_str(), m_path.c_str()) == 0;
+    const int error = errno;
+    if (replaced >= 0)
+        closeAside(replaced);
+    if (!isRenamed)
+        return systemError("cannot replace", m_path.string(), error);
     m_temporary.clear();
     syncFolder(m_path.parent_path());
     return {};

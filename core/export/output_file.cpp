@@ -29,6 +29,9 @@ mode_t currentMask()
 void removeFolder(const std::filesystem::path& folder)
 {
     std::error_code ignored;
+    for (std::filesystem::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored))
+        if (it->is_regular_file(ignored))
+            discardFile(it->path());
     std::filesystem::remove_all(folder, ignored);
 }
 

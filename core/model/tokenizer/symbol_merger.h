@@ -117,6 +117,7 @@ public:
     {
         constexpr std::size_t kBetweenTests = std::size_t{1} << 16U;
         std::vector<std::size_t> cuts;
+        cuts.reserve(word.size() / 4); // room, not yet memory: moving millions of them cannot be stopped
         std::uint64_t before = 0;
         std::size_t tested = 0;
         bool knownBefore = false;

@@ -35,6 +35,8 @@ Result<void> cutLongWords(const Pipeline& pipeline, Words& words, const JobConte
         }
         QL_CHECK(context.checkStop());
         QL_TRY(cuts, pipeline.model->cuts(words.view(word), context));
+        if (const std::size_t needed = out.size() + cuts.size() + 1; needed > out.capacity())
+            out.reserve(std::max(needed, 2 * out.capacity())); // now, as moving millions of words cannot be stopped
         std::size_t begin = word.begin;
         for (const std::size_t cut : cuts) {
             if (out.size() % 65536 == 0)

@@ -2,6 +2,7 @@
 // Repairs of a small language model: what tuning reaches, what is held out, and the file that carries it.
 #include "core/base/npz.h"
 #include "core/base/rng.h"
+#include "core/base/text.h"
 #include "core/model/evaluation/divergence_gradients.h"
 #include "core/model/frontends/frontend.h"
 #include "core/realize/changed_tensors.h"
@@ -251,8 +252,8 @@ private Q_SLOTS:
                                          {"kld:rate=0.01:tune=rows", 0.01},
                                          {"kld:tune=both:rate=0.0005:tune=norms", 0.0005}})
             QCOMPARE(parseRepairMethod(text).value().tuning.usedRate(), rate);
-        QVERIFY(printRepairMethod(parseRepairMethod("kld:tune=rows").value()).find(":rate=0.0005:") !=
-                std::string::npos);
+        const std::string printed = printRepairMethod(parseRepairMethod("kld:tune=rows").value());
+        QVERIFY2(printed.find(":rate=" + formatDouble(0.0005) + ":") != std::string::npos, printed.c_str());
         for (const char* text : {"", "adam", "statistics:", "statistics:median", "kld:", "kld:steps=0", "kld:steps",
                                  "kld:rate=2", "kld:rate=nan", "kld:seed=-1", "kld:batch=1.5", "kld:tempo=3",
                                  "kld:tune=", "kld:tune=all", "kld:check=-1", "kld:check"}) {

@@ -121,6 +121,9 @@ private Q_SLOTS:
         const auto rowOfLowest = [&] {
             return why.rowOf(qPrintable(QString(QStringLiteral("kld ") + d.columnText(lowest))));
         };
+        const auto valueText = [](double loss) -> QString {
+            return numberText(loss) + QStringLiteral(" ± ") + numberText(0.025);
+        };
         QCOMPARE(rowOfLowest(), -1);
         const int metrics = why.table()->rowCount();
         const auto probed = [&](std::int64_t of, double loss, Evidence evidence) {
@@ -140,7 +143,7 @@ private Q_SLOTS:
         int row = rowOfLowest();
         QVERIFY(row >= metrics);
         const auto text = [&](int column) { return why.table()->item(row, column)->text(); };
-        QCOMPARE(text(WhyTable::kValue), QStringLiteral("0.25 ± 0.025"));
+        QCOMPARE(text(WhyTable::kValue), valueText(0.25));
         QCOMPARE(why.copied(row, WhyTable::kValue).toDouble(), 0.25);
         QCOMPARE(text(WhyTable::kEvidence), QStringLiteral("probed"));
         QCOMPARE(text(WhyTable::kTokens), countText(8192));
@@ -168,7 +171,7 @@ private Q_SLOTS:
         probed(layer, 0.125, Evidence::measured); // it was run alone
         QVERIFY(why.settled());
         row = rowOfLowest();
-        QCOMPARE(text(WhyTable::kValue), QStringLiteral("0.125 ± 0.025"));
+        QCOMPARE(text(WhyTable::kValue), valueText(0.125));
         QCOMPARE(text(WhyTable::kEvidence), toQString(word(Evidence::measured)));
         QCOMPARE(why.table()->currentRow(), why.table()->rowCount() - 1); // where the reader was
         QVERIFY(why.jobs.failures().empty());

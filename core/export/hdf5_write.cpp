@@ -112,13 +112,13 @@ private:
         return put(placed, {moved.data(), static_cast<std::size_t>(moved.sizeBytes())});
     }
 
-    /// Restored in pieces of rows of about 4 MiB.
+    /// Restored in pieces of rows of about 1 MiB.
     Result<void> weights(const Placed& placed, const QuantizedTensor& tensor) const
     {
         const MatrixShape matrix = tensor.matrix();
         const std::int64_t rowBytes = 4 * matrix.cols;
         const std::int64_t step =
-            std::max<std::int64_t>(1, (std::int64_t{1} << 22) / std::max<std::int64_t>(1, rowBytes));
+            std::max<std::int64_t>(1, (std::int64_t{1} << 20) / std::max<std::int64_t>(1, rowBytes));
         Buffer rows(std::min(step, matrix.rows) * rowBytes);
         for (std::int64_t row = 0; row < matrix.rows; row += step) {
             const std::int64_t last = std::min(matrix.rows, row + step);

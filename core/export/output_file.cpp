@@ -108,7 +108,7 @@ Result<void> OutputFile::writeAt(std::int64_t offset, std::span<const std::byte>
 
 Result<void> OutputFile::writeAt(std::int64_t offset, std::span<const std::byte> bytes, const JobContext& context) const
 {
-    constexpr std::size_t kPiece = std::size_t{1} << 22U;
+    constexpr std::size_t kPiece = std::size_t{1} << 20U;
     while (!bytes.empty()) {
         QL_CHECK(context.checkStop());
         const auto piece = bytes.first(std::min(bytes.size(), kPiece));

@@ -30,7 +30,7 @@ public:
     /// Takes the room on the disk now, where the file system can: a full disk shows before work starts.
     Result<void> reserve(std::int64_t sizeBytes) const;
     Result<void> writeAt(std::int64_t offset, std::span<const std::byte> bytes) const;
-    /// Writes in pieces of 4 MiB with a stop test and progress after each.
+    /// Writes in pieces of 1 MiB with a stop test and progress after each.
     Result<void> writeAt(std::int64_t offset, std::span<const std::byte> bytes, const JobContext& context) const;
     /// fsync and close.
     Result<void> finish();

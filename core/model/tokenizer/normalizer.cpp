@@ -177,7 +177,11 @@ Result<Normalizer> makeStrip(const Fields& fields)
 Result<Normalizer> makePrepend(const Fields& fields)
 {
     QL_TRY(prefix, fields.text("prepend"));
-    return each([prefix = prefix](std::string_view text, bool&) { return prefix + std::string(text); });
+    return each([prefix = prefix](std::string_view text, bool&) {
+        std::string out;
+        out.reserve(prefix.size() + text.size());
+        return out.append(prefix).append(text);
+    });
 }
 
 Result<Normalizer> makeReplace(const Fields& fields)

@@ -62,6 +62,15 @@ inline bool beginsGrapheme(std::string_view text, std::size_t at)
 /// Groups of words, in order, each of about kGrainBytes: pairs of first and last-plus-one index.
 std::vector<std::pair<std::size_t, std::size_t>> groupsOf(const std::vector<Word>& words);
 
+/// A text that is all there is moves: of millions of bytes a copy holds everything up.
+inline void append(std::string& text, std::string more)
+{
+    if (text.empty())
+        text = std::move(more);
+    else
+        text += more;
+}
+
 /// Rewrites every text word by rewrite(view, startsText&) -> std::string, in parallel; tokens stay, and words that
 /// become empty go.
 template<typename Rewrite>
@@ -80,7 +89,7 @@ Result<void> rewriteWords(Words& words, const JobContext& context, const Rewrite
                 if (word.token >= 0)
                     part.text += old;
                 else
-                    part.text += rewrite(old, word.startsText);
+                    append(part.text, rewrite(old, word.startsText));
                 word.end = part.text.size();
                 if (word.token >= 0 || word.size() > 0)
                     part.words.push_back(word);
@@ -89,9 +98,9 @@ Result<void> rewriteWords(Words& words, const JobContext& context, const Rewrite
     }));
     words.text.clear();
     words.words.clear();
-    for (const Words& part : parts) {
+    for (Words& part : parts) {
         const std::size_t shift = words.text.size();
-        words.text += part.text;
+        append(words.text, std::move(part.text));
         for (Word word : part.words) {
             word.begin += shift;
             word.end += shift;

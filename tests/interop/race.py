@@ -29,7 +29,8 @@ JUDGE = ["-c", CONTEXT, "--no-repack"]  # one order of adding on every CPU, and 
 GPTQ = "gptq:polish=4"
 PROBE_CONTEXT, REPAIR_CONTEXT = 128, 256  # a window is one sample of the probe
 # Blocks of 256 fit down_proj's rows only; llama.cpp then rounds their inputs by 256, too, which the losses count.
-SMOLLM2_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq3_s", "iq4_nl", "q4_0", "q4_1", "q5_0", "q5_1", "q6_k", "q8_0")] + ["f16"]
+SMOLLM2_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq3_s", "iq4_nl", "q4_0", "q4_1", "q5_0", "q5_1", "q6_k", "q8_0")] + [
+    f"gguf:{block}@{GPTQ}:rows=together" for block in ("iq4_nl", "q5_0", "q5_1")] + ["f16"]  # not for the head, whose outputs are too many
 SAMPLE_CANDIDATES = [f"gguf:{block}@{GPTQ}" for block in ("iq2_s", "iq3_xxs", "iq3_s", "iq4_xs", "iq4_nl", "q4_1", "q5_0", "q5_1",
                                                         "q8_0")] + [f"gguf:{block}@imatrix" for block in ("q4_k", "q5_k", "q6_k")]
 
@@ -154,7 +155,8 @@ class Ours:
             part.write_text("".join(its))
         text, short = ["--context", CONTEXT, "--text"], ["--context", PROBE_CONTEXT, "--text"]
         inputs = ["--activations", study]
-        self.command("calibrate", "calibrate", self.model, *text, parts[0], "--windows", 0, "--gram", "full", "--fisher", "--out", study)
+        self.command("calibrate", "calibrate", self.model, *text, parts[0], "--windows", 0, "--gram", "full", "--fisher", "--output-gram",
+                     "--out", study)
         self.command("losses", "sensitivity", self.model, "--candidates", ",".join(self.candidates), *inputs, "--target", "gguf", *short,
                      parts[1], "--windows", 0, "--probe", "gradient", "--as", "llama.cpp", "--out", table)
         solved = self.command(f"solve-{name}", "solve", self.model, *inputs, "--target", "gguf", "--losses", table, "--size", budget,

@@ -165,8 +165,8 @@ const Command pareto_{
             ->check(CLI::Range(1, 100'000));
         app.footer(
             "gap: loss over the least that is proven for the size, less 1; 0 is a proof. Couplings in --losses are "
-            "part "
-            "of each loss. Where they cannot all be solved jointly (couplings_left_out) points are the best that was "
+            "part of each loss. Where they cannot all be solved jointly (couplings_left_out) points are the best that "
+            "was "
             "found, and the gap is an upper bound, or null where nothing above 0 is proven.");
         return [options](Console& console) { return run(console, *options); };
     }};

@@ -2,6 +2,7 @@
 #include "app/cli/sensitivity_probe.h"
 
 #include "app/cli/number_check.h"
+#include "app/cli/plan_measurer.h"
 #include "app/cli/sensitivity_exact_probe.h"
 #include "core/base/text.h"
 #include "core/model/evaluation/generate.h"
@@ -142,11 +143,7 @@ Result<Probed> runProbe(Console& console, const std::string& file, const ProbeOp
     QL_TRY(cases, windowCases(graph, windows));
     const graph::CheckpointWeights weights(model);
     const bool isFirstOrder = options.kind == "first_order";
-    const Runtime* runtime = nullptr;
-    if (!options.runtime.empty()) {
-        QL_TRY(found, findRuntime(options.runtime));
-        runtime = found;
-    }
+    QL_TRY(runtime, runtimeOrNull(options.runtime));
     const Metric* const metric = isFirstOrder ? nullptr : probePredictor(request.activations);
     GradientProbeTask task{.model = model,
                            .graph = graph,

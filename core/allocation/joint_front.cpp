@@ -25,9 +25,10 @@ Result<JointFront> jointFront(const AllocationProblem& problem, const JointTerms
     }
     QL_TRY(ofBlocks, paretoFront(joint.ofBlocks(), settings, context, waysOfBlocks));
     std::vector<FrontPoint> points;
+    AllocationProblem within = problem;
     for (const FrontPoint& point : ofBlocks.points) {
-        AllocationProblem within = problem;
         within.budget = point.budget;
+        within.sides = problem.sides;
         if (!ways.empty())
             within.sides.insert(within.sides.end(), ways[point.way].begin(), ways[point.way].end());
         QL_TRY(its, joint.overItems({.choice = point.choice,

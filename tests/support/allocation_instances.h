@@ -2,6 +2,7 @@
 // Allocation problems of the kinds that solvers find hard in different ways, each a pure function of its seed.
 #pragma once
 
+#include "core/allocation/joint_search.h"
 #include "core/allocation/solver.h"
 #include "core/base/rng.h"
 
@@ -149,5 +150,20 @@ constexpr std::array<InstanceClass, 7> kInstanceClasses{{{"random", randomInstan
                                                          {"tied", tied},
                                                          {"identical", identical},
                                                          {"correlated", correlated}}};
+
+/// Of a choice of items that are coupled, each term by itself; the oracle of joint searches.
+inline double jointLoss(const AllocationProblem& problem, const JointTerms& terms, std::span<const std::size_t> choice)
+{
+    double loss = 0;
+    for (std::size_t i = 0; i < choice.size(); ++i) {
+        const std::size_t o = problem.offsets[i] + choice[i];
+        loss += problem.losses[o] + (terms.own.empty() ? 0 : terms.own[o]);
+    }
+    for (const PairTerm& pair : terms.pairs) {
+        const std::size_t options = problem.offsets[pair.second + 1] - problem.offsets[pair.second];
+        loss += pair.losses[choice[pair.first] * options + choice[pair.second]];
+    }
+    return loss;
+}
 
 } // namespace ql::test

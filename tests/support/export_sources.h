@@ -78,6 +78,13 @@ inline const Target& targetOf(const QByteArray& id)
     return *findTarget(id.toStdString()).value();
 }
 
+/// Of rows that are each a model's kind, a target and a plan.
+inline void exportColumns()
+{
+    for (const char* column : {"source", "id", "plan"})
+        QTest::addColumn<QByteArray>(column);
+}
+
 /// Rows of one column, id: every target.
 inline void allTargetsAsRows()
 {

@@ -360,14 +360,7 @@ private Q_SLOTS:
                 for (std::size_t o = 0; o < problem.losses.size(); ++o)
                     terms.own.push_back(0.3 * make.normal());
             const PlanObjective lossOf = [&](std::span<const std::size_t> choice) {
-                double loss = 0;
-                for (std::size_t i = 0; i < choice.size(); ++i) {
-                    const std::size_t o = problem.offsets[i] + choice[i];
-                    loss += problem.losses[o] + (terms.own.empty() ? 0 : terms.own[o]);
-                }
-                for (const PairTerm& pair : terms.pairs)
-                    loss += pair.losses[choice[pair.first] * 3 + choice[pair.second]];
-                return loss;
+                return test::jointLoss(problem, terms, choice);
             };
             const double best = bestOfAll(problem, lossOf);
             const Solver& solver = solverFor(problem);

@@ -108,17 +108,7 @@ struct CoupledItems {
             size += problem.sizes[problem.offsets[i] + choice[i]];
         return size;
     }
-    double lossOf(std::span<const std::size_t> choice) const
-    {
-        double loss = 0;
-        for (std::size_t i = 0; i < choice.size(); ++i) {
-            const std::size_t o = problem.offsets[i] + choice[i];
-            loss += problem.losses[o] + (terms.own.empty() ? 0 : terms.own[o]);
-        }
-        for (const PairTerm& pair : terms.pairs)
-            loss += pair.losses[choice[pair.first] * 3 + choice[pair.second]];
-        return loss;
-    }
+    double lossOf(std::span<const std::size_t> choice) const { return test::jointLoss(problem, terms, choice); }
     bool keeps(std::span<const std::size_t> choice, const Way& way) const
     {
         AllocationProblem its = problem;

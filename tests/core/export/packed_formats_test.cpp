@@ -16,9 +16,7 @@ class PackedFormatsTest : public QObject {
 private Q_SLOTS:
     void sizesAreExactAndFilesVerify_data()
     {
-        QTest::addColumn<QByteArray>("source");
-        QTest::addColumn<QByteArray>("id");
-        QTest::addColumn<QByteArray>("plan");
+        exportColumns();
         for (const BlockFormat* format : allBlockFormats()) {
             const std::string id(format->id);
             const auto plan = QByteArray::fromStdString("*proj*=" + id + "@imatrix *embed*=" + id);

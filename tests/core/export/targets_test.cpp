@@ -33,9 +33,7 @@ class TargetsTest : public QObject {
 private Q_SLOTS:
     void sizesAreExactAndFilesVerify_data()
     {
-        QTest::addColumn<QByteArray>("source");
-        QTest::addColumn<QByteArray>("id");
-        QTest::addColumn<QByteArray>("plan");
+        exportColumns();
         const QByteArray ct = "compressed-tensors";
         QTest::newRow("ct mixed") << QByteArray("folder") << ct << QByteArray(kMixedCt);
         QTest::newRow("ct f16") << QByteArray("folder f16") << ct << QByteArray(kMixedCt);
@@ -84,9 +82,7 @@ private Q_SLOTS:
 
     void refusalsNameLayerAndMend_data()
     {
-        QTest::addColumn<QByteArray>("source");
-        QTest::addColumn<QByteArray>("id");
-        QTest::addColumn<QByteArray>("plan");
+        exportColumns();
         QTest::addColumn<QByteArray>("says"); // parts of the sentence, separated by |
         const QByteArray ct = "compressed-tensors";
         const QByteArray folder = "folder";

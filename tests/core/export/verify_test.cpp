@@ -15,9 +15,7 @@ class VerifyTest : public QObject {
 private Q_SLOTS:
     void everyTensorIsCompared_data()
     {
-        QTest::addColumn<QByteArray>("source");
-        QTest::addColumn<QByteArray>("id");
-        QTest::addColumn<QByteArray>("plan");
+        exportColumns();
         QTest::newRow("ct") << QByteArray("folder bias") << QByteArray("compressed-tensors") << QByteArray(kMixedCt);
         QTest::newRow("ct formats") << QByteArray("folder") << QByteArray("compressed-tensors")
                                     << QByteArray(kEveryFormat);

@@ -4,6 +4,7 @@
 
 #include <QFile>
 #include <QJsonArray>
+#include <QJsonDocument>
 #include <QTemporaryDir>
 #include <QTest>
 
@@ -88,6 +89,47 @@ private Q_SLOTS:
             QVERIFY(point.contains(QLatin1String("coupling")));
         }
         QVERIFY(solved.json().value(QLatin1String("optimal")).toBool());
+
+        // A coupling that forbids what sums alone would choose: search starts beside it, where solve ends.
+        QFile measured(table);
+        QVERIFY(measured.open(QIODevice::ReadOnly));
+        QJsonObject losses = QJsonDocument::fromJson(measured.readAll()).object();
+        QJsonArray large;
+        for (const auto& each : losses.value(QLatin1String("couplings")).toArray()) {
+            QJsonObject one = each.toObject();
+            const QJsonArray candidates = one.value(QLatin1String("candidates")).toArray();
+            if (!large.isEmpty() || !candidates.at(0).toString().startsWith(text("int8")) ||
+                !candidates.at(1).toString().startsWith(text("int8")))
+                continue;
+            one[QLatin1String("loss")] = 10;
+            one[QLatin1String("standard_error")] = 0;
+            large.append(one);
+        }
+        QCOMPARE(large.size(), 1);
+        losses[QLatin1String("couplings")] = large;
+        QFile coupled(folder.filePath(text("coupled.json")));
+        QVERIFY(coupled.open(QIODevice::WriteOnly) && coupled.write(QJsonDocument(losses).toJson()) > 0);
+        coupled.close();
+        const QStringList ofCoupled{
+            kSample,       text("--json"), text("--losses"), coupled.fileName(),
+            text("--bpw"), text("20"),     text("--out"),    folder.filePath(text("start.json"))};
+        const Outcome beside = qloupe(QStringList{text("solve")} + ofCoupled);
+        QVERIFY2(beside.exitCode == 0, beside.err.constData());
+        const Outcome search =
+            qloupe(QStringList{text("search")} + ofCoupled +
+                   QStringList{text("--text"), kSample + text("/test.txt"), text("--context"), text("32"),
+                               text("--windows"), text("2"), text("--start"), text("1"), text("--steps"), text("0"),
+                               text("--study"), folder.filePath(text("search.qloupe"))});
+        QVERIFY2(search.exitCode == 0, search.err.constData());
+        const double sum = search.json()
+                               .value(QLatin1String("plans"))
+                               .toArray()
+                               .at(0)
+                               .toObject()
+                               .value(QLatin1String("sum_exact_probe"))
+                               .toDouble(-1);
+        QVERIFY(sum >= 0 && sum < 10);
+        QCOMPARE(sum, beside.json().value(QLatin1String("predicted_loss")).toDouble());
 
         const Outcome blocks = sensitivity(request + QStringList{text("--coupling"), text("groups"), text("--group"),
                                                                  text("block"), text("--group"), text("*mlp*")});

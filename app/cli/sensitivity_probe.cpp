@@ -89,7 +89,8 @@ void ProbeOptions::declare(CLI::App& app)
     app.add_option("--coupling", coupling,
                    "what layers lose together beyond the sum of what they lose alone, by --probe exact, which runs all "
                    "cells. pairs: each two layers that follow each other, under every two candidates; qloupe solve "
-                   "--losses takes them into account. groups: those of --group under each candidate")
+                   "--losses takes them into account, shrunk by their standard errors, as is shown beside. groups: "
+                   "those of --group under each candidate")
         ->needs(probe)
         ->check(CLI::IsMember({"pairs", "groups"}));
     app.add_option("--as", runtime,

@@ -56,14 +56,38 @@ private Q_SLOTS:
             for (int side = 0; side < 2; ++side)
                 rest -= alone.value(pair.value(QLatin1String("layers")).toArray().at(side).toString() +
                                     pair.value(QLatin1String("candidates")).toArray().at(side).toString());
-            QVERIFY(qAbs(pair.value(QLatin1String("coupling")).toDouble() - rest) <= 1e-9);
+            const double beyond = pair.value(QLatin1String("coupling")).toDouble();
+            QVERIFY(qAbs(beyond - rest) <= 1e-9);
             const double error = pair.value(QLatin1String("coupling_error")).toDouble();
             QVERIFY(error > 0);
-            beyondNoise += rest * rest - error * error;
+            beyondNoise += beyond * beyond - error * error;
         }
         const Outcome solved = qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--bpw"),
                                        text("13.5"), text("--out"), folder.filePath(text("plan.json"))});
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        // Beside each stands what solve makes of it: those of its plan are the coupling that it tells.
+        QFile written(folder.filePath(text("plan.json")));
+        QVERIFY(written.open(QIODevice::ReadOnly));
+        const QJsonObject planned =
+            QJsonDocument::fromJson(written.readAll()).object().value(QLatin1String("candidates")).toObject();
+        const double variance = qMax(0.0, beyondNoise / static_cast<double>(pairs.size()));
+        double ofPlan = 0;
+        for (const auto& each : pairs) {
+            const QJsonObject pair = each.toObject();
+            const double error = pair.value(QLatin1String("coupling_error")).toDouble();
+            const double kept = variance / (variance + error * error);
+            const double taken = pair.value(QLatin1String("shrunk")).toDouble(qQNaN());
+            QVERIFY(qAbs(taken - kept * pair.value(QLatin1String("coupling")).toDouble()) <= 1e-12);
+            QVERIFY(qAbs(pair.value(QLatin1String("shrunk_error")).toDouble(qQNaN()) - std::sqrt(kept) * error) <=
+                    1e-12);
+            bool isPlanned = true;
+            for (int side = 0; side < 2; ++side)
+                isPlanned =
+                    isPlanned && planned.value(pair.value(QLatin1String("layers")).toArray().at(side).toString()) ==
+                                     pair.value(QLatin1String("candidates")).toArray().at(side);
+            ofPlan += isPlanned ? taken : 0;
+        }
+        QVERIFY(qAbs(solved.json().value(QLatin1String("coupling")).toDouble() - ofPlan) <= 1e-12);
         if (beyondNoise > 0) {
             QCOMPARE(solved.json().value(QLatin1String("couplings_left_out")).toInt(-1), 0);
             QVERIFY(solved.json().value(QLatin1String("coupling")).toDouble() != 0);
@@ -139,6 +163,7 @@ private Q_SLOTS:
         const QJsonObject block = groups.at(0).toObject();
         QCOMPARE(block.value(QLatin1String("group")).toString(), text("block 3"));
         QCOMPARE(block.value(QLatin1String("layers")).toInt(), 7);
+        QVERIFY(!block.contains(QLatin1String("shrunk"))); // solve takes those of pairs
         QCOMPARE(groups.at(2).toObject().value(QLatin1String("layers")).toInt(), 3);
         QVERIFY(block.value(QLatin1String("loss")).toDouble() >
                 groups.at(2).toObject().value(QLatin1String("loss")).toDouble());

@@ -132,7 +132,7 @@ void SolveOptions::declareTable(CLI::App& app)
     auto* its = app.add_option(
         "--metric", metric, "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
     losses.declare(app, "solved without measuring anew")->excludes(its);
-    app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
+    app.add_option("--pin", pins, "ROLE=CANDIDATE (or GLOB=CANDIDATE): fixes these layers; may be repeated");
     limits.declare(app);
 }
 

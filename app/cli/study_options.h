@@ -44,7 +44,7 @@ struct MetricsOption {
     Result<std::vector<const Metric*>> choose(const Activations* activations) const;
 };
 
-/// --bpw X, --size 90MB, --metric M | --losses TABLE…, --solver S, --pin NAME=CANDIDATE… and further limits: measures,
+/// --bpw X, --size 90MB, --metric M | --losses TABLE…, --solver S, --pin LAYERS=CANDIDATE… and further limits: measures,
 /// or takes what was measured, and solves.
 struct SolveOptions {
     CandidatesOption candidates;

@@ -165,7 +165,13 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(measuring, options.measuring.open(console));
     const Model& model = measuring->model();
     const Activations* const activations = measuring->opened.activations.get();
-    QL_TRY(prepared, prepareSolve(console, model, options.solve, measuring->target, activations));
+    SolveOptions solve = options.solve;
+    solve.runtime = options.measuring.runtime;
+    QL_TRY(prepared, prepareSolve(console, model, solve, measuring->target, activations));
+    if (!prepared.runtime.empty() && prepared.runtime != solve.runtime)
+        return usageError("hold losses with the rounding of activations by " + prepared.runtime + "; add --as " +
+                              prepared.runtime,
+                          "--losses");
     if (isSweep && (!prepared.request.bitsPerWeight || prepared.request.fileBytes))
         return usageError("--by ratios splits bits per weight: give --bpw, and leave --size out");
     std::vector<bool> isFirst;
@@ -174,9 +180,8 @@ Result<int> run(Console& console, const Options& options)
         isFirst = std::move(group);
     }
     if (!options.firstMetric.empty()) {
-        SolveOptions other = options.solve;
-        other.metric = options.firstMetric;
-        QL_TRY(its, prepareSolve(console, model, other, measuring->target, activations));
+        solve.metric = options.firstMetric;
+        QL_TRY(its, prepareSolve(console, model, solve, measuring->target, activations));
         const std::size_t columns = prepared.table->candidates.size();
         for (std::size_t i = 0; i < isFirst.size(); ++i)
             for (std::size_t c = 0; isFirst[i] && c < columns; ++c)
@@ -209,8 +214,11 @@ Result<int> run(Console& console, const Options& options)
         if (one.measured.floor != 0)
             row["floor"] = one.measured.floor;
         rows.push_back(std::move(row));
-        if (isSum && table.unit == kNatsPerToken)
-            records.push_back(measurer.record(table, one.plan, one.measured, prepared.couplings));
+        if (isSum && table.unit == kNatsPerToken) {
+            const MeasuredKld besideSum{.kld = one.measured.kld,
+                                        .floor = prepared.runtime.empty() ? one.measured.floor : 0}; // in the sum
+            records.push_back(measurer.record(table, one.plan, besideSum, prepared.couplings));
+        }
     }
     QL_CHECK(measuring->keep(std::move(records)));
     QL_CHECK(writePlan(tried[best].plan, model, options.out));

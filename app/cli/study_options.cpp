@@ -136,6 +136,14 @@ void SolveOptions::declareTable(CLI::App& app)
     limits.declare(app);
 }
 
+void SolveOptions::declareRuntime(CLI::App& app)
+{
+    app.add_option("--as", runtime,
+                   "weigh what this runtime's rounding of activations adds, too, e.g. llama.cpp: by losses that "
+                   "qloupe sensitivity --probe gradient --as measured")
+        ->needs(app.get_option("--losses"));
+}
+
 Result<void> SolveOptions::checkBudget() const
 {
     return limits.hasBudget()
@@ -191,7 +199,13 @@ void warnOfRefusals(Console& console, const Model& model, const TargetProfile& t
 Result<CostTable> tableFromLosses(Console& console, const Model& model, const SolveOptions& options,
                                   const Target* target, const Activations* activations, PreparedSolve& prepared)
 {
-    QL_TRY(losses, options.losses.open(console, model, activations));
+    QL_TRY(losses, options.losses.open(console, model, activations, options.runtime));
+    if (losses.runtime != options.runtime && !options.runtime.empty())
+        console.warn(
+            std::vector<Warning>{{"--losses", "do not count what the rounding of activations by " + options.runtime +
+                                                  " adds; measure that with qloupe sensitivity --probe "
+                                                  "gradient --as " +
+                                                  options.runtime}});
     std::vector<Candidate> candidates = losses.candidates;
     if (options.candidates.isGiven()) {
         QL_TRY(chosen, options.candidates.choose(model, target));
@@ -200,6 +214,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
     CostTable table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
     prepared.activations = losses.activations;
     prepared.couplings = std::move(losses.couplings);
+    prepared.runtime = losses.runtime;
     const auto isLacking = [](const Cost& cost) { return cost.allowed && std::isnan(cost.loss); };
     if (const auto lacking = std::ranges::count_if(table.costs, isLacking); lacking > 0)
         console.warn(std::vector<Warning>{{"--losses", "has no loss for " + std::to_string(lacking) + " of " +

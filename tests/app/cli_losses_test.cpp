@@ -243,6 +243,7 @@ private Q_SLOTS:
     {
         QTemporaryDir folder;
         const QString table = folder.filePath(text("losses.json"));
+        const QString study = folder.filePath(text("probe.qloupe"));
         const QStringList request{text("--probe"),      text("gradient"),
                                   text("--text"),       kSample + text("/test.txt"),
                                   text("--context"),    text("32"),
@@ -250,21 +251,77 @@ private Q_SLOTS:
                                   text("--candidates"), text("gguf:q8_0,f16"),
                                   text("--layer"),      text("*.layers.0.*q_proj*"),
                                   text("--target"),     text("gguf"),
+                                  text("--study"),      study,
                                   text("--out"),        table};
         const auto figure = [](const Outcome& outcome, int cell, const char* key) {
             const auto cells = outcome.json().value(QLatin1String("cells")).toArray();
             return cells.at(cell).toObject().value(QLatin1String(key)).toDouble(-1);
         };
+        const QStringList as{text("--as"), text("llama.cpp")};
+        const Outcome run = sensitivity(request + as);
+        QVERIFY2(run.exitCode == 0, run.err.constData());
+        QFile written(table);
+        QVERIFY(written.open(QIODevice::ReadOnly) && written.readAll().contains("\"runtime\": \"llama.cpp\""));
+        // The study has them: alone, or beside those without, where --as says which. There are bits for Q8_0 only.
+        const QString plan = folder.filePath(text("plan.json"));
+        const auto solve = [&](const QString& losses, const QStringList& more) {
+            return qloupe(QStringList{text("solve"), kSample, text("--json"), text("--bpw"), text("15.9"),
+                                      text("--out"), plan, text("--losses"), losses} +
+                          more);
+        };
+        const auto word = [](const Outcome& outcome, const char* key) {
+            return outcome.json().value(QLatin1String(key)).toString();
+        };
+        const auto number = [](const QJsonObject& object, const char* key) {
+            return object.value(QLatin1String(key)).toDouble(qQNaN());
+        };
+        const Outcome byTable = solve(table, {});
+        QVERIFY2(byTable.exitCode == 0, byTable.err.constData());
+        const Outcome alone = solve(study, {});
+        QVERIFY2(alone.exitCode == 0, alone.err.constData());
+        QCOMPARE(word(alone, "metric"), text("gradient_probe+rounding"));
+        QCOMPARE(number(alone.json(), "predicted_loss"), number(byTable.json(), "predicted_loss"));
         const Outcome own = sensitivity(request);
         QVERIFY2(own.exitCode == 0, own.err.constData());
         QCOMPARE(figure(own, 0, "rounding"), -1.0);
-        const Outcome run = sensitivity(request + QStringList{text("--as"), text("llama.cpp")});
-        QVERIFY2(run.exitCode == 0, run.err.constData());
+        const Outcome plain = solve(study, {});
+        QVERIFY2(plain.exitCode == 0, plain.err.constData());
+        QCOMPARE(word(plain, "metric"), text("gradient_probe"));
+        const Outcome lacking = solve(table, as); // without rounding by now
+        QVERIFY(lacking.exitCode == 0 && lacking.err.contains("do not count what the rounding"));
+        const Outcome beside = solve(study, as);
+        QVERIFY2(beside.exitCode == 0 && !beside.err.contains("do not count"), beside.err.constData());
+        QCOMPARE(word(beside, "metric"), text("gradient_probe+rounding"));
+        QCOMPARE(number(beside.json(), "predicted_loss"), number(byTable.json(), "predicted_loss"));
+        QCOMPARE(solve(study, {text("--as"), text("nothing")}).exitCode, 2);
+        const QStringList ofText{text("--text"), kSample + text("/test.txt"), text("--context"),
+                                 text("32"),     text("--windows"),           text("2")};
+        const Outcome validated = qloupe(
+            QStringList{text("validate"), kSample, text("--json"), text("--plan"), plan, text("--losses"), study} +
+            ofText + as);
+        QVERIFY2(validated.exitCode == 0, validated.err.constData());
+        const QJsonObject prediction = validated.json().value(QLatin1String("prediction")).toObject();
+        QCOMPARE(prediction.value(QLatin1String("metric")).toString(), text("gradient_probe+rounding"));
+        QCOMPARE(number(prediction, "predicted_sum"), number(beside.json(), "predicted_loss"));
+        QCOMPARE(number(prediction, "predicted_sum_error"), number(beside.json(), "standard_error"));
+        QCOMPARE(number(prediction, "floor"), 0.0); // the sum has it
+        // A search's plans are remembered likewise.
+        const QStringList search{text("search"), kSample,         text("--json"), text("--bpw"),
+                                 text("15.9"),   text("--out"),   plan,           text("--losses"),
+                                 study,          text("--study"), study,          text("--start"),
+                                 text("1"),      text("--steps"), text("0")};
+        const Outcome searched = qloupe(search + ofText + as);
+        QVERIFY2(searched.exitCode == 0, searched.err.constData());
+        const QJsonObject first = searched.json().value(QLatin1String("plans")).toArray().at(0).toObject();
+        QCOMPARE(number(first, "sum_gradient_probe+rounding"), number(beside.json(), "predicted_loss"));
+        QVERIFY(number(first, "floor") > 0);
+        const QJsonObject expected = solve(study, as).json().value(QLatin1String("prediction")).toObject();
+        QCOMPARE(expected.value(QLatin1String("runtime")).toString(), text("llama.cpp"));
+        QCOMPARE(number(expected, "plans_behind"), 1.0);
+        QCOMPARE(number(expected, "floor"), 0.0);
         QCOMPARE(figure(run, 0, "loss"), figure(own, 0, "loss")); // of the codes alone
         QVERIFY(figure(run, 0, "rounding") > 0 && figure(run, 0, "rounding_error") > 0);
         QVERIFY(figure(run, 1, "rounding") < 0.1 * figure(run, 0, "rounding")); // float16
-        QFile written(table);
-        QVERIFY(written.open(QIODevice::ReadOnly) && written.readAll().contains("\"runtime\": \"llama.cpp\""));
         const Outcome unknown = sensitivity(request + QStringList{text("--as"), text("nothing")});
         QVERIFY(unknown.exitCode == 2 && unknown.err.contains("llama.cpp"));
     }

@@ -72,8 +72,8 @@ Json rowOf(const Transform& transform)
         options.emplace_back(option.key);
     for (const TransformOption& option : transform.keys)
         options.push_back(std::string(option.key) + "= (" + std::string(option.help) + ")");
-    return {{"id", transform.id},          {"title", transform.title},       {"formula", transform.formula},
-            {"reach", reachOf(transform)}, {"needs", word(transform.needs)}, {"options", options},
+    return {{"id", transform.id},          {"title", transform.title},          {"formula", transform.formula},
+            {"reach", reachOf(transform)}, {"needs", describeNeeds(transform)}, {"options", options},
             {"source", transform.source}};
 }
 

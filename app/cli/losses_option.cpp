@@ -5,11 +5,30 @@
 #include "core/base/text.h"
 #include "core/plan/plan_inputs.h"
 #include "core/plan/shrunk_couplings.h"
+#include "core/realize/runtime_activations.h"
 #include "core/study/study.h"
 
 namespace ql::cli {
 
-Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations)
+namespace {
+
+/// In the order of openLosses().
+LayerLosses firstKept(const Study& study, const Model& model, const Activations* activations,
+                      const std::string& runtime)
+{
+    std::vector<std::string> runtimes{runtime, ""};
+    for (const Runtime& other : allRuntimes())
+        runtimes.emplace_back(other.id);
+    LayerLosses losses;
+    for (std::size_t i = 0; losses.cells.empty() && i < runtimes.size(); ++i)
+        losses = keptLosses(study, model, inputsFingerprint(activations), runtimes[i]);
+    return losses;
+}
+
+} // namespace
+
+Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations,
+                               const std::string& runtime)
 {
     if (!path.ends_with(".qloupe"))
         return readLosses(path, model);
@@ -17,7 +36,7 @@ Result<LayerLosses> openLosses(const std::string& path, const Model& model, cons
         return ioError("cannot open: there is no such study", path);
     std::vector<Warning> warnings;
     QL_TRY(study, openStudy(path, warnings));
-    LayerLosses losses = keptLosses(*study, model, inputsFingerprint(activations));
+    LayerLosses losses = firstKept(*study, model, activations, runtime);
     if (losses.cells.empty())
         return usageError("holds no losses of the model with these --activations; measure them in the window, or with "
                           "qloupe sensitivity --probe … --study",
@@ -31,14 +50,18 @@ CLI::Option* LossesOption::declare(CLI::App& app, const std::string& use)
         "--losses", paths,
         "tables of losses that qloupe sensitivity --out wrote, or studies that hold some, " + use +
             "; may be repeated: of each layer and candidate the one with the best evidence counts, and couplings are "
-            "shrunk by their standard errors");
+            "shrunk by their standard errors. Of a study those that count a runtime's rounding of activations are "
+            "taken with --as, or where it holds no others");
 }
 
-Result<LayerLosses> LossesOption::open(Console& console, const Model& model, const Activations* activations) const
+Result<LayerLosses> LossesOption::open(Console& console, const Model& model, const Activations* activations,
+                                       const std::string& runtime) const
 {
-    QL_TRY(losses, openLosses(paths.front(), model, activations));
+    if (!runtime.empty())
+        QL_CHECK(findRuntime(runtime));
+    QL_TRY(losses, openLosses(paths.front(), model, activations, runtime));
     for (std::size_t i = 1; i < paths.size(); ++i) {
-        QL_TRY(more, openLosses(paths[i], model, activations));
+        QL_TRY(more, openLosses(paths[i], model, activations, runtime));
         QL_TRY(both, merged(std::move(losses), more));
         losses = std::move(both);
     }

@@ -13,8 +13,10 @@ class Activations;
 
 namespace ql::cli {
 
-/// A table of losses, or what a study holds of the model and these activations (null: none).
-Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations);
+/// A table of losses, or what a study holds of the model and these activations (null: none): those that count the
+/// runtime's rounding of activations (its id; empty: none), else those that count none, else any.
+Result<LayerLosses> openLosses(const std::string& path, const Model& model, const Activations* activations,
+                               const std::string& runtime = {});
 
 /// --losses TABLE|STUDY, may be repeated.
 struct LossesOption {
@@ -24,9 +26,10 @@ struct LossesOption {
     CLI::Option* declare(CLI::App& app, const std::string& use);
     bool isGiven() const { return !paths.empty(); }
     /// All of them as one table, its couplings shrunk by their standard errors; says where these leave nothing of them.
-    /// Errors: those of openLosses() and merged(); usage where they were measured with other activations than these
-    /// (null: any will do).
-    Result<LayerLosses> open(Console& console, const Model& model, const Activations* activations) const;
+    /// `runtime`: as openLosses() has it. Errors: those of openLosses(), merged() and findRuntime(); usage where they
+    /// were measured with other activations than these (null: any will do).
+    Result<LayerLosses> open(Console& console, const Model& model, const Activations* activations,
+                             const std::string& runtime) const;
     /// What a prediction by them is recorded with: names of the files, and 16 digits of a hash of what they hold.
     std::string name(const LayerLosses& losses, const Model& model) const;
 };

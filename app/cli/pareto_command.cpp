@@ -149,6 +149,7 @@ const Command pareto_{
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         options->solve.declareTable(app);
+        options->solve.declareRuntime(app);
         options->activations.declare(app);
         options->transforms.declare(app);
         app.add_option("--target", options->target,

@@ -66,7 +66,12 @@ class Searching {
 public:
     Searching(Console& console, const Options& options, const PreparedSolve& prepared, PlanProblem& problem,
               PlanMeasurer& measurer)
-        : m_console(console), m_options(options), m_prepared(prepared), m_problem(problem), m_measurer(measurer)
+        : m_console(console),
+          m_options(options),
+          m_prepared(prepared),
+          m_problem(problem),
+          m_terms(jointTerms(problem, prepared.couplings)),
+          m_measurer(measurer)
     {}
 
     /// By evolution, or over ratios where a first group is given. Where files turn out larger than their sizes say it
@@ -88,7 +93,7 @@ private:
     {
         const std::size_t most = m_options.search.start + m_options.search.steps;
         QL_TRY(found, searchMeasured(
-                          m_problem.problem(),
+                          m_problem.problem(), m_terms,
                           [&](std::span<const std::size_t> choice) -> Result<double> {
                               QL_CHECK(measure(choice, most));
                               return m_tried.back().measured.kld.value;
@@ -111,7 +116,7 @@ private:
             weights += request.weights.back();
         }
         request.meanBits = static_cast<double>(m_problem.problem().budget) / weights;
-        QL_TRY(points, sweepRatios(m_problem.problem(), request, inner()));
+        QL_TRY(points, sweepRatios(m_problem.problem(), m_terms, request, inner()));
         for (const RatioPoint& point : points) {
             QL_CHECK(measure(point.allocation.choice, points.size()));
             m_tried.back().row = {
@@ -142,6 +147,7 @@ private:
     const Options& m_options;
     const PreparedSolve& m_prepared;
     PlanProblem& m_problem;
+    JointTerms m_terms;
     PlanMeasurer& m_measurer;
     std::vector<Tried> m_tried;
     std::int64_t m_bytesAbove = 0; // of the last plan, which was not run
@@ -159,7 +165,13 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(measuring, options.measuring.open(console));
     const Model& model = measuring->model();
     const Activations* const activations = measuring->opened.activations.get();
-    QL_TRY(prepared, prepareSolve(console, model, options.solve, measuring->target, activations));
+    SolveOptions solve = options.solve;
+    solve.runtime = options.measuring.runtime;
+    QL_TRY(prepared, prepareSolve(console, model, solve, measuring->target, activations));
+    if (!prepared.runtime.empty() && prepared.runtime != solve.runtime)
+        return usageError("hold losses with the rounding of activations by " + prepared.runtime + "; add --as " +
+                              prepared.runtime,
+                          "--losses");
     if (isSweep && (!prepared.request.bitsPerWeight || prepared.request.fileBytes))
         return usageError("--by ratios splits bits per weight: give --bpw, and leave --size out");
     std::vector<bool> isFirst;
@@ -168,9 +180,8 @@ Result<int> run(Console& console, const Options& options)
         isFirst = std::move(group);
     }
     if (!options.firstMetric.empty()) {
-        SolveOptions other = options.solve;
-        other.metric = options.firstMetric;
-        QL_TRY(its, prepareSolve(console, model, other, measuring->target, activations));
+        solve.metric = options.firstMetric;
+        QL_TRY(its, prepareSolve(console, model, solve, measuring->target, activations));
         const std::size_t columns = prepared.table->candidates.size();
         for (std::size_t i = 0; i < isFirst.size(); ++i)
             for (std::size_t c = 0; isFirst[i] && c < columns; ++c)
@@ -203,8 +214,11 @@ Result<int> run(Console& console, const Options& options)
         if (one.measured.floor != 0)
             row["floor"] = one.measured.floor;
         rows.push_back(std::move(row));
-        if (isSum && table.unit == kNatsPerToken)
-            records.push_back(measurer.record(table, one.plan, one.measured, prepared.couplings));
+        if (isSum && table.unit == kNatsPerToken) {
+            const MeasuredKld besideSum{.kld = one.measured.kld,
+                                        .floor = prepared.runtime.empty() ? one.measured.floor : 0}; // in the sum
+            records.push_back(measurer.record(table, one.plan, besideSum, prepared.couplings));
+        }
     }
     QL_CHECK(measuring->keep(std::move(records)));
     QL_CHECK(writePlan(tried[best].plan, model, options.out));
@@ -240,8 +254,8 @@ const Command search_{
         options->solve.limits.declareBudget(app);
         options->solve.declareTable(app);
         app.add_option("--start", options->search.start,
-                       "evolution: plans that are run before the predictor is fitted: the one of the least sum, and "
-                       "others of losses drawn around")
+                       "evolution: plans that are run before the predictor is fitted: the one of the least sum, "
+                       "couplings of --losses included, and others of losses drawn around")
             ->capture_default_str()
             ->check(atLeast(1));
         app.add_option("--steps", options->search.steps,

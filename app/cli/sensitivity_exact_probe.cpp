@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/model/evaluation/run_cost.h"
 #include "core/plan/plan_inputs.h"
+#include "core/plan/shrunk_couplings.h"
 #include "core/sensitivity/probed_losses.h"
 
 #include <cmath>
@@ -80,7 +81,8 @@ Result<std::vector<Together>> togetherOf(const Model& model, const ProbeOptions&
     return together;
 }
 
-/// Rows of what was run together; what pairs say goes into the losses. `windows`: the loss of each change by window.
+/// Rows of what was run together; what pairs say goes into the losses, and beside it stands what solve makes of them
+/// all, 0 where it leaves them out. `windows`: the loss of each change by window.
 nlohmann::ordered_json couplingRows(const Model& model, std::span<const ExactCell> cells,
                                     std::span<const Together> together, const std::vector<std::vector<double>>& windows,
                                     LayerLosses& losses)
@@ -116,6 +118,11 @@ nlohmann::ordered_json couplingRows(const Model& model, std::span<const ExactCel
         row["coupling"] = numberOrNull(beyond.value);
         row["coupling_error"] = numberOrNull(beyond.standardError);
         rows.push_back(std::move(row));
+    }
+    const std::vector<LayerCoupling> taken = shrunk(losses.couplings);
+    for (std::size_t i = 0; i < losses.couplings.size(); ++i) {
+        rows[i]["shrunk"] = taken.empty() ? 0.0 : taken[i].loss;
+        rows[i]["shrunk_error"] = taken.empty() ? 0.0 : taken[i].standardError;
     }
     return rows;
 }

@@ -29,14 +29,13 @@ Result<void> announce(Console& console, const GradientProbeTask& task, const Cas
     return {};
 }
 
-/// Says when they were measured, now, and leaves those that are KLDs of layers alone, by their weights, in the study.
+/// Says when they were measured, now, and leaves those that are KLDs of layers alone in the study.
 Result<void> finish(LayerLosses& losses, const ProbeOptions& options, const Model& model, const OpenedStudy* study)
 {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     for (LayerLoss& cell : losses.cells)
         cell.time = std::chrono::duration_cast<std::chrono::seconds>(now).count();
-    const bool areOwn = options.by == "kld" && options.runtime.empty();
-    if (!study || !options.makesTable() || options.kind == "first_order" || !areOwn)
+    if (!study || !options.makesTable() || options.kind == "first_order" || options.by != "kld")
         return {};
     QL_CHECK(keepLosses(*study->study, losses, model));
     return study->study->save(study->document);
@@ -68,7 +67,7 @@ void ProbeOptions::declare(CLI::App& app)
     app.add_option(
            "--study", study,
            "study (.qloupe) that keeps the probe's results as they arrive: a run that was stopped continues, and "
-           "the window and solve --losses find the losses there")
+           "solve --losses finds the losses there, those with --as beside those without, which the window shows")
         ->needs(probe);
     app.add_option("--losses", losses,
                    "tables of losses (--out of earlier runs, or their --study) by which --probe exact chooses what to "
@@ -89,12 +88,14 @@ void ProbeOptions::declare(CLI::App& app)
     app.add_option("--coupling", coupling,
                    "what layers lose together beyond the sum of what they lose alone, by --probe exact, which runs all "
                    "cells. pairs: each two layers that follow each other, under every two candidates; qloupe solve "
-                   "--losses takes them into account. groups: those of --group under each candidate")
+                   "--losses takes them into account, shrunk by their standard errors, as is shown beside. groups: "
+                   "those of --group under each candidate")
         ->needs(probe)
         ->check(CLI::IsMember({"pairs", "groups"}));
     app.add_option("--as", runtime,
                    "count what this runtime's rounding of activations adds under each candidate in the losses of "
-                   "--probe gradient, e.g. llama.cpp: plans that are solved from the table (--out) then weigh it, too")
+                   "--probe gradient, e.g. llama.cpp: plans that are solved from the table (--out, --study) then weigh "
+                   "it, too")
         ->needs(probe);
     app.add_option("--limit", limit, "cells that --probe exact measures, at most; 0: all")
         ->capture_default_str()

@@ -134,6 +134,7 @@ const Command solve_{
         const auto options = std::make_shared<Options>();
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         options->solve.declare(app);
+        options->solve.declareRuntime(app);
         options->activations.declare(app);
         options->transforms.declare(app);
         app.add_option("--target", options->target,

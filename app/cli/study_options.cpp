@@ -132,8 +132,16 @@ void SolveOptions::declareTable(CLI::App& app)
     auto* its = app.add_option(
         "--metric", metric, "what is minimised (qloupe list metrics); otherwise the last of them that can be computed");
     losses.declare(app, "solved without measuring anew")->excludes(its);
-    app.add_option("--pin", pins, "NAME=CANDIDATE: fixes a layer (name or glob); may be repeated");
+    app.add_option("--pin", pins, "ROLE=CANDIDATE (or GLOB=CANDIDATE): fixes these layers; may be repeated");
     limits.declare(app);
+}
+
+void SolveOptions::declareRuntime(CLI::App& app)
+{
+    app.add_option("--as", runtime,
+                   "weigh what this runtime's rounding of activations adds, too, e.g. llama.cpp: by losses that "
+                   "qloupe sensitivity --probe gradient --as measured")
+        ->needs(app.get_option("--losses"));
 }
 
 Result<void> SolveOptions::checkBudget() const
@@ -191,7 +199,13 @@ void warnOfRefusals(Console& console, const Model& model, const TargetProfile& t
 Result<CostTable> tableFromLosses(Console& console, const Model& model, const SolveOptions& options,
                                   const Target* target, const Activations* activations, PreparedSolve& prepared)
 {
-    QL_TRY(losses, options.losses.open(console, model, activations));
+    QL_TRY(losses, options.losses.open(console, model, activations, options.runtime));
+    if (losses.runtime != options.runtime && !options.runtime.empty())
+        console.warn(
+            std::vector<Warning>{{"--losses", "do not count what the rounding of activations by " + options.runtime +
+                                                  " adds; measure that with qloupe sensitivity --probe "
+                                                  "gradient --as " +
+                                                  options.runtime}});
     std::vector<Candidate> candidates = losses.candidates;
     if (options.candidates.isGiven()) {
         QL_TRY(chosen, options.candidates.choose(model, target));
@@ -200,6 +214,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
     CostTable table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
     prepared.activations = losses.activations;
     prepared.couplings = std::move(losses.couplings);
+    prepared.runtime = losses.runtime;
     const auto isLacking = [](const Cost& cost) { return cost.allowed && std::isnan(cost.loss); };
     if (const auto lacking = std::ranges::count_if(table.costs, isLacking); lacking > 0)
         console.warn(std::vector<Warning>{{"--losses", "has no loss for " + std::to_string(lacking) + " of " +

@@ -44,8 +44,8 @@ struct MetricsOption {
     Result<std::vector<const Metric*>> choose(const Activations* activations) const;
 };
 
-/// --bpw X, --size 90MB, --metric M | --losses TABLE…, --solver S, --pin NAME=CANDIDATE… and further limits: measures,
-/// or takes what was measured, and solves.
+/// --bpw X, --size 90MB, --metric M | --losses TABLE…, --solver S, --pin LAYERS=CANDIDATE… and further limits:
+/// measures, or takes what was measured, and solves.
 struct SolveOptions {
     CandidatesOption candidates;
     std::string metric;
@@ -53,10 +53,13 @@ struct SolveOptions {
     std::string solver;
     std::vector<std::string> pins;
     LimitOptions limits;
+    std::string runtime; // whose rounding of activations counts in --losses; empty: any or none
 
     void declare(CLI::App& app);
     /// What does not depend on the size: candidates, metric, pins, limits.
     void declareTable(CLI::App& app);
+    /// --as RUNTIME, after the others.
+    void declareRuntime(CLI::App& app);
     /// An error that says what would be one, where there is no budget.
     Result<void> checkBudget() const;
 };
@@ -66,6 +69,7 @@ struct PreparedSolve {
     std::unique_ptr<CostTable> table;
     std::vector<Measurement> cells;
     std::vector<LayerCoupling> couplings; // in --losses
+    std::string runtime;                  // whose rounding of activations they count; empty: none
     std::string activations;              // fingerprint of what the quantizers saw of the layers' inputs
     BalanceRequest request;               // refers to the table and the couplings
 };

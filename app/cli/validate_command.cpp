@@ -111,7 +111,7 @@ Result<GivenLosses> givenLosses(Console& console, const LossesOption& option, co
 {
     const Model& model = *other.opened.model;
     const Plan& plan = *other.plan;
-    QL_TRY(losses, option.open(console, model, other.opened.activations.get()));
+    QL_TRY(losses, option.open(console, model, other.opened.activations.get(), runtime));
     if (!losses.runtime.empty() && losses.runtime != runtime)
         return usageError("holds losses with the rounding of activations by " + losses.runtime + "; add --as " +
                               losses.runtime,

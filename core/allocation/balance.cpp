@@ -163,8 +163,6 @@ private:
         AllocationProblem& problem = m_problem.problem();
         problem.budget = budget;
         const Solver& solver = m_solver ? *m_solver : solverFor(problem);
-        if (m_terms.isEmpty())
-            return solveWith(solver, problem, m_context);
         QL_TRY(joint, solveJointly(solver, problem, m_terms, m_context));
         m_leftOut = joint.leftOut;
         return std::move(joint.allocation);

@@ -302,6 +302,10 @@ JointTerms jointTerms(const PlanProblem& problem, std::span<const LayerCoupling>
 Result<JointAllocation> solveJointly(const Solver& solver, const AllocationProblem& problem, const JointTerms& terms,
                                      const JobContext& context, std::size_t mostChoices)
 {
+    if (terms.isEmpty()) {
+        QL_TRY(found, solveWith(solver, problem, context));
+        return JointAllocation{.allocation = std::move(found), .largestBlock = 1, .leftOut = 0};
+    }
     QL_TRY(joint, JointProblem::make(problem, terms, context, mostChoices));
     QL_TRY(found, solveWith(solver, joint.ofBlocks(), context));
     QL_TRY(allocation, joint.overItems(found, problem, context));

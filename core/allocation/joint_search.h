@@ -82,7 +82,7 @@ struct JointAllocation {
     std::size_t leftOut = 0;      // pairs between blocks
 };
 
-/// Errors: those of JointProblem and solveWith.
+/// Without terms as solveWith() does. Errors: those of JointProblem and solveWith.
 Result<JointAllocation> solveJointly(const Solver& solver, const AllocationProblem& problem, const JointTerms& terms,
                                      const JobContext& context, std::size_t mostChoices = kMostBlockChoices);
 

@@ -20,9 +20,9 @@ constexpr double kMutations = 4;           // items of a child
 
 class Search {
 public:
-    Search(const AllocationProblem& problem, const MeasureChoice& measure, const MeasuredSearchSettings& settings,
-           const JobContext& context)
-        : m_problem(problem), m_measure(measure), m_settings(settings), m_context(context)
+    Search(const AllocationProblem& problem, const JointTerms& terms, const MeasureChoice& measure,
+           const MeasuredSearchSettings& settings, const JobContext& context)
+        : m_problem(problem), m_terms(terms), m_measure(measure), m_settings(settings), m_context(context)
     {}
 
     Result<std::vector<MeasuredChoice>> run()
@@ -57,9 +57,9 @@ private:
             for (std::size_t o = 0; draw > 0 && o < drawn.losses.size(); ++o)
                 drawn.losses[o] =
                     m_problem.losses[o] * std::exp(m_settings.spread * rng.normal(draw * drawn.losses.size() + o));
-            QL_TRY(optimum, solveWith(solver, drawn, m_context));
-            if (!m_known.contains(optimum.choice))
-                QL_CHECK(add(std::move(optimum.choice), std::numeric_limits<double>::quiet_NaN()));
+            QL_TRY(optimum, solveJointly(solver, drawn, m_terms, m_context));
+            if (!m_known.contains(optimum.allocation.choice))
+                QL_CHECK(add(std::move(optimum.allocation.choice), std::numeric_limits<double>::quiet_NaN()));
         }
         return {};
     }
@@ -93,6 +93,7 @@ private:
     }
 
     const AllocationProblem& m_problem;
+    const JointTerms& m_terms;
     const MeasureChoice& m_measure;
     const MeasuredSearchSettings& m_settings;
     const JobContext& m_context;
@@ -102,12 +103,13 @@ private:
 
 } // namespace
 
-Result<std::vector<MeasuredChoice>> searchMeasured(const AllocationProblem& problem, const MeasureChoice& measure,
-                                                   const MeasuredSearchSettings& settings, const JobContext& context)
+Result<std::vector<MeasuredChoice>> searchMeasured(const AllocationProblem& problem, const JointTerms& terms,
+                                                   const MeasureChoice& measure, const MeasuredSearchSettings& settings,
+                                                   const JobContext& context)
 {
     if (settings.start < 1 || problem.itemCount() == 0)
         return usageError("a search needs items, and a plan to start from");
-    return Search(problem, measure, settings, context).run();
+    return Search(problem, terms, measure, settings, context).run();
 }
 
 std::span<const PlanSearch> planSearches()

@@ -90,11 +90,11 @@ Result<std::int64_t> tokensOf(const Limit& limit)
 }
 
 /// The quantizable layers that are meant.
-Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_view words, const Limit& limit)
+Result<std::vector<std::int64_t>> layersNamed(const Model& model, std::string_view words, std::string place)
 {
     std::vector<std::int64_t> found = layersMeant(model, model.quantizableLayers(), words);
     if (found.empty())
-        return usageError("no layer that a plan decides has this role or a name that matches", place(limit));
+        return usageError("no layer that a plan decides has this role or a name that matches", std::move(place));
     return found;
 }
 
@@ -121,7 +121,7 @@ Result<GroupBudget> groupBudget(const Model& model, const Limit& limit)
         colon == std::string_view::npos ? std::optional<double>() : parseDouble(words->right.substr(colon + 1));
     if (!bits || !(*bits > 0) || (colon != std::string_view::npos && (!tolerance || !(*tolerance >= 0))))
         return notUnderstood(limit, kForm);
-    QL_TRY(layers, layersNamed(model, words->left, limit));
+    QL_TRY(layers, layersNamed(model, words->left, place(limit)));
     return GroupBudget{
         .name = std::string(words->left), .layers = std::move(layers), .bitsPerWeight = *bits, .tolerance = tolerance};
 }
@@ -135,7 +135,7 @@ Result<Allowed> allowedOf(const Model& model, const Limit& limit)
     const auto words = splitAtEquals(limit.text);
     if (!words)
         return notUnderstood(limit, "LAYERS=CANDIDATE,CANDIDATE");
-    QL_TRY(layers, layersNamed(model, words->left, limit));
+    QL_TRY(layers, layersNamed(model, words->left, place(limit)));
     QL_TRY(candidates, parseCandidates(words->right));
     return Allowed{std::move(layers), std::move(candidates)};
 }
@@ -182,7 +182,7 @@ Result<Said> readLimit(const Model& model, const Limit& limit)
     case LimitKind::group:
         return said(groupBudget(model, limit));
     case LimitKind::tie:
-        return said(layersNamed(model, trim(limit.text), limit));
+        return said(layersNamed(model, trim(limit.text), place(limit)));
     case LimitKind::allow:
         return said(allowedOf(model, limit));
     default:
@@ -529,15 +529,12 @@ Result<void> pinLayers(const Model& model, std::string_view pin, Plan& plan)
 {
     const auto words = splitAtEquals(pin);
     if (!words)
-        return notUnderstood("NAME=CANDIDATE", "*q_proj*=int8:g64", "pin " + std::string(pin));
+        return notUnderstood("LAYERS=CANDIDATE", "q_proj=int8:g64", "pin " + std::string(pin));
     QL_TRY(candidate, parseCandidate(words->right));
-    QL_TRY(layers, model.match(words->left));
+    QL_TRY(layers, layersNamed(model, words->left, "pin " + std::string(pin)));
     for (const std::int64_t layer : layers) {
-        const auto index = static_cast<std::size_t>(layer);
-        if (!model.layers[index].quantizable)
-            return usageError("is not quantized by any plan, so it cannot be pinned", model.layers[index].name);
-        plan.candidates[index] = candidate;
-        plan.locked[index] = true;
+        plan.candidates[static_cast<std::size_t>(layer)] = candidate;
+        plan.locked[static_cast<std::size_t>(layer)] = true;
     }
     return {};
 }

@@ -69,7 +69,7 @@ Result<CostTable> limitedTable(const Model& model, std::span<const Limit> limits
 Result<CostTable> applyLimits(const Model& model, std::span<const Limit> limits, const CostTable& table,
                               BalanceRequest& request, PlaceCount& places, const JobContext& context);
 
-/// Gives layers a candidate and locks them: NAME=CANDIDATE, a name or a glob of names or aliases. Errors: usage.
+/// Gives layers a candidate and locks them: LAYERS=CANDIDATE, as in limits. Errors: usage.
 Result<void> pinLayers(const Model& model, std::string_view pin, Plan& plan);
 
 /// What is known of a plan already.

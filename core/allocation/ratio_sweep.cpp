@@ -11,8 +11,8 @@ GroupBits splitBits(double meanBits, double ratio, double weightsRatio)
     return {.first = ratio * second, .second = second};
 }
 
-Result<std::vector<RatioPoint>> sweepRatios(const AllocationProblem& problem, const RatioRequest& request,
-                                            const JobContext& context)
+Result<std::vector<RatioPoint>> sweepRatios(const AllocationProblem& problem, const JointTerms& terms,
+                                            const RatioRequest& request, const JobContext& context)
 {
     const std::size_t n = problem.itemCount();
     if (request.isFirst.size() != n || request.weights.size() != n)
@@ -45,7 +45,7 @@ Result<std::vector<RatioPoint>> sweepRatios(const AllocationProblem& problem, co
             band.atLeast = (bits - request.tolerance) * its;
             within.sides.push_back(std::move(band));
         }
-        auto found = solveWith(solverFor(within), within, context);
+        auto found = solveJointly(solverFor(within), within, terms, context);
         if (!found && found.error().code != Errc::refused)
             return found.error();
         if (!found)
@@ -53,11 +53,11 @@ Result<std::vector<RatioPoint>> sweepRatios(const AllocationProblem& problem, co
         double bits[2]{};
         for (std::size_t i = 0; i < n; ++i)
             bits[request.isFirst[i] ? 0 : 1] +=
-                static_cast<double>(problem.sizes[problem.offsets[i] + found->choice[i]]);
+                static_cast<double>(problem.sizes[problem.offsets[i] + found->allocation.choice[i]]);
         points.push_back({.ratio = ratio,
                           .asked = asked,
                           .got = {.first = bits[0] / first, .second = bits[1] / second},
-                          .allocation = std::move(found).value()});
+                          .allocation = std::move(found->allocation)});
     }
     if (points.empty())
         return refused("no ratio of the groups' bits has a solution; choose ratios nearer to 1 or other mean bits");

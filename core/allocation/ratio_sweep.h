@@ -7,7 +7,7 @@
 // Source: Zhao et al., MixDQ, ECCV 2024, section 3.3.
 #pragma once
 
-#include "core/allocation/solver.h"
+#include "core/allocation/joint_search.h"
 
 namespace ql {
 
@@ -32,9 +32,10 @@ struct RatioPoint {
     Allocation allocation;
 };
 
-/// One point for each ratio whose budgets have a solution; the problem's own budget and side constraints hold, too.
+/// One point for each ratio whose budgets have a solution, the least of the losses with the terms; the problem's own
+/// budget and side constraints hold, too.
 /// Errors: usage (no two groups), refused (no ratio has a solution).
-Result<std::vector<RatioPoint>> sweepRatios(const AllocationProblem& problem, const RatioRequest& request,
-                                            const JobContext& context);
+Result<std::vector<RatioPoint>> sweepRatios(const AllocationProblem& problem, const JointTerms& terms,
+                                            const RatioRequest& request, const JobContext& context);
 
 } // namespace ql

@@ -74,9 +74,11 @@ Result<LayerLosses> parseLosses(std::string_view json, const Model& model);
 Result<LayerLosses> readLosses(const std::filesystem::path& path, const Model& model);
 Result<void> writeLosses(const LayerLosses& losses, const Model& model, const std::filesystem::path& path);
 
-/// In a study there is one table for each variant and activations. What it holds of them already is merged.
+/// In a study there is one table for each variant, activations and runtime. What it holds of them already is merged.
 Result<void> keepLosses(ResultSink& sink, const LayerLosses& losses, const Model& model);
-/// Of the model and of activations by their fingerprint; without cells where there are none, or they are damaged.
-LayerLosses keptLosses(const ResultSink& sink, const Model& model, const std::string& activations);
+/// Of the model, of activations by their fingerprint and of a runtime by its id (empty: none); without cells where
+/// there are none, or they are damaged.
+LayerLosses keptLosses(const ResultSink& sink, const Model& model, const std::string& activations,
+                       const std::string& runtime = {});
 
 } // namespace ql

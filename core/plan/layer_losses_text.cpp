@@ -152,10 +152,10 @@ std::string countText(const char* key, std::int64_t value)
     return value > 0 ? ", \"" + std::string(key) + "\": " + std::to_string(value) : std::string();
 }
 
-std::string keyFor(const Model& model, const std::string& activations)
+std::string keyFor(const Model& model, const std::string& activations, const std::string& runtime)
 {
     Hasher hasher;
-    hasher.add(keepPlan(model).variant + "\n" + activations);
+    hasher.add(keepPlan(model).variant + "\n" + activations + (runtime.empty() ? "" : "\n" + runtime));
     return "layer_losses/" + hasher.hex();
 }
 
@@ -259,20 +259,22 @@ Result<LayerLosses> readLosses(const std::filesystem::path& path, const Model& m
 
 Result<void> keepLosses(ResultSink& sink, const LayerLosses& losses, const Model& model)
 {
-    QL_TRY(all, merged(keptLosses(sink, model, losses.activations), losses));
+    QL_TRY(all, merged(keptLosses(sink, model, losses.activations, losses.runtime), losses));
     all.metric = losses.metric;
     const std::string text = printLosses(all, model);
-    return sink.keep(keyFor(model, losses.activations), std::as_bytes(std::span(text)));
+    return sink.keep(keyFor(model, losses.activations, losses.runtime), std::as_bytes(std::span(text)));
 }
 
-LayerLosses keptLosses(const ResultSink& sink, const Model& model, const std::string& activations)
+LayerLosses keptLosses(const ResultSink& sink, const Model& model, const std::string& activations,
+                       const std::string& runtime)
 {
-    LayerLosses none{.metric = {}, .activations = activations, .candidates = {}, .cells = {}};
-    const auto bytes = sink.find(keyFor(model, activations));
+    LayerLosses none{.metric = {}, .activations = activations, .candidates = {}, .cells = {}, .runtime = runtime};
+    const auto bytes = sink.find(keyFor(model, activations, runtime));
     if (!bytes)
         return none;
     auto losses = parseLosses({reinterpret_cast<const char*>(bytes->data()), bytes->size()}, model);
-    return losses && losses->activations == activations ? std::move(*losses) : none;
+    const bool isMeant = losses && losses->activations == activations && losses->runtime == runtime;
+    return isMeant ? std::move(*losses) : none;
 }
 
 Result<void> writeLosses(const LayerLosses& losses, const Model& model, const std::filesystem::path& path)

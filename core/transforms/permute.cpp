@@ -22,12 +22,14 @@ namespace ql {
 namespace {
 
 constexpr TransformOption kKeys[] = {
-    {"inner", "channels inside MLPs and heads' values by weights (Σ W_j²), inputs (rms of X_j, of the activations) or "
-              "none; default weights"},
+    {"inner",
+     "channels inside MLPs and heads' values by weights (Σ W_j²), inputs (rms of X_j, of the activations) or "
+     "none; default weights",
+     false, "inputs"},
     {"stream",
      "channels of the residual stream, in one order for the whole model, by inputs (mean of rms of X_j over "
      "all that read it, of the activations) or none; default none",
-     true}};
+     true, "inputs"}};
 
 enum class By { none, weights, inputs };
 

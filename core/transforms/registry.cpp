@@ -40,6 +40,20 @@ std::string reachOf(const Transform& transform)
     return reach;
 }
 
+std::string describeNeeds(const Transform& transform)
+{
+    TransformSpec spec{.id = std::string(transform.id), .option = {}, .values = {}};
+    std::string needs(word(needsOf(transform, spec)));
+    for (const TransformOption& option : transform.keys) {
+        if (option.taking.empty())
+            continue;
+        spec.values = {{std::string(option.key), std::string(option.taking)}};
+        needs += "; " + std::string(option.key) + "=" + std::string(option.taking) + " ";
+        needs += word(needsOf(transform, spec));
+    }
+    return needs;
+}
+
 Result<const Transform*> findTransform(std::string_view id)
 {
     std::vector<std::string> ids;

@@ -36,9 +36,10 @@ enum class TransformNeeds { nothing, ranges, gram };
 std::string_view word(TransformNeeds needs);
 
 struct TransformOption {
-    std::string_view key;     // "alpha", or a bare word
-    std::string_view help;    // "0…1, default 0.5"; empty for a bare word
-    bool isModelWide = false; // given, a local transform is one of the whole model
+    std::string_view key;         // "alpha", or a bare word
+    std::string_view help;        // "0…1, default 0.5"; empty for a bare word
+    bool isModelWide = false;     // given, a local transform is one of the whole model
+    std::string_view taking = {}; // the value with which the transform takes more; empty: none
 };
 
 struct Transform {
@@ -50,7 +51,7 @@ struct Transform {
     /// of the whole model.
     bool isLocal = false;
     TransformNeeds needs = TransformNeeds::nothing; // whatever the options
-    /// Where options decide what it takes; null: they do not.
+    /// Where options decide what it takes, which they then say (`taking`); null: they do not.
     TransformNeeds (*needsWith)(const TransformSpec& spec) = nullptr;
     std::span<const TransformOption> keys;  // key=value
     std::span<const TransformOption> words; // bare words
@@ -69,5 +70,7 @@ inline TransformNeeds needsOf(const Transform& transform, const TransformSpec& s
 {
     return transform.needsWith ? transform.needsWith(spec) : transform.needs;
 }
+/// "nothing", or "nothing; stream=inputs Gram matrices of activations".
+std::string describeNeeds(const Transform& transform);
 
 } // namespace ql

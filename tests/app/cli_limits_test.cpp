@@ -74,6 +74,32 @@ private Q_SLOTS:
         QVERIFY(queries > 1 && !ofOutputs.isEmpty());
     }
 
+    /// Pins take roles and names as other limits do, and are kept.
+    void pinsTakeRolesAndNames()
+    {
+        const Outcome pinned =
+            solve(QStringLiteral("--bpw 5 --pin v_proj=int8:g64 --pin *.layers.0.*down_proj*=int3:g64"));
+        QVERIFY2(pinned.exitCode == 0, pinned.err.constData());
+        const QJsonObject candidates = candidatesOf(at(QStringLiteral("plan.json")));
+        int values = 0;
+        int down = 0;
+        for (auto it = candidates.begin(); it != candidates.end(); ++it) {
+            if (it.key().contains(QLatin1String("v_proj"))) {
+                QCOMPARE(it.value().toString(), QStringLiteral("int8:g64"));
+                ++values;
+            }
+            if (it.key().contains(QLatin1String("layers.0.")) && it.key().contains(QLatin1String("down_proj"))) {
+                QCOMPARE(it.value().toString(), QStringLiteral("int3:g64"));
+                ++down;
+            }
+        }
+        QCOMPARE(values, 4);
+        QCOMPARE(down, 1);
+        const Outcome none = solve(QStringLiteral("--bpw 5 --pin x_proj=int8:g64"));
+        QCOMPARE(none.exitCode, 2);
+        QVERIFY2(none.err.contains("has this role or a name that matches"), none.err.constData());
+    }
+
     void leastSizeForALoss()
     {
         const Outcome five = solve(QStringLiteral("--bpw 5"));

@@ -4,6 +4,7 @@
 
 #include <QFile>
 #include <QJsonArray>
+#include <QJsonDocument>
 #include <QTemporaryDir>
 #include <QTest>
 
@@ -55,14 +56,38 @@ private Q_SLOTS:
             for (int side = 0; side < 2; ++side)
                 rest -= alone.value(pair.value(QLatin1String("layers")).toArray().at(side).toString() +
                                     pair.value(QLatin1String("candidates")).toArray().at(side).toString());
-            QVERIFY(qAbs(pair.value(QLatin1String("coupling")).toDouble() - rest) <= 1e-9);
+            const double beyond = pair.value(QLatin1String("coupling")).toDouble();
+            QVERIFY(qAbs(beyond - rest) <= 1e-9);
             const double error = pair.value(QLatin1String("coupling_error")).toDouble();
             QVERIFY(error > 0);
-            beyondNoise += rest * rest - error * error;
+            beyondNoise += beyond * beyond - error * error;
         }
         const Outcome solved = qloupe({text("solve"), kSample, text("--json"), text("--losses"), table, text("--bpw"),
                                        text("13.5"), text("--out"), folder.filePath(text("plan.json"))});
         QVERIFY2(solved.exitCode == 0, solved.err.constData());
+        // Beside each stands what solve makes of it: those of its plan are the coupling that it tells.
+        QFile written(folder.filePath(text("plan.json")));
+        QVERIFY(written.open(QIODevice::ReadOnly));
+        const QJsonObject planned =
+            QJsonDocument::fromJson(written.readAll()).object().value(QLatin1String("candidates")).toObject();
+        const double variance = qMax(0.0, beyondNoise / static_cast<double>(pairs.size()));
+        double ofPlan = 0;
+        for (const auto& each : pairs) {
+            const QJsonObject pair = each.toObject();
+            const double error = pair.value(QLatin1String("coupling_error")).toDouble();
+            const double kept = variance / (variance + error * error);
+            const double taken = pair.value(QLatin1String("shrunk")).toDouble(qQNaN());
+            QVERIFY(qAbs(taken - kept * pair.value(QLatin1String("coupling")).toDouble()) <= 1e-12);
+            QVERIFY(qAbs(pair.value(QLatin1String("shrunk_error")).toDouble(qQNaN()) - std::sqrt(kept) * error) <=
+                    1e-12);
+            bool isPlanned = true;
+            for (int side = 0; side < 2; ++side)
+                isPlanned =
+                    isPlanned && planned.value(pair.value(QLatin1String("layers")).toArray().at(side).toString()) ==
+                                     pair.value(QLatin1String("candidates")).toArray().at(side);
+            ofPlan += isPlanned ? taken : 0;
+        }
+        QVERIFY(qAbs(solved.json().value(QLatin1String("coupling")).toDouble() - ofPlan) <= 1e-12);
         if (beyondNoise > 0) {
             QCOMPARE(solved.json().value(QLatin1String("couplings_left_out")).toInt(-1), 0);
             QVERIFY(solved.json().value(QLatin1String("coupling")).toDouble() != 0);
@@ -89,6 +114,47 @@ private Q_SLOTS:
         }
         QVERIFY(solved.json().value(QLatin1String("optimal")).toBool());
 
+        // A coupling that forbids what sums alone would choose: search starts beside it, where solve ends.
+        QFile measured(table);
+        QVERIFY(measured.open(QIODevice::ReadOnly));
+        QJsonObject losses = QJsonDocument::fromJson(measured.readAll()).object();
+        QJsonArray large;
+        for (const auto& each : losses.value(QLatin1String("couplings")).toArray()) {
+            QJsonObject one = each.toObject();
+            const QJsonArray candidates = one.value(QLatin1String("candidates")).toArray();
+            if (!large.isEmpty() || !candidates.at(0).toString().startsWith(text("int8")) ||
+                !candidates.at(1).toString().startsWith(text("int8")))
+                continue;
+            one[QLatin1String("loss")] = 10;
+            one[QLatin1String("standard_error")] = 0;
+            large.append(one);
+        }
+        QCOMPARE(large.size(), 1);
+        losses[QLatin1String("couplings")] = large;
+        QFile coupled(folder.filePath(text("coupled.json")));
+        QVERIFY(coupled.open(QIODevice::WriteOnly) && coupled.write(QJsonDocument(losses).toJson()) > 0);
+        coupled.close();
+        const QStringList ofCoupled{
+            kSample,       text("--json"), text("--losses"), coupled.fileName(),
+            text("--bpw"), text("20"),     text("--out"),    folder.filePath(text("start.json"))};
+        const Outcome beside = qloupe(QStringList{text("solve")} + ofCoupled);
+        QVERIFY2(beside.exitCode == 0, beside.err.constData());
+        const Outcome search =
+            qloupe(QStringList{text("search")} + ofCoupled +
+                   QStringList{text("--text"), kSample + text("/test.txt"), text("--context"), text("32"),
+                               text("--windows"), text("2"), text("--start"), text("1"), text("--steps"), text("0"),
+                               text("--study"), folder.filePath(text("search.qloupe"))});
+        QVERIFY2(search.exitCode == 0, search.err.constData());
+        const double sum = search.json()
+                               .value(QLatin1String("plans"))
+                               .toArray()
+                               .at(0)
+                               .toObject()
+                               .value(QLatin1String("sum_exact_probe"))
+                               .toDouble(-1);
+        QVERIFY(sum >= 0 && sum < 10);
+        QCOMPARE(sum, beside.json().value(QLatin1String("predicted_loss")).toDouble());
+
         const Outcome blocks = sensitivity(request + QStringList{text("--coupling"), text("groups"), text("--group"),
                                                                  text("block"), text("--group"), text("*mlp*")});
         QVERIFY2(blocks.exitCode == 0, blocks.err.constData());
@@ -97,6 +163,7 @@ private Q_SLOTS:
         const QJsonObject block = groups.at(0).toObject();
         QCOMPARE(block.value(QLatin1String("group")).toString(), text("block 3"));
         QCOMPARE(block.value(QLatin1String("layers")).toInt(), 7);
+        QVERIFY(!block.contains(QLatin1String("shrunk"))); // solve takes those of pairs
         QCOMPARE(groups.at(2).toObject().value(QLatin1String("layers")).toInt(), 3);
         QVERIFY(block.value(QLatin1String("loss")).toDouble() >
                 groups.at(2).toObject().value(QLatin1String("loss")).toDouble());
@@ -176,6 +243,7 @@ private Q_SLOTS:
     {
         QTemporaryDir folder;
         const QString table = folder.filePath(text("losses.json"));
+        const QString study = folder.filePath(text("probe.qloupe"));
         const QStringList request{text("--probe"),      text("gradient"),
                                   text("--text"),       kSample + text("/test.txt"),
                                   text("--context"),    text("32"),
@@ -183,21 +251,77 @@ private Q_SLOTS:
                                   text("--candidates"), text("gguf:q8_0,f16"),
                                   text("--layer"),      text("*.layers.0.*q_proj*"),
                                   text("--target"),     text("gguf"),
+                                  text("--study"),      study,
                                   text("--out"),        table};
         const auto figure = [](const Outcome& outcome, int cell, const char* key) {
             const auto cells = outcome.json().value(QLatin1String("cells")).toArray();
             return cells.at(cell).toObject().value(QLatin1String(key)).toDouble(-1);
         };
+        const QStringList as{text("--as"), text("llama.cpp")};
+        const Outcome run = sensitivity(request + as);
+        QVERIFY2(run.exitCode == 0, run.err.constData());
+        QFile written(table);
+        QVERIFY(written.open(QIODevice::ReadOnly) && written.readAll().contains("\"runtime\": \"llama.cpp\""));
+        // The study has them: alone, or beside those without, where --as says which. There are bits for Q8_0 only.
+        const QString plan = folder.filePath(text("plan.json"));
+        const auto solve = [&](const QString& losses, const QStringList& more) {
+            return qloupe(QStringList{text("solve"), kSample, text("--json"), text("--bpw"), text("15.9"),
+                                      text("--out"), plan, text("--losses"), losses} +
+                          more);
+        };
+        const auto word = [](const Outcome& outcome, const char* key) {
+            return outcome.json().value(QLatin1String(key)).toString();
+        };
+        const auto number = [](const QJsonObject& object, const char* key) {
+            return object.value(QLatin1String(key)).toDouble(qQNaN());
+        };
+        const Outcome byTable = solve(table, {});
+        QVERIFY2(byTable.exitCode == 0, byTable.err.constData());
+        const Outcome alone = solve(study, {});
+        QVERIFY2(alone.exitCode == 0, alone.err.constData());
+        QCOMPARE(word(alone, "metric"), text("gradient_probe+rounding"));
+        QCOMPARE(number(alone.json(), "predicted_loss"), number(byTable.json(), "predicted_loss"));
         const Outcome own = sensitivity(request);
         QVERIFY2(own.exitCode == 0, own.err.constData());
         QCOMPARE(figure(own, 0, "rounding"), -1.0);
-        const Outcome run = sensitivity(request + QStringList{text("--as"), text("llama.cpp")});
-        QVERIFY2(run.exitCode == 0, run.err.constData());
+        const Outcome plain = solve(study, {});
+        QVERIFY2(plain.exitCode == 0, plain.err.constData());
+        QCOMPARE(word(plain, "metric"), text("gradient_probe"));
+        const Outcome lacking = solve(table, as); // without rounding by now
+        QVERIFY(lacking.exitCode == 0 && lacking.err.contains("do not count what the rounding"));
+        const Outcome beside = solve(study, as);
+        QVERIFY2(beside.exitCode == 0 && !beside.err.contains("do not count"), beside.err.constData());
+        QCOMPARE(word(beside, "metric"), text("gradient_probe+rounding"));
+        QCOMPARE(number(beside.json(), "predicted_loss"), number(byTable.json(), "predicted_loss"));
+        QCOMPARE(solve(study, {text("--as"), text("nothing")}).exitCode, 2);
+        const QStringList ofText{text("--text"), kSample + text("/test.txt"), text("--context"),
+                                 text("32"),     text("--windows"),           text("2")};
+        const Outcome validated = qloupe(
+            QStringList{text("validate"), kSample, text("--json"), text("--plan"), plan, text("--losses"), study} +
+            ofText + as);
+        QVERIFY2(validated.exitCode == 0, validated.err.constData());
+        const QJsonObject prediction = validated.json().value(QLatin1String("prediction")).toObject();
+        QCOMPARE(prediction.value(QLatin1String("metric")).toString(), text("gradient_probe+rounding"));
+        QCOMPARE(number(prediction, "predicted_sum"), number(beside.json(), "predicted_loss"));
+        QCOMPARE(number(prediction, "predicted_sum_error"), number(beside.json(), "standard_error"));
+        QCOMPARE(number(prediction, "floor"), 0.0); // the sum has it
+        // A search's plans are remembered likewise.
+        const QStringList search{text("search"), kSample,         text("--json"), text("--bpw"),
+                                 text("15.9"),   text("--out"),   plan,           text("--losses"),
+                                 study,          text("--study"), study,          text("--start"),
+                                 text("1"),      text("--steps"), text("0")};
+        const Outcome searched = qloupe(search + ofText + as);
+        QVERIFY2(searched.exitCode == 0, searched.err.constData());
+        const QJsonObject first = searched.json().value(QLatin1String("plans")).toArray().at(0).toObject();
+        QCOMPARE(number(first, "sum_gradient_probe+rounding"), number(beside.json(), "predicted_loss"));
+        QVERIFY(number(first, "floor") > 0);
+        const QJsonObject expected = solve(study, as).json().value(QLatin1String("prediction")).toObject();
+        QCOMPARE(expected.value(QLatin1String("runtime")).toString(), text("llama.cpp"));
+        QCOMPARE(number(expected, "plans_behind"), 1.0);
+        QCOMPARE(number(expected, "floor"), 0.0);
         QCOMPARE(figure(run, 0, "loss"), figure(own, 0, "loss")); // of the codes alone
         QVERIFY(figure(run, 0, "rounding") > 0 && figure(run, 0, "rounding_error") > 0);
         QVERIFY(figure(run, 1, "rounding") < 0.1 * figure(run, 0, "rounding")); // float16
-        QFile written(table);
-        QVERIFY(written.open(QIODevice::ReadOnly) && written.readAll().contains("\"runtime\": \"llama.cpp\""));
         const Outcome unknown = sensitivity(request + QStringList{text("--as"), text("nothing")});
         QVERIFY(unknown.exitCode == 2 && unknown.err.contains("llama.cpp"));
     }

@@ -38,11 +38,18 @@ private Q_SLOTS:
         for (const char* id :
              {"smooth", "smooth_plus", "awq", "os_plus", "percentile", "equalize", "permute", "hadamard"})
             QVERIFY2(ids.contains(QString::fromUtf8(id)), id);
-        for (const auto& [id, reach] :
-             {std::pair("permute", "local; stream= whole model"), {"equalize", "local"}, {"hadamard", "whole model"}}) {
-            const Outcome explained = run(QStringLiteral("list transforms --explain ") + QLatin1String(id));
+        struct Said {
+            const char *id, *reach, *needs;
+        };
+        for (const Said& said : {Said{"permute", "local; stream= whole model",
+                                      "nothing; inner=inputs Gram matrices of activations; "
+                                      "stream=inputs Gram matrices of activations"},
+                                 Said{"equalize", "local", "nothing"}, Said{"hadamard", "whole model", "nothing"},
+                                 Said{"awq", "local", "Gram matrices of activations"}}) {
+            const Outcome explained = run(QStringLiteral("list transforms --explain ") + QLatin1String(said.id));
             QVERIFY2(explained.exitCode == 0, explained.err.constData());
-            QCOMPARE(explained.json()[QStringLiteral("reach")].toString(), QLatin1String(reach));
+            QCOMPARE(explained.json()[QStringLiteral("reach")].toString(), QLatin1String(said.reach));
+            QCOMPARE(explained.json()[QStringLiteral("needs")].toString(), QLatin1String(said.needs));
         }
         QCOMPARE(run(QStringLiteral("list transforms --explain nothing")).exitCode, 2);
     }

@@ -41,7 +41,7 @@ QString transformHtml(const Transform& transform)
                        .arg(toQString(transform.id).toHtmlEscaped(), toQString(transform.title).toHtmlEscaped());
     text += row(TransformPage::tr("formula"), toQString(transform.formula));
     text += row(TransformPage::tr("reach"), toQString(reachOf(transform)));
-    text += row(TransformPage::tr("needs"), toQString(word(transform.needs)));
+    text += row(TransformPage::tr("needs"), toQString(describeNeeds(transform)));
     text += row(TransformPage::tr("source"), toQString(transform.source));
     text += QStringLiteral("</table>");
     text += QStringLiteral("<p>%1</p>")
@@ -63,7 +63,7 @@ QString aboutTransform(const Transform& transform)
 {
     QStringList lines{toQString(transform.title), toQString(transform.formula),
                       TransformPage::tr("reach: %1").arg(toQString(reachOf(transform))),
-                      TransformPage::tr("needs: %1").arg(toQString(word(transform.needs))),
+                      TransformPage::tr("needs: %1").arg(toQString(describeNeeds(transform))),
                       TransformPage::tr("source: %1").arg(toQString(transform.source))};
     for (const TransformOption& option : transform.words)
         lines << QStringLiteral(":%1").arg(toQString(option.key));

@@ -71,6 +71,22 @@ double coupled(const AllocationProblem& problem, std::span<const std::size_t> ch
     return sum;
 }
 
+/// The same within each half of eight layers, as terms.
+JointTerms couplingsOfHalves(const AllocationProblem& problem)
+{
+    JointTerms terms;
+    for (std::size_t i = 0; i < 7; ++i) {
+        if (i == 3)
+            continue;
+        PairTerm pair{.first = i, .second = i + 1, .losses = {}};
+        for (std::size_t a = problem.offsets[i]; a < problem.offsets[i + 1]; ++a)
+            for (std::size_t b = problem.offsets[i + 1]; b < problem.offsets[i + 2]; ++b)
+                pair.losses.push_back(0.8 * std::sqrt(problem.losses[a] * problem.losses[b]));
+        terms.pairs.push_back(std::move(pair));
+    }
+    return terms;
+}
+
 double bestOfAll(const AllocationProblem& problem, const PlanObjective& objective)
 {
     std::vector<std::size_t> choice(problem.itemCount(), 0);
@@ -202,7 +218,7 @@ private Q_SLOTS:
         for (int i = 0; i < 10; ++i)
             request.ratios.push_back(0.46 + 0.1 * i);
         Executor executor(1);
-        const auto points = sweepRatios(problem, request, JobContext(executor));
+        const auto points = sweepRatios(problem, {}, request, JobContext(executor));
         QVERIFY2(points, points ? "" : describe(points.error()).c_str());
         QCOMPARE(points->size(), request.ratios.size());
         double furthest = 0;
@@ -213,9 +229,9 @@ private Q_SLOTS:
         }
         QL_AT_MOST("B2", "mean bits of each group off its budget, 10 ratios from 0.46 to 1.36", furthest, 0.02 + 1e-9);
         request.ratios = {100};
-        QCOMPARE(sweepRatios(problem, request, JobContext(executor)).error().code, Errc::refused);
+        QCOMPARE(sweepRatios(problem, {}, request, JobContext(executor)).error().code, Errc::refused);
         request.isFirst.assign(request.isFirst.size(), true);
-        QCOMPARE(sweepRatios(problem, request, JobContext(executor)).error().code, Errc::usage);
+        QCOMPARE(sweepRatios(problem, {}, request, JobContext(executor)).error().code, Errc::usage);
     }
 
     /// Methods A17: all of 3^8 choices are known.
@@ -293,7 +309,7 @@ private Q_SLOTS:
                 ++runs;
                 return coupled(problem, choice);
             };
-            const auto found = searchMeasured(problem, measure, settings, context);
+            const auto found = searchMeasured(problem, {}, measure, settings, context);
             QVERIFY2(found, found ? "" : describe(found.error()).c_str());
             QCOMPARE(static_cast<std::size_t>(runs), found->size());
             QVERIFY(found->size() <= 24);
@@ -322,7 +338,78 @@ private Q_SLOTS:
         const MeasureChoice fails = [](std::span<const std::size_t>) -> Result<double> {
             return badInput("is broken", "measurement");
         };
-        QCOMPARE(searchMeasured(problem, fails, {}, context).error().code, Errc::badInput);
+        QCOMPARE(searchMeasured(problem, {}, fails, {}, context).error().code, Errc::badInput);
+    }
+
+    /// Couplings that are known count from the start: the first plan is the optimum with them.
+    void searchStartsWithCouplings()
+    {
+        Executor executor(1);
+        int moved = 0;
+        for (std::uint64_t seed = 0; seed < 20; ++seed) {
+            const AllocationProblem problem = eightLayers(seed);
+            const JointTerms terms = couplingsOfHalves(problem);
+            const PlanObjective lossOf = [&](std::span<const std::size_t> choice) {
+                return test::jointLoss(problem, terms, choice);
+            };
+            MeasuredSearchSettings settings;
+            settings.start = 4;
+            settings.steps = 0;
+            const auto found = searchMeasured(
+                problem, terms, [&](std::span<const std::size_t> choice) -> Result<double> { return lossOf(choice); },
+                settings, JobContext(executor));
+            QVERIFY2(found, found ? "" : describe(found.error()).c_str());
+            const double best = bestOfAll(problem, lossOf);
+            QVERIFY2(found->front().measured <= best * (1 + 1e-9), qPrintable(QString::number(seed)));
+            moved += found->front().choice != solved("exact", problem).choice ? 1 : 0;
+            for (const MeasuredChoice& one : *found)
+                QVERIFY(allocation::keepsLimits(problem, one.choice));
+        }
+        QVERIFY(moved > 0);
+    }
+
+    /// Each ratio's plan is the optimum, with couplings, of all that keep the two budgets.
+    void ratiosAreSolvedWithCouplings()
+    {
+        Executor executor(1);
+        int points = 0;
+        int moved = 0;
+        for (std::uint64_t seed = 0; seed < 20; ++seed) {
+            const AllocationProblem problem = eightLayers(seed);
+            const JointTerms terms = couplingsOfHalves(problem);
+            RatioRequest request{
+                .isFirst = {}, .weights = {}, .meanBits = 0, .ratios = {0.8, 1, 1.2}, .tolerance = 0.5};
+            double weights[2]{};
+            for (std::size_t i = 0; i < 8; ++i) {
+                request.isFirst.push_back(i % 2 == 0);
+                request.weights.push_back(static_cast<double>(problem.sizes[problem.offsets[i]]) / 4);
+                weights[i % 2] += request.weights.back();
+            }
+            request.meanBits = static_cast<double>(problem.budget) / (weights[0] + weights[1]);
+            const auto joint = sweepRatios(problem, terms, request, JobContext(executor));
+            const auto plain = sweepRatios(problem, {}, request, JobContext(executor));
+            QCOMPARE(joint.has_value(), plain.has_value());
+            if (!joint)
+                continue;
+            QCOMPARE(joint->size(), plain->size());
+            for (std::size_t p = 0; p < joint->size(); ++p) {
+                const RatioPoint& point = joint->at(p);
+                const double best = bestOfAll(problem, [&](std::span<const std::size_t> choice) {
+                    double bits[2]{};
+                    for (std::size_t i = 0; i < 8; ++i)
+                        bits[i % 2] += static_cast<double>(problem.sizes[problem.offsets[i] + choice[i]]);
+                    const bool keeps = std::fabs(bits[0] / weights[0] - point.asked.first) <= request.tolerance &&
+                                       std::fabs(bits[1] / weights[1] - point.asked.second) <= request.tolerance;
+                    return keeps ? test::jointLoss(problem, terms, choice) : std::numeric_limits<double>::infinity();
+                });
+                const double loss = test::jointLoss(problem, terms, point.allocation.choice);
+                QVERIFY2(std::fabs(loss - best) <= 1e-9 * best, qPrintable(QString::number(loss / best)));
+                QVERIFY(std::fabs(loss - point.allocation.loss) <= 1e-9 * best);
+                moved += point.allocation.choice != plain->at(p).allocation.choice ? 1 : 0;
+                ++points;
+            }
+        }
+        QVERIFY(points > 20 && moved > 0);
     }
 
     /// Joint search against every choice tried: the optimum where all coupled items fit in one block, bounds where not.

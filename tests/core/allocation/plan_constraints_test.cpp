@@ -364,13 +364,32 @@ private Q_SLOTS:
         Plan plan = keepPlan(model);
         QVERIFY(pinLayers(model, "*q_proj*=int4:g16:s=f16", plan)); // candidates have equal signs, too
         QCOMPARE(std::ranges::count(plan.locked, true), std::ssize(ofRole(model, "q_proj")));
+        // Roles are pinned, too.
+        QVERIFY(pinLayers(model, "v_proj=int4:g16", plan));
+        const std::vector<std::int64_t> values = ofRole(model, "v_proj");
+        QVERIFY(!values.empty());
+        for (const std::int64_t layer : values) {
+            QVERIFY(plan.locked[static_cast<std::size_t>(layer)]);
+            QVERIFY(plan.candidates[static_cast<std::size_t>(layer)] == parseCandidate("int4:g16").value());
+        }
+        QCOMPARE(std::ranges::count(plan.locked, true), std::ssize(ofRole(model, "q_proj")) + std::ssize(values));
+        Plan all = keepPlan(model);
+        QVERIFY(pinLayers(model, "*=int4:g16", all)); // but norms, which no plan decides
+        QCOMPARE(std::ranges::count(all.locked, true), std::ssize(model.quantizableLayers()));
+        for (const char* none : {"nothing=int4:g16", "*proj=int4:g16"}) { // a glob is of names
+            const auto pinned = pinLayers(model, none, all);
+            QVERIFY(!pinned && pinned.error().code == Errc::usage);
+        }
         QVERIFY(checkLimit(model, {LimitKind::allow, "q_proj=int4:g16:s=f16,bf16"}));
-        // Halves of a whole.
-        // A layer is meant by any of its names, as pins have it.
+        // A layer is meant by any of its names.
         Model aliased = tinyModel(1, 32);
         aliased.layers[static_cast<std::size_t>(ofRole(aliased, "up_proj").front())].aliases = {"spare.weight"};
         QVERIFY(checkLimit(aliased, {LimitKind::group, "spare*=4.5"}));
+        Plan ofAliased = keepPlan(aliased);
+        QVERIFY(pinLayers(aliased, "spare*=int4:g16", ofAliased));
+        QCOMPARE(std::ranges::count(ofAliased.locked, true), 1);
         QVERIFY(refuses(LimitKind::group, "spare*=4.5"));
+        // Halves of a whole.
         BalanceRequest request;
         QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::secondMemory, "1GB"}}, request));
         QVERIFY(!setLimits(model, std::vector<Limit>{{LimitKind::latency, "5"}}, request));
@@ -383,7 +402,7 @@ private Q_SLOTS:
         for (const char* pin : {"*q_proj*", "=int4:g16", "*q_proj* = "}) {
             const auto pinned = pinLayers(model, pin, plan);
             QVERIFY(!pinned && pinned.error().code == Errc::usage);
-            QVERIFY2(pinned.error().what.starts_with("takes NAME=CANDIDATE, as in "), pinned.error().what.c_str());
+            QVERIFY2(pinned.error().what.starts_with("takes LAYERS=CANDIDATE, as in "), pinned.error().what.c_str());
         }
         QVERIFY(pinLayers(model, " *k_proj* = int4:g16 ", plan));
     }

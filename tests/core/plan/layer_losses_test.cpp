@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/base/hash.h"
 #include "core/plan/layer_losses.h"
 #include "tests/support/fused_target.h"
 #include "tests/support/memory_model.h"
@@ -6,6 +7,7 @@
 
 #include <QTest>
 
+#include <algorithm>
 #include <cmath>
 
 using namespace ql;
@@ -158,7 +160,7 @@ private Q_SLOTS:
         QCOMPARE(merged(cheap, other).error().code, Errc::refused);
     }
 
-    void studiesKeepATableForEachActivations()
+    void studiesKeepATableForEachActivationsAndRuntime()
     {
         const Model model = test::tinyModel(1, 32);
         test::MemorySink sink;
@@ -178,6 +180,29 @@ private Q_SLOTS:
         QCOMPARE(kept.cells[2].loss, 4.0);
         QVERIFY(keptLosses(sink, model, "b").cells.empty());
         QCOMPARE(sink.pieces.size(), std::size_t{1});
+        Hasher key; // as it was before there were runtimes: studies of then still tell
+        key.add(keepPlan(model).variant + "\na");
+        QCOMPARE(sink.pieces.begin()->first, "layer_losses/" + key.hex());
+        // Those that count a runtime's rounding stand beside them, and add up among themselves.
+        QVERIFY(keptLosses(sink, model, "a", "llama.cpp").cells.empty());
+        LayerLosses rounded = losses;
+        rounded.metric = kProbedWithRounding;
+        rounded.runtime = "llama.cpp";
+        rounded.cells = {loss(1, "int4:g16", 7, 1, Evidence::probed)};
+        QVERIFY(keepLosses(sink, rounded, model));
+        rounded.cells = {loss(2, "int4:g16", 8, 1, Evidence::probed)};
+        QVERIFY(keepLosses(sink, rounded, model));
+        QCOMPARE(sink.pieces.size(), std::size_t{2});
+        const LayerLosses withRounding = keptLosses(sink, model, "a", "llama.cpp");
+        QCOMPARE(withRounding.cells.size(), std::size_t{2});
+        QCOMPARE(withRounding.cells[0].loss, 7.0);
+        QCOMPARE(withRounding.cells[1].loss, 8.0);
+        QCOMPARE(withRounding.runtime, std::string("llama.cpp"));
+        QCOMPARE(withRounding.metric, std::string(kProbedWithRounding));
+        QCOMPARE(keptLosses(sink, model, "a").cells.size(), std::size_t{3});
+        QCOMPARE(keptLosses(sink, model, "a").runtime, std::string());
+        sink.pieces.erase(std::ranges::find_if(
+            sink.pieces, [&](const auto& piece) { return piece.first != "layer_losses/" + key.hex(); }));
         sink.pieces.begin()->second.resize(20); // damaged: as if nothing was measured
         QVERIFY(keptLosses(sink, model, "a").cells.empty());
     }

@@ -346,6 +346,28 @@ private Q_SLOTS:
         QVERIFY(gains > 1);
     }
 
+    /// What is said to be needed is what is asked for: as usual, and with each option that asks for more.
+    void needsAreToldByOption()
+    {
+        for (const Transform* transform : allTransforms()) {
+            const std::string id(transform->id);
+            const TransformNeeds usual = needsOf(*transform, parseTransforms(id).value().front());
+            std::string told(word(usual));
+            for (const TransformOption& option : transform->keys) {
+                if (option.taking.empty())
+                    continue;
+                const std::string value = std::string(option.key) + "=" + std::string(option.taking);
+                const auto specs = parseTransforms(id + ":" + value);
+                QVERIFY2(specs, value.c_str());
+                const TransformNeeds needs = needsOf(*transform, specs->front());
+                QVERIFY2(needs > usual, value.c_str());
+                told += "; " + value + " " + std::string(word(needs));
+            }
+            QCOMPARE(describeNeeds(*transform), told);
+            QVERIFY2(!transform->needsWith || told != word(usual), id.c_str());
+        }
+    }
+
     void permuteOptions()
     {
         const auto model = openModel(QL_TEST_DATA "/frontends/qwen2", m_context).value();

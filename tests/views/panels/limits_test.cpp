@@ -11,6 +11,7 @@
 
 #include <QAbstractItemModelTester>
 #include <QComboBox>
+#include <QCompleter>
 #include <QDockWidget>
 #include <QLabel>
 #include <QLineEdit>
@@ -174,6 +175,14 @@ private Q_SLOTS:
         QTest::keyClick(of.table(), Qt::Key_Delete);
         QVERIFY(!d.isLocked(layer));
         QCOMPARE(of.model()->rowCount(), 1);
+        // A role is offered, and means all of its layers.
+        of.choose(-1);
+        of.bound()->completer()->setCompletionPrefix(QStringLiteral("o_proj"));
+        QCOMPARE(of.bound()->completer()->currentCompletion(), QStringLiteral("o_proj="));
+        of.bound()->setText(QString::fromStdString("o_proj=" + candidate));
+        QTest::mouseClick(of.button("limitAdd"), Qt::LeftButton);
+        for (const std::int64_t each : ofRole(*d.model(), "o_proj"))
+            QVERIFY(d.isLocked(each));
         QVERIFY(of.settle());
     }
 

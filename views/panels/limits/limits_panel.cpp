@@ -134,8 +134,9 @@ private:
         const int kind = m_kind->currentData().toInt();
         m_bound->setPlaceholderText(kind == kPin ? QStringLiteral("lm_head*=int8:g64")
                                                  : toQString(limitKinds()[static_cast<std::size_t>(kind)].example));
-        m_bound->setToolTip(kind == kPin ? tr("NAME=CANDIDATE: gives layers (name or glob) a candidate and locks them")
-                                         : toQString(limitKinds()[static_cast<std::size_t>(kind)].help));
+        m_bound->setToolTip(
+            kind == kPin ? tr("ROLE=CANDIDATE (or GLOB=CANDIDATE): gives these layers a candidate and locks them")
+                         : toQString(limitKinds()[static_cast<std::size_t>(kind)].help));
         offerRoles(kind);
     }
 
@@ -144,7 +145,8 @@ private:
     {
         QStringList roles;
         const bool isTie = kind == static_cast<int>(LimitKind::tie);
-        if (isTie || kind == static_cast<int>(LimitKind::group) || kind == static_cast<int>(LimitKind::allow))
+        if (isTie || kind == kPin || kind == static_cast<int>(LimitKind::group) ||
+            kind == static_cast<int>(LimitKind::allow))
             for (const std::int64_t layer : m_document.planLayers())
                 roles << toQString(m_document.layer(layer).role) + (isTie ? QString() : QStringLiteral("="));
         roles.removeDuplicates();

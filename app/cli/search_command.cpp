@@ -203,8 +203,10 @@ Result<int> run(Console& console, const Options& options)
         if (one.measured.floor != 0)
             row["floor"] = one.measured.floor;
         rows.push_back(std::move(row));
-        if (isSum && table.unit == kNatsPerToken)
+        if (isSum && table.unit == kNatsPerToken) {
             records.push_back(measurer.record(table, one.plan, one.measured, prepared.couplings));
+            records.back().losses = prepared.lossesName;
+        }
     }
     QL_CHECK(measuring->keep(std::move(records)));
     QL_CHECK(writePlan(tried[best].plan, model, options.out));

@@ -66,6 +66,7 @@ struct PreparedSolve {
     std::unique_ptr<CostTable> table;
     std::vector<Measurement> cells;
     std::vector<LayerCoupling> couplings; // in --losses
+    std::string lossesName;               // of --losses, as records of predictions say it
     std::string activations;              // fingerprint of what the quantizers saw of the layers' inputs
     BalanceRequest request;               // refers to the table and the couplings
 };

@@ -68,8 +68,14 @@ private Q_SLOTS:
             predictions.add(recordOf(i, 0.01 * (i + 1), 1.1));
         PredictionRecord later = recordOf(9, 0.2, 1.05);
         later.wasPredicted = false;
+        later.losses = "table.json 0123456789abcdef";
         predictions.add(later);
         QCOMPARE(shown.model()->rowCount(), 5);
+        const auto origin = [&](int row) {
+            return shown.model()->index(row, PredictionsModel::kPredicted).data(Qt::ToolTipRole).toString();
+        };
+        QVERIFY2(origin(0).contains(QLatin1String("table.json 0123456789abcdef")), qPrintable(origin(0)));
+        QVERIFY(!origin(1).contains(QLatin1Char('\n'))); // of the metric
         QVERIFY(predictions.isTrusted(metric));
         const auto expected = predictions.expected(metric, 0.03);
         QVERIFY(expected && expected->plans == 5);

@@ -57,6 +57,15 @@ QString PredictionsModel::textOf(const Row& row, int column) const
     }
 }
 
+QString PredictionsModel::originOf(const Row& row)
+{
+    const QString sum = tr("sum of the layers %1, floor %2; from %3 other plans")
+                            .arg(numberText(row.record.point.predicted.sum, 4),
+                                 numberText(row.record.point.predicted.floor, 3), countText(row.expected.plans));
+    return row.record.losses.empty() ? sum
+                                     : sum + QLatin1Char('\n') + tr("losses of %1").arg(toQString(row.record.losses));
+}
+
 QVariant PredictionsModel::sortValue(const Row& row, int column) const
 {
     const auto number = [](double value) { return std::isfinite(value) ? QVariant(value) : QVariant(); };
@@ -85,12 +94,7 @@ QVariant PredictionsModel::data(const QModelIndex& index, int role) const
     case Qt::UserRole:
         return sortValue(row, column);
     case Qt::ToolTipRole:
-        return column == kPlan ? QVariant(row.plan)
-               : column == kPredicted
-                   ? QVariant(tr("sum of the layers %1, floor %2; from %3 other plans")
-                                  .arg(numberText(row.record.point.predicted.sum, 4),
-                                       numberText(row.record.point.predicted.floor, 3), countText(row.expected.plans)))
-                   : QVariant();
+        return column == kPlan ? QVariant(row.plan) : column == kPredicted ? QVariant(originOf(row)) : QVariant();
     case Qt::TextAlignmentRole:
         return static_cast<int>((isNumber ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
     case Qt::ForegroundRole:

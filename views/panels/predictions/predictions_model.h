@@ -32,6 +32,8 @@ public:
 
 private:
     QString textOf(const Row& row, int column) const;
+    /// What the prediction is from.
+    static QString originOf(const Row& row);
     QVariant sortValue(const Row& row, int column) const;
 
     std::vector<Row> m_rows;

@@ -188,7 +188,7 @@ private:
         ViewTable table{{QStringLiteral("plan"), QStringLiteral("text"), QStringLiteral("windows"),
                          QStringLiteral("runtime"), QStringLiteral("sum"), QStringLiteral("predicted"),
                          QStringLiteral("low"), QStringLiteral("high"), QStringLiteral("was_predicted"),
-                         QStringLiteral("measured"), QStringLiteral("standard_error")},
+                         QStringLiteral("measured"), QStringLiteral("standard_error"), QStringLiteral("losses")},
                         {}};
         for (const PredictionsModel::Row& row : m_model->rows())
             table.rows.push_back({row.plan, toQString(row.record.text), QString::number(row.record.windowCount),
@@ -196,7 +196,8 @@ private:
                                   plainNumber(row.expected.value), plainNumber(row.expected.low),
                                   plainNumber(row.expected.high),
                                   row.record.wasPredicted ? QStringLiteral("1") : QStringLiteral("0"),
-                                  plainNumber(row.record.point.measured), plainNumber(row.record.point.standardError)});
+                                  plainNumber(row.record.point.measured), plainNumber(row.record.point.standardError),
+                                  toQString(row.record.losses)});
         return table;
     }
 

@@ -3,6 +3,7 @@
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/fisher.h"
 #include "core/model/frontends/frontend.h"
+#include "tests/support/chart_texts.h"
 #include "tests/support/opened_panel.h"
 #include "views/panels/allocation/plan_numbers.h"
 #include "views/panels/predictions/prediction_chart.h"
@@ -86,6 +87,10 @@ private Q_SLOTS:
 
         // The newest is first; a click on its mark chooses its row.
         QVERIFY(QTest::qWaitForWindowExposed(shown.widget.get()));
+        for (const int height : {150, 360}) {
+            shown.widget->resize(1200, height);
+            QTRY_VERIFY(test::hasCaption(*shown.chart(), QStringLiteral("measured / nats per token")));
+        }
         QTest::qWait(50); // the chart lays itself out
         const auto& rows = shown.model()->rows();
         QCOMPARE(rows.front().record.plan, std::string("plan9"));

@@ -70,7 +70,7 @@ private Q_SLOTS:
                         wrong += currentMask() == 027 ? 0 : 1;
                 });
         }
-        const auto path = m_folder.path() / "masked";
+        const auto path = m_folder / "masked";
         auto file = AtomicFile::create(path);
         const bool isWritten = file && file->write("x") && file->commit();
         const mode_t after = ::umask(before);

@@ -132,10 +132,11 @@ private:
     void showExample()
     {
         const int kind = m_kind->currentData().toInt();
-        m_bound->setPlaceholderText(kind == kPin ? QStringLiteral("lm_head*=int8:g64")
-                                                 : toQString(limitKinds()[static_cast<std::size_t>(kind)].example));
-        m_bound->setToolTip(kind == kPin ? tr("NAME=CANDIDATE: gives layers (name or glob) a candidate and locks them")
-                                         : toQString(limitKinds()[static_cast<std::size_t>(kind)].help));
+        const LimitInfo* info = kind == kPin ? nullptr : &limitKinds()[static_cast<std::size_t>(kind)];
+        m_bound->setPlaceholderText(info ? limitText({info->kind, std::string(info->example)})
+                                         : QStringLiteral("lm_head*=int8:g64"));
+        m_bound->setToolTip(info ? toQString(info->help)
+                                 : tr("NAME=CANDIDATE: gives layers (name or glob) a candidate and locks them"));
         offerRoles(kind);
     }
 
@@ -159,6 +160,8 @@ private:
 
     void add()
     {
+        if (m_bound->text().trimmed().isEmpty())
+            m_bound->setFocus(); // where it is typed
         if (!m_document.isOpen() || m_bound->text().trimmed().isEmpty())
             return;
         m_problem.clear();

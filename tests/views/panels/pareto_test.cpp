@@ -181,8 +181,16 @@ private Q_SLOTS:
         QVERIFY(pareto.activate());
         auto* chart = pareto.chart();
         chart->setFocus();
+        const QString whole = chart->accessibleDescription();
+        QCOMPARE(whole, pareto.summary());
         QTest::keyClick(chart, Qt::Key_Home);
         QCOMPARE(chart->chosen(), 0);
+        // What is chosen is told to who does not see it, with the unit of its loss.
+        const FrontPlan first = pareto.front(d.plan(), 200).plans.front();
+        const QString loss =
+            QStringLiteral("predicted %1 %2").arg(numberText(first.loss, 4), toQString(d.metric()->unit));
+        QVERIFY2(chart->accessibleDescription().contains(loss), qPrintable(chart->accessibleDescription()));
+        QVERIFY2(pareto.summary().contains(loss), qPrintable(pareto.summary()));
         QTest::keyClick(chart, Qt::Key_Right);
         QTest::keyClick(chart, Qt::Key_Right);
         QCOMPARE(chart->chosen(), 2);
@@ -196,6 +204,7 @@ private Q_SLOTS:
         QVERIFY(chart->chosen() > 3);
         QTest::keyClick(chart, Qt::Key_Escape);
         QCOMPARE(chart->chosen(), -1);
+        QCOMPARE(chart->accessibleDescription(), whole);
         QVERIFY(!pareto.button("paretoAdopt")->isEnabled());
         // Nothing of it is left when the work is closed, nor a mark that is chosen.
         QTest::keyClick(chart, Qt::Key_Home);

@@ -77,6 +77,13 @@ private Q_SLOTS:
         };
         QVERIFY2(origin(0).contains(QLatin1String("table.json 0123456789abcdef")), qPrintable(origin(0)));
         QVERIFY(!origin(1).contains(QLatin1Char('\n'))); // of the metric
+        for (const auto column :
+             {PredictionsModel::kPredicted, PredictionsModel::kInterval, PredictionsModel::kMeasured})
+            QVERIFY(shown.model()
+                        ->headerData(column, Qt::Horizontal, Qt::ToolTipRole)
+                        .toString()
+                        .contains(QLatin1String("nats per token"), Qt::CaseInsensitive));
+        QCOMPARE(shown.widget->focusProxy(), shown.table());
         QVERIFY(predictions.isTrusted(metric));
         const auto expected = predictions.expected(metric, 0.03);
         QVERIFY(expected && expected->plans == 5);

@@ -106,6 +106,21 @@ QVariant PredictionsModel::data(const QModelIndex& index, int role) const
     }
 }
 
+QString PredictionsModel::headerTip(int column)
+{
+    switch (column) {
+    case kPredicted:
+        return tr("KLD in nats per token, before it was measured; of plans that were not predicted, by the others now");
+    case kInterval:
+        return tr("Nats per token; what is measured lies inside with a probability of %1")
+            .arg(percentText(LossModelSettings().level));
+    case kMeasured:
+        return tr("KLD ± standard error, in nats per token");
+    default:
+        return {};
+    }
+}
+
 QVariant PredictionsModel::headerData(int section, Qt::Orientation orientation, int role) const
 {
     if (orientation != Qt::Horizontal)
@@ -114,6 +129,8 @@ QVariant PredictionsModel::headerData(int section, Qt::Orientation orientation, 
         return static_cast<int>(
             (section == kPredicted || section == kInterval || section == kMeasured ? Qt::AlignRight : Qt::AlignLeft) |
             Qt::AlignVCenter);
+    if (role == Qt::ToolTipRole)
+        return headerTip(section);
     if (role != Qt::DisplayRole)
         return {};
     switch (section) {

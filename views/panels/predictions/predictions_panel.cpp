@@ -75,7 +75,7 @@ public:
                 [this](const QModelIndex& index) { m_chart->setChosen(m_proxy->mapToSource(index).row()); });
         addViewMenu(m_chart, [this] { return pointsTable(); });
         addViewMenu(m_table, [this] { return pointsTable(); });
-        setFocusProxy(m_chart);
+        setFocusProxy(m_table); // by keys points are chosen there
         draw();
     }
 
@@ -147,7 +147,7 @@ private:
                               .measured = row.record.point.measured,
                               .wasPredicted = row.record.wasPredicted,
                               .isInside = row.isInside(),
-                              .tip = tr("%1\npredicted %2, measured %3")
+                              .tip = tr("%1\npredicted %2, measured %3 nats per token")
                                          .arg(row.plan, numberText(row.expected.value, 4),
                                               numberText(row.record.point.measured, 4))});
         m_chart->setPoints(std::move(points));

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/losses_option.h"
 
-#include "core/base/hash.h"
-#include "core/base/text.h"
 #include "core/plan/plan_inputs.h"
 #include "core/plan/shrunk_couplings.h"
 #include "core/realize/runtime_activations.h"
@@ -82,9 +80,7 @@ std::string LossesOption::name(const LayerLosses& losses, const Model& model) co
     std::vector<std::string> names;
     for (const std::string& path : paths)
         names.push_back(std::filesystem::path(path).filename().string());
-    Hasher hasher;
-    hasher.add(printLosses(losses, model));
-    return join(names, ", ") + " " + hasher.hex().substr(0, 16);
+    return lossesName(names, losses, model);
 }
 
 } // namespace ql::cli

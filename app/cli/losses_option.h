@@ -30,7 +30,7 @@ struct LossesOption {
     /// were measured with other activations than these (null: any will do).
     Result<LayerLosses> open(Console& console, const Model& model, const Activations* activations,
                              const std::string& runtime) const;
-    /// What a prediction by them is recorded with: names of the files, and 16 digits of a hash of what they hold.
+    /// What a prediction by them is recorded with, see lossesName().
     std::string name(const LayerLosses& losses, const Model& model) const;
 };
 

@@ -218,6 +218,7 @@ Result<int> run(Console& console, const Options& options)
             const MeasuredKld besideSum{.kld = one.measured.kld,
                                         .floor = prepared.runtime.empty() ? one.measured.floor : 0}; // in the sum
             records.push_back(measurer.record(table, one.plan, besideSum, prepared.couplings));
+            records.back().losses = prepared.lossesName;
         }
     }
     QL_CHECK(measuring->keep(std::move(records)));

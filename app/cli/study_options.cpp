@@ -212,6 +212,7 @@ Result<CostTable> tableFromLosses(Console& console, const Model& model, const So
         candidates = std::move(chosen);
     }
     CostTable table = makeCostTable(model, losses, candidates, target ? &target->profile : nullptr);
+    prepared.lossesName = options.losses.name(losses, model);
     prepared.activations = losses.activations;
     prepared.couplings = std::move(losses.couplings);
     prepared.runtime = losses.runtime;

@@ -70,6 +70,7 @@ struct PreparedSolve {
     std::vector<Measurement> cells;
     std::vector<LayerCoupling> couplings; // in --losses
     std::string runtime;                  // whose rounding of activations they count; empty: none
+    std::string lossesName;               // of --losses, as records of predictions say it
     std::string activations;              // fingerprint of what the quantizers saw of the layers' inputs
     BalanceRequest request;               // refers to the table and the couplings
 };

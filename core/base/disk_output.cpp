@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -61,6 +62,16 @@ void discardFile(const std::filesystem::path& path)
     ::unlink(path.c_str());
     if (descriptor >= 0)
         closeAside(descriptor);
+}
+
+mode_t currentMask()
+{
+    static std::mutex one; // it is read by changing it, which another reader would take for the mask
+    const std::scoped_lock lock(one);
+    constexpr mode_t kPrivate = 077; // what others create at this instant is open to nobody
+    const mode_t mask = ::umask(kPrivate);
+    ::umask(mask);
+    return mask;
 }
 
 void syncFolder(const std::filesystem::path& folder)

@@ -5,6 +5,8 @@
 
 #include "core/base/result.h"
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -27,6 +29,9 @@ void startWriteBack(int descriptor, std::int64_t offset, std::int64_t sizeBytes)
 void closeAside(int descriptor);
 /// Removes the file's name and leaves its pages to closeAside(); nothing where it is not there.
 void discardFile(const std::filesystem::path& path);
+
+/// The umask: bits of permission that new files and folders do not get.
+mode_t currentMask();
 
 /// Makes names in the folder last, where its file system can; an empty path is the working folder.
 void syncFolder(const std::filesystem::path& folder);

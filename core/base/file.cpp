@@ -116,9 +116,7 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path)
     if (file.m_descriptor < 0)
         return systemError("cannot create a file beside it", path.string(), errno);
     file.m_temporary = name;
-    const mode_t mask = ::umask(0);
-    ::umask(mask);
-    ::fchmod(file.m_descriptor, 0666 & ~mask);
+    ::fchmod(file.m_descriptor, 0666 & ~currentMask());
     return file;
 }
 

@@ -19,13 +19,6 @@ namespace ql {
 
 namespace {
 
-mode_t currentMask()
-{
-    const mode_t mask = ::umask(0);
-    ::umask(mask);
-    return mask;
-}
-
 void removeFolder(const std::filesystem::path& folder)
 {
     std::error_code ignored;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/plan/layer_losses.h"
 
+#include "core/base/hash.h"
 #include "core/base/sum.h"
+#include "core/base/text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -141,6 +144,19 @@ CostTable makeCostTable(const Model& model, const LayerLosses& losses, std::span
             table.costs.push_back(cost);
         }
     return table;
+}
+
+std::string lossesName(const std::vector<std::string>& files, LayerLosses losses, const Model& model)
+{
+    const auto byKey = [](const auto& each) { return keyOf(each); };
+    losses.metric.clear();
+    losses.candidates.clear();
+    std::ranges::sort(losses.cells, {}, byKey);
+    std::ranges::sort(losses.couplings, {}, byKey);
+    Hasher hasher;
+    hasher.add(printLosses(losses, model));
+    const std::string digits = hasher.hex().substr(0, 16);
+    return files.empty() ? digits : join(files, ", ") + " " + digits;
 }
 
 } // namespace ql

@@ -68,6 +68,9 @@ CostTable makeCostTable(const Model& model, const LayerLosses& losses, std::span
                         const TargetProfile* target);
 
 std::string printLosses(const LayerLosses& losses, const Model& model);
+/// What a prediction by them is recorded with: the names of their files, if any, and 16 digits of a hash of what they
+/// hold, whatever its order, its columns and what it was measured by.
+std::string lossesName(const std::vector<std::string>& files, LayerLosses losses, const Model& model);
 /// Errors: no such text, unknown layers or candidates, another checkpoint or variant, losses that are negative or not
 /// finite, a layer twice under a candidate.
 Result<LayerLosses> parseLosses(std::string_view json, const Model& model);

@@ -259,8 +259,10 @@ Result<LayerLosses> readLosses(const std::filesystem::path& path, const Model& m
 
 Result<void> keepLosses(ResultSink& sink, const LayerLosses& losses, const Model& model)
 {
-    QL_TRY(all, merged(keptLosses(sink, model, losses.activations, losses.runtime), losses));
-    all.metric = losses.metric;
+    LayerLosses known = keptLosses(sink, model, losses.activations, losses.runtime);
+    if (known.cells.size() <= losses.cells.size())
+        known.metric = losses.metric; // most of it
+    QL_TRY(all, merged(std::move(known), losses));
     const std::string text = printLosses(all, model);
     return sink.keep(keyFor(model, losses.activations, losses.runtime), std::as_bytes(std::span(text)));
 }

@@ -22,8 +22,7 @@ struct PredictionRecord {
     PredictedQuantity of;
     std::string plan; // planHash
     std::string text; // name of the file
-    /// Which table of losses the sum is of: names of its files and 16 digits of a hash of what they hold. Empty: losses
-    /// that the metric measured for the plan.
+    /// Which table of losses the sum is of, see lossesName(). Empty: losses that the metric measured for the plan.
     std::string losses;
     std::int64_t windowCount = 0;
     MeasuredPlan point;              // in nats per token

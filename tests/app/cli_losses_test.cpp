@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The real qloupe measuring losses of codes, and solving from what it wrote.
+#include "core/plan/prediction_records.h"
+#include "core/study/study.h"
 #include "tests/support/qloupe.h"
 
 #include <QFile>
@@ -370,6 +372,20 @@ private Q_SLOTS:
             validate(kept + QStringList{text("--plan"), second}).json().value(QLatin1String("prediction")).toObject();
         QCOMPARE(number(next, "plans_behind"), 1.0);
         QCOMPARE(next.value(QLatin1String("losses")).toString(), name);
+        // Plans that a search runs are of that table, too.
+        const QString searched = folder.filePath(text("searched.qloupe"));
+        const Outcome ran = qloupe({text("search"),    kSample,    text("--text"),    kSample + text("/test.txt"),
+                                    text("--context"), text("32"), text("--windows"), text("2"),
+                                    text("--losses"),  table,      text("--bpw"),     text("6"),
+                                    text("--start"),   text("1"),  text("--steps"),   text("0"),
+                                    text("--study"),   searched,   text("--out"),     second});
+        QVERIFY2(ran.exitCode == 0, ran.err.constData());
+        std::vector<ql::Warning> warnings;
+        const auto study = ql::openStudy(searched.toStdString(), warnings);
+        QVERIFY(study);
+        const auto records = ql::readPredictions(**study);
+        QCOMPARE(records.size(), std::size_t{1});
+        QCOMPARE(records.front().losses, name.toStdString());
 
         const Outcome lacking = validate({text("--losses"), table});
         QVERIFY(lacking.exitCode == 2 && lacking.err.contains("--plan"));

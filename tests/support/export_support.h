@@ -1,45 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What tests of the targets share: a folder of their own, plans from globs, sizes and bytes of what was written.
+// What tests of the targets share: plans from globs, sizes and bytes of what was written.
 #pragma once
 
 #include "core/export/export.h"
-
-#include <unistd.h>
+#include "tests/support/temporary_folder.h"
 
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
 
 namespace ql::test {
-
-/// A new empty folder, removed at the end.
-class TemporaryFolder {
-public:
-    TemporaryFolder()
-    {
-        std::string name = (std::filesystem::temp_directory_path() / "ql_export_XXXXXX").string();
-        if (!::mkdtemp(name.data()))
-            throw std::runtime_error("no temporary folder");
-        m_path = name;
-    }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-    ~TemporaryFolder()
-    {
-        std::error_code ignored;
-        std::filesystem::remove_all(m_path, ignored);
-    }
-    const std::filesystem::path& path() const { return m_path; }
-    std::filesystem::path operator/(const std::string& name) const { return m_path / name; }
-    std::size_t entries() const
-    {
-        return static_cast<std::size_t>(
-            std::distance(std::filesystem::directory_iterator(m_path), std::filesystem::directory_iterator()));
-    }
-
-private:
-    std::filesystem::path m_path;
-};
 
 /// "glob=candidate" for each part, later ones win.
 inline Plan planOf(const Model& model, const std::vector<std::string>& parts)

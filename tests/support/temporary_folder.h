@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -18,8 +20,9 @@ public:
     explicit TemporaryFolder(const std::filesystem::path& parent)
     {
         std::string name = (parent / "quantloupe-test-XXXXXX").string();
-        if (::mkdtemp(name.data()))
-            m_path = name;
+        if (!::mkdtemp(name.data()))
+            throw std::runtime_error("no temporary folder");
+        m_path = name;
     }
     /// Where thousands of small files cost no disk access, if the system has such a place.
     static std::filesystem::path inMemory()
@@ -35,6 +38,13 @@ public:
     TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
     const std::filesystem::path& path() const { return m_path; }
+    std::filesystem::path operator/(const std::filesystem::path& name) const { return m_path / name; }
+    /// How many files and folders are in it.
+    std::size_t entries() const
+    {
+        return static_cast<std::size_t>(
+            std::distance(std::filesystem::directory_iterator(m_path), std::filesystem::directory_iterator()));
+    }
     /// Writes a file, with the folders before it, and returns its path.
     std::filesystem::path write(const std::string& name, std::string_view content) const
     {

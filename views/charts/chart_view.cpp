@@ -41,6 +41,7 @@ QChart* ChartView::newChart()
     fresh->legend()->layout()->setContentsMargins(0, 0, 0, 0); // the layout's own are a line of text
     fresh->setLocalizeNumbers(true);
     connect(fresh, &QChart::plotAreaChanged, this, &ChartView::thinOutPowers);
+    m_caption.clear();
     QChart* old = chart();
     setChart(fresh);
     delete old;
@@ -81,6 +82,9 @@ void ChartView::showTitlesWhereTheyFit()
         axis->setTitleVisible(height() >= 10 * line);
     for (QAbstractAxis* axis : chart()->axes(Qt::Vertical))
         axis->setTitleVisible(width() >= 16 * line);
+    const QString title = width() >= 16 * line && height() >= 6 * line ? m_caption : QString();
+    if (title != chart()->title())
+        chart()->setTitle(title);
 }
 
 void ChartView::thinOutPowers(const QRectF& plot)
@@ -102,6 +106,12 @@ void ChartView::thinOutPowers(const QRectF& plot)
 void ChartView::resizeEvent(QResizeEvent* event)
 {
     QChartView::resizeEvent(event);
+    showTitlesWhereTheyFit();
+}
+
+void ChartView::setCaption(const QString& text)
+{
+    m_caption = text;
     showTitlesWhereTheyFit();
 }
 

@@ -20,6 +20,9 @@ public:
     QChart* newChart();
     /// Colours axes, titles and legend by the palette; call after axes and series are there.
     void applyTheme();
+    /// What the vertical axis counts, in a line above the plot: beside a low plot it would be cut off. Of the chart
+    /// that is there now.
+    void setCaption(const QString& text);
     /// Shown in the middle while it is not empty.
     void setMessage(const QString& text);
     QSize sizeHint() const override { return {420, 260}; }
@@ -47,6 +50,7 @@ private:
     bool isInPlot(const QPointF& point) const;
     void showTitlesWhereTheyFit();
     void thinOutPowers(const QRectF& plot);
+    QString m_caption;
     QString m_message;
 };
 

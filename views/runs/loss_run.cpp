@@ -152,7 +152,7 @@ Result<void> LossRun::runCells(const LossChoice& choice, const Table& table, Job
     for (const ExactCell& cell : cells)
         task.changes.push_back(cell.change);
     QL_TRY(perWindow, scoredPerWindow(windows.length, task.scored));
-    const LayerLosses none{.metric = "exact_probe",
+    const LayerLosses none{.metric = std::string(kProbedLosses), // as the table that they complete
                            .activations = inputsFingerprint(table.activations.get()),
                            .candidates = table.candidates,
                            .cells = {}};

@@ -99,8 +99,8 @@ QString figureDifference(const ValidationRecord& a, const ValidationRecord& b)
             signedText(fixedText(b.outputs->leading().sqnrDb - a.outputs->leading().sqnrDb, 2)));
     const Measured& of = a.last().kld;
     const Measured& other = b.last().kld;
-    return QStringLiteral("%1 ± %2").arg(signedText(numberText(other.value - of.value)),
-                                         numberText(std::hypot(of.error, other.error), 2));
+    return MeasuredPlans::tr("%1 ± %2 nats per token")
+        .arg(signedText(numberText(other.value - of.value)), numberText(std::hypot(of.error, other.error), 2));
 }
 
 } // namespace ql::views

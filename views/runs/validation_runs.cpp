@@ -20,6 +20,14 @@ namespace {
 
 const std::string kKey = "validations";
 
+/// Where what probes measured is kept: the study, once there is one.
+std::vector<std::string> lossFiles(const Document& document)
+{
+    if (document.studyPath().isEmpty())
+        return {};
+    return {toPath(document.studyPath()).filename().string()};
+}
+
 } // namespace
 
 ValidationRuns::ValidationRuns(Document& document, JobRunner& jobs, Predictions& predictions)
@@ -56,8 +64,9 @@ void ValidationRuns::start(const ValidationChoice& choice)
         tr("Validating on %1").arg(QFileInfo(choice.source->path).fileName()),
         [choice, plan, activations = m_document.activations(), base = m_document.baseModel(),
          variant = m_document.variant(), target = figures.target, sink = m_document.sink(),
-         losses = m_document.probedTable(plan), known = m_predictions.records()](
-            JobMailbox<ValidationStep>& steps, const JobContext& context) -> Result<std::optional<PredictionRecord>> {
+         losses = m_document.probedTable(plan), probed = m_document.losses(), files = lossFiles(m_document),
+         known = m_predictions.records()](JobMailbox<ValidationStep>& steps,
+                                          const JobContext& context) -> Result<std::optional<PredictionRecord>> {
             QL_TRY(other, plannedVersion(choice.source->model(),
                                          {.plan = &plan,
                                           .target = target ? &target->profile : nullptr,
@@ -77,7 +86,8 @@ void ValidationRuns::start(const ValidationChoice& choice)
                                          .model = model,
                                          .other = other,
                                          .measured = *measured,
-                                         .losses = losses.get()},
+                                         .losses = losses.get(),
+                                         .lossesName = losses ? lossesName(files, probed, choice.source->model()) : ""},
                                         known, sink.get(), context);
         },
         [this](const Result<std::optional<PredictionRecord>>& result) { finish(result); });

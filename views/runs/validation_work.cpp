@@ -81,7 +81,8 @@ Result<std::optional<PredictionRecord>> predictedAndMeasured(const MeasuredValid
                              .runtime = validation.runtime ? std::string(validation.runtime->id) : std::string(),
                              .windows = windows,
                              .text = toPath(source.path).filename().string(),
-                             .losses = validation.losses};
+                             .losses = validation.losses,
+                             .lossesName = validation.lossesName};
     const auto of = quantityOf(task);
     if (!of)
         return std::optional<PredictionRecord>();

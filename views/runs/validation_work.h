@@ -30,6 +30,7 @@ struct MeasuredValidation {
     const ModelVersion& other; // by the plan and the runtime
     const ValidationPoint& measured;
     const CostTable* losses = nullptr; // in place of the best metric's
+    std::string lossesName = {};       // as records say it
 };
 
 /// What the plan is predicted at without itself, and what was measured; nothing where nothing predicts KLD. The floor

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Bytes written whole at any place, from a mapping that was cut short, too, and errors that name the file.
+// Bytes written whole at any place, from a mapping that was cut short, too, errors that name the file, and what new
+// files permit.
 #include "core/base/disk_output.h"
 #include "core/base/file.h"
 #include "tests/support/temporary_folder.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <QTest>
+
+#include <atomic>
+#include <thread>
+#include <vector>
 
 using namespace ql;
 
@@ -49,6 +55,31 @@ private Q_SLOTS:
         QVERIFY(readTextFile(path, kBytes).value() ==
                 std::string(kBytes / 2, 'x') + std::string(kBytes - kBytes / 2, '\0'));
         QVERIFY(!source->checkIntact());
+    }
+
+    /// By any number of threads, which leave it as it is.
+    void newFilesHaveWhatTheMaskLeaves()
+    {
+        const mode_t before = ::umask(027);
+        std::atomic<int> wrong = 0;
+        {
+            std::vector<std::jthread> threads;
+            for (int i = 0; i < 4; ++i)
+                threads.emplace_back([&] {
+                    for (int k = 0; k < 2000; ++k)
+                        wrong += currentMask() == 027 ? 0 : 1;
+                });
+        }
+        const auto path = m_folder / "masked";
+        auto file = AtomicFile::create(path);
+        const bool isWritten = file && file->write("x") && file->commit();
+        const mode_t after = ::umask(before);
+        QVERIFY(isWritten);
+        QCOMPARE(wrong.load(), 0);
+        QCOMPARE(after, mode_t{027});
+        struct stat status {};
+        QCOMPARE(::stat(path.c_str(), &status), 0);
+        QCOMPARE(status.st_mode & 0777U, 0640U);
     }
 };
 

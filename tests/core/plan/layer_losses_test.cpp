@@ -207,6 +207,61 @@ private Q_SLOTS:
         QVERIFY(keptLosses(sink, model, "a").cells.empty());
     }
 
+    /// What was measured less often does not name the whole.
+    void studiesNameATableByMostOfIt()
+    {
+        const Model model = test::tinyModel(1, 32);
+        test::MemorySink sink;
+        LayerLosses losses{
+            .metric = "gradient_probe",
+            .activations = "a",
+            .candidates = {candidate("int4:g16")},
+            .cells = {loss(0, "int4:g16", 1, 0.5, Evidence::probed), loss(1, "int4:g16", 2, 0.5, Evidence::probed)}};
+        QVERIFY(keepLosses(sink, losses, model));
+        LayerLosses few = losses;
+        few.metric = "exact_probe";
+        few.cells = {loss(1, "int4:g16", 3, 0.1, Evidence::measured)};
+        QVERIFY(keepLosses(sink, few, model));
+        QCOMPARE(keptLosses(sink, model, "a").metric, std::string("gradient_probe"));
+        few.cells.push_back(loss(0, "int4:g16", 3, 0.1, Evidence::measured));
+        QVERIFY(keepLosses(sink, few, model));
+        QCOMPARE(keptLosses(sink, model, "a").metric, std::string("exact_probe"));
+    }
+
+    /// Tables that say the same have one name.
+    void namesAreOfWhatTablesHold()
+    {
+        const Model model = test::tinyModel(1, 32);
+        const LayerLosses losses{
+            .metric = "gradient_probe",
+            .activations = "a",
+            .candidates = {candidate("int4:g16")},
+            .cells = {loss(0, "int4:g16", 1, 0.5, Evidence::probed), loss(1, "int4:g16", 2, 0.5, Evidence::probed)}};
+        const std::string name = lossesName({}, losses, model);
+        QCOMPARE(name.size(), std::size_t{16});
+        QCOMPARE(lossesName({"a.json", "b.qloupe"}, losses, model), "a.json, b.qloupe " + name);
+        LayerLosses same = losses;
+        same.metric = "exact_probe";
+        same.candidates = parseCandidates("int4:g16,int8:g16").value();
+        std::swap(same.cells[0], same.cells[1]);
+        QCOMPARE(lossesName({}, same, model), name);
+        LayerLosses other = losses;
+        other.cells[1].standardError = 0.25;
+        QVERIFY(lossesName({}, other, model) != name);
+        other = losses;
+        other.cells.pop_back();
+        QVERIFY(lossesName({}, other, model) != name);
+        other = losses;
+        other.activations = "b";
+        QVERIFY(lossesName({}, other, model) != name);
+        other = losses;
+        other.couplings = {{.layers = {0, 1},
+                            .candidates = {candidate("int4:g16"), candidate("int4:g16")},
+                            .loss = -0.5,
+                            .standardError = 0.1}};
+        QVERIFY(lossesName({}, other, model) != name);
+    }
+
     void itemsAddUpTheirLayers()
     {
         const Model model = test::tinyModel(2, 32);

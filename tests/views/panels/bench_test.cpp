@@ -3,6 +3,7 @@
 // are explained, offered and assigned, and undone.
 #include "core/sensitivity/bench.h"
 #include "core/transforms/transform.h"
+#include "tests/support/chart_texts.h"
 #include "tests/support/opened_panel.h"
 #include "views/dialogs/transform_dialog.h"
 #include "views/dialogs/transform_page.h"
@@ -455,6 +456,10 @@ private Q_SLOTS:
         // f32 is exact: it is counted in words, not drawn at the end of a logarithmic axis.
         const auto axes = bench.chart()->chart()->axes(Qt::Horizontal);
         QVERIFY(axes.front()->titleText().contains(QLatin1String("1 exact")));
+        for (const int height : {190, 320}) {
+            bench.widget->resize(1500, height);
+            QTRY_VERIFY(test::hasCaption(*bench.chart(), QStringLiteral("weight error")));
+        }
         QTest::qWait(50); // the chart lays itself out
         const QPoint pixel = bench.chart()->chart()->mapToPosition(value).toPoint();
         QSignalSpy hovered(bench.chart(), &BenchChart::pointHovered);

@@ -7,6 +7,7 @@
 #include "views/panels/allocation/balance_preview.h"
 #include "views/panels/limits/limits_model.h"
 #include "views/panels/panel.h"
+#include "views/text/format.h"
 #include "views/theme/theme.h"
 
 #include <QAbstractItemModelTester>
@@ -15,8 +16,10 @@
 #include <QDockWidget>
 #include <QLabel>
 #include <QLineEdit>
+#include <QLocale>
 #include <QMainWindow>
 #include <QPushButton>
+#include <QScopeGuard>
 #include <QTableView>
 #include <QToolButton>
 
@@ -152,6 +155,46 @@ private Q_SLOTS:
         QCOMPARE(limitWords(LimitKind::size, QStringLiteral("1,5 GB")), std::string("1.5 GB"));
         QCOMPARE(limitWords(LimitKind::group, QStringLiteral("a,b=4,5:0,1")), std::string("a,b=4.5:0.1"));
         QCOMPARE(limitWords(LimitKind::allow, QStringLiteral("q=int4,int8")), std::string("q=int4,int8"));
+        const QLocale before;
+        const auto restore = qScopeGuard([&] { QLocale::setDefault(before); });
+        QLocale::setDefault(QLocale(QLocale::German, QLocale::Germany));
+        const std::vector<std::pair<Limit, QString>> shown{
+            {{LimitKind::bitsPerWeight, "4.5"}, QStringLiteral("4,5")},
+            {{LimitKind::size, "1.5 GB"}, QStringLiteral("1,5 GB")},
+            {{LimitKind::group, "model.layers.0.*=4.5:0.1"}, QStringLiteral("model.layers.0.*=4,5:0,1")},
+            {{LimitKind::tie, "model.layers.0.*"}, QStringLiteral("model.layers.0.*")},
+            {{LimitKind::latencyTable, "a.b.csv"}, QStringLiteral("a.b.csv")}};
+        for (const auto& [limit, text] : shown) {
+            QCOMPARE(limitText(limit), text);
+            QCOMPARE(limitWords(limit.kind, text), limit.text);
+        }
+    }
+
+    /// What is used and what is left say of what.
+    void amountsHaveTheirUnit()
+    {
+        LimitsOfSample of;
+        QVERIFY(of.open() && of.settle());
+        QVERIFY(of.activate());
+        Document& d = of.document;
+        const auto texts = [&](int row) {
+            return QStringList{of.model()->index(row, LimitsModel::kUsed).data().toString(),
+                               of.model()->index(row, LimitsModel::kLeft).data().toString()};
+        };
+        d.setLimits({{LimitKind::bitsPerWeight, "40"}, {LimitKind::operations, "1"}}, QStringLiteral("limits"));
+        QVERIFY(of.settle());
+        const double bits = d.totals().bitsPerWeight;
+        QCOMPARE(texts(0), (QStringList{fixedText(bits, 3) + QStringLiteral(" bits per weight"),
+                                        fixedText(40 - bits, 3) + QStringLiteral(" bits per weight left")}));
+        const double operations = of.value(1, LimitsModel::kUsed).toDouble();
+        QCOMPARE(texts(1), (QStringList{numberText(operations, 4) + QStringLiteral(" operations"),
+                                        QStringLiteral("over by ") + numberText(operations - 1, 4) +
+                                            QStringLiteral(" operations")}));
+        // Add without a bound leads to where it is typed.
+        of.table()->setFocus();
+        QTest::mouseClick(of.button("limitAdd"), Qt::LeftButton);
+        QVERIFY(of.bound()->hasFocus());
+        QCOMPARE(d.limits().size(), std::size_t{2});
     }
 
     void lockedLayersAreOne()

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The Pareto front: what it holds, and its marks by mouse and keyboard.
+#include "tests/support/chart_texts.h"
 #include "tests/support/opened_panel.h"
 #include "views/panels/pareto/pareto_chart.h"
 #include "views/panels/pareto/plan_front.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
 
-#include <QGraphicsTextItem>
 #include <QLabel>
 #include <QPushButton>
 #include <QScatterSeries>
@@ -118,34 +118,14 @@ private Q_SLOTS:
         const Metric& metric = *pareto.document.metric();
         const QString title = QStringLiteral("%1 / %2").arg(toQString(metric.title), toQString(metric.unit));
         ParetoChart* chart = pareto.chart();
-        const auto visibleTexts = [&] {
-            std::vector<const QGraphicsTextItem*> texts;
-            for (const QGraphicsItem* item : chart->scene()->items())
-                if (const auto* text = qgraphicsitem_cast<const QGraphicsTextItem*>(item); text && text->isVisible())
-                    texts.push_back(text);
-            return texts;
-        };
-        const auto titles = [&] {
-            return std::ranges::count(visibleTexts(), title, [](const auto* text) { return text->toPlainText(); });
-        };
         const auto isCut = [](const auto* text) { return text->toPlainText().contains(QLatin1String("...")); };
         for (const ThemeChoice theme : {ThemeChoice::dark, ThemeChoice::light})
             for (const int height : {180, 320}) {
                 applyTheme(theme);
                 pareto.widget->resize(900, height);
-                QTest::qWait(50);          // the chart lays itself out …
-                QTRY_COMPARE(titles(), 1); // … later where the machine is busy
-                QTRY_VERIFY(std::ranges::none_of(visibleTexts(), isCut));
+                QTRY_VERIFY(test::hasCaption(*chart, title));
+                QTRY_VERIFY(std::ranges::none_of(test::visibleTexts(*chart), isCut));
                 QTRY_VERIFY(chart->chart()->plotArea().height() > 60);
-                const auto texts = visibleTexts();
-                for (const auto* text : texts) {
-                    if (text->toPlainText() != title)
-                        continue;
-                    const QRectF place = text->sceneBoundingRect();
-                    QVERIFY(place.width() > place.height()); // it is level
-                    QVERIFY(chart->sceneRect().contains(place));
-                    QVERIFY(!place.intersects(chart->chart()->plotArea()));
-                }
                 QCOMPARE(chart->chart()->titleBrush().color(), colors(chart->palette()).text);
             }
     }
@@ -201,8 +181,16 @@ private Q_SLOTS:
         QVERIFY(pareto.activate());
         auto* chart = pareto.chart();
         chart->setFocus();
+        const QString whole = chart->accessibleDescription();
+        QCOMPARE(whole, pareto.summary());
         QTest::keyClick(chart, Qt::Key_Home);
         QCOMPARE(chart->chosen(), 0);
+        // What is chosen is told to who does not see it, with the unit of its loss.
+        const FrontPlan first = pareto.front(d.plan(), 200).plans.front();
+        const QString loss =
+            QStringLiteral("predicted %1 %2").arg(numberText(first.loss, 4), toQString(d.metric()->unit));
+        QVERIFY2(chart->accessibleDescription().contains(loss), qPrintable(chart->accessibleDescription()));
+        QVERIFY2(pareto.summary().contains(loss), qPrintable(pareto.summary()));
         QTest::keyClick(chart, Qt::Key_Right);
         QTest::keyClick(chart, Qt::Key_Right);
         QCOMPARE(chart->chosen(), 2);
@@ -216,6 +204,7 @@ private Q_SLOTS:
         QVERIFY(chart->chosen() > 3);
         QTest::keyClick(chart, Qt::Key_Escape);
         QCOMPARE(chart->chosen(), -1);
+        QCOMPARE(chart->accessibleDescription(), whole);
         QVERIFY(!pareto.button("paretoAdopt")->isEnabled());
         // Nothing of it is left when the work is closed, nor a mark that is chosen.
         QTest::keyClick(chart, Qt::Key_Home);

@@ -78,6 +78,8 @@ private Q_SLOTS:
         QVERIFY(d.totals().loss > 0);
         QCOMPARE(plans.cell(1, PlansModel::kLoss), numberText(d.totals().loss, 4));
         QTRY_COMPARE(plans.cell(1, PlansModel::kSize), bytesText(d.totals().fileBytes.value_or(0)));
+        for (const auto column : {PlansModel::kSize, PlansModel::kBits, PlansModel::kLoss, PlansModel::kMeasured})
+            QVERIFY(!plans.model()->headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString().isEmpty());
         QVERIFY(plans.model()->index(1, 0).data(Qt::FontRole).value<QFont>().bold());
         QVERIFY(!plans.model()->index(0, 0).data(Qt::FontRole).isValid());
         // Up and Enter switches; so does a double click, back.
@@ -164,6 +166,8 @@ private Q_SLOTS:
         QVERIFY(std::fabs(loss - predictLoss(d.table(), low)) <= 1e-12 * loss);
         QVERIFY2(plans.comparison().contains(QStringLiteral("%1 layers differ").arg(row)),
                  qPrintable(plans.comparison()));
+        const QString lost = numberText(predictLoss(d.table(), low)) + QLatin1Char(' ') + toQString(d.metric()->unit);
+        QVERIFY2(plans.comparison().contains(lost), qPrintable(plans.comparison()));
         // One layer, by key; then all.
         auto* take = plans.find<QPushButton>("planTake");
         auto* table = plans.find<QTableView>("planChanges");
@@ -229,7 +233,9 @@ private Q_SLOTS:
         QCOMPARE(record.predictedLoss, 0.0);
         QVERIFY(record.last().kld.value < kld);
         QVERIFY(plans.cell(0, PlansModel::kMeasured) != QStringLiteral("not yet"));
-        QVERIFY2(plans.comparison().contains(QLatin1String("measured")), qPrintable(plans.comparison()));
+        QVERIFY2(plans.comparison().contains(QLatin1String("measured")) &&
+                     plans.comparison().endsWith(QLatin1String("nats per token")),
+                 qPrintable(plans.comparison()));
         // An edit is another plan: what was measured is not of it.
         d.switchPlan(1);
         const LayerColumn change{d.planLayers().back(), d.ladder(d.planLayers().back()).back()};

@@ -3,6 +3,7 @@
 #include "core/calibration/calibrated_activations.h"
 #include "core/calibration/fisher.h"
 #include "core/model/frontends/frontend.h"
+#include "tests/support/chart_texts.h"
 #include "tests/support/opened_panel.h"
 #include "views/panels/allocation/plan_numbers.h"
 #include "views/panels/predictions/prediction_chart.h"
@@ -68,8 +69,21 @@ private Q_SLOTS:
             predictions.add(recordOf(i, 0.01 * (i + 1), 1.1));
         PredictionRecord later = recordOf(9, 0.2, 1.05);
         later.wasPredicted = false;
+        later.losses = "table.json 0123456789abcdef";
         predictions.add(later);
         QCOMPARE(shown.model()->rowCount(), 5);
+        const auto origin = [&](int row) {
+            return shown.model()->index(row, PredictionsModel::kPredicted).data(Qt::ToolTipRole).toString();
+        };
+        QVERIFY2(origin(0).contains(QLatin1String("table.json 0123456789abcdef")), qPrintable(origin(0)));
+        QVERIFY(!origin(1).contains(QLatin1Char('\n'))); // of the metric
+        for (const auto column :
+             {PredictionsModel::kPredicted, PredictionsModel::kInterval, PredictionsModel::kMeasured})
+            QVERIFY(shown.model()
+                        ->headerData(column, Qt::Horizontal, Qt::ToolTipRole)
+                        .toString()
+                        .contains(QLatin1String("nats per token"), Qt::CaseInsensitive));
+        QCOMPARE(shown.widget->focusProxy(), shown.table());
         QVERIFY(predictions.isTrusted(metric));
         const auto expected = predictions.expected(metric, 0.03);
         QVERIFY(expected && expected->plans == 5);
@@ -80,6 +94,10 @@ private Q_SLOTS:
 
         // The newest is first; a click on its mark chooses its row.
         QVERIFY(QTest::qWaitForWindowExposed(shown.widget.get()));
+        for (const int height : {150, 360}) {
+            shown.widget->resize(1200, height);
+            QTRY_VERIFY(test::hasCaption(*shown.chart(), QStringLiteral("measured / nats per token")));
+        }
         QTest::qWait(50); // the chart lays itself out
         const auto& rows = shown.model()->rows();
         QCOMPARE(rows.front().record.plan, std::string("plan9"));

@@ -2,6 +2,7 @@
 // "Why this layer?": what the panel says is what was measured, follows layer and plan, and says what is not known.
 #include "core/sensitivity/layer_report.h"
 #include "tests/support/opened_panel.h"
+#include "views/panels/why/layer_sketch.h"
 #include "views/panels/why/why_table.h"
 #include "views/text/format.h"
 #include "views/theme/theme.h"
@@ -67,6 +68,23 @@ private Q_SLOTS:
         QVERIFY(why.title().contains(QLatin1String("Open a checkpoint")));
     }
 
+    void aSketchWithoutLossesSaysSo()
+    {
+        LayerSketch sketch;
+        sketch.resize(360, 90);
+        QVERIFY(!sketch.accessibleName().isEmpty());
+        const QImage nothing = sketch.grab().toImage();
+        sketch.setLosses({});
+        const QImage none = sketch.grab().toImage();
+        QVERIFY(none != nothing);
+        sketch.setLosses({{.bits = 4, .loss = std::nan(""), .isPlanned = true}});
+        QCOMPARE(sketch.grab().toImage(), none);
+        sketch.setLosses({{.bits = 4, .loss = 0.5, .isPlanned = true}});
+        QVERIFY(sketch.grab().toImage() != none);
+        sketch.clear();
+        QCOMPARE(sketch.grab().toImage(), nothing);
+    }
+
     void saysWhatWasMeasured()
     {
         Why why;
@@ -99,6 +117,7 @@ private Q_SLOTS:
         // Steps up only: it is the lowest.
         QVERIFY(why.words().contains(QLatin1String("One step up")));
         QVERIFY(!why.words().contains(QLatin1String("One step down")));
+        QVERIFY2(why.words().contains(toQString(d.metric()->unit)), qPrintable(why.words()));
         QVERIFY(why.words().contains(toQString(printCandidate(d.candidate(layer)))));
         // What needs activations is not measured, and not zero.
         const int unknown = why.rowOf("output_error");
@@ -164,8 +183,11 @@ private Q_SLOTS:
         why.table()->setFocus();
         QTest::keyClick(why.table(), Qt::Key_C, Qt::ControlModifier);
         const QStringList lines = QApplication::clipboard()->text().split(QLatin1Char('\n'));
-        QCOMPARE(lines[row + 1].split(QLatin1Char('\t')).mid(1, 2),
-                 (QStringList{QStringLiteral("0.25"), QStringLiteral("0.025")}));
+        QCOMPARE(lines[row + 1].split(QLatin1Char('\t')).mid(1, 3),
+                 (QStringList{QStringLiteral("0.25"), QStringLiteral("0.025"), QStringLiteral("nats per token")}));
+        const QStringList figure = lines[why.rowOf("weight_error") + 1].split(QLatin1Char('\t'));
+        QCOMPARE(figure.mid(2, 2), (QStringList{QString(), toQString((*findMetric("weight_error"))->unit)}));
+        QCOMPARE(figure.size(), WhyTable::kColumns + 2);
         QTest::keyClick(why.table(), Qt::Key_End, Qt::ControlModifier);
         QCOMPARE(why.table()->currentRow(), why.table()->rowCount() - 1);
         probed(layer, 0.125, Evidence::measured); // it was run alone

@@ -58,6 +58,7 @@ private Q_SLOTS:
         QTemporaryDir folder;
         const QString path = folder.filePath(QStringLiteral("losses.qloupe"));
         LayerLosses kept;
+        std::string table;
         {
             test::OpenedSample work;
             QVERIFY(prepare(work));
@@ -158,6 +159,11 @@ private Q_SLOTS:
             QVERIFY(std::fabs(records.front().point.predicted.sumError / d.totals().lossError - 1) < 1e-9);
             QVERIFY(work.runs.predictions.expected(d.lossSource(), d.totals().loss, d.totals().lossError));
             QVERIFY(!work.runs.predictions.expected("kfac", d.totals().loss));
+            // The record says of which table: that of the sink, as the command line reads it.
+            const LayerLosses held = keptLosses(*d.sink(), *d.model(), d.lossInputs());
+            QCOMPARE(held.metric, std::string(kProbedLosses));
+            table = lossesName({}, held, *d.model());
+            QCOMPARE(records.front().losses, table);
 
             // Another unit does not mix with it, and nothing is forgotten.
             d.setMetric(*findMetric("weight_error"));
@@ -186,6 +192,11 @@ private Q_SLOTS:
             QCOMPARE(read.cells[i].time, kept.cells[i].time);
         }
         QVERIFY(again.document.totals().probed + again.document.totals().exact > 1);
+        again.runs.validations.start({.source = again.text(QStringLiteral("test.txt")), .portion = {32, 2}});
+        QTRY_VERIFY_WITH_TIMEOUT(!again.runs.validations.isRunning(), 60000);
+        QCOMPARE(again.runs.predictions.records().size(), std::size_t{1}); // in place of the earlier one
+        QCOMPARE(again.runs.predictions.records().front().losses, "losses.qloupe " + table);
+        QVERIFY(again.settle());
     }
 
     void lossesOfOtherActivationsAreNotTaken()

@@ -222,7 +222,7 @@ void BenchChart::drawAxes()
     auto* y = new QLogValueAxis(chart());
     setPowerTicks(*y, std::pow(10, std::floor(std::log10(lowest * 0.9))),
                   std::pow(10, std::ceil(std::log10(highest * 1.1))));
-    y->setTitleText(m_errorTitle);
+    setCaption(m_errorTitle);
     chart()->addAxis(x, Qt::AlignBottom);
     chart()->addAxis(y, Qt::AlignLeft);
     for (QAbstractSeries* series : chart()->series()) {

@@ -32,6 +32,12 @@ bool isNumber(LimitKind kind)
     }
 }
 
+/// Where in the text numbers begin: of a group behind its layers; npos: it has none.
+std::size_t numbersAt(LimitKind kind, const std::string& words)
+{
+    return isNumber(kind) ? 0 : kind == LimitKind::group ? words.rfind('=') : std::string::npos;
+}
+
 /// Of a sum with that unit.
 QString amountText(const std::string& unit, double amount)
 {
@@ -41,9 +47,8 @@ QString amountText(const std::string& unit, double amount)
         return bytesText(static_cast<std::int64_t>(std::llround(amount)));
     if (unit == "layers" || unit == "candidates")
         return countText(static_cast<std::int64_t>(amount));
-    if (unit == "bits per weight")
-        return fixedText(amount, 3);
-    return numberText(amount, 4);
+    return LimitsModel::tr("%1 %2").arg(unit == "bits per weight" ? fixedText(amount, 3) : numberText(amount, 4),
+                                        toQString(unit));
 }
 
 bool isCounted(const LimitUse& use)
@@ -56,8 +61,7 @@ bool isCounted(const LimitUse& use)
 std::string limitWords(LimitKind kind, const QString& typed)
 {
     std::string words = typed.trimmed().toStdString();
-    // Behind the layers, too, that a group is of.
-    const std::size_t from = isNumber(kind) ? 0 : kind == LimitKind::group ? words.rfind('=') : std::string::npos;
+    const std::size_t from = numbersAt(kind, words);
     if (from == std::string::npos)
         return words;
     if (kind == LimitKind::bitsPerWeight && words.ends_with("bpw"))
@@ -67,6 +71,13 @@ std::string limitWords(LimitKind kind, const QString& typed)
     while (!words.empty() && words.back() == ' ')
         words.pop_back();
     return words;
+}
+
+QString limitText(const Limit& limit)
+{
+    const std::size_t from = std::min(numbersAt(limit.kind, limit.text), limit.text.size());
+    return toQString(limit.text.substr(0, from)) +
+           toQString(limit.text.substr(from)).replace(QLatin1Char('.'), QLocale().decimalPoint());
 }
 
 LimitsModel::LimitsModel(Document& document, QObject* parent) : QAbstractTableModel(parent), m_document(document) {}
@@ -122,9 +133,7 @@ int LimitsModel::columnCount(const QModelIndex& parent) const
 
 QString LimitsModel::boundText(const Limit& limit) const
 {
-    QString text = toQString(limit.text);
-    if (isNumber(limit.kind))
-        text.replace(QLatin1Char('.'), QLocale().decimalPoint());
+    const QString text = limitText(limit);
     switch (limit.kind) {
     case LimitKind::bitsPerWeight:
         return tr("%1 bits per weight").arg(text);
@@ -205,7 +214,7 @@ QVariant LimitsModel::data(const QModelIndex& index, int role) const
     case Qt::DisplayRole:
         return textOf(row, column);
     case Qt::EditRole:
-        return column == kBound && !isLocks(row) ? toQString(m_limits[static_cast<std::size_t>(row)].text)
+        return column == kBound && !isLocks(row) ? limitText(m_limits[static_cast<std::size_t>(row)])
                                                  : textOf(row, column);
     case Qt::ToolTipRole:
         return tipOf(row, column);

@@ -13,6 +13,8 @@ class Document;
 
 /// As a user types it in any locale, in core's words: a decimal point, no unit that is known.
 std::string limitWords(LimitKind kind, const QString& typed);
+/// The other way round, with the locale's decimal point.
+QString limitText(const Limit& limit);
 
 class LimitsModel : public QAbstractTableModel {
     Q_OBJECT

@@ -132,11 +132,12 @@ private:
     void showExample()
     {
         const int kind = m_kind->currentData().toInt();
-        m_bound->setPlaceholderText(kind == kPin ? QStringLiteral("lm_head*=int8:g64")
-                                                 : toQString(limitKinds()[static_cast<std::size_t>(kind)].example));
+        const LimitInfo* info = kind == kPin ? nullptr : &limitKinds()[static_cast<std::size_t>(kind)];
+        m_bound->setPlaceholderText(info ? limitText({info->kind, std::string(info->example)})
+                                         : QStringLiteral("lm_head*=int8:g64"));
         m_bound->setToolTip(
-            kind == kPin ? tr("ROLE=CANDIDATE (or GLOB=CANDIDATE): gives these layers a candidate and locks them")
-                         : toQString(limitKinds()[static_cast<std::size_t>(kind)].help));
+            info ? toQString(info->help)
+                 : tr("ROLE=CANDIDATE (or GLOB=CANDIDATE): gives these layers a candidate and locks them"));
         offerRoles(kind);
     }
 
@@ -161,6 +162,8 @@ private:
 
     void add()
     {
+        if (m_bound->text().trimmed().isEmpty())
+            m_bound->setFocus(); // where it is typed
         if (!m_document.isOpen() || m_bound->text().trimmed().isEmpty())
             return;
         m_problem.clear();

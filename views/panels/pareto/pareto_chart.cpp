@@ -242,7 +242,7 @@ void ParetoChart::drawAxes()
     auto* y = new QLogValueAxis(chart());
     setPowerTicks(*y, std::pow(10, std::floor(std::log10(lowest * 0.9))),
                   std::pow(10, std::ceil(std::log10(highest * 1.1))));
-    chart()->setTitle(m_lossTitle); // above the plot: beside a low one it would be cut off
+    setCaption(m_lossTitle);
     chart()->addAxis(x, Qt::AlignBottom);
     chart()->addAxis(y, Qt::AlignLeft);
     for (QAbstractSeries* series : chart()->series()) {

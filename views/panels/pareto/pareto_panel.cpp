@@ -427,16 +427,21 @@ private:
         return entry.fileBytes > 0 ? tr("%1 · %2").arg(bytesText(entry.fileBytes), bits) : bits;
     }
 
-    QString tipOf(const Entry& entry) const
+    /// A loss, or a difference of two, of which `number` is the text.
+    QString withUnit(const QString& number) const
     {
         const Metric* metric = m_document.metric();
+        return metric ? tr("%1 %2").arg(number, toQString(metric->unit)) : number;
+    }
+
+    QString tipOf(const Entry& entry) const
+    {
         QString text = entry.name.isEmpty()                ? QString()
                        : entry.kind == ParetoKind::current ? tr("%1, the current plan\n").arg(entry.name)
                                                            : entry.name + QLatin1Char('\n');
         text += sizeText(entry);
-        text += std::isnan(entry.loss) || !metric
-                    ? tr("\npredicted loss not measured")
-                    : tr("\npredicted %1 %2").arg(numberText(entry.loss, 4), toQString(metric->unit));
+        text += std::isnan(entry.loss) ? tr("\npredicted loss not measured")
+                                       : tr("\npredicted %1").arg(withUnit(numberText(entry.loss, 4)));
         if (entry.record)
             text += tr("\nmeasured %1: %2").arg(figureText(*entry.record), figureTip(*entry.record));
         if (!entry.front)
@@ -458,7 +463,7 @@ private:
             m_front->inBytes ? bytesText(step.addedSize) : tr("%1 bits").arg(countText(step.addedSize));
         constexpr double kBitsPerMegabyte = 8e6;
         return tr("The next %1 buy %2 (an MB more here: %3):\n%4 from %5 to %6")
-            .arg(more, signedText(numberText(-step.savedLoss)),
+            .arg(more, withUnit(signedText(numberText(-step.savedLoss))),
                  signedText(numberText(-plan.shadowPrice * kBitsPerMegabyte)),
                  nameWithBlock(m_document.layer(step.layer)), toQString(printCandidate(step.from)),
                  toQString(printCandidate(step.to)));
@@ -510,6 +515,7 @@ private:
         setProblemColor(*m_summary, !m_problem.isEmpty());
         m_summary->setText(summary(entry));
         m_summary->setToolTip(entry ? tipOf(*entry) : QString());
+        m_chart->setAccessibleDescription(entry ? m_summary->toolTip() : m_summary->text()); // keys go along the marks
     }
 
     QString frontSummary(const FrontPlans& front) const
@@ -531,7 +537,7 @@ private:
             return m_front && !m_front->plans.empty() ? frontSummary(*m_front) : QString();
         QString text = entry->name.isEmpty() ? sizeText(*entry) : tr("%1: %2").arg(entry->name, sizeText(*entry));
         text += std::isnan(entry->loss) ? tr(" · loss not measured")
-                                        : tr(" · predicted %1").arg(numberText(entry->loss, 4));
+                                        : tr(" · predicted %1").arg(withUnit(numberText(entry->loss, 4)));
         if (entry->front && isEarlier())
             text += tr(" by earlier losses");
         if (entry->record)

@@ -246,6 +246,10 @@ QVariant PlansModel::headerData(int section, Qt::Orientation orientation, int ro
         return static_cast<int>((section == kName || section == kTarget ? Qt::AlignLeft : Qt::AlignRight) |
                                 Qt::AlignVCenter);
     const Metric* metric = m_document.metric();
+    if (role == Qt::ToolTipRole && section == kSize)
+        return tr("All files that the target would write");
+    if (role == Qt::ToolTipRole && section == kBits)
+        return tr("Stored bits per weight: codes, scales, zero points and padding ÷ number of weights");
     if (role == Qt::ToolTipRole && section == kLoss && metric)
         return tr("%1, in %2, summed over the layers").arg(toQString(metric->title), toQString(metric->unit));
     if (role == Qt::ToolTipRole && section == kMeasured)

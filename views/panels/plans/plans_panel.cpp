@@ -320,9 +320,11 @@ private:
         if (before.fileBytes && after.fileBytes)
             text += QStringLiteral(" · ") + signedText(bytesText(*after.fileBytes - *before.fileBytes));
         text += tr(" · %1 bits per weight").arg(signedText(fixedText(after.bitsPerWeight - before.bitsPerWeight, 3)));
-        text += std::isnan(after.loss - before.loss)
+        const Metric* metric = m_document.metric();
+        text += std::isnan(after.loss - before.loss) || !metric
                     ? tr(" · predicted loss not measured")
-                    : tr(" · predicted loss %1").arg(signedText(numberText(after.loss - before.loss)));
+                    : tr(" · predicted loss %1 %2")
+                          .arg(signedText(numberText(after.loss - before.loss)), toQString(metric->unit));
         const ValidationRecord* recordA = m_model->measured(a);
         const ValidationRecord* recordB = m_model->measured(b);
         if (recordA && recordB) {

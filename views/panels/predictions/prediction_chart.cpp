@@ -159,7 +159,7 @@ void PredictionChart::drawAxes()
     setPowerTicks(*x, low, high);
     setPowerTicks(*y, low, high);
     x->setTitleText(tr("predicted / nats per token"));
-    y->setTitleText(tr("measured / nats per token"));
+    setCaption(tr("measured / nats per token"));
     chart()->addAxis(x, Qt::AlignBottom);
     chart()->addAxis(y, Qt::AlignLeft);
     for (QAbstractSeries* series : chart()->series()) {

@@ -57,6 +57,15 @@ QString PredictionsModel::textOf(const Row& row, int column) const
     }
 }
 
+QString PredictionsModel::originOf(const Row& row)
+{
+    const QString sum = tr("sum of the layers %1, floor %2; from %3 other plans")
+                            .arg(numberText(row.record.point.predicted.sum, 4),
+                                 numberText(row.record.point.predicted.floor, 3), countText(row.expected.plans));
+    return row.record.losses.empty() ? sum
+                                     : sum + QLatin1Char('\n') + tr("losses of %1").arg(toQString(row.record.losses));
+}
+
 QVariant PredictionsModel::sortValue(const Row& row, int column) const
 {
     const auto number = [](double value) { return std::isfinite(value) ? QVariant(value) : QVariant(); };
@@ -85,18 +94,28 @@ QVariant PredictionsModel::data(const QModelIndex& index, int role) const
     case Qt::UserRole:
         return sortValue(row, column);
     case Qt::ToolTipRole:
-        return column == kPlan ? QVariant(row.plan)
-               : column == kPredicted
-                   ? QVariant(tr("sum of the layers %1, floor %2; from %3 other plans")
-                                  .arg(numberText(row.record.point.predicted.sum, 4),
-                                       numberText(row.record.point.predicted.floor, 3), countText(row.expected.plans)))
-                   : QVariant();
+        return column == kPlan ? QVariant(row.plan) : column == kPredicted ? QVariant(originOf(row)) : QVariant();
     case Qt::TextAlignmentRole:
         return static_cast<int>((isNumber ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
     case Qt::ForegroundRole:
         if (!row.record.wasPredicted)
             return colors(QGuiApplication::palette()).dim;
         return column == kVerdict && !row.isInside() ? QVariant(colors(QGuiApplication::palette()).bad) : QVariant();
+    default:
+        return {};
+    }
+}
+
+QString PredictionsModel::headerTip(int column)
+{
+    switch (column) {
+    case kPredicted:
+        return tr("KLD in nats per token, before it was measured; of plans that were not predicted, by the others now");
+    case kInterval:
+        return tr("Nats per token; what is measured lies inside with a probability of %1")
+            .arg(percentText(LossModelSettings().level));
+    case kMeasured:
+        return tr("KLD ± standard error, in nats per token");
     default:
         return {};
     }
@@ -110,6 +129,8 @@ QVariant PredictionsModel::headerData(int section, Qt::Orientation orientation, 
         return static_cast<int>(
             (section == kPredicted || section == kInterval || section == kMeasured ? Qt::AlignRight : Qt::AlignLeft) |
             Qt::AlignVCenter);
+    if (role == Qt::ToolTipRole)
+        return headerTip(section);
     if (role != Qt::DisplayRole)
         return {};
     switch (section) {

@@ -32,6 +32,9 @@ public:
 
 private:
     QString textOf(const Row& row, int column) const;
+    /// What the prediction is from.
+    static QString originOf(const Row& row);
+    static QString headerTip(int column);
     QVariant sortValue(const Row& row, int column) const;
 
     std::vector<Row> m_rows;

@@ -75,7 +75,7 @@ public:
                 [this](const QModelIndex& index) { m_chart->setChosen(m_proxy->mapToSource(index).row()); });
         addViewMenu(m_chart, [this] { return pointsTable(); });
         addViewMenu(m_table, [this] { return pointsTable(); });
-        setFocusProxy(m_chart);
+        setFocusProxy(m_table); // by keys points are chosen there
         draw();
     }
 
@@ -147,7 +147,7 @@ private:
                               .measured = row.record.point.measured,
                               .wasPredicted = row.record.wasPredicted,
                               .isInside = row.isInside(),
-                              .tip = tr("%1\npredicted %2, measured %3")
+                              .tip = tr("%1\npredicted %2, measured %3 nats per token")
                                          .arg(row.plan, numberText(row.expected.value, 4),
                                               numberText(row.record.point.measured, 4))});
         m_chart->setPoints(std::move(points));
@@ -188,7 +188,7 @@ private:
         ViewTable table{{QStringLiteral("plan"), QStringLiteral("text"), QStringLiteral("windows"),
                          QStringLiteral("runtime"), QStringLiteral("sum"), QStringLiteral("predicted"),
                          QStringLiteral("low"), QStringLiteral("high"), QStringLiteral("was_predicted"),
-                         QStringLiteral("measured"), QStringLiteral("standard_error")},
+                         QStringLiteral("measured"), QStringLiteral("standard_error"), QStringLiteral("losses")},
                         {}};
         for (const PredictionsModel::Row& row : m_model->rows())
             table.rows.push_back({row.plan, toQString(row.record.text), QString::number(row.record.windowCount),
@@ -196,7 +196,8 @@ private:
                                   plainNumber(row.expected.value), plainNumber(row.expected.low),
                                   plainNumber(row.expected.high),
                                   row.record.wasPredicted ? QStringLiteral("1") : QStringLiteral("0"),
-                                  plainNumber(row.record.point.measured), plainNumber(row.record.point.standardError)});
+                                  plainNumber(row.record.point.measured), plainNumber(row.record.point.standardError),
+                                  toQString(row.record.losses)});
         return table;
     }
 

@@ -15,6 +15,7 @@ namespace ql::views {
 LayerSketch::LayerSketch(QWidget* parent) : QWidget(parent)
 {
     setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+    setAccessibleName(tr("Weights of the layer, and losses of its candidates"));
 }
 
 void LayerSketch::setWeights(const Histogram& histogram, double threshold)
@@ -27,6 +28,7 @@ void LayerSketch::setWeights(const Histogram& histogram, double threshold)
 void LayerSketch::setLosses(std::vector<SketchPoint> points)
 {
     m_points = std::move(points);
+    m_isAsked = true;
     std::erase_if(m_points, [](const SketchPoint& p) { return !(p.loss > 0) || !std::isfinite(p.loss); });
     update();
 }
@@ -35,6 +37,7 @@ void LayerSketch::clear()
 {
     m_histogram = {};
     m_points.clear();
+    m_isAsked = false;
     update();
 }
 
@@ -61,6 +64,8 @@ void LayerSketch::paintEvent(QPaintEvent*)
         paintWeights(painter, left);
     if (!m_points.empty())
         paintLosses(painter, right);
+    else if (m_isAsked)
+        painter.drawText(right, Qt::AlignCenter | Qt::TextWordWrap, tr("No loss above 0 is known."));
 }
 
 void LayerSketch::paintWeights(QPainter& painter, const QRectF& box) const

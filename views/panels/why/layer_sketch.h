@@ -41,6 +41,7 @@ private:
     Histogram m_histogram;
     double m_threshold = 0;
     std::vector<SketchPoint> m_points;
+    bool m_isAsked = false; // whether they are those of a layer
 };
 
 } // namespace ql::views

@@ -199,13 +199,14 @@ private:
                               numberText(m_weights->statistics.crestFactor()));
         if (const QString seen = coverageInWords(m_document, layer); !seen.isEmpty())
             lines << seen;
+        const QString unit = m_document.metric() ? toQString(m_document.metric()->unit) : QString();
         const auto step = [&](const std::optional<LayerStep>& to, const QString& text) {
             if (to)
                 lines << text.arg(m_document.columnText(to->column), signedText(bytesText(to->payloadBits / 8)),
-                                  signedText(numberText(to->loss)));
+                                  signedText(numberText(to->loss)), unit);
         };
-        step(report.more, tr("One step up, %1: %2, loss %3"));
-        step(report.less, tr("One step down, %1: %2, loss %3"));
+        step(report.more, tr("One step up, %1: %2, loss %3 %4"));
+        step(report.less, tr("One step down, %1: %2, loss %3 %4"));
         if (!report.more && !report.less)
             lines << tr("No other candidate is measured under the chosen loss.");
         m_words->setText(lines.join(QLatin1Char('\n')));

@@ -18,6 +18,7 @@ namespace ql::views {
 namespace {
 
 constexpr int kErrorRole = Qt::UserRole + 1; // of kValue: the standard error, as it is copied
+constexpr int kUnitRole = Qt::UserRole + 2;  // of kValue, likewise
 
 QString copiedNumber(double value)
 {
@@ -35,11 +36,13 @@ ViewTable copiedRows(const QTableWidget& rows)
     for (int column = 0; column < rows.columnCount(); ++column)
         table.header << rows.horizontalHeaderItem(column)->text();
     table.header.insert(WhyTable::kValue + 1, WhyTable::tr("standard error"));
+    table.header.insert(WhyTable::kValue + 2, WhyTable::tr("unit"));
     for (int row = 0; row < rows.rowCount(); ++row) {
         QStringList cells;
         for (int column = 0; column < rows.columnCount(); ++column)
             cells << rows.item(row, column)->data(Qt::UserRole).toString();
         cells.insert(WhyTable::kValue + 1, rows.item(row, WhyTable::kValue)->data(kErrorRole).toString());
+        cells.insert(WhyTable::kValue + 2, rows.item(row, WhyTable::kValue)->data(kUnitRole).toString());
         table.rows.push_back(cells);
     }
     return table;
@@ -70,7 +73,15 @@ WhyTable::WhyTable(const Document& document, QWidget* parent) : QTableWidget(0, 
     horizontalHeader()->setHighlightSections(false);
     setHorizontalHeaderLabels({tr("loss"), tr("value"), tr("rests on"), tr("tokens"), tr("measured"), tr("of its role"),
                                tr("of all"), tr("before"), tr("behind")});
-    horizontalHeaderItem(kTokens)->setToolTip(tr("Scored by the probe"));
+    const std::pair<Column, QString> tips[] = {
+        {kValue, tr("Each in a unit of its own, which its tool tip says")},
+        {kTokens, tr("Scored by the probe")},
+        {kInRole, tr("Place among the layers of its role; the first loses most")},
+        {kInAll, tr("Place among all layers; the first loses most")},
+        {kBefore, tr("The same of the layer of its role in the block before")},
+        {kBehind, tr("The same of the layer of its role in the block behind")}};
+    for (const auto& [column, tip] : tips)
+        horizontalHeaderItem(column)->setToolTip(tip);
     const auto wide = [this](int column, const QString& sample) {
         setColumnWidth(column, fontMetrics().horizontalAdvance(sample) + 18);
     };
@@ -120,8 +131,9 @@ void WhyTable::putFigure(int row, std::size_t index, const LayerReport& report)
     if (&metric == m_document.metric())
         setBold(*name);
     const bool isKnown = !std::isnan(figure.value);
-    put(row, kValue, isKnown ? numberText(figure.value) : tr("not measured"), copiedNumber(figure.value))
-        ->setToolTip(toQString(metric.unit));
+    auto* value = put(row, kValue, isKnown ? numberText(figure.value) : tr("not measured"), copiedNumber(figure.value));
+    value->setToolTip(toQString(metric.unit));
+    value->setData(kUnitRole, toQString(metric.unit));
     put(row, kEvidence, toQString(word(isKnown ? figure.evidence : Evidence::unmeasured)),
         toQString(word(figure.evidence)));
     put(row, kTokens, {}, {});
@@ -143,6 +155,7 @@ void WhyTable::putProbed(int row, std::size_t column, const LayerReport& report)
     auto* value =
         put(row, kValue, known.isMeasured() ? lossNumber(known) : tr("not measured"), copiedNumber(known.loss));
     value->setToolTip(known.isMeasured() ? lossInWords(known, toQString(kNatsPerToken)) : QString());
+    value->setData(kUnitRole, toQString(kNatsPerToken));
     value->setData(kErrorRole, known.isMeasured() ? copiedNumber(known.standardError) : QString());
     put(row, kEvidence, toQString(word(known.evidence)), toQString(word(known.evidence)));
     put(row, kTokens, known.tokens > 0 ? countText(known.tokens) : QString(), copiedCount(known.tokens));

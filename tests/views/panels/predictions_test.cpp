@@ -83,7 +83,6 @@ private Q_SLOTS:
                         ->headerData(column, Qt::Horizontal, Qt::ToolTipRole)
                         .toString()
                         .contains(QLatin1String("nats per token"), Qt::CaseInsensitive));
-        QCOMPARE(shown.widget->focusProxy(), shown.table());
         QVERIFY(predictions.isTrusted(metric));
         const auto expected = predictions.expected(metric, 0.03);
         QVERIFY(expected && expected->plans == 5);

@@ -75,7 +75,7 @@ public:
                 [this](const QModelIndex& index) { m_chart->setChosen(m_proxy->mapToSource(index).row()); });
         addViewMenu(m_chart, [this] { return pointsTable(); });
         addViewMenu(m_table, [this] { return pointsTable(); });
-        setFocusProxy(m_table); // by keys points are chosen there
+        setFocusProxy(m_chart);
         draw();
     }
 

@@ -127,12 +127,17 @@ public:
             (layerAt(layer).numel() <= kSmallLayer ? small : large).push_back(layer);
         }
         QL_CHECK(m_context.checkMemory(bytes, "the changes of a block's weights"));
-        Executor inlined(1, Executor::Backend::threads); // runs everything on the calling thread
+        // Those that feedback takes longest for come first, and threads that are left without a layer help with the
+        // others.
+        std::ranges::stable_sort(small, std::ranges::greater(), [&](std::int64_t layer) {
+            return layerAt(layer).numel() * layerAt(layer).shape.back();
+        });
+        const JobContext quiet(m_context.executor(), m_context.stopToken()); // progress counts cells
         QL_CHECK(parallelFor(m_context, std::ssize(small), 1, [&](std::int64_t begin, std::int64_t) {
-            return realizeLayer(small[static_cast<std::size_t>(begin)], JobContext(inlined, m_context.stopToken()));
+            return realizeLayer(small[static_cast<std::size_t>(begin)], quiet);
         }));
         for (const std::int64_t layer : large)
-            QL_CHECK(realizeLayer(layer, JobContext(m_context.executor(), m_context.stopToken())));
+            QL_CHECK(realizeLayer(layer, quiet));
         return {};
     }
 

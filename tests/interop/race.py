@@ -143,7 +143,7 @@ class Ours:
 
         result = self.steps.kept(f"ours-{name}", make)
         self.costs[name] = result["cost"]
-        return json.loads(result["says"])
+        return json.loads(result["says"][result["says"].index("{"):])  # after what it warns of
 
     def file(self, budget, name):
         study, table = self.steps.work / "study.qloupe", self.steps.work / "losses.json"

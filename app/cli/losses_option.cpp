@@ -75,6 +75,14 @@ Result<LayerLosses> LossesOption::open(Console& console, const Model& model, con
     return losses;
 }
 
+Result<void> LossesOption::checkRounding(const std::string& counted, const std::string& run) const
+{
+    if (counted.empty() || counted == run)
+        return {};
+    return usageError("holds losses with the rounding of activations by " + counted + "; add --as " + counted,
+                      paths.front());
+}
+
 std::string LossesOption::name(const LayerLosses& losses, const Model& model) const
 {
     std::vector<std::string> names;

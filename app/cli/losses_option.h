@@ -30,6 +30,8 @@ struct LossesOption {
     /// were measured with other activations than these (null: any will do).
     Result<LayerLosses> open(Console& console, const Model& model, const Activations* activations,
                              const std::string& runtime) const;
+    /// Refused where they count a runtime's rounding of activations, `counted`, and another one is run.
+    Result<void> checkRounding(const std::string& counted, const std::string& run) const;
     /// What a prediction by them is recorded with, see lossesName().
     std::string name(const LayerLosses& losses, const Model& model) const;
 };

@@ -168,10 +168,7 @@ Result<int> run(Console& console, const Options& options)
     SolveOptions solve = options.solve;
     solve.runtime = options.measuring.runtime;
     QL_TRY(prepared, prepareSolve(console, model, solve, measuring->target, activations));
-    if (!prepared.runtime.empty() && prepared.runtime != solve.runtime)
-        return usageError("hold losses with the rounding of activations by " + prepared.runtime + "; add --as " +
-                              prepared.runtime,
-                          "--losses");
+    QL_CHECK(solve.losses.checkRounding(prepared.runtime, solve.runtime));
     if (isSweep && (!prepared.request.bitsPerWeight || prepared.request.fileBytes))
         return usageError("--by ratios splits bits per weight: give --bpw, and leave --size out");
     std::vector<bool> isFirst;

@@ -112,10 +112,7 @@ Result<GivenLosses> givenLosses(Console& console, const LossesOption& option, co
     const Model& model = *other.opened.model;
     const Plan& plan = *other.plan;
     QL_TRY(losses, option.open(console, model, other.opened.activations.get(), runtime));
-    if (!losses.runtime.empty() && losses.runtime != runtime)
-        return usageError("holds losses with the rounding of activations by " + losses.runtime + "; add --as " +
-                              losses.runtime,
-                          option.paths.front());
+    QL_CHECK(option.checkRounding(losses.runtime, runtime));
     QL_TRY(target, targetOrNull(plan.target));
     std::vector<Candidate> columns = losses.candidates;
     for (const std::int64_t layer : model.quantizableLayers())

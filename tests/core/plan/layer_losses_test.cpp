@@ -24,6 +24,15 @@ LayerLoss loss(std::int64_t layer, const char* text, double value, double error,
     return {.layer = layer, .candidate = candidate(text), .loss = value, .standardError = error, .evidence = evidence};
 }
 
+/// Of layers 0 and 1, by gradients.
+LayerLosses twoProbed()
+{
+    return {.metric = "gradient_probe",
+            .activations = "a",
+            .candidates = {candidate("int4:g16")},
+            .cells = {loss(0, "int4:g16", 1, 0.5, Evidence::probed), loss(1, "int4:g16", 2, 0.5, Evidence::probed)}};
+}
+
 } // namespace
 
 class LayerLossesTest : public QObject {
@@ -165,11 +174,7 @@ private Q_SLOTS:
         const Model model = test::tinyModel(1, 32);
         test::MemorySink sink;
         QVERIFY(keptLosses(sink, model, "a").cells.empty());
-        LayerLosses losses{
-            .metric = "gradient_probe",
-            .activations = "a",
-            .candidates = {candidate("int4:g16")},
-            .cells = {loss(0, "int4:g16", 1, 0.5, Evidence::probed), loss(1, "int4:g16", 2, 0.5, Evidence::probed)}};
+        LayerLosses losses = twoProbed();
         QVERIFY(keepLosses(sink, losses, model));
         losses.cells = {loss(1, "int4:g16", 3, 0.1, Evidence::measured), loss(2, "int4:g16", 4, 1, Evidence::probed)};
         QVERIFY(keepLosses(sink, losses, model));
@@ -212,11 +217,7 @@ private Q_SLOTS:
     {
         const Model model = test::tinyModel(1, 32);
         test::MemorySink sink;
-        LayerLosses losses{
-            .metric = "gradient_probe",
-            .activations = "a",
-            .candidates = {candidate("int4:g16")},
-            .cells = {loss(0, "int4:g16", 1, 0.5, Evidence::probed), loss(1, "int4:g16", 2, 0.5, Evidence::probed)}};
+        LayerLosses losses = twoProbed();
         QVERIFY(keepLosses(sink, losses, model));
         LayerLosses few = losses;
         few.metric = "exact_probe";
@@ -232,11 +233,7 @@ private Q_SLOTS:
     void namesAreOfWhatTablesHold()
     {
         const Model model = test::tinyModel(1, 32);
-        const LayerLosses losses{
-            .metric = "gradient_probe",
-            .activations = "a",
-            .candidates = {candidate("int4:g16")},
-            .cells = {loss(0, "int4:g16", 1, 0.5, Evidence::probed), loss(1, "int4:g16", 2, 0.5, Evidence::probed)}};
+        const LayerLosses losses = twoProbed();
         const std::string name = lossesName({}, losses, model);
         QCOMPARE(name.size(), std::size_t{16});
         QCOMPARE(lossesName({"a.json", "b.qloupe"}, losses, model), "a.json, b.qloupe " + name);

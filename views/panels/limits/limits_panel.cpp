@@ -163,8 +163,8 @@ private:
     void add()
     {
         if (m_bound->text().trimmed().isEmpty())
-            m_bound->setFocus(); // where it is typed
-        if (!m_document.isOpen() || m_bound->text().trimmed().isEmpty())
+            return m_bound->setFocus(); // where it is typed
+        if (!m_document.isOpen())
             return;
         m_problem.clear();
         const int chosen = m_kind->currentData().toInt();

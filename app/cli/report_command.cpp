@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
+#include "app/cli/plan_measurer.h"
 #include "app/cli/text_options.h"
 #include "app/cli/variant_options.h"
 #include "core/base/text.h"
@@ -74,7 +75,7 @@ std::vector<std::int64_t> mostFragile(std::vector<ReportLayer> layers, std::size
 
 /// Runs the plan's version of the model beside the model.
 Result<ReportValidation> validate(Console& console, const OpenedVariant& opened, const Plan& plan, const Target* target,
-                                  const Options& options)
+                                  const Runtime* runtime, const Options& options)
 {
     const Model& model = *opened.model;
     const Activations* const activations = opened.activations.get();
@@ -82,10 +83,12 @@ Result<ReportValidation> validate(Console& console, const OpenedVariant& opened,
     QL_TRY(windows, options.text.read(console, model));
     console.status("running " + std::to_string(windows.count()) + " windows of " + std::to_string(windows.length) +
                    " tokens");
-    QL_TRY(planned,
-           plannedVersion(model,
-                          {.plan = &plan, .target = target ? &target->profile : nullptr, .activations = activations},
-                          console.context()));
+    QL_TRY(planned, plannedVersion(model,
+                                   {.plan = &plan,
+                                    .target = target ? &target->profile : nullptr,
+                                    .activations = activations,
+                                    .runtime = runtime},
+                                   console.context()));
     const EvaluationTask task{.graph = graph,
                               .windows = windows,
                               .scored = options.scoreAll ? Scored::all : Scored::secondHalf,
@@ -95,7 +98,11 @@ Result<ReportValidation> validate(Console& console, const OpenedVariant& opened,
                               .known = {}};
     QL_TRY(scores, evaluate(task, console.context()));
     QL_CHECK(model.checkpoint->checkIntact());
-    return ReportValidation{options.text.name(), windows.count(), windows.length, std::move(scores)};
+    return ReportValidation{.text = options.text.name(),
+                            .runtime = options.solve.runtime,
+                            .windows = windows.count(),
+                            .windowLength = windows.length,
+                            .scores = std::move(scores)};
 }
 
 Result<int> run(Console& console, const Options& options)
@@ -103,6 +110,9 @@ Result<int> run(Console& console, const Options& options)
     QL_TRY(opened, openVariantFor(console, options.file, options.transforms, options.activations, options.plan));
     const auto& [base, model, activations, variant] = opened;
     QL_TRY(target, targetOrNull(options.target));
+    QL_TRY(runtime, runtimeOrNull(options.solve.runtime));
+    if (runtime && !options.text.isGiven())
+        return usageError("--as is of running the plan: add --text");
     std::optional<Solved> solved;
     Plan plan = keepPlan(*model);
     if (!options.plan.empty()) {
@@ -110,6 +120,8 @@ Result<int> run(Console& console, const Options& options)
         plan = std::move(read);
     } else if (options.solve.limits.hasBudget()) {
         QL_TRY(result, solvePlan(console, *model, options.solve, target, activations.get()));
+        if (options.text.isGiven())
+            QL_CHECK(options.solve.losses.checkRounding(result.runtime, options.solve.runtime));
         plan = result.result.plan;
         solved = std::move(result);
     }
@@ -147,7 +159,7 @@ Result<int> run(Console& console, const Options& options)
 
     std::optional<ReportValidation> validation;
     if (options.text.isGiven()) {
-        QL_TRY(made, validate(console, opened, plan, target, options));
+        QL_TRY(made, validate(console, opened, plan, target, runtime, options));
         validation = std::move(made);
         input.validation = &*validation;
     }
@@ -194,6 +206,9 @@ const Command report_{
         options->transforms.declare(app);
         options->text.declare(app);
         app.add_flag("--score-all", options->scoreAll, kScoreAllHelp);
+        app.add_option("--as", options->solve.runtime,
+                       "run the plan with activations rounded as this runtime does, e.g. llama.cpp; solve by those of "
+                       "--losses that count it");
         app.add_option("--target", options->target, "also export for this target and verify");
         app.add_option("--pictures", options->pictures, "how many layers get pictures, the most fragile first")
             ->capture_default_str();

@@ -289,6 +289,7 @@ Result<Solved> solvePlan(Console& console, const Model& model, const SolveOption
     solved.table = std::move(*prepared.table);
     solved.cells = std::move(prepared.cells);
     solved.couplings = std::move(prepared.couplings);
+    solved.runtime = std::move(prepared.runtime);
     solved.activations = std::move(prepared.activations);
     return solved;
 }

@@ -81,6 +81,7 @@ struct Solved {
     CostTable table;
     std::vector<Measurement> cells; // none where losses were given
     std::vector<LayerCoupling> couplings;
+    std::string runtime;     // whose rounding of activations the losses count; empty: none
     std::string activations; // fingerprint of what the quantizers saw of the layers' inputs
     BalanceResult result;
     std::optional<UniformPlan> uniform; // within the same budget: what mixing is compared with

@@ -235,8 +235,10 @@ std::string validation(const ReportInput& input)
         return "<tr><td>" + name + "</td>" + cells + "</tr>";
     };
     return "<h2>Validation by running the model</h2><p class='note'>" +
-           escapeHtml(std::to_string(run.windows) + " windows of " + std::to_string(run.windowLength) + " tokens of " +
-                      run.text + "; " + std::to_string(model.tokens) + " tokens are scored.") +
+           escapeHtml(
+               std::to_string(run.windows) + " windows of " + std::to_string(run.windowLength) + " tokens of " +
+               run.text + "; " + std::to_string(model.tokens) + " tokens are scored." +
+               (run.runtime.empty() ? "" : " The plan ran with activations rounded as " + run.runtime + " does.")) +
            "</p><table><thead><tr><th>figure</th><th class='n'>value</th><th class='n'>± over tokens</th>"
            "<th class='n'>± over windows</th></tr></thead><tbody>" +
            row("perplexity of the model", estimate(model.perplexity, 1, 4)) +

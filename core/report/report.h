@@ -20,7 +20,8 @@ struct ReportLayer {
 };
 /// The plan's version of the model run beside the model itself.
 struct ReportValidation {
-    std::string text; // what they ran over
+    std::string text;    // what they ran over
+    std::string runtime; // whose rounding of activations the plan ran with; empty: none
     std::int64_t windows = 0;
     std::int64_t windowLength = 0;  // tokens
     std::vector<TokenScore> scores; // the same number in every window

@@ -569,6 +569,34 @@ private Q_SLOTS:
         QVERIFY(page.contains("3 windows of 64 tokens") && page.contains("measured KLD"));
         QVERIFY(!page.contains("http://") && !page.contains("https://") && !page.contains(" src='/"));
     }
+    void reportRunsAsTheRuntime()
+    {
+        const QStringList as{text("--as"), text("llama.cpp")};
+        const QStringList ran{text("--text"), kSample + text("/test.txt"), text("--context"),
+                              text("64"),     text("--windows"),           text("2"),
+                              text("--json")};
+        const QStringList report{text("report"), kSample,    text("--candidates"), text("gguf:q8_0"),
+                                 text("--bpw"),  text("9"),  text("--target"),     text("gguf"),
+                                 text("--out"),  path("as"), text("--pictures"),   text("0")};
+        const Outcome outcome = qloupe(report + ran + as);
+        QVERIFY2(outcome.exitCode == 0, outcome.err.constData());
+        const QStringList validate{text("validate"), kSample, text("--plan"), path("as/plan.json")};
+        const auto kld = [&](const QStringList& words) {
+            const QJsonObject other = qloupe(words).json().value(QLatin1String("other")).toObject();
+            return other.value(QLatin1String("kld")).toObject().value(QLatin1String("value")).toDouble();
+        };
+        const double rounded = kld(validate + ran + as);
+        QCOMPARE(outcome.json().value(QLatin1String("kld")).toDouble(), rounded);
+        QVERIFY(rounded != kld(validate + ran));
+        QFile html(path("as/report.html"));
+        QVERIFY(html.open(QIODevice::ReadOnly));
+        QVERIFY(html.readAll().contains("activations rounded as llama.cpp does"));
+
+        const Outcome nothingRuns = qloupe(report + as);
+        QCOMPARE(nothingRuns.exitCode, 2);
+        QVERIFY2(nothingRuns.err.contains("--text"), nothingRuns.err.constData());
+        QCOMPARE(qloupe(report + ran + QStringList{text("--as"), text("nothing")}).exitCode, 2);
+    }
     void refusedCandidatesAreNamed_data()
     {
         QTest::addColumn<QString>("candidate");

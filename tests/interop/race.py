@@ -114,6 +114,8 @@ class LlamaCpp:
         self.steps.kept("imatrix", importance)
         name = f"llama-{kind}"
         row = self.steps.kept(name, make)
+        if not out.exists() and not all((self.steps.work / f"{name}-{text}-{self.windows}.json").exists() for text in self.texts):
+            make()  # removed after it was judged, by fewer windows or texts
         row |= {"name": kind, "texts": self.judge(name, out)}
         out.unlink(missing_ok=True)
         return row

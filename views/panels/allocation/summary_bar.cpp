@@ -29,6 +29,8 @@ namespace {
 QString lossText(const Document& document, double loss, const std::optional<Prediction>& expected, bool isTrusted)
 {
     if (expected && std::isfinite(expected->high)) {
+        if (expected->low == expected->high) // nothing is quantized
+            return SummaryBar::tr("predicted KLD %1 nats per token").arg(numberText(expected->value, 4));
         const QString text =
             SummaryBar::tr("predicted KLD %1 (%2 … %3) nats per token")
                 .arg(numberText(expected->value, 4), numberText(expected->low), numberText(expected->high));

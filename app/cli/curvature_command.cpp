@@ -39,8 +39,10 @@ nlohmann::ordered_json rowOf(const Model& model, const LayerCurvature& its)
                                {"from_study", its.isKept}};
     if (!its.isKept) {
         row["probes"] = its.trace.probes;
-        row["top_residual"] = numberOrNull(its.top.front().residual);
-        row["iterations"] = its.top.front().iterations;
+        if (!its.top.empty()) {
+            row["top_residual"] = numberOrNull(its.top.front().residual);
+            row["iterations"] = its.top.front().iterations;
+        }
     }
     return row;
 }
@@ -77,7 +79,7 @@ Result<int> run(Console& console, const Options& options)
     const std::string passes = std::to_string(curvaturePasses(options.settings));
     std::size_t done = 0;
     const auto announce = [&] {
-        if (done < layers.size())
+        if (!options.settings.together && done < layers.size())
             console.status("differentiating twice, at most " + passes + " passes over " +
                            std::to_string(windows.count()) + " windows a layer, " + std::to_string(done) + " of " +
                            std::to_string(layers.size()) +
@@ -92,13 +94,21 @@ Result<int> run(Console& console, const Options& options)
                              .layers = layers,
                              .settings = options.settings,
                              .sink = opened ? opened->study.get() : nullptr,
-                             .onLayer = [&](const LayerCurvature& its) {
-                                 rows.push_back(rowOf(*model, its));
-                                 if (opened && saved)
-                                     saved = opened->study->save(opened->document);
-                                 ++done;
-                                 announce();
-                             }};
+                             .onLayer =
+                                 [&](const LayerCurvature& its) {
+                                     rows.push_back(rowOf(*model, its));
+                                     if (opened && saved)
+                                         saved = opened->study->save(opened->document);
+                                     ++done;
+                                     announce();
+                                 },
+                             .onProbe =
+                                 [&](std::int64_t probe) {
+                                     console.status("differentiating twice, at most " + passes + " passes over " +
+                                                    std::to_string(windows.count()) + " windows for all layers, " +
+                                                    std::to_string(probe) + " of at most " +
+                                                    std::to_string(options.settings.probes) + " probes done");
+                                 }};
     QL_CHECK(measureCurvature(task, console.context()));
     QL_CHECK(std::move(saved));
     console.show({{"windows", windows.count()}, {"tokens", windows.count() * windows.length}, {"layers", rows}});
@@ -117,6 +127,9 @@ const Command curvature_{
         app.add_option("FILE", options->file, "checkpoint file or folder")->required();
         app.add_option("--layer", options->layer, "layer name or glob")->capture_default_str();
         options->text.declare(app);
+        app.add_flag("--together", options->settings.together,
+                     "traces alone, of all layers by the same random vectors: as many passes as for one layer, with "
+                     "larger errors");
         app.add_option("--probes", options->settings.probes, "random vectors for the trace, at most")
             ->capture_default_str()
             ->check(atLeast(1));
@@ -136,6 +149,7 @@ const Command curvature_{
             ->check(atLeast(0));
         app.add_option("--seed", options->settings.seed, "of the random vectors")->capture_default_str();
         options->slice.declare(app);
+        app.get_option("--slice")->excludes(app.get_option("--together"));
         return [options](Console& console) { return run(console, *options); };
     }};
 

@@ -59,7 +59,8 @@ std::optional<LayerFigures> LayerFigures::decode(std::span<const std::byte> byte
 
 std::string figuresKey(FigureKind kind, const std::string& layerName)
 {
-    return (kind == FigureKind::depth ? "figures/depth/" : "figures/curvature/") + layerName;
+    constexpr std::string_view kFolders[] = {"figures/depth/", "figures/traces/", "figures/curvature/"};
+    return std::string(kFolders[static_cast<std::size_t>(kind)]) + layerName;
 }
 
 std::optional<double> figureOf(const Activations* activations, std::string_view name, std::int64_t layer)

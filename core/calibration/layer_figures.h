@@ -21,9 +21,9 @@ struct LayerFigures {
     static std::optional<LayerFigures> decode(std::span<const std::byte> bytes);
 };
 
-/// Runs that leave figures; each has its own under a key for each layer.
-enum class FigureKind { depth, curvature };
-constexpr FigureKind kFigureKinds[] = {FigureKind::depth, FigureKind::curvature};
+/// Runs that leave figures; each has its own under a key for each layer. Of one that several have the last counts.
+enum class FigureKind { depth, traces, curvature };
+constexpr FigureKind kFigureKinds[] = {FigureKind::depth, FigureKind::traces, FigureKind::curvature};
 std::string figuresKey(FigureKind kind, const std::string& layerName);
 
 /// What calibrated activations are, too, where a study holds figures.

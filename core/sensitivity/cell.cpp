@@ -14,8 +14,8 @@ bool isKnown(const Activations* activations, MetricNeeds what, std::int64_t laye
         return what == MetricNeeds::nothing;
     if (what == MetricNeeds::gram && activations->isDiagonal())
         return false;
-    if (what == MetricNeeds::depth || what == MetricNeeds::curvature)
-        return figureOf(activations, what == MetricNeeds::depth ? "entropy_l1" : "trace", layer).has_value();
+    if (const std::string_view figure = figureFor(what); !figure.empty())
+        return figureOf(activations, figure, layer).has_value();
     const auto layers = what == MetricNeeds::fisher || what == MetricNeeds::lossGram ? activations->fisherLayers()
                                                                                      : activations->layers();
     return std::ranges::find(layers, layer) != layers.end();

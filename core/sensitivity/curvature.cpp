@@ -34,28 +34,39 @@ Result<void> project(std::vector<double>& v, const std::vector<TopEigenvalue>& a
 
 } // namespace
 
+void TraceSamples::add(double sample)
+{
+    ++m_count;
+    const double difference = sample - m_mean;
+    m_change = difference / static_cast<double>(m_count);
+    m_mean += m_change;
+    m_squares += difference * (difference - m_change);
+}
+
+bool TraceSamples::areSettled(double tolerance) const
+{
+    return m_count > 1 && std::fabs(m_change) < tolerance * std::fabs(m_mean);
+}
+
+TraceEstimate TraceSamples::estimate() const
+{
+    const auto n = static_cast<double>(m_count);
+    return {.trace = m_mean, .standardError = m_count > 1 ? std::sqrt(m_squares / n / (n - 1)) : 0, .probes = m_count};
+}
+
 Result<TraceEstimate> hutchinsonTrace(const ProductWith& product, std::int64_t size, std::int64_t maxProbes,
                                       double tolerance, std::uint64_t seed, const JobContext& context)
 {
     std::vector<double> v(static_cast<std::size_t>(size));
-    TraceEstimate estimate;
-    double squares = 0; // Σ (sample − mean)², Welford
-    while (estimate.probes < maxProbes) {
-        const CounterRng random(seed, static_cast<std::uint64_t>(estimate.probes));
+    TraceSamples samples;
+    for (std::int64_t probe = 0; probe < maxProbes && !samples.areSettled(tolerance); ++probe) {
+        const CounterRng random(seed, static_cast<std::uint64_t>(probe));
         QL_CHECK(parallelFill(context, v, [&](std::size_t i) { return random.bits(i) >> 63U ? 1.0 : -1.0; }));
         QL_TRY(made, product(v));
         QL_TRY(sample, dot(v, made, context));
-        const double difference = sample - estimate.trace;
-        ++estimate.probes;
-        const double change = difference / static_cast<double>(estimate.probes);
-        estimate.trace += change;
-        squares += difference * (difference - change);
-        if (estimate.probes > 1 && std::fabs(change) < tolerance * std::fabs(estimate.trace))
-            break;
+        samples.add(sample);
     }
-    const auto n = static_cast<double>(estimate.probes);
-    estimate.standardError = estimate.probes > 1 ? std::sqrt(squares / n / (n - 1)) : 0;
-    return estimate;
+    return samples.estimate();
 }
 
 Result<TopEigenvalue> topEigenvalue(const ProductWith& product, std::int64_t size, std::int64_t maxIterations,

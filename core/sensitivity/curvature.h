@@ -20,6 +20,20 @@ struct TraceEstimate {
     std::int64_t probes = 0;
 };
 
+/// Mean of what probes say of a trace, and how sure it is.
+class TraceSamples {
+public:
+    void add(double sample);
+    /// Whether the last sample changed the mean by less than `tolerance` of it.
+    bool areSettled(double tolerance) const;
+    TraceEstimate estimate() const;
+
+private:
+    std::int64_t m_count = 0;
+    double m_mean = 0, m_change = 0; // of the mean by the last sample
+    double m_squares = 0;            // Σ (sample − mean)², Welford
+};
+
 /// Hutchinson's estimate tr H ≈ mean of vᵀ·H·v over probes v of ±1; exact by one probe where H is diagonal. Stops early
 /// when a probe changes the mean by less than `tolerance` of it.
 /// Source: Hutchinson, A stochastic estimator of the trace, 1990; stopping rule: Dong et al., HAWQ-V2, NeurIPS 2020.

@@ -18,7 +18,6 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
-#include <tuple>
 
 namespace ql {
 
@@ -145,40 +144,25 @@ public:
 
     Result<void> add(std::int64_t layer, std::span<const WeightUse<float>> uses) override
     {
-        struct Part {
-            std::int64_t row = 0, column = 0;
-            std::vector<double> products; // of each open cell
-        };
         if (m_task.runtime)
             QL_CHECK(addRounding(layer, uses));
         const std::vector<OpenCell>& open = m_open.at(layer).cells;
         const std::int64_t columns = matrixShape(layerAt(layer).shape).cols;
-        std::mutex mutex;
-        std::vector<Part> parts; // in any order
-        QL_CHECK(forEachTile<float>(
-            uses,
-            [&](const GradientTile<float>& tile) {
-                Part part{.row = tile.row, .column = tile.column, .products = {}};
-                for (const OpenCell& it : open) {
-                    CompensatedSum sum;
-                    for (std::int64_t r = 0; r < tile.rows; ++r)
-                        sum.add(graph::productWithBf16(it.delta.data() + (tile.row + r) * columns + tile.column,
-                                                       tile.data + r * tile.columns, tile.columns));
-                    part.products.push_back(sum.value());
-                }
-                const std::lock_guard lock(mutex);
-                parts.push_back(std::move(part));
-            },
-            m_context));
-        std::ranges::sort(parts, [](const Part& a, const Part& b) {
-            return std::tie(a.row, a.column, a.products) < std::tie(b.row, b.column, b.products);
-        });
-        for (std::size_t i = 0; i < open.size(); ++i) {
-            CompensatedSum sum;
-            for (const Part& part : parts)
-                sum.add(part.products[i]);
-            open[i].cell->pending[static_cast<std::size_t>(m_window - m_first)] += sum.value();
-        }
+        QL_TRY(products, sumOverTiles<float>(
+                             uses, open.size(),
+                             [&](const GradientTile<float>& tile, std::span<double> its) {
+                                 for (std::size_t i = 0; i < open.size(); ++i) {
+                                     const auto* const delta = open[i].delta.data() + tile.row * columns + tile.column;
+                                     CompensatedSum sum;
+                                     for (std::int64_t r = 0; r < tile.rows; ++r)
+                                         sum.add(graph::productWithBf16(delta + r * columns,
+                                                                        tile.data + r * tile.columns, tile.columns));
+                                     its[i] = sum.value();
+                                 }
+                             },
+                             m_context));
+        for (std::size_t i = 0; i < open.size(); ++i)
+            open[i].cell->pending[static_cast<std::size_t>(m_window - m_first)] += products[i];
         return {};
     }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace ql {
 
@@ -13,7 +14,7 @@ namespace {
 std::string sourceOf(const CurvatureTask& task)
 {
     Hasher hasher;
-    hasher.add("curvature 1");
+    hasher.add(task.settings.together ? "traces 1" : "curvature 1");
     hasher.add(std::as_bytes(std::span(task.windows.ids)));
     const CurvatureSettings& its = task.settings;
     for (const std::int64_t number :
@@ -40,6 +41,13 @@ std::pair<double, double> meanAndDeviation(std::span<const double> values)
     for (const double value : values)
         squares += (value - mean) * (value - mean) / static_cast<double>(values.size());
     return {mean, std::sqrt(squares)};
+}
+
+void setTrace(LayerFigures& figures, const TraceEstimate& trace, std::int64_t weights)
+{
+    figures.values["trace"] = trace.trace;
+    figures.values["trace_error"] = trace.standardError;
+    figures.values["mean_curvature"] = trace.trace / static_cast<double>(weights);
 }
 
 Result<LayerCurvature> measureLayer(const CurvatureTask& task, std::int64_t layer, const JobContext& context)
@@ -71,10 +79,8 @@ Result<LayerCurvature> measureLayer(const CurvatureTask& task, std::int64_t laye
         result.top.push_back(std::move(top));
     }
     const auto [mean, deviation] = meanAndDeviation(values);
+    setTrace(result.figures, trace, size);
     auto& figures = result.figures.values;
-    figures["trace"] = trace.trace;
-    figures["trace_error"] = trace.standardError;
-    figures["mean_curvature"] = trace.trace / static_cast<double>(size);
     if (subsets == 1)
         figures["top_eigenvalue"] = values.front();
     figures["eigenvalue_mean"] = mean;
@@ -83,11 +89,112 @@ Result<LayerCurvature> measureLayer(const CurvatureTask& task, std::int64_t laye
     return result;
 }
 
+/// What the sink has of the layer by these settings.
+std::optional<LayerCurvature> keptCurvature(const CurvatureTask& task, std::int64_t layer, const std::string& key,
+                                            const std::string& source)
+{
+    const auto bytes = task.sink ? task.sink->find(key) : std::nullopt;
+    auto kept = bytes ? LayerFigures::decode(*bytes) : std::nullopt;
+    if (!kept || kept->source != source)
+        return std::nullopt;
+    return LayerCurvature{.layer = layer,
+                          .weights = task.model.layers[static_cast<std::size_t>(layer)].numel(),
+                          .trace = {},
+                          .top = {},
+                          .isKept = true,
+                          .figures = std::move(*kept)};
+}
+
+Result<void> finish(const CurvatureTask& task, const std::string& key, const LayerCurvature& result)
+{
+    if (task.sink && !result.isKept)
+        QL_CHECK(task.sink->keep(key, result.figures.encode()));
+    if (task.onLayer)
+        task.onLayer(result);
+    return {};
+}
+
+/// What one probe says of each of these layers: kept in the sink until all are there, as it takes long.
+class Probes {
+public:
+    Probes(const CurvatureTask& task, const std::string& source, std::vector<std::int64_t> layers)
+        : m_task(task), m_loss{task.graph, task.weights, task.windows, std::move(layers)}
+    {
+        Hasher hasher;
+        hasher.add(source);
+        for (const std::int64_t layer : m_loss.layers)
+            hasher.add(task.model.layers[static_cast<std::size_t>(layer)].name + "\n");
+        m_key = "curvature_probes/" + hasher.hex() + "/";
+    }
+
+    Result<std::vector<double>> run(std::int64_t probe, const JobContext& context) const
+    {
+        const std::string key = m_key + std::to_string(probe);
+        std::vector<double> samples(m_loss.layers.size());
+        if (const auto kept = m_task.sink ? m_task.sink->find(key) : std::nullopt;
+            kept && kept->size() == samples.size() * sizeof(double)) {
+            std::memcpy(samples.data(), kept->data(), kept->size());
+            return samples;
+        }
+        const CounterRng signs(m_task.settings.seed, static_cast<std::uint64_t>(probe));
+        QL_TRY(made, signedCurvature(m_loss, signs, context));
+        QL_CHECK(m_task.model.checkpoint->checkIntact());
+        if (m_task.sink)
+            QL_CHECK(m_task.sink->keep(key, std::as_bytes(std::span(made))));
+        return made;
+    }
+
+private:
+    const CurvatureTask& m_task;
+    LossFunction m_loss;
+    std::string m_key;
+};
+
+Result<void> measureTogether(const CurvatureTask& task, const std::string& source, const JobContext& context)
+{
+    const auto keyOf = [&](std::int64_t layer) {
+        return figuresKey(FigureKind::traces, task.model.layers[static_cast<std::size_t>(layer)].name);
+    };
+    std::vector<std::int64_t> left;
+    for (const std::int64_t layer : task.layers) {
+        const auto kept = keptCurvature(task, layer, keyOf(layer), source);
+        if (!kept) {
+            left.push_back(layer);
+            continue;
+        }
+        QL_CHECK(finish(task, keyOf(layer), *kept));
+    }
+    std::vector<TraceSamples> samples(left.size());
+    const Probes probes(task, source, left);
+    const auto areSettled = [&] {
+        return std::ranges::all_of(samples, [&](const auto& its) { return its.areSettled(task.settings.tolerance); });
+    };
+    for (std::int64_t probe = 0; probe < task.settings.probes && !areSettled(); ++probe) {
+        if (task.onProbe)
+            task.onProbe(probe);
+        QL_TRY(made, probes.run(probe, context));
+        for (std::size_t i = 0; i < left.size(); ++i)
+            samples[i].add(made[i]);
+    }
+    for (std::size_t i = 0; i < left.size(); ++i) {
+        LayerCurvature result{.layer = left[i],
+                              .weights = task.model.layers[static_cast<std::size_t>(left[i])].numel(),
+                              .trace = samples[i].estimate(),
+                              .top = {},
+                              .isKept = false,
+                              .figures = {.source = source, .values = {}}};
+        setTrace(result.figures, result.trace, result.weights);
+        QL_CHECK(finish(task, keyOf(left[i]), result));
+    }
+    return {};
+}
+
 } // namespace
 
 std::int64_t curvaturePasses(const CurvatureSettings& settings)
 {
-    return 2 * (settings.probes + settings.iterations); // subsets share the windows
+    // Subsets share the windows.
+    return 2 * (settings.probes + (settings.together ? 0 : settings.iterations));
 }
 
 double eigenvalueSpread(std::span<const double> eigenvalues)
@@ -99,27 +206,19 @@ double eigenvalueSpread(std::span<const double> eigenvalues)
 Result<void> measureCurvature(const CurvatureTask& task, const JobContext& context)
 {
     const std::string source = sourceOf(task);
+    if (task.settings.together)
+        return measureTogether(task, source, context);
     for (const std::int64_t layer : task.layers) {
-        const Layer& its = task.model.layers[static_cast<std::size_t>(layer)];
-        const std::string key = figuresKey(FigureKind::curvature, its.name);
-        const auto bytes = task.sink ? task.sink->find(key) : std::nullopt;
-        auto kept = bytes ? LayerFigures::decode(*bytes) : std::nullopt;
-        LayerCurvature result;
-        if (kept && kept->source == source) {
-            result.layer = layer;
-            result.weights = its.numel();
-            result.isKept = true;
-            result.figures = std::move(*kept);
-        } else {
-            QL_TRY(measured, measureLayer(task, layer, context));
-            result = std::move(measured);
-            result.figures.source = source;
-            QL_CHECK(task.model.checkpoint->checkIntact());
-            if (task.sink)
-                QL_CHECK(task.sink->keep(key, result.figures.encode()));
+        const std::string key =
+            figuresKey(FigureKind::curvature, task.model.layers[static_cast<std::size_t>(layer)].name);
+        if (const auto kept = keptCurvature(task, layer, key, source)) {
+            QL_CHECK(finish(task, key, *kept));
+            continue;
         }
-        if (task.onLayer)
-            task.onLayer(result);
+        QL_TRY(result, measureLayer(task, layer, context));
+        result.figures.source = source;
+        QL_CHECK(task.model.checkpoint->checkIntact());
+        QL_CHECK(finish(task, key, result));
     }
     return {};
 }

@@ -6,6 +6,8 @@
 //   top_eigenvalue      that of largest magnitude, of all windows
 //   eigenvalue_mean, eigenvalue_std   mean and population standard deviation over equal runs of the windows
 //   eigenvalue_spread   |mean| + std
+// Or the first three alone, of all layers by the same probes: the layers' blocks beside each other, whose mean over
+// probes is 0, add to their errors, and as many passes as one layer takes are enough for all.
 // Sources: Dong et al., HAWQ-V2, NeurIPS 2020; Shen et al., Q-BERT, AAAI 2020 (there ten random tenths of the data).
 #pragma once
 
@@ -23,6 +25,7 @@ struct CurvatureSettings {
     std::int64_t iterations = 20; // for an eigenvalue, at most
     std::int64_t subsets = 1;     // runs of windows, each with an eigenvalue of its own; at most as many as windows
     std::uint64_t seed = 1;
+    bool together = false; // traces alone, of all layers by the same probes
 };
 
 struct LayerCurvature {
@@ -43,15 +46,17 @@ struct CurvatureTask {
     CurvatureSettings settings;
     ResultSink* sink = nullptr; // layers that have figures of the same text and settings are not run again
     std::function<void(const LayerCurvature&)> onLayer; // as each is ready
+    std::function<void(std::int64_t)> onProbe = {};     // as each of all layers begins
 };
 
-/// Passes forward and backward over the windows that a layer takes at most.
+/// Passes forward and backward over the windows that a layer, or all layers together, take at most.
 std::int64_t curvaturePasses(const CurvatureSettings& settings);
 
 /// |mean| + population standard deviation.
 double eigenvalueSpread(std::span<const double> eigenvalues);
 
-/// Layer after layer. Equal bits for any thread count on one CPU, with and without a sink.
+/// Layer after layer, or probe after probe of all; a run that was stopped continues with those that the sink lacks.
+/// Equal bits for any thread count on one CPU, with and without a sink.
 Result<void> measureCurvature(const CurvatureTask& task, const JobContext& context);
 
 } // namespace ql

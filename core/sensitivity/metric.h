@@ -15,10 +15,12 @@ struct TensorStatistics; // core/analysis/statistics.h
 
 /// What a metric is made of, besides the weights and their codes.
 /// Of XᵀX its diagonal, or all; the Fisher diagonal; with it the loss-weighted XᵀX of a layer at least; figures of a
-/// run of its own (core/calibration/layer_figures.h).
-enum class MetricNeeds { nothing, diagonal, gram, fisher, lossGram, depth, curvature };
+/// run of its own (core/calibration/layer_figures.h): of the depth, the Hessian's traces, its eigenvalues.
+enum class MetricNeeds { nothing, diagonal, gram, fisher, lossGram, depth, curvature, eigenvalues };
 std::string_view word(MetricNeeds needs);
 Evidence evidenceOf(MetricNeeds needs);
+/// One that layers have where that is known; empty where it is no figure.
+std::string_view figureFor(MetricNeeds needs);
 
 /// A layer, whatever its candidate.
 struct LayerInput {

@@ -47,11 +47,15 @@ Result<void> checkUsable(const Metric& metric, const Activations* activations)
         return usageError("needs a study calibrated with --fisher", std::string(metric.id));
     if (metric.needs == MetricNeeds::lossGram && (!activations || !activations->knowsLossGrams()))
         return usageError("needs a study calibrated with --fisher and --gram full", std::string(metric.id));
-    if (metric.needs == MetricNeeds::depth && !knowsFigure(activations, "entropy_l1"))
+    const std::string_view figure = figureFor(metric.needs);
+    if (figure.empty() || knowsFigure(activations, figure))
+        return {};
+    if (metric.needs == MetricNeeds::depth)
         return usageError("needs a study calibrated with --depth", std::string(metric.id));
-    if (metric.needs == MetricNeeds::curvature && !knowsFigure(activations, "trace"))
-        return usageError("needs a study that qloupe curvature --study wrote to", std::string(metric.id));
-    return {};
+    return usageError(metric.needs == MetricNeeds::eigenvalues
+                          ? "needs a study that qloupe curvature --study wrote to, without --together"
+                          : "needs a study that qloupe curvature --study wrote to",
+                      std::string(metric.id));
 }
 
 const Metric& bestMetric(const Activations* activations)
@@ -63,9 +67,24 @@ const Metric& bestMetric(const Activations* activations)
 
 std::string_view word(MetricNeeds needs)
 {
-    constexpr std::array<std::string_view, 7> kWords{
-        "nothing", "diagonal of XᵀX", "XᵀX", "fisher", "fisher and loss-weighted XᵀX", "depth", "curvature"};
+    constexpr std::array<std::string_view, 8> kWords{
+        "nothing", "diagonal of XᵀX", "XᵀX",        "fisher", "fisher and loss-weighted XᵀX",
+        "depth",   "curvature",       "eigenvalues"};
     return kWords[static_cast<std::size_t>(needs)];
+}
+
+std::string_view figureFor(MetricNeeds needs)
+{
+    switch (needs) {
+    case MetricNeeds::depth:
+        return "entropy_l1";
+    case MetricNeeds::curvature:
+        return "trace";
+    case MetricNeeds::eigenvalues:
+        return "eigenvalue_spread";
+    default:
+        return {};
+    }
 }
 
 Evidence evidenceOf(MetricNeeds needs)
@@ -80,6 +99,7 @@ Evidence evidenceOf(MetricNeeds needs)
     case MetricNeeds::fisher:
     case MetricNeeds::lossGram:
     case MetricNeeds::curvature:
+    case MetricNeeds::eigenvalues:
         return Evidence::gradients;
     }
     return Evidence::unmeasured;

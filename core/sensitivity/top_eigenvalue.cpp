@@ -12,7 +12,7 @@ const Metric top_eigenvalue{
     .formula =
         "(|mean λ| + std λ) · NMSE, λ the eigenvalue of ∇²L of largest magnitude on a subset, std of the population",
     .source = "Shen et al., Q-BERT, AAAI 2020, section 3.1",
-    .needs = MetricNeeds::curvature,
+    .needs = MetricNeeds::eigenvalues,
     .ofLayer = layerFigure<FigureName{"eigenvalue_spread"}>,
     .isProxy = true,
 };

@@ -106,6 +106,24 @@ private Q_SLOTS:
         QVERIFY(!first.value(QLatin1String("from_study")).toBool() &&
                 again.value(QLatin1String("from_study")).toBool());
         QCOMPARE(again.value(QLatin1String("trace")), first.value(QLatin1String("trace")));
+        const QString traces = QString::fromStdString((folder.path() / "traces.qloupe").string());
+        const Outcome together = qloupe(QStringList{text("curvature"), kSample, text("--together"), text("--study"),
+                                                    traces, text("--probes"), text("2"), text("--json")} +
+                                        textOf);
+        QVERIFY2(together.exitCode == 0, together.err.constData());
+        const QJsonArray all = together.json().value(QLatin1String("layers")).toArray();
+        QCOMPARE(all.size(), 28);
+        for (const QJsonValue& layer : all) {
+            QVERIFY(layer.toObject().value(QLatin1String("trace_error")).toDouble() > 0);
+            QVERIFY(layer.toObject().value(QLatin1String("eigenvalue_mean")).isNull());
+        }
+        const auto sensitivityBy = [&](const char* metric) {
+            return qloupe({text("sensitivity"), kSample, text("--candidates"), text("int4:g64"), text("--activations"),
+                           traces, text("--metrics"), text(metric), text("--json")});
+        };
+        QCOMPARE(sensitivityBy("hessian_trace").exitCode, 0);
+        const Outcome lacking = sensitivityBy("top_eigenvalue");
+        QVERIFY2(lacking.exitCode == 2 && lacking.err.contains("without --together"), lacking.err.constData());
         const std::filesystem::path csv = folder.path() / "slice.csv";
         const std::filesystem::path png = folder.path() / "slice.png";
         const Outcome sliced = qloupe(

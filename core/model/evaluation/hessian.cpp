@@ -15,13 +15,23 @@ namespace {
 
 constexpr std::int64_t kPiece = 1 << 18; // a multiple of every block
 
-/// The weights with step·direction added.
-template<typename T>
+/// Of a direction that is held.
+auto elementsOf(std::span<const double> v)
+{
+    return [v](std::int64_t i) { return v[static_cast<std::size_t>(i)]; };
+}
+
+auto elementsOf(const CounterRng& signs)
+{
+    return [signs](std::int64_t i) { return signs.bits(static_cast<std::uint64_t>(i)) >> 63U ? 1.0 : -1.0; };
+}
+
+/// The weights with step·direction(i) added to the i-th of all places.
+template<typename T, typename Direction>
 class Shifted final : public graph::WeightSource {
 public:
-    Shifted(const LossFunction& loss, const std::vector<GradientPlace>& places, std::span<const double> direction,
-            double step)
-        : m_loss(loss), m_places(places), m_direction(direction), m_step(step)
+    Shifted(const LossFunction& loss, const std::vector<GradientPlace>& places, Direction direction, double step)
+        : m_loss(loss), m_places(places), m_direction(std::move(direction)), m_step(step)
     {}
     Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
     {
@@ -32,12 +42,12 @@ public:
         const std::int64_t n = data.view.numel();
         const auto shifted = std::make_shared<Buffer>(n * static_cast<std::int64_t>(sizeof(T)));
         T* const to = shifted->template as<T>();
-        const double* const v = m_direction.data() + place->offset;
         QL_CHECK(parallelFor(context, n, kPiece, [&](std::int64_t begin, std::int64_t end) {
             std::vector<double> w(static_cast<std::size_t>(end - begin));
             decode(data.view.dtype, data.view.data, begin, end - begin, w.data());
             for (std::int64_t i = begin; i < end; ++i)
-                to[i] = static_cast<T>(w[static_cast<std::size_t>(i - begin)] + m_step * v[i]);
+                to[i] =
+                    static_cast<T>(w[static_cast<std::size_t>(i - begin)] + m_step * m_direction(place->offset + i));
         }));
         return TensorData{.view = {.dtype = std::is_same_v<T, float> ? Dtype::f32 : Dtype::f64,
                                    .shape = data.view.shape,
@@ -48,9 +58,59 @@ public:
 private:
     const LossFunction& m_loss;
     const std::vector<GradientPlace>& m_places;
-    std::span<const double> m_direction;
+    Direction m_direction;
     double m_step;
 };
+
+/// Sums the products of gradients and signs, a number for each place.
+class SignedGradientSums final : public GradientSink<float> {
+public:
+    SignedGradientSums(const std::vector<GradientPlace>& places, const CounterRng& signs, const JobContext& context)
+        : m_places(places), m_signs(signs), m_context(context), m_sums(places.size())
+    {}
+    bool wants(std::size_t, std::int64_t layer) const override
+    {
+        return std::ranges::find(m_places, layer, &GradientPlace::layer) != m_places.end();
+    }
+    Result<void> enter(std::size_t) override { return {}; }
+    Result<void> add(std::int64_t layer, std::span<const WeightUse<float>> uses) override
+    {
+        const auto place = std::ranges::find(m_places, layer, &GradientPlace::layer);
+        const auto sign = elementsOf(m_signs);
+        QL_TRY(sums, sumOverTiles<float>(
+                         uses, 1,
+                         [&](const GradientTile<float>& tile, std::span<double> sum) {
+                             for (std::int64_t r = 0; r < tile.rows; ++r) {
+                                 const std::int64_t at = place->offset + (tile.row + r) * place->columns + tile.column;
+                                 for (std::int64_t c = 0; c < tile.columns; ++c)
+                                     sum[0] += sign(at + c) * static_cast<double>(tile.data[r * tile.columns + c]);
+                             }
+                         },
+                         m_context));
+        m_sums[static_cast<std::size_t>(place - m_places.begin())].add(sums.front());
+        return {};
+    }
+    Result<void> leave(std::size_t) override { return {}; }
+    double sum(std::size_t place) const { return m_sums[place].value(); }
+
+private:
+    const std::vector<GradientPlace>& m_places;
+    const CounterRng& m_signs;
+    const JobContext& m_context;
+    std::vector<CompensatedSum> m_sums;
+};
+
+double scoredTokens(const LossFunction& loss)
+{
+    return static_cast<double>(loss.windows.count() * (loss.windows.length - 1));
+}
+
+/// Of the differences' gradients, for weights and a direction of these norms.
+template<typename T>
+double stepFor(double weights, double direction)
+{
+    return std::cbrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * (1 + weights) / direction;
+}
 
 template<typename T>
 Result<std::vector<double>> gradientAt(const LossFunction& loss, const graph::WeightSource& weights,
@@ -60,7 +120,7 @@ Result<std::vector<double>> gradientAt(const LossFunction& loss, const graph::We
     QL_CHECK(lossGradients<T>({loss.graph, weights, loss.windows, 0, loss.windows.count(), nextTokens<T>(loss.windows)},
                               sum, context));
     std::vector<double> gradient = sum.take();
-    const double perToken = 1 / static_cast<double>(loss.windows.count() * (loss.windows.length - 1));
+    const double perToken = 1 / scoredTokens(loss);
     QL_CHECK(parallelFill(context, gradient, [&](std::size_t i) { return gradient[i] * perToken; }));
     return gradient;
 }
@@ -85,7 +145,9 @@ Result<double> weightNorm(const LossFunction& loss, const JobContext& context)
 Result<double> lossAt(const LossFunction& loss, std::span<const double> shift, const JobContext& context)
 {
     QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
-    const ModelVersion shifted{.weights = std::make_shared<Shifted<float>>(loss, places, shift, 1.0)};
+    const auto direction = elementsOf(shift);
+    const ModelVersion shifted{.weights =
+                                   std::make_shared<Shifted<float, decltype(direction)>>(loss, places, direction, 1.0)};
     QL_TRY(scores, evaluate({.graph = loss.graph,
                              .windows = loss.windows,
                              .scored = Scored::all,
@@ -116,11 +178,34 @@ Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::
     if (norm == 0)
         return std::vector<double>(v.size(), 0.0);
     QL_TRY(size, weightNorm(loss, context));
-    const double step = std::cbrt(static_cast<double>(std::numeric_limits<T>::epsilon())) * (1 + size) / norm;
-    QL_TRY(product, gradientAt<T>(loss, Shifted<T>(loss, places, v, step), places, context));
-    QL_TRY(behind, gradientAt<T>(loss, Shifted<T>(loss, places, v, -step), places, context));
+    const double step = stepFor<T>(size, norm);
+    const auto direction = elementsOf(v);
+    using Version = Shifted<T, decltype(direction)>;
+    QL_TRY(product, gradientAt<T>(loss, Version(loss, places, direction, step), places, context));
+    QL_TRY(behind, gradientAt<T>(loss, Version(loss, places, direction, -step), places, context));
     QL_CHECK(parallelFill(context, product, [&](std::size_t i) { return (product[i] - behind[i]) / (2 * step); }));
     return product;
+}
+
+Result<std::vector<double>> signedCurvature(const LossFunction& loss, const CounterRng& signs,
+                                            const JobContext& context)
+{
+    QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
+    QL_TRY(size, weightNorm(loss, context));
+    QL_TRY(count, weightCount(loss, context));
+    const double step = stepFor<float>(size, std::sqrt(static_cast<double>(count)));
+    const auto direction = elementsOf(signs);
+    std::vector<double> curvature(places.size());
+    for (const double side : {1.0, -1.0}) {
+        SignedGradientSums sums(places, signs, context);
+        const Shifted<float, decltype(direction)> weights(loss, places, direction, side * step);
+        QL_CHECK(lossGradients<float>(
+            {loss.graph, weights, loss.windows, 0, loss.windows.count(), nextTokens<float>(loss.windows)}, sums,
+            context));
+        for (std::size_t i = 0; i < curvature.size(); ++i)
+            curvature[i] += side * sums.sum(i) / (2 * step * scoredTokens(loss));
+    }
+    return curvature;
 }
 
 Result<std::int64_t> weightCount(const LossFunction& loss, const JobContext& context)

@@ -4,6 +4,7 @@
 // row-major [out, in·…]. Equal bits for any thread count on one CPU.
 #pragma once
 
+#include "core/base/rng.h"
 #include "core/model/evaluation/windows.h"
 #include "core/model/graph/run.h"
 
@@ -26,6 +27,11 @@ Result<std::vector<double>> lossGradient(const LossFunction& loss, const JobCont
 template<typename T>
 Result<std::vector<double>> hessianVectorProduct(const LossFunction& loss, std::span<const double> v,
                                                  const JobContext& context);
+
+/// vᵀ·H·v by the same difference, of each layer the part Σ vᵢ·(H·v)ᵢ over its own weights, v being ±1 by bit 63 of
+/// signs.bits(i). Neither v nor H·v is held.
+Result<std::vector<double>> signedCurvature(const LossFunction& loss, const CounterRng& signs,
+                                            const JobContext& context);
 
 /// L(w + shift), computed in float, logarithms and their mean in double. An error where logits are not finite.
 Result<double> lossAt(const LossFunction& loss, std::span<const double> shift, const JobContext& context);

@@ -2,7 +2,12 @@
 #include "core/model/evaluation/weight_use.h"
 
 #include "core/base/matrix_product.h"
+#include "core/jobs/parallel_sum.h"
 #include "core/model/graph/row_kernels.h"
+
+#include <algorithm>
+#include <mutex>
+#include <tuple>
 
 namespace ql {
 
@@ -131,10 +136,46 @@ Result<void> forEachTile(std::span<const WeightUse<T>> uses, const Take<T>& take
     return lookUps.empty() ? Result<void>() : tables(lookUps, take, context);
 }
 
+template<typename T>
+Result<std::vector<double>> sumOverTiles(std::span<const WeightUse<T>> uses, std::size_t count,
+                                         const std::function<void(const GradientTile<T>&, std::span<double>)>& take,
+                                         const JobContext& context)
+{
+    struct Part {
+        std::int64_t row = 0, column = 0;
+        std::vector<double> numbers;
+    };
+    std::mutex mutex;
+    std::vector<Part> parts; // in any order
+    QL_CHECK(forEachTile<T>(
+        uses,
+        [&](const GradientTile<T>& tile) {
+            Part part{.row = tile.row, .column = tile.column, .numbers = std::vector<double>(count)};
+            take(tile, part.numbers);
+            const std::lock_guard lock(mutex);
+            parts.push_back(std::move(part));
+        },
+        context));
+    std::ranges::sort(parts, [](const Part& a, const Part& b) {
+        return std::tie(a.row, a.column, a.numbers) < std::tie(b.row, b.column, b.numbers);
+    });
+    std::vector<double> sums;
+    for (std::size_t i = 0; i < count; ++i) {
+        CompensatedSum sum;
+        for (const Part& part : parts)
+            sum.add(part.numbers[i]);
+        sums.push_back(sum.value());
+    }
+    return sums;
+}
+
 #define QL_WEIGHT_USE(T)                                                                                               \
     template struct WeightUse<T>;                                                                                      \
     template Result<void> forEachTile<T>(std::span<const WeightUse<T>>,                                                \
-                                         const std::function<void(const GradientTile<T>&)>&, const JobContext&);
+                                         const std::function<void(const GradientTile<T>&)>&, const JobContext&);       \
+    template Result<std::vector<double>> sumOverTiles<T>(                                                              \
+        std::span<const WeightUse<T>>, std::size_t,                                                                    \
+        const std::function<void(const GradientTile<T>&, std::span<double>)>&, const JobContext&);
 QL_WEIGHT_USE(float)
 QL_WEIGHT_USE(double)
 #undef QL_WEIGHT_USE

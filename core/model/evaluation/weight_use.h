@@ -43,4 +43,11 @@ template<typename T>
 Result<void> forEachTile(std::span<const WeightUse<T>> uses, const std::function<void(const GradientTile<T>&)>& take,
                          const JobContext& context);
 
+/// Σ over the tiles of the `count` numbers that take(tile, numbers) adds to, in an order that does not depend on
+/// threads.
+template<typename T>
+Result<std::vector<double>> sumOverTiles(std::span<const WeightUse<T>> uses, std::size_t count,
+                                         const std::function<void(const GradientTile<T>&, std::span<double>)>& take,
+                                         const JobContext& context);
+
 } // namespace ql

@@ -48,6 +48,7 @@ QString lossText(const Document& document, double loss, const std::optional<Pred
     case MetricNeeds::nothing:
     case MetricNeeds::depth:
     case MetricNeeds::curvature:
+    case MetricNeeds::eigenvalues:
         return SummaryBar::tr("predicted loss %1  (squared weight error, not KLD)").arg(number);
     case MetricNeeds::diagonal:
         return SummaryBar::tr("predicted loss %1  (squared output error of uncorrelated inputs, not KLD)").arg(number);

@@ -108,6 +108,28 @@ private Q_SLOTS:
         const std::vector<double> nothing(static_cast<std::size_t>(n));
         QCOMPARE(product(nothing).value(), nothing);
 
+        // By signs that are not held, layer by layer.
+        for (std::uint64_t probe = 0; probe < 4; ++probe) {
+            const CounterRng random(3, probe);
+            Eigen::VectorXd v(n);
+            for (std::ptrdiff_t i = 0; i < n; ++i)
+                v(i) = random.bits(static_cast<std::uint64_t>(i)) >> 63U ? 1.0 : -1.0;
+            const Eigen::VectorXd parts = v.cwiseProduct(hessian * v);
+            const auto made = signedCurvature(loss, random, m_context).value();
+            QCOMPARE(made.size(), layers.size());
+            std::ptrdiff_t offset = 0;
+            for (std::size_t i = 0; i < layers.size(); ++i) {
+                const auto size =
+                    static_cast<std::ptrdiff_t>(model->layers[static_cast<std::size_t>(layers[i])].numel());
+                const double expected = parts.segment(offset, size).sum();
+                QVERIFY2(std::fabs(made[i] - expected) < 2e-2 * parts.segment(offset, size).norm(),
+                         qPrintable(QString::number(made[i]) + QStringLiteral(" ") + QString::number(expected)));
+                offset += size;
+            }
+            Executor one(1);
+            QCOMPARE(signedCurvature(loss, random, JobContext(one)).value(), made);
+        }
+
         // The loss itself rises along its gradient as that says.
         std::vector<double> along = lossGradient<double>(loss, m_context).value();
         const double slope = Eigen::Map<const Eigen::VectorXd>(along.data(), n).norm();

@@ -2,6 +2,7 @@
 #include "core/sensitivity/layer_curvature.h"
 
 #include "core/base/hash.h"
+#include "core/model/evaluation/loss_gradients.h"
 
 #include <algorithm>
 #include <cmath>
@@ -57,10 +58,7 @@ Result<LayerCurvature> measureLayer(const CurvatureTask& task, std::int64_t laye
     result.layer = layer;
     const LossFunction whole{task.graph, task.weights, task.windows, {layer}};
     const auto productOf = [&](const LossFunction& loss) -> ProductWith {
-        return [&](std::span<const double> v) {
-            context.progress().addDone(1);
-            return hessianVectorProduct<float>(loss, v, context);
-        };
+        return [&](std::span<const double> v) { return hessianVectorProduct<float>(loss, v, context); };
     };
     QL_TRY(size, weightCount(whole, context));
     result.weights = size;
@@ -89,11 +87,16 @@ Result<LayerCurvature> measureLayer(const CurvatureTask& task, std::int64_t laye
     return result;
 }
 
-/// What the sink has of the layer by these settings.
-std::optional<LayerCurvature> keptCurvature(const CurvatureTask& task, std::int64_t layer, const std::string& key,
-                                            const std::string& source)
+std::string keyOf(const CurvatureTask& task, std::int64_t layer)
 {
-    const auto bytes = task.sink ? task.sink->find(key) : std::nullopt;
+    return figuresKey(task.settings.together ? FigureKind::traces : FigureKind::curvature,
+                      task.model.layers[static_cast<std::size_t>(layer)].name);
+}
+
+/// What the sink has of the layer by these settings.
+std::optional<LayerCurvature> keptCurvature(const CurvatureTask& task, std::int64_t layer, const std::string& source)
+{
+    const auto bytes = task.sink ? task.sink->find(keyOf(task, layer)) : std::nullopt;
     auto kept = bytes ? LayerFigures::decode(*bytes) : std::nullopt;
     if (!kept || kept->source != source)
         return std::nullopt;
@@ -105,67 +108,67 @@ std::optional<LayerCurvature> keptCurvature(const CurvatureTask& task, std::int6
                           .figures = std::move(*kept)};
 }
 
-Result<void> finish(const CurvatureTask& task, const std::string& key, const LayerCurvature& result)
+Result<void> finish(const CurvatureTask& task, LayerCurvature result, const std::string& source)
 {
-    if (task.sink && !result.isKept)
-        QL_CHECK(task.sink->keep(key, result.figures.encode()));
+    result.figures.source = source;
+    if (task.sink)
+        QL_CHECK(task.sink->keep(keyOf(task, result.layer), result.figures.encode()));
     if (task.onLayer)
         task.onLayer(result);
     return {};
 }
 
-/// What one probe says of each of these layers: kept in the sink until all are there, as it takes long.
+/// What each probe says of these layers: kept in the sink, as one takes long, until all are there.
 class Probes {
 public:
-    Probes(const CurvatureTask& task, const std::string& source, std::vector<std::int64_t> layers)
-        : m_task(task), m_loss{task.graph, task.weights, task.windows, std::move(layers)}
+    Probes(const CurvatureTask& task, const std::string& source, const std::vector<std::int64_t>& layers)
+        : m_task(task), m_loss{task.graph, task.weights, task.windows, layers}
     {
         Hasher hasher;
         hasher.add(source);
-        for (const std::int64_t layer : m_loss.layers)
+        for (const std::int64_t layer : layers)
             hasher.add(task.model.layers[static_cast<std::size_t>(layer)].name + "\n");
         m_key = "curvature_probes/" + hasher.hex() + "/";
     }
 
+    std::optional<std::vector<double>> kept(std::int64_t probe) const
+    {
+        const auto bytes = m_task.sink ? m_task.sink->find(keyOf(probe)) : std::nullopt;
+        std::vector<double> samples(m_loss.layers.size());
+        if (!bytes || bytes->size() != samples.size() * sizeof(double))
+            return std::nullopt;
+        std::memcpy(samples.data(), bytes->data(), bytes->size());
+        return samples;
+    }
+
     Result<std::vector<double>> run(std::int64_t probe, const JobContext& context) const
     {
-        const std::string key = m_key + std::to_string(probe);
-        std::vector<double> samples(m_loss.layers.size());
-        if (const auto kept = m_task.sink ? m_task.sink->find(key) : std::nullopt;
-            kept && kept->size() == samples.size() * sizeof(double)) {
-            std::memcpy(samples.data(), kept->data(), kept->size());
-            return samples;
-        }
+        if (auto samples = kept(probe))
+            return std::move(*samples);
         const CounterRng signs(m_task.settings.seed, static_cast<std::uint64_t>(probe));
         QL_TRY(made, signedCurvature(m_loss, signs, context));
         QL_CHECK(m_task.model.checkpoint->checkIntact());
         if (m_task.sink)
-            QL_CHECK(m_task.sink->keep(key, std::as_bytes(std::span(made))));
+            QL_CHECK(m_task.sink->keep(keyOf(probe), std::as_bytes(std::span(made))));
         return made;
     }
 
 private:
+    std::string keyOf(std::int64_t probe) const { return m_key + std::to_string(probe); }
+
     const CurvatureTask& m_task;
     LossFunction m_loss;
     std::string m_key;
 };
 
-Result<void> measureTogether(const CurvatureTask& task, const std::string& source, const JobContext& context)
+Result<void> measureTogether(const CurvatureTask& task, const std::string& source,
+                             const std::vector<std::int64_t>& layers, const JobContext& context)
 {
-    const auto keyOf = [&](std::int64_t layer) {
-        return figuresKey(FigureKind::traces, task.model.layers[static_cast<std::size_t>(layer)].name);
-    };
-    std::vector<std::int64_t> left;
-    for (const std::int64_t layer : task.layers) {
-        const auto kept = keptCurvature(task, layer, keyOf(layer), source);
-        if (!kept) {
-            left.push_back(layer);
-            continue;
-        }
-        QL_CHECK(finish(task, keyOf(layer), *kept));
-    }
-    std::vector<TraceSamples> samples(left.size());
-    const Probes probes(task, source, left);
+    const Probes probes(task, source, layers);
+    for (std::int64_t probe = 0; probe < task.settings.probes; ++probe)
+        if (!probes.kept(probe))
+            context.progress().addTotal(2 * gradientUnits(task.graph, task.windows.count()));
+    std::vector<TraceSamples> samples(layers.size());
     const auto areSettled = [&] {
         return std::ranges::all_of(samples, [&](const auto& its) { return its.areSettled(task.settings.tolerance); });
     };
@@ -173,18 +176,18 @@ Result<void> measureTogether(const CurvatureTask& task, const std::string& sourc
         if (task.onProbe)
             task.onProbe(probe);
         QL_TRY(made, probes.run(probe, context));
-        for (std::size_t i = 0; i < left.size(); ++i)
+        for (std::size_t i = 0; i < layers.size(); ++i)
             samples[i].add(made[i]);
     }
-    for (std::size_t i = 0; i < left.size(); ++i) {
-        LayerCurvature result{.layer = left[i],
-                              .weights = task.model.layers[static_cast<std::size_t>(left[i])].numel(),
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        LayerCurvature result{.layer = layers[i],
+                              .weights = task.model.layers[static_cast<std::size_t>(layers[i])].numel(),
                               .trace = samples[i].estimate(),
                               .top = {},
                               .isKept = false,
-                              .figures = {.source = source, .values = {}}};
+                              .figures = {}};
         setTrace(result.figures, result.trace, result.weights);
-        QL_CHECK(finish(task, keyOf(left[i]), result));
+        QL_CHECK(finish(task, std::move(result), source));
     }
     return {};
 }
@@ -206,19 +209,24 @@ double eigenvalueSpread(std::span<const double> eigenvalues)
 Result<void> measureCurvature(const CurvatureTask& task, const JobContext& context)
 {
     const std::string source = sourceOf(task);
-    if (task.settings.together)
-        return measureTogether(task, source, context);
+    std::vector<std::int64_t> left;
     for (const std::int64_t layer : task.layers) {
-        const std::string key =
-            figuresKey(FigureKind::curvature, task.model.layers[static_cast<std::size_t>(layer)].name);
-        if (const auto kept = keptCurvature(task, layer, key, source)) {
-            QL_CHECK(finish(task, key, *kept));
-            continue;
-        }
+        const auto kept = keptCurvature(task, layer, source);
+        if (!kept)
+            left.push_back(layer);
+        else if (task.onLayer)
+            task.onLayer(*kept);
+    }
+    if (left.empty())
+        return {};
+    if (task.settings.together)
+        return measureTogether(task, source, left, context);
+    context.progress().addTotal(std::ssize(left) * curvaturePasses(task.settings) *
+                                gradientUnits(task.graph, task.windows.count()));
+    for (const std::int64_t layer : left) {
         QL_TRY(result, measureLayer(task, layer, context));
-        result.figures.source = source;
         QL_CHECK(task.model.checkpoint->checkIntact());
-        QL_CHECK(finish(task, key, result));
+        QL_CHECK(finish(task, std::move(result), source));
     }
     return {};
 }

@@ -212,10 +212,24 @@ private Q_SLOTS:
         QVERIFY(cost->text().contains(QLatin1String("kfac")));
         QTest::keyClick(gram, Qt::Key_End);
         QVERIFY(!cost->text().contains(QLatin1String("kfac")));
-        bool isSaid = false; // of the shell's line
-        for (const QLineEdit* line : dialog->findChildren<QLineEdit*>())
-            isSaid = isSaid || line->text().contains(QLatin1String("--gram full --fisher --fisher-windows 2 --out"));
-        QVERIFY(isSaid);
+        const auto isSaid = [&](QLatin1String words) { // by the shell's line
+            return std::ranges::any_of(dialog->findChildren<QLineEdit*>(),
+                                       [&](const QLineEdit* line) { return line->text().contains(words); });
+        };
+        QVERIFY(isSaid(QLatin1String("--gram full --fisher --fisher-windows 2 --out")));
+        QVERIFY(!isSaid(QLatin1String("curvature")));
+        auto* curvature = dialog->findChild<QCheckBox*>(QStringLiteral("curvature"));
+        curvature->setFocus();
+        QTest::keyClick(curvature, Qt::Key_Space);
+        QVERIFY2(cost->text().contains(QLatin1String("curvature: about")), qPrintable(cost->text()));
+        for (const auto& [name, text] :
+             {std::pair("probes", QStringLiteral("2")), std::pair("curvatureWindows", QStringLiteral("1"))}) {
+            auto* box = dialog->findChild<QSpinBox*>(QLatin1String(name));
+            box->setFocus();
+            box->selectAll();
+            QTest::keyClicks(box, text);
+        }
+        QVERIFY(isSaid(QLatin1String("--context 128 --windows 1 --together --probes 2 --tolerance 0 --study")));
 
         auto* study = dialog->findChild<QLineEdit*>(QStringLiteral("studyPath"));
         study->setFocus();
@@ -225,6 +239,7 @@ private Q_SLOTS:
         QVERIFY(d.isCalibrated());
         QCOMPARE(d.studyPath(), m_folder.filePath(QStringLiteral("sample.qloupe")));
         QCOMPARE(d.metric()->id, std::string_view("kfac"));
+        QVERIFY(checkUsable(**findMetric("hessian_trace"), d.activations().get()));
         QTest::keyClick(dialog, Qt::Key_Escape);
         QTRY_VERIFY(!window.findChild<CalibrateDialog*>());
 

@@ -43,6 +43,9 @@ CalibrateDialog::CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs
       m_outputGram(new QCheckBox(tr("&Gram matrices of outputs' gradients, too, for gptq:rows=together"), this)),
       m_depth(
           new QCheckBox(tr("Figures along the &depth: how far blocks turn hidden states, entropy of inputs"), this)),
+      m_curvature(new QCheckBox(tr("Cur&vature: traces of the loss's Hessian of all layers, by"), this)),
+      m_probes(new QSpinBox(this)),
+      m_curvatureWindows(new QSpinBox(this)),
       m_study(new QLineEdit(this)),
       m_browse(new QPushButton(tr("B&rowse…"), this)),
       m_cost(new QLabel(this)),
@@ -57,9 +60,10 @@ CalibrateDialog::CalibrateDialog(Document& document, JobRunner& jobs, Runs& runs
     connect(m_gram, &QComboBox::currentIndexChanged, this, &CalibrateDialog::refresh);
     connect(m_full, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
     connect(m_study, &QLineEdit::textChanged, this, &CalibrateDialog::refresh);
-    for (const QCheckBox* box : {m_fisher, m_outputGram, m_depth})
+    for (const QCheckBox* box : {m_fisher, m_outputGram, m_depth, m_curvature})
         connect(box, &QCheckBox::toggled, this, &CalibrateDialog::refresh);
-    connect(m_fisherWindows, &QSpinBox::valueChanged, this, &CalibrateDialog::refresh);
+    for (const QSpinBox* box : {m_fisherWindows, m_probes, m_curvatureWindows})
+        connect(box, &QSpinBox::valueChanged, this, &CalibrateDialog::refresh);
     connect(m_browse, &QPushButton::clicked, this, &CalibrateDialog::browseStudy);
     connect(m_start, &QPushButton::clicked, this, &CalibrateDialog::start);
     connect(m_pause, &QPushButton::clicked, &m_runs.calibration, &CalibrationRun::pause);
@@ -149,6 +153,14 @@ QLayout* CalibrateDialog::gradientRows()
     rows->addLayout(fisher);
     rows->addWidget(m_outputGram);
     rows->addWidget(m_depth);
+    auto* curvature = new QHBoxLayout;
+    curvature->addWidget(m_curvature);
+    curvature->addWidget(m_probes);
+    curvature->addWidget(new QLabel(tr("probes over"), this));
+    curvature->addWidget(m_curvatureWindows);
+    curvature->addWidget(new QLabel(tr("windows; 0: all"), this));
+    curvature->addStretch(1);
+    rows->addLayout(curvature);
     m_fisher->setObjectName(QStringLiteral("fisher"));
     m_fisher->setToolTip(tr("Goes forward and backward with labels drawn from the model's own predictions. The loss of "
                             "a plan is its KLD in nats per token from then on: kfac where all of XᵀX is kept, fisher "
@@ -158,6 +170,17 @@ QLayout* CalibrateDialog::gradientRows()
     m_fisherWindows->setRange(0, 1 << 24);
     m_outputGram->setObjectName(QStringLiteral("outputGram"));
     m_depth->setObjectName(QStringLiteral("depth"));
+    m_curvature->setObjectName(QStringLiteral("curvature"));
+    m_curvature->setToolTip(tr("Hutchinson's estimate tr ∇²L by random vectors, for the loss hessian_trace: the more "
+                               "probes, the smaller its error. Each takes two passes forward and backward."));
+    m_probes->setObjectName(QStringLiteral("probes"));
+    m_curvatureWindows->setObjectName(QStringLiteral("curvatureWindows"));
+    m_probes->setAccessibleName(tr("Probes of the Hessian"));
+    m_probes->setRange(1, 10000);
+    m_probes->setValue(static_cast<int>(CurvatureChoice().probes));
+    m_curvatureWindows->setAccessibleName(tr("Windows that probes run over"));
+    m_curvatureWindows->setRange(0, 1 << 24);
+    m_curvatureWindows->setValue(static_cast<int>(CurvatureChoice().windows));
     return rows;
 }
 
@@ -199,6 +222,13 @@ bool CalibrateDialog::isDepthAskedFor() const
     return readsLanguage() && m_depth->isChecked();
 }
 
+std::optional<CurvatureChoice> CalibrateDialog::curvature() const
+{
+    if (!readsLanguage() || !m_curvature->isChecked())
+        return std::nullopt;
+    return CurvatureChoice{.probes = m_probes->value(), .windows = m_curvatureWindows->value()};
+}
+
 /// A line for each run.
 QString CalibrateDialog::costText(const CalibrationSettings& settings) const
 {
@@ -224,6 +254,9 @@ QString CalibrateDialog::costText(const CalibrationSettings& settings) const
             text += tr("\nWithout all of XᵀX the KLD is left to the metric fisher, which takes a layer's inputs for "
                        "uncorrelated; keep all of it for kfac.");
     }
+    if (const auto its = curvature())
+        text +=
+            tr("\ncurvature: about %1").arg(durationText(source.curvatureSeconds(its->settings(), its->of(portion))));
     return text;
 }
 
@@ -240,6 +273,9 @@ void CalibrateDialog::refresh()
     m_fisherWindows->setEnabled(m_fisher->isEnabled() && m_fisher->isChecked());
     m_outputGram->setEnabled(m_fisherWindows->isEnabled());
     m_depth->setEnabled(m_fisher->isEnabled());
+    m_curvature->setEnabled(m_fisher->isEnabled());
+    for (QSpinBox* box : {m_probes, m_curvatureWindows})
+        box->setEnabled(m_curvature->isEnabled() && m_curvature->isChecked());
     m_study->setEnabled(!running);
     m_start->setEnabled(possible && !running);
     m_start->setText(run.state() == CalibrationRun::State::paused ? tr("Re&sume") : tr("&Start"));
@@ -262,9 +298,16 @@ void CalibrateDialog::refresh()
         if (fisher->outputGram)
             more += QStringLiteral(" --output-gram");
     }
-    m_command->setText(QStringLiteral("qloupe calibrate %1 %2 --gram %3%4%5 --out %6")
-                           .arg(shellQuoted(m_document.checkpointPath()), m_source->arguments(),
-                                toQString(word(gram())), full, more, shellQuoted(m_study->text())));
+    const QString checkpoint = shellQuoted(m_document.checkpointPath());
+    const QString study = shellQuoted(m_study->text());
+    QString command = QStringLiteral("qloupe calibrate %1 %2 --gram %3%4%5 --out %6")
+                          .arg(checkpoint, m_source->arguments(), toQString(word(gram())), full, more, study);
+    if (const auto its = curvature(); its && m_source->source())
+        command += QStringLiteral(" && qloupe curvature %1 %2 --together --probes %3 --tolerance 0 --study %4")
+                       .arg(checkpoint, m_source->arguments(its->of(m_source->portion()).limit))
+                       .arg(its->probes)
+                       .arg(study);
+    m_command->setText(command);
     m_command->setCursorPosition(0);
     showProgress();
 }
@@ -275,6 +318,8 @@ QString CalibrateDialog::runningText() const
     const QString memory = bytesText(residentBytes());
     if (run.stage() == CalibrationRun::Stage::depth)
         return tr("Along the depth; %1 of memory in use").arg(memory);
+    if (run.stage() == CalibrationRun::Stage::curvature)
+        return tr("Traces of the Hessian; %1 of memory in use").arg(memory);
     if (run.stage() == CalibrationRun::Stage::fisher)
         return tr("Fisher information of %1; %2 of memory in use").arg(countedCases(run.fisherCount(), true), memory);
     return run.block() < 0
@@ -355,7 +400,7 @@ void CalibrateDialog::run()
     m_source->remember();
     if (const auto chosen = settings())
         m_runs.calibration.start(
-            {m_source->source(), m_source->portion(), *chosen, isDepthAskedFor(), fisherSettings()});
+            {m_source->source(), m_source->portion(), *chosen, isDepthAskedFor(), fisherSettings(), curvature()});
 }
 
 } // namespace ql::views

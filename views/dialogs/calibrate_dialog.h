@@ -35,6 +35,7 @@ private:
     /// Nothing where it is not asked for, or the model is no language model.
     std::optional<FisherSettings> fisherSettings() const;
     bool isDepthAskedFor() const;
+    std::optional<CurvatureChoice> curvature() const;
     bool readsLanguage() const;
     void buildForm();
     QLayout* gradientRows();
@@ -58,6 +59,9 @@ private:
     QSpinBox* m_fisherWindows;
     QCheckBox* m_outputGram;
     QCheckBox* m_depth;
+    QCheckBox* m_curvature;
+    QSpinBox* m_probes;
+    QSpinBox* m_curvatureWindows;
     QLineEdit* m_study;
     QPushButton* m_browse;
     QLabel* m_cost;

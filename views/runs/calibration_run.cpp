@@ -95,6 +95,26 @@ Result<std::int64_t> CalibrationRun::runFisher(const CalibrationChoice& choice, 
     return task.count();
 }
 
+Result<std::int64_t> CalibrationRun::runCurvature(const CalibrationChoice& choice, ResultSink& sink,
+                                                  JobMailbox<Arrival>& arrivals, const JobContext& context)
+{
+    const PreparedSource& source = *choice.source;
+    const Portion portion = choice.curvature->of(choice.portion);
+    QL_TRY(windows, source.text()->windows(portion.length, portion.limit));
+    const graph::CheckpointWeights weights(source.model());
+    QL_CHECK(measureCurvature({.model = source.model(),
+                               .graph = source.graph(),
+                               .weights = weights,
+                               .windows = windows,
+                               .layers = source.model().quantizableLayers(),
+                               .settings = choice.curvature->settings(),
+                               .sink = &sink,
+                               .onLayer = {}},
+                              context));
+    arrivals.put({-1, windows.count(), findCalibration(sink, source.model())});
+    return windows.count();
+}
+
 void CalibrationRun::start(const CalibrationChoice& choice)
 {
     m_choice = choice;
@@ -111,12 +131,27 @@ void CalibrationRun::run(Stage stage)
 {
     m_stage = stage;
     const QString source = QFileInfo(m_choice.source->path).fileName();
-    const auto work = stage == Stage::inputs ? runInputs : stage == Stage::depth ? runDepth : runFisher;
+    struct Work {
+        QString title;
+        Result<std::int64_t> (*run)(const CalibrationChoice&, ResultSink&, JobMailbox<Arrival>&, const JobContext&);
+    };
+    const auto workOf = [&]() -> Work {
+        switch (stage) {
+        case Stage::inputs:
+            return {tr("Calibrating on %1"), runInputs};
+        case Stage::depth:
+            return {tr("Following %1 along the depth"), runDepth};
+        case Stage::fisher:
+            return {tr("Fisher information on %1"), runFisher};
+        case Stage::curvature:
+            return {tr("Traces of the Hessian on %1"), runCurvature};
+        }
+        return {};
+    };
+    const Work its = workOf();
     m_feed.start(
-        stage == Stage::inputs  ? tr("Calibrating on %1").arg(source)
-        : stage == Stage::depth ? tr("Following %1 along the depth").arg(source)
-                                : tr("Fisher information on %1").arg(source),
-        [work, choice = m_choice, sink = m_sink](JobMailbox<Arrival>& arrivals, const JobContext& context) {
+        its.title.arg(source),
+        [work = its.run, choice = m_choice, sink = m_sink](JobMailbox<Arrival>& arrivals, const JobContext& context) {
             return work(choice, *sink, arrivals, context);
         },
         [this](const Result<std::int64_t>& count) { finishStage(count); });
@@ -127,10 +162,12 @@ std::optional<CalibrationRun::Stage> CalibrationRun::following() const
 {
     if (!m_choice.source->runnable->isLanguageModel)
         return std::nullopt;
-    if (m_stage == Stage::inputs && m_choice.depth)
-        return Stage::depth;
-    if (m_stage != Stage::fisher && m_choice.fisher)
-        return Stage::fisher;
+    const std::pair<Stage, bool> stages[] = {{Stage::depth, m_choice.depth},
+                                             {Stage::fisher, m_choice.fisher.has_value()},
+                                             {Stage::curvature, m_choice.curvature.has_value()}};
+    for (const auto& [stage, isAskedFor] : stages)
+        if (stage > m_stage && isAskedFor)
+            return stage;
     return std::nullopt;
 }
 
@@ -162,8 +199,10 @@ void CalibrationRun::finishStage(const Result<std::int64_t>& count)
         finish();
         return;
     }
-    if (m_stage != Stage::depth)
-        (m_stage == Stage::inputs ? m_count : m_fisherCount) = *count;
+    if (m_stage == Stage::inputs)
+        m_count = *count;
+    if (m_stage == Stage::fisher)
+        m_fisherCount = *count;
     if (const auto next = following()) {
         run(*next);
         return;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The calibration of the open model: what its layers see, then, where asked for, figures along the depth and how much
-// each weight matters. Runs as jobs, one after the other, leaves every piece in the study as it arrives, and can be
-// stopped and gone on with at any time. GUI thread only.
+// The calibration of the open model: what its layers see, then, where asked for, figures along the depth, how much each
+// weight matters and traces of the Hessian. Runs as jobs, one after the other, leaves every piece in the study as it
+// arrives, and can be stopped and gone on with at any time. GUI thread only.
 #pragma once
 
 #include "core/calibration/calibrated_activations.h"
+#include "core/sensitivity/layer_curvature.h"
 #include "views/jobs/job_feed.h"
 #include "views/runs/prepared_source.h"
 
@@ -14,19 +15,32 @@ namespace ql::views {
 
 class Document;
 
+/// Traces of all layers together.
+struct CurvatureChoice {
+    std::int64_t probes = 16;
+    std::int64_t windows = 4; // at most; 0: all of the portion
+    Portion of(const Portion& all) const
+    {
+        return {.length = all.length,
+                .limit = windows > 0 && all.limit > 0 ? std::min(windows, all.limit) : std::max(windows, all.limit)};
+    }
+    CurvatureSettings settings() const { return {.probes = probes, .tolerance = 0, .together = true}; }
+};
+
 struct CalibrationChoice {
     std::shared_ptr<const PreparedSource> source;
     Portion portion;
     CalibrationSettings settings;
-    bool depth = false;                        // of language models, as the next: depth_figures.h
-    std::optional<FisherSettings> fisher = {}; // Gram matrices follow the settings
+    bool depth = false;                            // of language models, as the next two: depth_figures.h
+    std::optional<FisherSettings> fisher = {};     // Gram matrices follow the settings
+    std::optional<CurvatureChoice> curvature = {}; // layer_curvature.h
 };
 
 class CalibrationRun : public QObject {
     Q_OBJECT
 public:
     enum class State { idle, running, paused, finished, failed };
-    enum class Stage { inputs, depth, fisher };
+    enum class Stage { inputs, depth, fisher, curvature }; // in the order they run
 
     CalibrationRun(Document& document, JobRunner& jobs);
 
@@ -65,6 +79,8 @@ private:
                                          JobMailbox<Arrival>& arrivals, const JobContext& context);
     static Result<std::int64_t> runFisher(const CalibrationChoice& choice, ResultSink& sink,
                                           JobMailbox<Arrival>& arrivals, const JobContext& context);
+    static Result<std::int64_t> runCurvature(const CalibrationChoice& choice, ResultSink& sink,
+                                             JobMailbox<Arrival>& arrivals, const JobContext& context);
     void run(Stage stage);
     std::optional<Stage> following() const;
     void take(const std::vector<Arrival>& arrivals);

@@ -87,6 +87,12 @@ double PreparedSource::fisherSeconds(const FisherSettings& settings, const Porti
     return speed.secondsPerMultiplyAdd * fisherCost(settings, portion).multiplyAdds;
 }
 
+double PreparedSource::curvatureSeconds(const CurvatureSettings& settings, const Portion& portion) const
+{
+    constexpr double kOfForward = 4; // forward, once more for each segment, and backward
+    return static_cast<double>(curvaturePasses(settings)) * kOfForward * runSeconds(portion);
+}
+
 double PreparedSource::runSeconds(const Portion& portion) const
 {
     const auto tokensRun = static_cast<double>(tokensPerCase(portion) * count(portion));

@@ -7,6 +7,7 @@
 #include "core/calibration/fisher.h"
 #include "core/model/evaluation/run_cost.h"
 #include "core/model/evaluation/text_tokens.h"
+#include "core/sensitivity/layer_curvature.h"
 #include "views/runs/runnable_model.h"
 
 #include <variant>
@@ -40,9 +41,10 @@ struct PreparedSource {
 
     CalibrationCost calibrationCost(const CalibrationSettings& settings, const Portion& portion) const;
     double calibrationSeconds(const CalibrationSettings& settings, const Portion& portion) const;
-    /// Of language models, as the next two.
+    /// Of language models, as the next three.
     CalibrationCost fisherCost(const FisherSettings& settings, const Portion& portion) const;
     double fisherSeconds(const FisherSettings& settings, const Portion& portion) const;
+    double curvatureSeconds(const CurvatureSettings& settings, const Portion& portion) const;
     /// The model alone, once.
     double runSeconds(const Portion& portion) const;
     /// The model and a version of it, side by side.

@@ -203,18 +203,23 @@ std::int64_t SourceChoice::count() const
 
 QString SourceChoice::arguments() const
 {
+    return arguments(m_limit->value());
+}
+
+QString SourceChoice::arguments(std::int64_t limit) const
+{
     const QString path = shellQuoted(m_path->text());
     if (isText(kind()))
         return QStringLiteral("--%1 %2 --context %3 --windows %4")
             .arg(kind() == SourceKind::tokens ? QStringLiteral("tokens") : QStringLiteral("text"), path)
             .arg(m_length->value())
-            .arg(m_limit->value());
+            .arg(limit);
     QString words =
         kind() == SourceKind::arrays ? QStringLiteral("--inputs ") + path : QStringLiteral("--images ") + path;
     if (!m_labels->text().isEmpty() && m_labelsRow->isVisible())
         words += QStringLiteral(" --labels ") + shellQuoted(m_labels->text());
-    if (m_limit->value() > 0)
-        words += QStringLiteral(" --cases %1").arg(m_limit->value());
+    if (limit > 0)
+        words += QStringLiteral(" --cases %1").arg(limit);
     return words;
 }
 

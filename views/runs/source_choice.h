@@ -37,6 +37,8 @@ public:
     std::int64_t count() const;
     /// "--text … --context … --windows …" for the command line, or what names the source there.
     QString arguments() const;
+    /// The same of so many windows or cases; 0: all.
+    QString arguments(std::int64_t limit) const;
     void setEnabled(bool enabled);
     /// What will be used from now on.
     void remember() const;

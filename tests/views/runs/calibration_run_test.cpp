@@ -170,6 +170,7 @@ private Q_SLOTS:
         its.fisher.emplace();
         its.fisher->windows = 2;
         its.fisher->batchWindows = 1;
+        its.curvature = {.probes = 2, .windows = 1};
         bool paused = false;
         std::vector<CalibrationRun::Stage> stages;
         connect(&run, &CalibrationRun::changed, this, [&] {
@@ -189,14 +190,14 @@ private Q_SLOTS:
         QCOMPARE(run.problem(), QString());
         QVERIFY(run.state() == State::finished);
         QCOMPARE(stages.front(), CalibrationRun::Stage::inputs);
-        QCOMPARE(stages.back(), CalibrationRun::Stage::fisher);
+        QCOMPARE(stages.back(), CalibrationRun::Stage::curvature);
         QCOMPARE(run.count(), 3);
         QCOMPARE(run.fisherCount(), 2);
         const Activations& activations = *work.document.activations();
         QCOMPARE(activations.fisherWindows(), 2);
         QVERIFY(activations.knowsLossGrams());
         const auto* figures = dynamic_cast<const KnowsFigures*>(&activations);
-        QVERIFY(figures && figures->knowsFigure("lim"));
+        QVERIFY(figures && figures->knowsFigure("lim") && figures->knowsFigure("trace_error"));
         QCOMPARE(work.document.metric()->id, std::string_view("kfac")); // by itself
 
         // The engine makes the same of those windows.
@@ -209,6 +210,17 @@ private Q_SLOTS:
         settings.keepGramsAs(its.settings);
         QVERIFY(estimateFisher({model, graph, weights, windows, settings, sink, {}}, JobContext(work.executor)));
         QVERIFY(!sink.pieces.empty());
+        const Windows first = its.source->text()->windows(64, 1).value();
+        QVERIFY(measureCurvature({.model = model,
+                                  .graph = graph,
+                                  .weights = weights,
+                                  .windows = first,
+                                  .layers = model.quantizableLayers(),
+                                  .settings = its.curvature->settings(),
+                                  .sink = &sink,
+                                  .onLayer = {}},
+                                 JobContext(work.executor)));
+        QVERIFY(sink.pieces.size() > model.quantizableLayers().size());
         for (const auto& [key, piece] : sink.pieces) {
             const auto kept = work.document.sink()->find(key);
             QVERIFY2(kept && *kept == piece, key.c_str());

@@ -83,7 +83,7 @@ Result<nlohmann::ordered_json> LossSliceOption::run(Console& console, const Mode
                    std::to_string(4 * settings.iterations) + " passes forward and backward" + windows + ", and " +
                    std::to_string(points * points) + " forward");
     QL_TRY(slice, sliceLoss([&](std::span<const double> shift) { return lossAt(loss, shift, context); },
-                            [&](std::span<const double> v) { return hessianVectorProduct<float>(loss, v, context); },
+                            [&](std::span<const double> v) { return hessianVectorProduct<double>(loss, v, context); },
                             size, settings, context));
     QL_CHECK(model.checkpoint->checkIntact());
     for (const std::string& path : out)

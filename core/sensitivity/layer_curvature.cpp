@@ -15,7 +15,7 @@ namespace {
 std::string sourceOf(const CurvatureTask& task)
 {
     Hasher hasher;
-    hasher.add(task.settings.together ? "traces 1" : "curvature 1");
+    hasher.add(task.settings.together ? "traces 1" : "curvature 2");
     hasher.add(std::as_bytes(std::span(task.windows.ids)));
     const CurvatureSettings& its = task.settings;
     for (const std::int64_t number :
@@ -57,12 +57,10 @@ Result<LayerCurvature> measureLayer(const CurvatureTask& task, std::int64_t laye
     LayerCurvature result;
     result.layer = layer;
     const LossFunction whole{task.graph, task.weights, task.windows, {layer}};
-    const auto productOf = [&](const LossFunction& loss) -> ProductWith {
-        return [&](std::span<const double> v) { return hessianVectorProduct<float>(loss, v, context); };
-    };
     QL_TRY(size, weightCount(whole, context));
     result.weights = size;
-    QL_TRY(trace, hutchinsonTrace(productOf(whole), size, settings.probes, settings.tolerance, settings.seed, context));
+    const auto spread = [&](std::span<const double> v) { return hessianVectorProduct<float>(whole, v, context); };
+    QL_TRY(trace, hutchinsonTrace(spread, size, settings.probes, settings.tolerance, settings.seed, context));
     result.trace = trace;
     const std::int64_t count = task.windows.count();
     const std::int64_t subsets = std::clamp<std::int64_t>(settings.subsets, 1, count);
@@ -70,8 +68,8 @@ Result<LayerCurvature> measureLayer(const CurvatureTask& task, std::int64_t laye
     for (std::int64_t s = 0; s < subsets; ++s) {
         const Windows windows = part(task.windows, s * count / subsets, (s + 1) * count / subsets);
         const LossFunction loss{task.graph, task.weights, windows, {layer}};
-        QL_TRY(top,
-               topEigenvalue(productOf(loss), size, settings.iterations, settings.tolerance, settings.seed, context));
+        const auto sharp = [&](std::span<const double> v) { return hessianVectorProduct<double>(loss, v, context); };
+        QL_TRY(top, topEigenvalue(sharp, size, settings.iterations, settings.tolerance, settings.seed, context));
         top.vector = {};
         values.push_back(top.value);
         result.top.push_back(std::move(top));

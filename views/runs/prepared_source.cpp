@@ -101,6 +101,9 @@ double PreparedSource::runSeconds(const Portion& portion) const
 
 QString countedCases(std::int64_t count, bool areWindows)
 {
+    if (count == 1)
+        return areWindows ? QCoreApplication::translate("Runs", "1 window")
+                          : QCoreApplication::translate("Runs", "1 case");
     return (areWindows ? QCoreApplication::translate("Runs", "%1 windows")
                        : QCoreApplication::translate("Runs", "%1 cases"))
         .arg(countText(count));

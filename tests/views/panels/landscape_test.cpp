@@ -77,7 +77,7 @@ struct LandscapeView : test::OpenedPanel {
         settings.points = points;
         settings.iterations = kIterations;
         return sliceLoss([&](std::span<const double> shift) { return lossAt(loss, shift, context); },
-                         [&](std::span<const double> v) { return hessianVectorProduct<float>(loss, v, context); },
+                         [&](std::span<const double> v) { return hessianVectorProduct<double>(loss, v, context); },
                          weightCount(loss, context).value(), settings, context)
             .value();
     }

@@ -249,7 +249,7 @@ void SummaryBar::showNumbers()
                         !std::isnan(totals.loss) ? lossText(m_document, totals.loss, expected, isTrusted)
                         : m_document.isMeasuring()
                             ? tr("predicted loss: measuring…")
-                            : tr("predicted loss: %1 layers not measured").arg(totals.unmeasured));
+                            : tr("predicted loss unknown, layers not measured: %1").arg(totals.unmeasured));
     m_numbers->setWarning(!isTrusted);
     QString ofLoss = metric ? tr("%1 in %2, summed over the layers: %3")
                                   .arg(toQString(metric->title), toQString(metric->unit), toQString(metric->formula))

@@ -73,38 +73,44 @@ void LandscapeForm::buildForm()
     auto* text = new QHBoxLayout;
     text->addWidget(m_text, 1);
     text->addWidget(m_choose);
+    text->addWidget(m_start);
     column->addLayout(text);
-    auto* form = new QFormLayout;
-    form->setVerticalSpacing(2);
-    column->addLayout(form);
-    addRow(*form, tr("Windows"), m_windows);
-    addRow(*form, tr("Tokens in a window"), m_tokens);
-    addRow(*form, tr("Span, of the weights' norm"), m_span);
-    addRow(*form, tr("Points along an axis"), m_points);
-    addRow(*form, tr("Iterations, at most"), m_iterations);
-    column->addWidget(m_cost);
-    column->addWidget(m_start);
     column->addWidget(m_progress);
     column->addWidget(m_status);
     column->addWidget(m_words);
+    auto* form = new QFormLayout;
+    form->setVerticalSpacing(2);
+    column->addLayout(form);
+    addRow(*form, tr("Windows"), m_windows, tr("of"), m_tokens);
+    addRow(*form, tr("Span"), m_span, tr("in"), m_points);
+    addRow(*form, tr("Iterations"), m_iterations, {}, nullptr);
+    column->addWidget(m_cost);
     column->addWidget(m_command);
     column->addStretch(1);
 
     m_choose->setToolTip(tr("The text whose first windows the model reads"));
+    m_windows->setAccessibleName(tr("Windows"));
+    m_tokens->setAccessibleName(tr("Tokens in a window"));
+    m_span->setAccessibleName(tr("Span, of the weights' norm"));
+    m_points->setAccessibleName(tr("Points along an axis"));
+    m_iterations->setAccessibleName(tr("Iterations, at most"));
     m_windows->setRange(1, kMostWindows);
     m_windows->setObjectName(QStringLiteral("landscapeWindows"));
     m_tokens->setRange(static_cast<int>(kShortestWindow), kMostTokens);
     m_tokens->setValue(kUsualTokens);
+    m_tokens->setSuffix(tr(" tokens"));
     m_tokens->setObjectName(QStringLiteral("landscapeTokens"));
     m_span->setRange(0.01, 100);
     m_span->setDecimals(2);
     m_span->setValue(5);
     m_span->setSuffix(tr(" %"));
     m_span->setObjectName(QStringLiteral("landscapeSpan"));
-    m_span->setToolTip(tr("How far the weights are moved at the edges"));
+    m_span->setToolTip(tr("How far the weights are moved at the edges, as a part of their norm"));
     m_points->setRange(3, 41);
     m_points->setSingleStep(2);
     m_points->setValue(11);
+    m_points->setSuffix(tr(" points"));
+    m_points->setToolTip(tr("Along each of the two axes, an odd number"));
     m_points->setKeyboardTracking(false); // a number that is typed may be even on the way
     m_points->setObjectName(QStringLiteral("landscapePoints"));
     m_iterations->setRange(1, kMostIterations);
@@ -126,12 +132,22 @@ void LandscapeForm::buildForm()
     m_command->setAccessibleName(tr("The same as a command line"));
 }
 
-void LandscapeForm::addRow(QFormLayout& form, const QString& title, QWidget* field)
+void LandscapeForm::addRow(QFormLayout& form, const QString& title, QWidget* field, const QString& secondTitle,
+                           QWidget* second)
 {
     auto* label = new QLabel(title, this);
     label->setBuddy(field);
-    form.addRow(label, field);
-    field->setAccessibleName(title);
+    auto* fields = new QHBoxLayout;
+    fields->setSpacing(8);
+    fields->addWidget(field);
+    if (second) {
+        auto* between = new QLabel(secondTitle, this);
+        between->setBuddy(second);
+        fields->addWidget(between);
+        fields->addWidget(second);
+    }
+    fields->addStretch(1);
+    form.addRow(label, fields);
 }
 
 Portion LandscapeForm::portion() const

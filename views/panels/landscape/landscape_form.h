@@ -51,7 +51,8 @@ Q_SIGNALS:
 
 private:
     void buildForm();
-    void addRow(QFormLayout& form, const QString& title, QWidget* field);
+    /// The second may be null.
+    void addRow(QFormLayout& form, const QString& title, QWidget* field, const QString& secondTitle, QWidget* second);
 
     ElidedLabel* m_text;
     QPushButton* m_choose;

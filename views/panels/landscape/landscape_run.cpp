@@ -10,7 +10,7 @@ namespace ql::views {
 
 namespace {
 
-constexpr std::int64_t kForwardInProduct = 6; // two gradients, each about three times forward
+constexpr std::int64_t kForwardInProduct = 12; // two gradients, about three times forward, in double
 
 std::int64_t productsAtMost(const LandscapeChoice& choice)
 {
@@ -61,7 +61,7 @@ Result<Landscape> measureLandscape(const LandscapeChoice& choice, const std::fun
 
     std::int64_t products = 0;
     const auto product = [&](std::span<const double> v) {
-        auto made = hessianVectorProduct<float>(loss, v, each);
+        auto made = hessianVectorProduct<double>(loss, v, each);
         ++products;
         progress.addDone(kForwardInProduct);
         return made;

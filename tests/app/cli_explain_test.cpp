@@ -112,7 +112,7 @@ private Q_SLOTS:
                                         textOf);
         QVERIFY2(together.exitCode == 0, together.err.constData());
         const QJsonArray all = together.json().value(QLatin1String("layers")).toArray();
-        QCOMPARE(all.size(), 28);
+        QCOMPARE(all.size(), 29);
         for (const QJsonValue& layer : all) {
             QVERIFY(layer.toObject().value(QLatin1String("trace_error")).toDouble() > 0);
             QVERIFY(layer.toObject().value(QLatin1String("eigenvalue_mean")).isNull());

@@ -15,10 +15,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <limits>
 #include <mutex>
 #include <random>
 #include <set>
+#include <thread>
 #include <utility>
 
 namespace ql {
@@ -115,6 +117,7 @@ public:
 
     ~StoredStudy() override
     {
+        m_flusher = {}; // stopped and joined
         if (!m_lock.held())
             return;
         const std::lock_guard lock(m_mutex);
@@ -190,9 +193,12 @@ public:
         }
         m_pending[key].assign(bytes.begin(), bytes.end());
         m_pendingBytes += key.size() + bytes.size();
-        if (m_pendingBytes < kBatchBytes && std::chrono::steady_clock::now() - m_lastFlush < kBatchTime)
-            return {};
-        return flush();
+        if (m_pendingBytes >= kBatchBytes || std::chrono::steady_clock::now() - m_lastFlush >= kBatchTime)
+            return flush();
+        if (!m_flusher.joinable())
+            m_flusher = std::jthread([this](const std::stop_token& stop) { flushWhenDue(stop); });
+        m_kept.notify_one();
+        return {};
     }
 
     std::optional<std::vector<std::byte>> find(const std::string& key) const override
@@ -320,6 +326,17 @@ private:
         return {};
     }
 
+    /// What is kept is in a file a second later, whether more follows or not. A failure is the next keep()'s to tell.
+    void flushWhenDue(const std::stop_token& stop)
+    {
+        std::unique_lock lock(m_mutex);
+        while (m_kept.wait(lock, stop, [&] { return !m_pending.empty(); }) && !stop.stop_requested()) {
+            m_kept.wait_until(lock, stop, m_lastFlush + kBatchTime, [] { return false; });
+            if (!stop.stop_requested() && std::chrono::steady_clock::now() - m_lastFlush >= kBatchTime && !flush())
+                m_lastFlush = std::chrono::steady_clock::now();
+        }
+    }
+
     /// Segments inside the main file become files, as the main file is written anew without them.
     Result<void> unpack()
     {
@@ -421,6 +438,8 @@ private:
     Pieces m_pending;
     std::size_t m_pendingBytes = 0;
     std::chrono::steady_clock::time_point m_lastFlush = std::chrono::steady_clock::now();
+    std::condition_variable_any m_kept; // something is pending
+    std::jthread m_flusher;             // started when something is first
 };
 
 } // namespace

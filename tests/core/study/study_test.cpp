@@ -170,6 +170,24 @@ private Q_SLOTS:
         QVERIFY(!study->find("a"));
         QCOMPARE(study->document().planJson, document(9).planJson);
     }
+    /// What was kept last is in a file soon, though nothing follows it and nobody saves.
+    void theLastPieceIsWritten()
+    {
+        const std::filesystem::path copy = m_folder->path().toStdString() + "/copy.qloupe";
+        std::vector<Warning> warnings;
+        const auto study = opened(m_path, warnings);
+        QVERIFY(study && study->save(document(1)));
+        QVERIFY(study->keep("first", bytes(10, 1)) && study->keep("last", bytes(20, 2)));
+        const auto isThere = [&] {
+            std::error_code error;
+            std::filesystem::remove_all(copy.string() + ".d", error);
+            std::filesystem::copy_file(m_path, copy, std::filesystem::copy_options::overwrite_existing, error);
+            std::filesystem::copy(m_segments, copy.string() + ".d", error);
+            const auto killed = opened(copy, warnings);
+            return killed && killed->find("last") == bytes(20, 2) && killed->find("first") == bytes(10, 1);
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(isThere(), 10000);
+    }
     void neverSavedLeavesNothing()
     {
         {

@@ -91,6 +91,14 @@ ShortcutsDialog::ShortcutsDialog(const QWidget& root, QWidget* parent) : QDialog
     auto* frontGroup = group(tr("Pareto front"));
     for (const auto& [key, text] : front)
         new QTreeWidgetItem(frontGroup, {key, text});
+    const std::pair<QString, QString> landscape[] = {
+        {tr("Arrow keys"), tr("Tell the next cell")},
+        {tr("Home"), tr("Go to the weights as they are, in the middle")},
+        {tr("Esc"), tr("Tell none")},
+    };
+    auto* landscapeGroup = group(tr("Landscape"));
+    for (const auto& [key, text] : landscape)
+        new QTreeWidgetItem(landscapeGroup, {key, text});
     const std::pair<QString, QString> limits[] = {
         {tr("F2, double click"), tr("Change the bound")},
         {tr("Enter"), tr("In the line below: add the limit")},

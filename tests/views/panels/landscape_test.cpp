@@ -196,6 +196,9 @@ private Q_SLOTS:
         QTest::keyClick(map, Qt::Key_Left);
         QCOMPARE(view.said("landscapeCell"), shown.cellText(1, 1));
         QVERIFY(map->grab().toImage() != before);
+        QTest::keyClick(map, Qt::Key_Escape);
+        QVERIFY(!map->cursor());
+        QVERIFY(view.said("landscapeCell").contains(QLatin1String("arrow keys")));
 
         QTest::keyClick(map, Qt::Key_C, Qt::ControlModifier);
         const QStringList lines = QApplication::clipboard()->text().split(QLatin1Char('\n'));

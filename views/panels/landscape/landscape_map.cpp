@@ -145,6 +145,12 @@ void LandscapeMap::keyPressEvent(QKeyEvent* event)
     case Qt::Key_Home:
         moveCursor(middle.x(), middle.y());
         break;
+    case Qt::Key_Escape:
+        m_cursor.reset();
+        m_pointed.reset();
+        tell();
+        update();
+        break;
     default:
         QWidget::keyPressEvent(event);
     }

@@ -82,9 +82,7 @@ Result<nlohmann::ordered_json> LossSliceOption::run(Console& console, const Mode
     console.status("two eigenvectors of " + std::to_string(size) + " weights, at most " +
                    std::to_string(4 * settings.iterations) + " passes forward and backward" + windows + ", and " +
                    std::to_string(points * points) + " forward");
-    QL_TRY(slice, sliceLoss([&](std::span<const double> shift) { return lossAt(loss, shift, context); },
-                            [&](std::span<const double> v) { return hessianVectorProduct<double>(loss, v, context); },
-                            size, settings, context));
+    QL_TRY(slice, sliceLoss(loss, settings, {}, {}, context));
     QL_CHECK(model.checkpoint->checkIntact());
     for (const std::string& path : out)
         QL_CHECK(write(path, slice));

@@ -39,11 +39,6 @@ struct PlanMeasurer::Kept {
     std::vector<std::pair<Rounding, double>> floors;
 };
 
-Result<const Runtime*> runtimeOrNull(const std::string& id)
-{
-    return id.empty() ? Result<const Runtime*>(nullptr) : findRuntime(id);
-}
-
 PlanMeasurer::PlanMeasurer(MeasuringTask task, const JobContext& context)
     : m_task(std::move(task)), m_context(context), m_kept(std::make_unique<Kept>())
 {

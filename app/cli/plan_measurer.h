@@ -11,9 +11,6 @@
 
 namespace ql::cli {
 
-/// Of --as; null if it is empty.
-Result<const Runtime*> runtimeOrNull(const std::string& id);
-
 struct MeasuredKld {
     Estimate kld;
     double floor = 0; // of it the rounding of activations takes alone, with the model's own weights

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command.h"
-#include "app/cli/plan_measurer.h"
 #include "app/cli/text_options.h"
 #include "app/cli/variant_options.h"
 #include "core/base/text.h"

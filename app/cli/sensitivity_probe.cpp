@@ -2,8 +2,8 @@
 #include "app/cli/sensitivity_probe.h"
 
 #include "app/cli/number_check.h"
-#include "app/cli/plan_measurer.h"
 #include "app/cli/sensitivity_exact_probe.h"
+#include "app/cli/study_options.h"
 #include "core/base/text.h"
 #include "core/model/evaluation/generate.h"
 #include "core/model/evaluation/run_cost.h"

@@ -158,6 +158,11 @@ Result<const Target*> targetOrNull(const std::string& id)
     return findTarget(id);
 }
 
+Result<const Runtime*> runtimeOrNull(const std::string& id)
+{
+    return id.empty() ? Result<const Runtime*>(nullptr) : findRuntime(id);
+}
+
 namespace {
 
 /// Says which candidates the target refuses, for how many of the plan's layers, and why for the first.

@@ -6,6 +6,7 @@
 #include "app/cli/losses_option.h"
 #include "core/allocation/uniform.h"
 #include "core/export/export.h"
+#include "core/realize/runtime_activations.h"
 #include "core/sensitivity/metric.h"
 #include "core/study/study.h"
 
@@ -102,5 +103,7 @@ Result<OpenedStudy> openStudyFor(Console& console, const std::string& path, cons
 
 /// The target of that id; null if the text is empty.
 Result<const Target*> targetOrNull(const std::string& id);
+/// The runtime of --as; null if the text is empty.
+Result<const Runtime*> runtimeOrNull(const std::string& id);
 
 } // namespace ql::cli

@@ -5,6 +5,15 @@
 
 namespace ql {
 
+std::vector<double> sliceSteps(const LossSliceSettings& settings)
+{
+    std::vector<double> steps;
+    const std::int64_t half = settings.points / 2;
+    for (std::int64_t i = -half; i <= half; ++i)
+        steps.push_back(settings.radius * static_cast<double>(i) / static_cast<double>(half));
+    return steps;
+}
+
 Result<LossSlice> sliceLoss(const LossAt& loss, const ProductWith& product, std::int64_t size,
                             const LossSliceSettings& settings, const JobContext& context)
 {
@@ -14,10 +23,7 @@ Result<LossSlice> sliceLoss(const LossAt& loss, const ProductWith& product, std:
         return refused("the loss of fewer than two weights has no slice along two directions");
     QL_CHECK(context.checkMemory(5 * 8 * size, "two eigenvectors"));
     QL_TRY(axes, topEigenvalues(product, size, 2, settings.iterations, settings.tolerance, settings.seed, context));
-    LossSlice slice{.axes = {std::move(axes[0]), std::move(axes[1])}, .steps = {}, .loss = {}};
-    const std::int64_t half = settings.points / 2;
-    for (std::int64_t i = -half; i <= half; ++i)
-        slice.steps.push_back(settings.radius * static_cast<double>(i) / static_cast<double>(half));
+    LossSlice slice{.axes = {std::move(axes[0]), std::move(axes[1])}, .steps = sliceSteps(settings), .loss = {}};
     const std::vector<double>& u = slice.axes[0].vector;
     const std::vector<double>& v = slice.axes[1].vector;
     std::vector<double> shift(u.size());
@@ -29,6 +35,26 @@ Result<LossSlice> sliceLoss(const LossAt& loss, const ProductWith& product, std:
             slice.loss.push_back(value);
         }
     return slice;
+}
+
+Result<LossSlice> sliceLoss(const LossFunction& loss, const LossSliceSettings& settings,
+                            const std::function<void()>& onProduct, const std::function<void(double)>& onLoss,
+                            const JobContext& context)
+{
+    QL_TRY(size, weightCount(loss, context));
+    const auto product = [&](std::span<const double> v) {
+        auto made = hessianVectorProduct<double>(loss, v, context);
+        if (made && onProduct)
+            onProduct();
+        return made;
+    };
+    const auto at = [&](std::span<const double> shift) {
+        auto value = lossAt(loss, shift, context);
+        if (value && onLoss)
+            onLoss(*value);
+        return value;
+    };
+    return sliceLoss(at, product, size, settings, context);
 }
 
 } // namespace ql

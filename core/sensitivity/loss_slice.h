@@ -6,6 +6,7 @@
 // Sources: Shen et al., Q-BERT, AAAI 2020, section 3; Dong et al., HAWQ, ICCV 2019, section 3.
 #pragma once
 
+#include "core/model/evaluation/hessian.h"
 #include "core/sensitivity/curvature.h"
 
 #include <array>
@@ -31,9 +32,18 @@ struct LossSlice {
     double at(std::size_t a, std::size_t b) const { return loss[a * steps.size() + b]; }
 };
 
+/// Of a and of b: settings.points of them, rising.
+std::vector<double> sliceSteps(const LossSliceSettings& settings);
+
 /// `product` is H·x for vectors of `size`, 2 or more. Losses are asked for one by one. Memory: five such vectors beside
 /// what those two take. Deterministic as they are.
 Result<LossSlice> sliceLoss(const LossAt& loss, const ProductWith& product, std::int64_t size,
                             const LossSliceSettings& settings, const JobContext& context);
+
+/// Of a model's loss, with products in double as eigenvectors need them (hessian.h). `onProduct` and `onLoss` are
+/// called after each of either.
+Result<LossSlice> sliceLoss(const LossFunction& loss, const LossSliceSettings& settings,
+                            const std::function<void()>& onProduct, const std::function<void(double)>& onLoss,
+                            const JobContext& context);
 
 } // namespace ql

@@ -193,7 +193,7 @@ public:
         }
         m_pending[key].assign(bytes.begin(), bytes.end());
         m_pendingBytes += key.size() + bytes.size();
-        if (m_pendingBytes >= kBatchBytes || std::chrono::steady_clock::now() - m_lastFlush >= kBatchTime)
+        if (m_pendingBytes >= kBatchBytes || isDue())
             return flush();
         if (!m_flusher.joinable())
             m_flusher = std::jthread([this](const std::stop_token& stop) { flushWhenDue(stop); });
@@ -326,13 +326,15 @@ private:
         return {};
     }
 
+    bool isDue() const { return std::chrono::steady_clock::now() - m_lastFlush >= kBatchTime; }
+
     /// What is kept is in a file a second later, whether more follows or not. A failure is the next keep()'s to tell.
     void flushWhenDue(const std::stop_token& stop)
     {
         std::unique_lock lock(m_mutex);
         while (m_kept.wait(lock, stop, [&] { return !m_pending.empty(); }) && !stop.stop_requested()) {
             m_kept.wait_until(lock, stop, m_lastFlush + kBatchTime, [] { return false; });
-            if (!stop.stop_requested() && std::chrono::steady_clock::now() - m_lastFlush >= kBatchTime && !flush())
+            if (!stop.stop_requested() && isDue() && !flush())
                 m_lastFlush = std::chrono::steady_clock::now();
         }
     }

@@ -302,7 +302,7 @@ void CalibrateDialog::refresh()
     const QString study = shellQuoted(m_study->text());
     QString command = QStringLiteral("qloupe calibrate %1 %2 --gram %3%4%5 --out %6")
                           .arg(checkpoint, m_source->arguments(), toQString(word(gram())), full, more, study);
-    if (const auto its = curvature(); its && m_source->source())
+    if (const auto its = curvature())
         command += QStringLiteral(" && qloupe curvature %1 %2 --together --probes %3 --tolerance 0 --study %4")
                        .arg(checkpoint, m_source->arguments(its->of(m_source->portion()).limit))
                        .arg(its->probes)

@@ -7,7 +7,6 @@
 
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace ql {
 
@@ -36,8 +35,8 @@ public:
     Result<TensorData> weights(std::int64_t layer, const JobContext& context) const override
     {
         QL_TRY(data, m_loss.weights.weights(layer, context));
-        const auto place = std::ranges::find(m_places, layer, &GradientPlace::layer);
-        if (place == m_places.end())
+        const GradientPlace* place = placeOf(m_places, layer);
+        if (!place)
             return data;
         const std::int64_t n = data.view.numel();
         const auto shifted = std::make_shared<Buffer>(n * static_cast<std::int64_t>(sizeof(T)));
@@ -68,14 +67,11 @@ public:
     SignedGradientSums(const std::vector<GradientPlace>& places, const CounterRng& signs, const JobContext& context)
         : m_places(places), m_signs(signs), m_context(context), m_sums(places.size())
     {}
-    bool wants(std::size_t, std::int64_t layer) const override
-    {
-        return std::ranges::find(m_places, layer, &GradientPlace::layer) != m_places.end();
-    }
+    bool wants(std::size_t, std::int64_t layer) const override { return placeOf(m_places, layer) != nullptr; }
     Result<void> enter(std::size_t) override { return {}; }
     Result<void> add(std::int64_t layer, std::span<const WeightUse<float>> uses) override
     {
-        const auto place = std::ranges::find(m_places, layer, &GradientPlace::layer);
+        const GradientPlace* place = placeOf(m_places, layer);
         const auto sign = elementsOf(m_signs);
         QL_TRY(sums, sumOverTiles<float>(
                          uses, 1,
@@ -87,7 +83,7 @@ public:
                              }
                          },
                          m_context));
-        m_sums[static_cast<std::size_t>(place - m_places.begin())].add(sums.front());
+        m_sums[static_cast<std::size_t>(place - m_places.data())].add(sums.front());
         return {};
     }
     Result<void> leave(std::size_t) override { return {}; }
@@ -192,8 +188,7 @@ Result<std::vector<double>> signedCurvature(const LossFunction& loss, const Coun
 {
     QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
     QL_TRY(size, weightNorm(loss, context));
-    QL_TRY(count, weightCount(loss, context));
-    const double step = stepFor<float>(size, std::sqrt(static_cast<double>(count)));
+    const double step = stepFor<float>(size, std::sqrt(static_cast<double>(lengthOf(places))));
     const auto direction = elementsOf(signs);
     std::vector<double> curvature(places.size());
     for (const double side : {1.0, -1.0}) {
@@ -211,8 +206,7 @@ Result<std::vector<double>> signedCurvature(const LossFunction& loss, const Coun
 Result<std::int64_t> weightCount(const LossFunction& loss, const JobContext& context)
 {
     QL_TRY(places, gradientPlaces(loss.weights, loss.layers, context));
-    return std::accumulate(places.begin(), places.end(), std::int64_t{0},
-                           [](std::int64_t n, const GradientPlace& place) { return n + place.rows * place.columns; });
+    return lengthOf(places);
 }
 
 #define QL_HESSIAN(T)                                                                                                  \

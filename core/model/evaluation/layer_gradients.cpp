@@ -25,26 +25,33 @@ Result<std::vector<GradientPlace>> gradientPlaces(const graph::WeightSource& wei
     return places;
 }
 
+const GradientPlace* placeOf(std::span<const GradientPlace> places, std::int64_t layer)
+{
+    const auto found = std::ranges::find(places, layer, &GradientPlace::layer);
+    return found == places.end() ? nullptr : &*found;
+}
+
+std::int64_t lengthOf(std::span<const GradientPlace> places)
+{
+    return places.empty() ? 0 : places.back().offset + places.back().rows * places.back().columns;
+}
+
 template<typename T>
 LayerGradientSum<T>::LayerGradientSum(const std::vector<GradientPlace>& places, const JobContext& context)
-    : m_places(places),
-      m_context(context),
-      m_sum(places.empty()
-                ? 0
-                : static_cast<std::size_t>(places.back().offset + places.back().rows * places.back().columns))
+    : m_places(places), m_context(context), m_sum(static_cast<std::size_t>(lengthOf(places)))
 {}
 
 template<typename T>
 bool LayerGradientSum<T>::wants(std::size_t, std::int64_t layer) const
 {
-    return std::ranges::find(m_places, layer, &GradientPlace::layer) != m_places.end();
+    return placeOf(m_places, layer) != nullptr;
 }
 
 template<typename T>
 bool LayerGradientSum<T>::wantsOutput(std::int64_t layer) const
 {
-    const auto place = std::ranges::find(m_places, layer, &GradientPlace::layer);
-    return place != m_places.end() && place->isRowFactors;
+    const GradientPlace* place = placeOf(m_places, layer);
+    return place && place->isRowFactors;
 }
 
 template<typename T>
@@ -74,7 +81,7 @@ Result<void> LayerGradientSum<T>::addRowFactors(const GradientPlace& place, std:
 template<typename T>
 Result<void> LayerGradientSum<T>::add(std::int64_t layer, std::span<const WeightUse<T>> uses)
 {
-    const GradientPlace& place = *std::ranges::find(m_places, layer, &GradientPlace::layer);
+    const GradientPlace& place = *placeOf(m_places, layer);
     if (place.isRowFactors)
         return addRowFactors(place, uses);
     double* const sum = m_sum.data() + place.offset;

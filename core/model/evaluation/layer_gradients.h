@@ -26,6 +26,11 @@ Result<std::vector<GradientPlace>> gradientPlaces(const graph::WeightSource& wei
                                                   std::span<const std::int64_t> layers, const JobContext& context,
                                                   std::span<const LayerRows> rowFactors = {});
 
+/// Of a layer; null where it has none.
+const GradientPlace* placeOf(std::span<const GradientPlace> places, std::int64_t layer);
+/// Numbers in the vector.
+std::int64_t lengthOf(std::span<const GradientPlace> places);
+
 template<typename T>
 class LayerGradientSum final : public GradientSink<T> {
 public:

@@ -54,31 +54,22 @@ Result<Landscape> measureLandscape(const LandscapeChoice& choice, const std::fun
     landscape.tokens = windows.length;
     landscape.weightNorm = norm;
     landscape.ownLoss = own;
-    const std::int64_t half = settings.points / 2;
-    for (std::int64_t i = -half; i <= half; ++i)
-        landscape.steps.push_back(settings.radius * static_cast<double>(i) / static_cast<double>(half));
+    landscape.steps = sliceSteps(settings);
     put(landscape);
 
     std::int64_t products = 0;
-    const auto product = [&](std::span<const double> v) {
-        auto made = hessianVectorProduct<double>(loss, v, each);
+    const auto countProduct = [&] {
         ++products;
         progress.addDone(kForwardInProduct);
-        return made;
     };
-    const auto lossOf = [&](std::span<const double> shift) -> Result<double> {
-        if (products < productsAtMost(choice)) { // the eigenvectors settled earlier
-            progress.addDone(kForwardInProduct * (productsAtMost(choice) - products));
-            products = productsAtMost(choice);
-        }
-        QL_TRY(value, lossAt(loss, shift, each));
+    const auto take = [&](double value) {
+        progress.addDone(kForwardInProduct * (productsAtMost(choice) - products)); // eigenvectors that settled earlier
+        products = productsAtMost(choice);
         progress.addDone(1);
         put(value);
-        return value;
     };
-    QL_TRY(slice, sliceLoss(lossOf, product, size, settings, each));
+    QL_TRY(slice, sliceLoss(loss, settings, countProduct, take, each));
     QL_CHECK(source.model().checkpoint->checkIntact());
-    landscape.steps = slice.steps;
     landscape.losses = slice.loss;
     for (const TopEigenvalue& axis : slice.axes)
         landscape.axes.push_back({.eigenvalue = axis.value, .residual = axis.residual, .iterations = axis.iterations});
